@@ -1,0 +1,1 @@
+"""stablegrad: numerically stable gradients."""
