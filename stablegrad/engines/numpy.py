@@ -52,7 +52,7 @@ class Plan:
         for used, by in last_use.items():
             if used not in keep and order[used].op is not CONST:
                 dead.setdefault(by, []).append(used)
-        self.steps: list[tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], int, Any, Any]]
+        self.steps: list[tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], int, Any, Any, Any]]
         self.steps = []
         known = set(inputs)
         for term in order:
@@ -71,6 +71,7 @@ class Plan:
                     params,
                     out,
                     term.dtype,
+                    term.shape,
                     tuple(dead.get(out, ())),
                 )
             )
@@ -81,10 +82,12 @@ class Plan:
         for i, value in zip(self.input_slots, values, strict=True):
             cells[i] = value
         with np.errstate(all="ignore"):
-            for kernel, sources, params, out, dtype, dead in self.steps:
+            for kernel, sources, params, out, dtype, shape, dead in self.steps:
                 value = kernel(xp, *[cells[i] for i in sources], **params)
                 if getattr(value, "dtype", None) != dtype:
                     value = np.asarray(value).astype(dtype)
+                if value.shape != shape:
+                    value = np.broadcast_to(value, shape)
                 cells[out] = value
                 for i in dead:
                     cells[i] = None

@@ -360,11 +360,17 @@ def promote(op: Op, terms: list[Term]) -> tuple[Term, ...]:
     start = 1 if op.name == "where" else 0
     dtype = np.result_type(*[t.dtype for t in terms[start:]])
     return tuple(
-        [
-            t if i < start or t.dtype == dtype else OPS["astype"](t, dtype=dtype)
-            for i, t in enumerate(terms)
-        ]
+        [t if i < start or t.dtype == dtype else cast(t, dtype) for i, t in enumerate(terms)]
     )
+
+
+def cast(term: Term, dtype: np.dtype[Any]) -> Term:
+    """The term in another dtype; constants and Iverson brackets take any without a node."""
+    if term.op is CONST:
+        return const(round_const(to_float(term.params[0]), dtype), dtype, term.shape)
+    if term.op.name == "indicator":
+        return make(term.op, term.args, term.params, term.shape, dtype)
+    return OPS["astype"](term, dtype=dtype)
 
 
 def broadcast(op: Op, args: tuple[Term, ...]) -> Shape:

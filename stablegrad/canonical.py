@@ -1,0 +1,95 @@
+"""Canonical form: every op that is a sum or a product in disguise becomes one, nothing else.
+
+It is for matching; how a sum or product is evaluated is decided when the program is lowered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from stablegrad.ir import OPS, Term, make, topological
+from stablegrad.ops import forms
+from stablegrad.ops.record import CONST, const
+
+def _half(name: str, exponent: Fraction | int) -> Callable[[Term], Term]:
+    def convert(term: Term) -> Term:
+        return forms.power(term.args[0], exponent)
+
+    convert.__name__ = name
+    return convert
+
+
+def _power(term: Term) -> Term:
+    base, exponent = term.args
+    if exponent.op is not CONST or isinstance(exponent.params[0], str):
+        if base.op.name == "exp":
+            return OPS["exp"](forms.product([base.args[0], exponent]))
+        return term
+    result = forms.power(base, exponent.params[0]) if exponent.params[0] != 0 else const(1, term.dtype)
+    return forms.with_shape(result, term.shape)
+
+
+def _sum(*signs: int) -> Callable[[Term], Term]:
+    def convert(term: Term) -> Term:
+        return forms.total(zip(signs, term.args, strict=True), term.shape, term.dtype)
+
+    return convert
+
+
+def _affine(term: Term) -> Term:
+    constant, coefficients = term.params
+    parts = list(zip(coefficients, term.args, strict=True))
+    if constant != 0:
+        one = const(constant, term.dtype)
+        parts.append((1, one))
+    return forms.total(parts, term.shape, term.dtype)
+
+
+def _monomial(term: Term) -> Term:
+    collector = forms._Product(term.dtype)
+    for x, p in zip(term.args, term.params[0], strict=True):
+        collector.multiply(x, p)
+    return collector.result(term.shape)
+
+
+_CANONICAL: dict[str, Callable[[Term], Term]] = {
+    "add": _sum(1, 1),
+    "subtract": _sum(1, -1),
+    "negative": _sum(-1),
+    "positive": lambda t: t.args[0],
+    "multiply": lambda t: forms.with_shape(forms.product(t.args), t.shape),
+    "divide": lambda t: forms.with_shape(
+        forms.product([t.args[0], forms.power(t.args[1], -1)]), t.shape
+    ),
+    "reciprocal": _half("reciprocal", -1),
+    "square": _half("square", 2),
+    "sqrt": _half("sqrt", Fraction(1, 2)),
+    "rsqrt": _half("rsqrt", Fraction(-1, 2)),
+    "power": _power,
+    "affine": _affine,
+    "monomial": _monomial,
+}
+
+
+def canonical_node(term: Term) -> Term:
+    """The canonical form of a node whose arguments are canonical."""
+    convert = _CANONICAL.get(term.op.name)
+    if convert is None or term.dtype.kind in "biu":
+        return term
+    return convert(term)
+
+
+def with_args(term: Term, args: tuple[Term, ...]) -> Term:
+    """The node with other arguments, itself canonical."""
+    if args != term.args:
+        term = make(term.op, args, term.params, term.shape, term.dtype)
+    return canonical_node(term)
+
+
+def canonical(root: Term) -> Term:
+    """The canonical form of a whole term."""
+    done: dict[Term, Term] = {}
+    for term in topological([root]):
+        done[term] = with_args(term, tuple([done[a] for a in term.args]))
+    return done[root]

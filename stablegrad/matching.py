@@ -1,0 +1,338 @@
+"""Matching of canonical patterns against canonical terms.
+
+A sum matches whole, up to a common scale: matching part of a sum is unsound in floats. A
+product matches in part, the rest stays a factor, and up to a common integer power. Other
+ops match argument by argument. A variable absorbs any term, but no power of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from stablegrad.canonical import canonical_node
+from stablegrad.ir import Term, make, topological
+from stablegrad.ops import forms
+from stablegrad.ops.forms import Rational, exact_ratio
+from stablegrad.ops.record import CONST, VARIABLE, Exact, const
+
+Bound = dict[str, Term]
+Parts = dict[Term, Rational]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A successful match: variables bound, and how the rest of the root enters."""
+
+    bound: Bound
+    scale: Rational = 1
+    """The factor (of a sum) or power (of a product) by which the pattern was multiplied."""
+    rest: tuple[tuple[Term, Rational], ...] = ()
+    """Factors of a product that the pattern did not use."""
+
+    def rebuild(self, rhs: Term, term: Term) -> Term:
+        """The right side in place of what was matched in ``term``."""
+        result = instantiate(rhs, self.bound, term)
+        if term.op is forms.AFFINE:
+            result = forms.scale(self.scale, result)
+        elif term.op is forms.MONOMIAL:
+            collector = forms._Product(term.dtype)
+            collector.multiply(result, self.scale)
+            for x, p in self.rest:
+                collector.multiply(x, p)
+            return collector.result(term.shape)
+        return forms.with_shape(result, term.shape)
+
+    def stops(self) -> set[Term]:
+        """The terms below which both sides are the same."""
+        stops = set(self.bound.values())
+        stops.update(forms.split(t)[1] for t in self.bound.values())
+        stops.update(x for x, _ in self.rest)
+        return stops
+
+
+def instantiate(pattern: Term, bound: Bound, like: Term) -> Term:
+    """The pattern with its variables replaced, in the dtype of ``like``."""
+    done: dict[Term, Term] = {}
+    for p in topological([pattern]):
+        if p.op is VARIABLE:
+            done[p] = bound[p.params[0]]
+        elif p.op is CONST:
+            done[p] = const(p.params[0], like.dtype if p.dtype.kind == "f" else p.dtype)
+        else:
+            args = tuple([done[a] for a in p.args])
+            shape = forms.broadcast(p.op, args)
+            dtype = like.dtype if p.dtype.kind == "f" else p.dtype
+            done[p] = canonical_node(make(p.op, args, p.params, shape, dtype))
+    return done[pattern]
+
+
+def match_root(pattern: Term, term: Term) -> Iterator[Match]:
+    """All matches of a pattern at the root of a term."""
+    if pattern.op is not term.op:
+        return
+    if pattern.op is forms.AFFINE:
+        for bound, scale in _match_sum(pattern, term, {}, None):
+            yield Match(bound, scale)
+    elif pattern.op is forms.MONOMIAL:
+        elements = _ordered(pattern)
+        parts = forms.factors(term)
+        for bound, rest, scale in _match_factors(elements, parts, {}, None):
+            yield Match(bound, scale, tuple(rest.items()))
+    else:
+        for bound in _match(pattern, term, {}):
+            yield Match(bound)
+
+
+def _match(pattern: Term, term: Term, bound: Bound) -> Iterator[Bound]:
+    """All ways to match a pattern exactly (no scale, no rest)."""
+    op = pattern.op
+    if op is VARIABLE:
+        yield from _bind(pattern.params[0], term, bound)
+    elif op is CONST:
+        if term.op is CONST and term.params == pattern.params:
+            yield bound
+    elif op is forms.AFFINE:
+        if term.dtype.kind != "b":
+            for result, _ in _match_sum(pattern, term, bound, 1):
+                yield result
+    elif op is forms.MONOMIAL:
+        yield from _match_product(pattern, term, bound)
+    elif op is term.op and pattern.params == term.params:
+        yield from _match_args(pattern.args, term.args, bound)
+        if op.commutative and len(pattern.args) == 2:
+            yield from _match_args(pattern.args, term.args[::-1], bound)
+
+
+def _match_args(
+    patterns: tuple[Term, ...], terms: tuple[Term, ...], bound: Bound
+) -> Iterator[Bound]:
+    if not patterns:
+        yield bound
+        return
+    for first in _match(patterns[0], terms[0], bound):
+        yield from _match_args(patterns[1:], terms[1:], first)
+
+
+def _bind(name: str, term: Term, bound: Bound) -> Iterator[Bound]:
+    known = bound.get(name)
+    if known is None:
+        yield {**bound, name: term}
+    elif known is term:
+        yield bound
+
+
+# -- sums ---------------------------------------------------------------------------------
+
+
+def _sum_view(term: Term) -> tuple[Exact, Parts]:
+    if term.op is CONST:
+        return term.params[0], {}
+    if term.op is forms.AFFINE:
+        return term.params[0], dict(zip(term.args, term.params[1], strict=True))
+    return 0, {term: 1}
+
+
+def _match_sum(
+    pattern: Term, term: Term, bound: Bound, scale: Rational | None
+) -> Iterator[tuple[Bound, Rational]]:
+    constant, parts = _sum_view(term)
+    wanted, coefficients = pattern.params
+    if isinstance(constant, str) or isinstance(wanted, str):
+        return
+    if wanted != 0:
+        ratio = exact_ratio(Fraction(constant) / Fraction(wanted))
+        if ratio == 0 or scale not in (None, ratio):
+            return
+        scale = ratio
+        constant = 0
+    if constant != 0:
+        return  # an exact constant is wanted, 0 too
+    elements = sorted(
+        zip(pattern.args, coefficients, strict=True), key=lambda e: (e[0].op is VARIABLE, e[0].key)
+    )
+    if sum(e[0].op is not VARIABLE for e in elements) > len(parts):
+        return
+    yield from _match_addends(elements, parts, bound, scale, term)
+
+
+def _match_addends(
+    elements: list[tuple[Term, Rational]],
+    parts: Parts,
+    bound: Bound,
+    scale: Rational | None,
+    like: Term,
+) -> Iterator[tuple[Bound, Rational]]:
+    if not elements:
+        if not parts:
+            yield bound, 1 if scale is None else scale
+        return
+    (pattern, c), others = elements[0], elements[1:]
+    if pattern.op is VARIABLE:
+        yield from _match_addend_variable(pattern, c, others, parts, bound, scale, like)
+        return
+    for x, k in parts.items():
+        if pattern.op is not x.op and pattern.op not in (forms.MONOMIAL, forms.AFFINE):
+            continue
+        ratio = exact_ratio(Fraction(k) / Fraction(c))
+        if scale not in (None, ratio):
+            continue
+        rest = {y: q for y, q in parts.items() if y is not x}
+        for result in _match(pattern, x, bound):
+            yield from _match_addends(others, rest, result, ratio, like)
+
+
+def _match_addend_variable(
+    pattern: Term,
+    c: Rational,
+    others: list[tuple[Term, Rational]],
+    parts: Parts,
+    bound: Bound,
+    scale: Rational | None,
+    like: Term,
+) -> Iterator[tuple[Bound, Rational]]:
+    name = pattern.params[0]
+    factor = Fraction(c) * Fraction(1 if scale is None else scale)
+    known = bound.get(name)
+    if known is not None:
+        constant, addends = _sum_view(known)
+        rest = dict(parts)
+        for x, k in addends.items():
+            if rest.pop(x, None) != exact_ratio(k * factor):
+                return
+        if constant == 0:
+            yield from _match_addends(others, rest, bound, scale, like)
+        return
+    if not others:
+        if parts:
+            yield {**bound, name: _combine(parts, factor, like)}, 1 if scale is None else scale
+        return
+    for x, k in parts.items():
+        rest = {y: q for y, q in parts.items() if y is not x}
+        value = forms.scale(exact_ratio(k / factor), x)
+        yield from _match_addends(others, rest, {**bound, name: value}, scale, like)
+
+
+def _combine(parts: Parts, factor: Fraction, like: Term) -> Term:
+    shape = forms.broadcast(forms.AFFINE, tuple(parts))
+    return forms.total(
+        [(exact_ratio(k / factor), x) for x, k in parts.items()], shape, like.dtype
+    )
+
+
+# -- products -----------------------------------------------------------------------------
+
+
+def _ordered(pattern: Term) -> list[tuple[Term, Rational]]:
+    """Elements of a product pattern: variables last, exponentials before them."""
+    items = zip(pattern.args, pattern.params[0], strict=True)
+    return sorted(items, key=lambda e: (e[0].op is VARIABLE, e[0].op.name == "exp", e[0].key))
+
+
+def _match_product(pattern: Term, term: Term, bound: Bound) -> Iterator[Bound]:
+    """A product inside a pattern matches whole and to the first power."""
+    for result, rest, scale in _match_factors(_ordered(pattern), forms.factors(term), bound, 1):
+        if not rest and scale == 1:
+            yield result
+
+
+def _match_factors(
+    elements: list[tuple[Term, Rational]], parts: Parts, bound: Bound, scale: Rational | None
+) -> Iterator[tuple[Bound, Parts, Rational]]:
+    if not elements:
+        yield bound, parts, 1 if scale is None else scale
+        return
+    (pattern, e), others = elements[0], elements[1:]
+    if pattern.op is VARIABLE:
+        for x, p in _variable_factors(pattern, e, others, parts, bound, scale):
+            rest = dict(parts)
+            if p == rest[x]:
+                del rest[x]
+            else:
+                rest[x] = exact_ratio(rest[x] - p)
+            yield from _match_factors(others, rest, {**bound, pattern.params[0]: x}, scale)
+        return
+    for x, p in parts.items():
+        if x.dtype.kind == "b" or (
+            pattern.op is not x.op and pattern.op not in (forms.AFFINE, forms.MONOMIAL)
+        ):
+            continue
+        if pattern.op.name == "exp":
+            yield from _match_exponential(pattern, e, others, x, p, parts, bound, scale)
+            continue
+        for power in _powers(p, e, scale):
+            rest = dict(parts)
+            left = exact_ratio(p - e * power)
+            if left == 0:
+                del rest[x]
+            else:
+                rest[x] = left
+            for result in _match(pattern, x, bound):
+                yield from _match_factors(others, rest, result, power)
+
+
+def _variable_factors(
+    pattern: Term,
+    e: Rational,
+    others: list[tuple[Term, Rational]],
+    parts: Parts,
+    bound: Bound,
+    scale: Rational | None,
+) -> Iterator[tuple[Term, Rational]]:
+    known = bound.get(pattern.params[0])
+    for x, p in parts.items():
+        if x.dtype.kind == "b" or (known is not None and known is not x):
+            continue
+        power = exact_ratio(Fraction(e) * Fraction(1 if scale is None else scale))
+        if p == power or (known is not None and p * power > 0 and abs(p) >= abs(power)):
+            yield x, power
+
+
+def _powers(p: Rational, e: Rational, scale: Rational | None) -> list[Rational]:
+    """The integer powers of a pattern that fit a factor x**p matching an element of power e."""
+    ratio = Fraction(p) / Fraction(e)
+    if scale is not None:
+        fits = ratio * scale > 0 and abs(ratio) >= abs(scale)
+        whole = (Fraction(p) - Fraction(e) * scale).denominator == 1 or ratio == scale
+        return [scale] if fits and whole else []
+    if ratio.denominator != 1:
+        return []
+    sign = 1 if ratio > 0 else -1
+    return list(dict.fromkeys([exact_ratio(ratio), sign]))
+
+
+def _match_exponential(
+    pattern: Term,
+    e: Rational,
+    others: list[tuple[Term, Rational]],
+    x: Term,
+    p: Rational,
+    parts: Parts,
+    bound: Bound,
+    scale: Rational | None,
+) -> Iterator[tuple[Bound, Parts, Rational]]:
+    """exp(a + rest) matches exp(a): a product holds at most one exponential, all merged."""
+    rest = {y: q for y, q in parts.items() if y is not x}
+    names = [t.params[0] for t in topological([pattern]) if t.op is VARIABLE]
+    if all(name in bound for name in names):
+        power = 1 if scale is None else scale
+        inner = instantiate(pattern.args[0], bound, x)
+        left = forms.total(
+            [(p, x.args[0]), (exact_ratio(-e * power), inner)],
+            forms.broadcast(forms.AFFINE, (x.args[0], inner)),
+            x.dtype,
+        )
+        before, after = len(_sum_view(x.args[0])[1]), len(_sum_view(left)[1])
+        if after < before and left.op.name != "require":
+            if not (left.op is CONST and left.params[0] == 0):
+                rest[make(x.op, (left,), (), left.shape, x.dtype)] = 1
+            yield from _match_factors(others, rest, bound, power)
+        return
+    for power in _powers(p, e, scale):
+        if exact_ratio(p - e * power) == 0:
+            for result in _match(pattern, x, bound):
+                yield from _match_factors(others, rest, result, power)
+
+
+__all__ = ["Match", "instantiate", "match_root"]

@@ -1,0 +1,611 @@
+"""The canonical forms: flat sums ``affine``, flat products ``monomial``, and guards.
+
+Every real sum, difference and multiple is one ``affine`` (c0 + sum of c_i * x_i) and every
+product, quotient and constant power one ``monomial`` (product of x_i ** p_i), with exact
+rational c and p. So a rule needs one spelling only, and sums and products can be evaluated
+as a whole. The constructors here build nothing else:
+
+* nothing is ever distributed; common factors are taken out of sums;
+* a boolean factor of a monomial is an Iverson bracket [c]: where it is false the product is
+  zero, whatever the other factors are (a *structural* zero);
+* what cancels leaves a guard behind (``require``) unless it is proved finite and nonzero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import OPS, Facts, Shape, Term, make
+from stablegrad.ops.forms_facts import affine_facts, monomial_facts
+from stablegrad.ops.record import (
+    CONST,
+    INPUT,
+    UNIT,
+    ZERO,
+    Exact,
+    Op,
+    broadcast,
+    const,
+    declare,
+    elementwise,
+    is_const,
+    round_to,
+    to_float,
+)
+
+CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
+BITS = 128  # constants are exact up to this many significant bits
+
+Rational = int | Fraction
+
+
+# -- exact arithmetic ---------------------------------------------------------------------
+
+
+def exact_ratio(value: Rational) -> Rational:
+    """An integer where it is one; rounded to ``BITS`` significant bits where it is longer."""
+    if isinstance(value, int):
+        return value
+    top, bottom = value.numerator, value.denominator
+    if bottom == 1:
+        return top
+    if top.bit_length() <= BITS and bottom.bit_length() <= BITS:
+        return value
+    twos = bottom & -bottom
+    if top.bit_length() <= BITS and (bottom // twos).bit_length() <= BITS:
+        return value
+    unit = Fraction(2) ** (top.bit_length() - bottom.bit_length() - BITS)
+    return round(value / unit) * unit
+
+
+def times(a: Exact, b: Exact) -> Exact:
+    """The product of two exact constants, following IEEE where one is not a number."""
+    if isinstance(a, str) or isinstance(b, str):
+        return _special(to_float(a) * to_float(b))
+    return exact_ratio(a * b)
+
+
+def plus(a: Exact, b: Exact) -> Exact:
+    """The sum of two exact constants, following IEEE where one is not a number."""
+    if isinstance(a, str) or isinstance(b, str):
+        if a == "-0":
+            return b
+        if b == "-0":
+            return a
+        return _special(to_float(a) + to_float(b))
+    return exact_ratio(a + b)
+
+
+def _special(value: float) -> Exact:
+    if math.isnan(value):
+        return "nan"
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return "-0" if value == 0 and math.copysign(1, value) < 0 else exact_ratio(Fraction(value))
+
+
+def rational_power(base: Rational, power: Rational) -> Rational | None:
+    """``base ** power`` where that is an exact rational, else None."""
+    if isinstance(power, int):
+        if base == 0 and power < 0:
+            return None
+        bits = abs(power) * max(base.numerator.bit_length(), base.denominator.bit_length())
+        return exact_ratio(Fraction(base) ** power) if bits <= 4096 else None
+    if base < 0 or power.denominator != 2:
+        return None
+    top, bottom = math.isqrt(base.numerator), math.isqrt(base.denominator)
+    if top * top != base.numerator or bottom * bottom != base.denominator or bottom == 0:
+        return None
+    return rational_power(exact_ratio(Fraction(top, bottom)), power.numerator)
+
+
+# -- records ------------------------------------------------------------------------------
+
+
+def _form_infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+    dtype = next((a.dtype for a in args if a.dtype.kind != "b"), np.dtype(np.float64))
+    return broadcast(AFFINE, args), dtype
+
+
+def coefficient(xp: Any, value: Rational, like: Any) -> Any:
+    """A rational coefficient as a scalar of the dtype of an array."""
+    del xp
+    return round_to(value, like.dtype)[()]
+
+
+def _affine_kernel(xp: Any, *xs: Any, constant: Exact, coefficients: tuple[Rational, ...]) -> Any:
+    total = None
+    if xs[0].dtype == object:  # the oracle's balls
+        total = constant + 0 * xs[0]
+        for c, x in zip(coefficients, xs, strict=True):
+            total = total + (x * c.numerator) / c.denominator
+        return total
+    if constant != 0:
+        total = round_to(constant, xs[0].dtype)[()]
+    for c, x in zip(coefficients, xs, strict=True):
+        part = x if c == 1 else -x if c == -1 else coefficient(xp, c, x) * x
+        total = part if total is None else total + part
+    return total
+
+
+def _monomial_kernel(xp: Any, *xs: Any, powers: tuple[Rational, ...]) -> Any:
+    product = None
+    mask = None
+    for p, x in zip(powers, xs, strict=True):
+        if x.dtype == bool:
+            mask = x if mask is None else mask & x
+            continue
+        product = _times_power(xp, product, x, p)
+    if product is None:
+        product = xp.ones(())
+    return product if mask is None else xp.where(mask, product, product.dtype.type(0))
+
+
+def _times_power(xp: Any, product: Any, x: Any, p: Rational) -> Any:
+    """``product * x**p`` by multiplications, divisions and roots where p allows it."""
+    if 2 * p == int(2 * p) and abs(p) <= 4:
+        steps = [x] * int(abs(p))
+        if p != int(p):
+            steps.append(xp.sqrt(x))
+        for step in steps:
+            if p > 0:
+                product = step if product is None else product * step
+            else:
+                product = 1 / step if product is None else product / step
+        return product
+    factor = xp.power(x, coefficient(xp, p, x))
+    return factor if product is None else product * factor
+
+
+def _ball_power(x: Any, p: Rational) -> Any:
+    if isinstance(p, int):
+        return x**p
+    return x.sqrt() ** p.numerator if p.denominator == 2 else x.power(p)
+
+
+def _affine_ball(*xs: Any, constant: Exact, coefficients: tuple[Rational, ...]) -> Any:
+    total: Any = to_float(constant) if isinstance(constant, str) else constant
+    for c, x in zip(coefficients, xs, strict=True):
+        part = x if c == 1 else x * c.numerator
+        total = (part if c.denominator == 1 else part / c.denominator) + total
+    return total
+
+
+def _monomial_ball(*xs: Any, powers: tuple[Rational, ...]) -> Any:
+    product: Any = 1
+    for p, x in zip(powers, xs, strict=True):
+        if isinstance(x, bool | np.bool_):
+            if not x:
+                return 0
+        else:
+            product = _ball_power(x, p) * product
+    return product
+
+
+def _affine_partials(out: Term, *args: Term) -> tuple[Term, ...]:
+    return tuple([const(c, out.dtype) for c in out.params[1]])
+
+
+def _monomial_partials(out: Term, *args: Term) -> tuple[Any, ...]:
+    powers = out.params[0]
+    partials: list[Any] = []
+    for i, (x, p) in enumerate(zip(args, powers, strict=True)):
+        if x.dtype.kind == "b":
+            partials.append(ZERO)
+            continue
+        others = {y: q for j, (y, q) in enumerate(zip(args, powers, strict=True)) if j != i}
+        rest = monomial(others, out.shape, out.dtype)
+        partials.append(scale(p, product([rest, power(x, exact_ratio(p - 1))])))
+    return tuple(partials)
+
+
+def _affine_support(term: Term) -> Term | None:
+    if term.params[0] != 0:
+        return None
+    supports = [a.support for a in term.args]
+    if any(s is None for s in supports):
+        return None
+    return _reduce("logical_or", supports)
+
+
+def _monomial_support(term: Term) -> Term | None:
+    conditions = [a if a.dtype.kind == "b" else a.support for a in term.args]
+    present = [c for c in conditions if c is not None]
+    return _reduce("logical_and", present) if present else None
+
+
+def _reduce(name: str, terms: Iterable[Term | None]) -> Term:
+    unique = sorted({t for t in terms if t is not None}, key=lambda t: t.key)
+    result = unique[0]
+    for t in unique[1:]:
+        result = OPS[name](result, t)
+    return result
+
+
+AFFINE: Op = declare(
+    "affine",
+    family="forms",
+    params=("constant", "coefficients"),
+    infer=_form_infer,
+    kernel=_affine_kernel,
+    ball=_affine_ball,
+    partials=_affine_partials,
+    infer_facts=affine_facts,
+    support=_affine_support,
+    elementwise=True,
+    cost=1,
+    ulp=None,
+    accuracy="n*eps relative to the sum of absolute terms",
+    source="definition",
+    doc="The flat sum c0 + c1*x1 + ... with exact rational coefficients.",
+)
+
+MONOMIAL: Op = declare(
+    "monomial",
+    family="forms",
+    params=("powers",),
+    infer=_form_infer,
+    kernel=_monomial_kernel,
+    ball=_monomial_ball,
+    partials=_monomial_partials,
+    infer_facts=monomial_facts,
+    support=_monomial_support,
+    elementwise=True,
+    cost=1,
+    source="definition",
+    doc="The flat product x1**p1 * x2**p2 * ... with exact rational powers.",
+)
+
+
+def _indicator_facts(term: Term) -> Facts:
+    condition = term.args[0].facts
+    return Facts(max(0.0, condition.lo), min(1.0, condition.hi), False, False, condition.defined)
+
+
+INDICATOR: Op = elementwise(
+    "indicator",
+    result="same",
+    family="forms",
+    kernel=lambda xp, c: c,
+    ball=lambda c: 1 if c else 0,
+    partials=lambda y, c: (ZERO,),
+    domain=(UNIT,),
+    infer_facts=_indicator_facts,
+    support=lambda term: term.args[0],
+    cost=1,
+    source="Iverson's convention",
+    doc="The Iverson bracket [c]: 1 where c holds, else 0; as a factor it annihilates.",
+)
+
+
+def _require_facts(term: Term) -> Facts:
+    return term.args[0].facts
+
+
+REQUIRE: Op = elementwise(
+    "require",
+    result="same",
+    family="forms",
+    kernel=lambda xp, x, c: xp.where(c, x, x.dtype.type(math.nan)),
+    ball=lambda x, c: x if c else x * math.nan,
+    partials=lambda y, x, c: (OPS["require"](const(1, x.dtype), c), ZERO),
+    infer_facts=_require_facts,
+    cost=1,
+    source="definition",
+    doc="x where the condition holds, nan elsewhere: the guard that a cancellation leaves.",
+)
+
+
+# -- constructors -------------------------------------------------------------------------
+
+
+def split(term: Term) -> tuple[Rational, Term]:
+    """A term as (coefficient, core): 3*x gives (3, x)."""
+    if term.op is AFFINE and len(term.args) == 1 and term.params[0] == 0:
+        return term.params[1][0], term.args[0]
+    return 1, term
+
+
+def with_shape(term: Term, shape: Shape) -> Term:
+    """The term broadcast to ``shape``, constants and forms without a node of its own."""
+    if term.shape == shape:
+        return term
+    if term.op is CONST or term.op is AFFINE or term.op is MONOMIAL:
+        return make(term.op, term.args, term.params, shape, term.dtype)
+    return OPS["broadcast_to"](term, shape=shape)
+
+
+def unbroadcast_view(term: Term) -> Term:
+    """The term without a broadcast on top, for use under an operation that broadcasts."""
+    while term.op.name == "broadcast_to":
+        term = term.args[0]
+    return term
+
+
+def scale(factor: Exact, term: Term) -> Term:
+    """``factor * term`` for an exact constant."""
+    if factor == 1:
+        return term
+    if term.op is CONST:
+        return const(times(factor, term.params[0]), term.dtype, term.shape)
+    if isinstance(factor, str):
+        return product([const(factor, term.dtype), term])
+    return affine(0, {term: factor}, term.shape, term.dtype)
+
+
+def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> Term:
+    """The flat sum of ``c * term`` over the pairs."""
+    constant: Exact = 0
+    parts: dict[Term, Rational] = {}
+    guards: list[Term] = []
+    for c, t in terms:
+        view = unbroadcast_view(t)
+        if view.op is CONST:
+            constant = plus(constant, times(c, view.params[0]))
+        elif view.op is AFFINE and len(view.args) <= CAP:
+            constant = plus(constant, times(c, view.params[0]))
+            for k, x in zip(view.params[1], view.args, strict=True):
+                _accumulate(parts, x, exact_ratio(c * k))
+        else:
+            _accumulate(parts, view, c)
+    for x in [x for x, c in parts.items() if c == 0]:
+        del parts[x]
+        guards.append(x)
+    result = affine(constant, parts, shape, dtype)
+    for x in guards:
+        if not _propagates(result, x):
+            result = OPS["require"](result, _not_nan(x))
+    return with_shape(result, shape)
+
+
+def _accumulate(parts: dict[Term, Rational], x: Term, c: Rational) -> None:
+    parts[x] = exact_ratio(parts[x] + c) if x in parts else c
+
+
+def _not_nan(x: Term) -> Term:
+    """Whether ``x`` is a number; an input must be finite too, for inf - inf is nan."""
+    if x.op is INPUT or not x.facts.defined:
+        return OPS["isfinite"](x)
+    return OPS["logical_not"](OPS["isnan"](x))
+
+
+def _propagates(rest: Term, x: Term) -> bool:
+    """Whether a nan in ``x`` is sure to reach ``rest``, looking at a few levels only."""
+    roots = {x}
+    for _ in range(4):
+        roots = {a for r in roots for a in (r.args if r.op.elementwise and r.args else (r,))}
+    roots = {r for r in roots if r.op is not CONST}
+    near = {rest}
+    level = {rest}
+    for _ in range(4):
+        level = {a for t in level if t.op.elementwise for a in t.args}
+        near |= level
+    return (x in near) or (x.facts.defined and roots <= near)
+
+
+def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype: Any) -> Term:
+    """Build c0 + sum of c*x from distinct, flat parts; common factors are taken out."""
+    items = [(x, c) for x, c in parts.items() if c != 0]
+    if not items:
+        return const(constant, dtype, shape)
+    if constant == 0 and len(items) > 1:
+        common = _common_factor([x for x, _ in items])
+        if common:
+            inner = total(
+                [(c, _without(x, common)) for x, c in items], shape, dtype
+            )
+            return with_shape(product([monomial(common, (), dtype), inner]), shape)
+    if len(items) == 1:
+        x, c = items[0]
+        if constant == 0 and c == 1:
+            return with_shape(x, shape)
+        if x.op is AFFINE and (len(x.args) <= CAP):
+            inner = [(exact_ratio(c * k), y) for k, y in zip(x.params[1], x.args, strict=True)]
+            constant = plus(constant, times(c, x.params[0]))
+            return affine(constant, {y: k for k, y in inner}, shape, dtype)
+    items.sort(key=lambda item: item[0].key)
+    args = tuple([x for x, _ in items])
+    return make(AFFINE, args, (constant, tuple([c for _, c in items])), shape, dtype)
+
+
+def factors(term: Term) -> dict[Term, Rational]:
+    """A term as factors with powers."""
+    if term.op is MONOMIAL:
+        return dict(zip(term.args, term.params[0], strict=True))
+    return {term: 1}
+
+
+def _common_factor(terms: list[Term]) -> dict[Term, Rational]:
+    common: dict[Term, Rational] | None = None
+    for t in terms:
+        present = factors(t)
+        if common is None:
+            common = dict(present)
+            continue
+        for x in list(common):
+            p, q = common[x], present.get(x, 0)
+            if p * q <= 0:
+                del common[x]
+            else:
+                common[x] = min(p, q) if p > 0 else max(p, q)
+        if not common:
+            return {}
+    return common or {}
+
+
+def _without(term: Term, common: Mapping[Term, Rational]) -> Term:
+    rest = factors(term)
+    for x, p in common.items():
+        rest[x] = exact_ratio(rest[x] - p)
+    return monomial({x: p for x, p in rest.items() if p != 0}, term.shape, term.dtype)
+
+
+def monomial(parts: Mapping[Term, Rational], shape: Shape, dtype: Any) -> Term:
+    """Build the product of x**p from distinct, flat parts."""
+    items = [(x, p) for x, p in parts.items() if p != 0]
+    if not items:
+        return const(1, dtype, shape)
+    if len(items) == 1 and items[0][1] == 1 and items[0][0].dtype.kind != "b":
+        return with_shape(items[0][0], shape)
+    items.sort(key=lambda item: item[0].key)
+    args = tuple([x for x, _ in items])
+    return make(MONOMIAL, args, (tuple([p for _, p in items]),), shape, dtype)
+
+
+def product(terms: Iterable[Term]) -> Term:
+    """The flat product of terms, powers of one base merged, exponentials too."""
+    terms = list(terms)
+    shape = broadcast(MONOMIAL, tuple(terms))
+    dtype = next(t.dtype for t in terms if t.dtype.kind != "b")
+    collector = _Product(dtype)
+    for t in terms:
+        collector.multiply(t, 1)
+    return collector.result(shape)
+
+
+def power(base: Term, exponent: Rational) -> Term:
+    """``base ** exponent`` for an exact constant exponent."""
+    if exponent == 1:
+        return base
+    collector = _Product(base.dtype)
+    collector.multiply(base, exponent)
+    return collector.result(base.shape)
+
+
+class _Product:
+    """Collects the factors of one flat product."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        self.coefficient: Exact = 1
+        self.parts: dict[Term, Rational] = {}
+        self.exponents: list[tuple[Rational, Term]] = []
+        self.guards: dict[Term, None] = {}
+        self.cancelled: list[Term] = []
+
+    def multiply(self, term: Term, p: Rational) -> None:
+        """Multiply by ``term ** p``, flattening what is sound to flatten."""
+        term = unbroadcast_view(term)
+        if term.dtype.kind == "b":
+            self.parts[term] = 1
+        elif term.op is INDICATOR and p > 0:
+            self.parts[term.args[0]] = 1
+        elif term.op is CONST and self._constant(term.params[0], p):
+            pass
+        elif term.op is AFFINE:
+            self._affine(term, p)
+        elif term.op is MONOMIAL and len(term.args) <= CAP:
+            self._monomial(term, p)
+        elif term.op.name == "exp":
+            self.exponents.append((p, term.args[0]))
+        elif term.op.name == "abs" and isinstance(p, int) and p % 2 == 0:
+            self.multiply(term.args[0], p)
+        else:
+            self._merge(term, p)
+
+    def _constant(self, value: Exact, p: Rational) -> bool:
+        if isinstance(value, str):
+            if p != 1:
+                return False
+            self.coefficient = times(self.coefficient, value)
+            return True
+        folded = rational_power(value, p)
+        if folded is None:
+            return False
+        self.coefficient = times(self.coefficient, folded)
+        return True
+
+    def _affine(self, term: Term, p: Rational) -> None:
+        c, core = split(term)
+        if c != 1:
+            folded = rational_power(c, p)
+            if folded is not None:
+                self.coefficient = times(self.coefficient, folded)
+                self.multiply(core, p)
+                return
+        if term.support is not None and p > 0:
+            self.parts[term.support] = 1
+        self._merge(term, p)
+
+    def _monomial(self, term: Term, p: Rational) -> None:
+        inner = list(zip(term.args, term.params[0], strict=True))
+        if p < 0 and any(x.dtype.kind == "b" for x, _ in inner):
+            self._merge(term, p)
+            return
+        if isinstance(p, int):
+            for x, q in inner:
+                self.multiply(x, 1 if x.dtype.kind == "b" else exact_ratio(p * q))
+            return
+        kept: dict[Term, Rational] = {}
+        for x, q in inner:
+            if x.dtype.kind == "b":
+                self.multiply(x, 1)
+            elif isinstance(q, int) and q % 2 == 0 and not x.facts.nonnegative:
+                self.multiply(OPS["abs"](x), exact_ratio(p * q))
+            elif x.facts.nonnegative or not isinstance(q, int):
+                self.multiply(x, exact_ratio(p * q))
+            else:
+                kept[x] = q
+        if kept:
+            self._merge(monomial(kept, term.shape, term.dtype), p)
+
+    def _merge(self, x: Term, p: Rational) -> None:
+        q = self.parts.get(x)
+        if q is None:
+            self.parts[x] = p
+            return
+        merged = exact_ratio(p + q)
+        self.parts[x] = merged
+        whole = isinstance(p, int) and isinstance(q, int)
+        if not whole and isinstance(merged, int):
+            bad_zero = p < 0 or q < 0
+            proved = x.facts.positive if bad_zero else x.facts.nonnegative
+            if not (proved and merged != 0 and x.facts.defined):
+                zero = const(0, x.dtype)
+                condition = x > zero if bad_zero else x >= zero
+                self.guards[condition] = None
+        elif p * q < 0 and not x.facts.nonzero:
+            self.guards[OPS["not_equal"](x, const(0, x.dtype))] = None
+        if merged == 0:
+            self.cancelled.append(x)
+
+    def result(self, shape: Shape) -> Term:
+        """The collected product as one term."""
+        for p, argument in self._exponentials():
+            self._merge(argument, p)
+        if self.coefficient == 0:
+            return self._zero(shape)
+        parts = {x: p for x, p in self.parts.items() if p != 0}
+        core = monomial(parts, shape, self.dtype)
+        guards = [g for g in self.guards if g.facts.lo != 1]
+        guards += [_not_nan(x) for x in self.cancelled if not _propagates(core, x)]
+        for guard in guards:
+            core = OPS["require"](core, guard)
+        if isinstance(self.coefficient, str):
+            return OPS["multiply"](const(self.coefficient, self.dtype), core)
+        return with_shape(scale(self.coefficient, core), shape)
+
+    def _zero(self, shape: Shape) -> Term:
+        """0 times a product: zero, but nan where a factor is not proved finite."""
+        zero = const(0, self.dtype, shape)
+        for x in self.parts:
+            if x.dtype.kind != "b" and not x.facts.defined:
+                return OPS["require"](zero, OPS["isfinite"](monomial(self.parts, shape, self.dtype)))
+        return zero
+
+    def _exponentials(self) -> list[tuple[Rational, Term]]:
+        if not self.exponents:
+            return []
+        if len(self.exponents) == 1 and self.exponents[0][0] == 1:
+            argument = self.exponents[0][1]
+        else:
+            shape = broadcast(AFFINE, tuple([t for _, t in self.exponents]))
+            argument = total(self.exponents, shape, self.dtype)
+        if is_const(argument, 0):
+            return []
+        return [(1, OPS["exp"](argument))]

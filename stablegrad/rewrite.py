@@ -1,0 +1,386 @@
+"""The rewrite engine: rules, databases of rules, and the driver that applies them.
+
+A rule is a function returning two spellings of one value, traced in our own terms. Patterns
+match modulo commutativity and associativity of + and *, signs, and common scales, because
+both sides are in canonical form. Rewriting is a function of a term alone: it never looks at
+who else uses a term, so results cannot depend on what else was asked for, and all matches
+at a root are tried, the least (cost, specificity, name) winning, so they cannot depend on
+the order of the rules.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from stablegrad.canonical import canonical, with_args
+from stablegrad.ir import Term, make, topological
+from stablegrad.matching import Match, instantiate, match_root
+from stablegrad.ops import forms
+from stablegrad.ops.record import CONST, VARIABLE, const
+from stablegrad.settings import Settings, register_name
+
+Guard = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rule:
+    """One rewrite: ``lhs`` becomes ``rhs`` where the guard is proved."""
+
+    name: str
+    database: str
+    group: str
+    lhs: Term
+    rhs: Term
+    variables: tuple[str, ...]
+    guard: Guard | None
+    reason: str
+    place: str
+    source: str
+    rises: str = ""
+    """Why the cost may rise; empty where it must fall."""
+
+    def apply(self, term: Term) -> Iterator[tuple[Term, int]]:
+        """All results of the rule at the root of a term, with the change of cost."""
+        for match in match_root(self.lhs, term):
+            if not self._allowed(match):
+                continue
+            result = match.rebuild(self.rhs, term)
+            if result is term:
+                continue
+            stops = match.stops()
+            change = region_cost(result, stops) - region_cost(term, stops)
+            if change < 0 or self.rises:
+                yield result, change
+
+    def _allowed(self, match: Match) -> bool:
+        if self.guard is None:
+            return True
+        verdict = self.guard(**{name: match.bound[name] for name in self.variables})
+        return proved(verdict)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Procedure:
+    """A rewrite whose left side no pattern expresses: a function from term to term or None."""
+
+    name: str
+    database: str
+    group: str
+    roots: tuple[str, ...]
+    function: Callable[[Term], Term | None]
+    reason: str
+    place: str
+    source: str
+
+    def apply(self, term: Term) -> Iterator[tuple[Term, int]]:
+        """The result of the procedure, if any."""
+        result = self.function(term)
+        if result is not None and result is not term:
+            yield result, -1
+
+
+def proved(verdict: Any) -> bool:
+    """Whether a guard holds for sure: a Python truth, or a comparison proved by facts."""
+    if isinstance(verdict, Term):
+        return verdict.facts.lo >= 1
+    return bool(verdict)
+
+
+# -- cost ---------------------------------------------------------------------------------
+
+
+def node_cost(term: Term) -> int:
+    """The static cost of one node; a sum that may cancel is the dearest."""
+    if term.op is forms.AFFINE:
+        if len(term.args) == 1 and term.params[0] == 0:
+            return 0
+        facts = term.facts
+        return 1 if _one_sign(term) or facts is None else 10
+    if term.op is forms.MONOMIAL:
+        return sum(3 if abs(p) >= 2 else 1 for p in term.params[0])
+    return term.op.cost
+
+
+def _one_sign(term: Term) -> bool:
+    constant, coefficients = term.params
+    signs = set()
+    if constant != 0:
+        signs.add(not isinstance(constant, str) and constant > 0)
+    for c, x in zip(coefficients, term.args, strict=True):
+        if not (x.facts.nonnegative or x.facts.nonpositive):
+            return False
+        signs.add((c > 0) == x.facts.nonnegative)
+    return len(signs) == 1
+
+
+def region_cost(root: Term, stops: set[Term]) -> int:
+    """The cost of the distinct nodes from ``root`` down to the terms in ``stops``."""
+    if root in stops:
+        return 0
+    cost = 0
+    seen = {root}
+    stack = [root]
+    while stack:
+        term = stack.pop()
+        cost += node_cost(term)
+        for a in term.args:
+            if a not in seen and a not in stops:
+                seen.add(a)
+                stack.append(a)
+    return cost
+
+
+# -- databases ----------------------------------------------------------------------------
+
+
+class Database:
+    """A named set of rules, indexed by the op at their root."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rules: list[Rule | Procedure] = []
+        self._index: dict[str, list[tuple[Rule | Procedure, frozenset[str]]]] = {}
+
+    def rule(
+        self,
+        *,
+        where: Guard | None = None,
+        source: str,
+        group: str = "",
+        name: str = "",
+        rises: str = "",
+    ) -> Callable[[Callable[..., tuple[Any, Any]]], Callable[..., tuple[Any, Any]]]:
+        """Declare a rule: a function from pattern variables to (left side, right side).
+
+        Args:
+            where: a guard over the bound terms; the rule fires only where facts prove it.
+            source: where the identity is from.
+            group: a name under which several rules can be excluded together.
+            name: the rule's name, the function's by default.
+            rises: why the rule may raise the cost, where it does.
+        """
+
+        def add(function: Callable[..., tuple[Any, Any]]) -> Callable[..., tuple[Any, Any]]:
+            self.add(
+                make_rule(
+                    function,
+                    database=self.name,
+                    where=where,
+                    source=source,
+                    group=group,
+                    name=name or function.__name__,
+                    rises=rises,
+                )
+            )
+            return function
+
+        return add
+
+    def procedure(
+        self, *roots: str, source: str, group: str = ""
+    ) -> Callable[[Callable[[Term], Term | None]], Callable[[Term], Term | None]]:
+        """Declare a rewrite by a function from a term with one of these root ops."""
+
+        def add(function: Callable[[Term], Term | None]) -> Callable[[Term], Term | None]:
+            reason, place = _reason(function), _place(function)
+            self.add(
+                Procedure(
+                    function.__name__, self.name, group, roots, function, reason, place, source
+                )
+            )
+            return function
+
+        return add
+
+    def add(self, rule: Rule | Procedure) -> None:
+        """Add a rule and index it."""
+        self.rules.append(rule)
+        register_name(rule.name)
+        if rule.group:
+            register_name(rule.group)
+        if isinstance(rule, Procedure):
+            for root in rule.roots:
+                self._index.setdefault(root, []).append((rule, frozenset()))
+            return
+        self._index.setdefault(rule.lhs.op.name, []).append((rule, needed(rule.lhs)))
+
+    def at(self, term: Term) -> Iterator[Rule | Procedure]:
+        """The rules that may match at the root of a term."""
+        entries = self._index.get(term.op.name)
+        if not entries:
+            return
+        present = {a.op.name for a in term.args}
+        for rule, need in entries:
+            if need <= present:
+                yield rule
+
+
+def needed(lhs: Term) -> frozenset[str]:
+    """The ops that the arguments of any match must show at their roots."""
+    flat = lhs.op in (forms.AFFINE, forms.MONOMIAL)
+    names = set()
+    for a in lhs.args:
+        loose = a.op in (VARIABLE, CONST, forms.AFFINE, forms.MONOMIAL)
+        if not loose or (flat and a.op is forms.AFFINE and len(a.args) > 1 and not _solvable(a)):
+            names.add(a.op.name)
+    return frozenset(names)
+
+
+def _solvable(pattern: Term) -> bool:
+    return any(a.op is VARIABLE for a in pattern.args)
+
+
+def make_rule(
+    function: Callable[..., tuple[Any, Any]],
+    *,
+    database: str,
+    where: Guard | None,
+    source: str,
+    group: str,
+    name: str,
+    rises: str = "",
+) -> Rule:
+    """Trace a rule function on pattern variables."""
+    variables = tuple(inspect.signature(function).parameters)
+    terms = [variable(v) for v in variables]
+    lhs, rhs = (canonical(t if isinstance(t, Term) else const(t, np.float64)) for t in function(*terms))
+    return Rule(
+        name=name,
+        database=database,
+        group=group,
+        lhs=lhs,
+        rhs=rhs,
+        variables=variables,
+        guard=where,
+        reason=_reason(function),
+        place=_place(function),
+        source=source,
+        rises=rises,
+    )
+
+
+def variable(name: str) -> Term:
+    """A pattern variable."""
+    return make(VARIABLE, (), (name,), (), np.dtype(np.float64))
+
+
+def _reason(function: Callable[..., Any]) -> str:
+    return (inspect.getdoc(function) or "").split("\n")[0]
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = function.__code__
+    return f"{code.co_filename.rpartition('stablegrad/')[2]}:{code.co_firstlineno}"
+
+
+# -- driver -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """One application of a rule: what it made of what, and the user's line."""
+
+    rule: Rule | Procedure
+    before: Term
+    after: Term
+    place: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    @property
+    def reason(self) -> str:
+        return self.rule.reason
+
+
+LIMIT = 50  # rewrites in a row at one root: more is a loop in the rules
+
+
+@dataclass
+class Rewriter:
+    """Brings terms to canonical, stable form; remembers what it has done."""
+
+    databases: tuple[Database, ...]
+    settings: Settings
+    memo: dict[Term, Term] = field(default_factory=dict)
+    fired: list[Fired] = field(default_factory=list)
+    places: dict[Term, str] = field(default_factory=dict)
+
+    def __call__(self, roots: Iterable[Term]) -> list[Term]:
+        """The roots in normal form."""
+        roots = list(roots)
+        memo = self.memo
+        for root in roots:
+            if root in memo:
+                continue
+            # frames: the term asked for, what it has become, rewrites so far
+            stack: list[tuple[list[Term], Term, int]] = [([root], root, 0)]
+            while stack:
+                aliases, term, count = stack[-1]
+                if term in memo:
+                    self._finish(aliases, memo[term])
+                    stack.pop()
+                    continue
+                pending = [a for a in term.args if a not in memo]
+                if pending:
+                    stack.extend(([a], a, 0) for a in pending)
+                    continue
+                new = with_args(term, tuple([memo[a] for a in term.args]))
+                if new is term:
+                    new = self._rewrite(term)
+                    count += 1
+                if new is term or new in aliases:
+                    memo[term] = term
+                    self._finish(aliases, term)
+                    stack.pop()
+                    continue
+                if count > LIMIT:
+                    recent = ", ".join(f.name for f in self.fired[-5:])
+                    raise RuntimeError(f"rules loop at {aliases[0]!r}; the last five: {recent}")
+                if term in self.places:
+                    self.places.setdefault(new, self.places[term])
+                stack[-1] = ([*aliases, new], new, count)
+        return [memo[root] for root in roots]
+
+    def _finish(self, aliases: list[Term], result: Term) -> None:
+        for alias in aliases:
+            self.memo[alias] = result
+
+    def _rewrite(self, term: Term) -> Term:
+        """The best rewrite at the root, or the term itself."""
+        best: tuple[Any, Term, Rule | Procedure] | None = None
+        excluded = self.settings.excluded
+        for database in self.databases:
+            for rule in database.at(term):
+                if excluded and (rule.name in excluded or rule.group in excluded):
+                    continue
+                for result, change in rule.apply(term):
+                    rank = (change, -_specificity(rule), rule.name, result.key)
+                    if best is None or rank < best[0]:
+                        best = (rank, result, rule)
+        if best is None:
+            return term
+        self.fired.append(Fired(best[2], term, best[1], self.places.get(term, "")))
+        return best[1]
+
+
+def _specificity(rule: Rule | Procedure) -> int:
+    return len(topological([rule.lhs])) if isinstance(rule, Rule) else 0
+
+
+__all__ = [
+    "Database",
+    "Fired",
+    "Rewriter",
+    "Rule",
+    "canonical",
+    "instantiate",
+    "make_rule",
+    "variable",
+]
