@@ -1,0 +1,36 @@
+"""The vocabulary: one record per op, by family.
+
+Every op is an attribute here under its own name, whichever module declares it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stablegrad.ir import OPS
+from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
+    arithmetic,
+    comparison,
+    derivative,
+    exponential,
+    forms,
+    hyperbolic,
+    powers,
+    rounding,
+    shape,
+    trigonometric,
+)
+
+if TYPE_CHECKING:
+    from stablegrad.ops.record import Op
+
+
+def __getattr__(name: str) -> Op:
+    """The op of this name."""
+    if name in OPS:
+        return OPS[name]
+    raise AttributeError(f"stablegrad.ops has no op {name!r}; `stablegrad ops` lists them all")
+
+
+def __dir__() -> list[str]:
+    return sorted(OPS)

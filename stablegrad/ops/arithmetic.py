@@ -1,0 +1,280 @@
+"""Sums, products, signs and choices by size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops import intervals
+from stablegrad.ops.forms import product
+from stablegrad.ops.record import (
+    REAL,
+    ZERO,
+    const,
+    elementwise,
+    interval,
+    is_const,
+)
+
+
+def one(like: Term) -> Term:
+    """The constant 1 in the dtype of a term."""
+    return const(1, like.dtype)
+
+
+def masked(condition: Term, value: Term) -> Term:
+    """``value`` where the condition holds, a structural zero elsewhere."""
+    return product([value, OPS["indicator"](condition)])
+
+
+add = elementwise(
+    "add",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, a, b: xp.add(a, b),
+    ball=lambda a, b: a + b,
+    partials=lambda y, a, b: (one(y), one(y)),
+    domain=(REAL, REAL),
+    infer_facts=intervals.binary(intervals.add),
+    cost=1,
+    commutative=True,
+    lax="add",
+    aten="add",
+    source="definition",
+    doc="The sum a + b.",
+    example=">>> sg.ops.add(sg.tensor([1.0]), 2.0).numpy()\narray([3.], dtype=float32)",
+)
+
+subtract = elementwise(
+    "subtract",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, a, b: xp.subtract(a, b),
+    ball=lambda a, b: a - b,
+    partials=lambda y, a, b: (one(y), const(-1, y.dtype)),
+    domain=(REAL, REAL),
+    infer_facts=intervals.binary(intervals.subtract),
+    cost=1,
+    lax="sub",
+    aten="sub",
+    source="definition",
+    doc="The difference a - b.",
+    example=">>> sg.ops.subtract(sg.tensor([1.0]), 2.0).numpy()\narray([-1.], dtype=float32)",
+)
+
+multiply = elementwise(
+    "multiply",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, a, b: xp.multiply(a, b),
+    ball=lambda a, b: a * b,
+    partials=lambda y, a, b: (b, a),
+    domain=(REAL, REAL),
+    infer_facts=intervals.binary(intervals.multiply),
+    cost=1,
+    commutative=True,
+    lax="mul",
+    aten="mul",
+    source="definition",
+    doc="The product a * b.",
+    example=">>> sg.ops.multiply(sg.tensor([3.0]), 2.0).numpy()\narray([6.], dtype=float32)",
+)
+
+divide = elementwise(
+    "divide",
+    family="arithmetic",
+    kernel=lambda xp, a, b: xp.divide(a, b),
+    ball=lambda a, b: a / b,
+    partials=lambda y, a, b: (one(y) / b, -(a / b) / b),  # b * b would overflow and underflow
+    textbook=lambda y, a, b: (one(y) / b, -a * b**-2),
+    domain=(REAL, REAL),  # but for b = 0, which no interval can say; the facts do
+    infer_facts=intervals.binary(intervals.divide),
+    cost=2,
+    lax="div",
+    aten="div",
+    source="definition",
+    doc="The quotient a / b.",
+    example=">>> sg.ops.divide(sg.tensor([1.0]), 2.0).numpy()\narray([0.5], dtype=float32)",
+)
+
+negative = elementwise(
+    "negative",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, x: xp.negative(x),
+    ball=lambda x: -x,
+    partials=lambda y, x: (const(-1, y.dtype),),
+    domain=(REAL,),
+    infer_facts=intervals.unary(intervals.negative),
+    support=lambda term: term.args[0].support,
+    cost=1,
+    lax="neg",
+    aten="neg",
+    source="definition",
+    doc="The negative of x.",
+    example=">>> sg.ops.negative(sg.tensor([1.0])).numpy()\narray([-1.], dtype=float32)",
+)
+
+positive = elementwise(
+    "positive",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, x: xp.positive(x),
+    ball=lambda x: x,
+    partials=lambda y, x: (one(y),),
+    domain=(REAL,),
+    infer_facts=lambda term: term.args[0].facts,
+    support=lambda term: term.args[0].support,
+    cost=1,
+    lax="",
+    aten="positive",
+    source="definition",
+    doc="x itself.",
+    example=">>> sg.ops.positive(sg.tensor([1.0])).numpy()\narray([1.], dtype=float32)",
+)
+
+
+def _abs_of_ball(x: Any) -> Any:
+    return x.abs()
+
+
+abs = elementwise(
+    "abs",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, x: xp.abs(x),
+    spellings=(lambda x: OPS["sqrt"](x * x), lambda x: OPS["maximum"](x, -x)),
+    ball=_abs_of_ball,
+    partials=lambda y, x: (OPS["sign"](x),),
+    domain=(REAL,),
+    infer_facts=intervals.unary(intervals.absolute),
+    support=lambda term: term.args[0].support,
+    cost=1,
+    lax="abs",
+    aten="abs",
+    source="definition; derivative 0 at the kink",
+    doc="The absolute value.",
+    example=">>> sg.ops.abs(sg.tensor([-2.0])).numpy()\narray([2.], dtype=float32)",
+)
+
+
+def _sign_facts(term: Term) -> Facts:
+    x = term.args[0].facts
+    lo = 1.0 if x.positive else 0.0 if x.nonnegative else -1.0
+    hi = -1.0 if x.negative else 0.0 if x.nonpositive else 1.0
+    return Facts(lo, hi, False, False, x.defined)
+
+
+sign = elementwise(
+    "sign",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, x: xp.sign(x),
+    ball=lambda x: x.sign(),
+    partials=lambda y, x: (ZERO,),
+    domain=(REAL,),
+    range=interval(-1.0, 1.0, closed=True),
+    infer_facts=_sign_facts,
+    support=lambda term: term.args[0].support,
+    cost=1,
+    lax="sign",
+    aten="sign",
+    source="definition",
+    doc="-1, 0 or 1 as x is negative, zero or positive.",
+    example=">>> sg.ops.sign(sg.tensor([-2.0])).numpy()\narray([-1.], dtype=float32)",
+)
+
+
+# -- the greater, the smaller, and between ------------------------------------------------
+
+
+def _shares(wins: Term, ties: Term, a: Term, b: Term) -> tuple[Term, Term]:
+    """Derivatives of a choice: 1 to the winner, half each at a tie.
+
+    Against a constant a tie counts as lost for the variable, so that every spelling of relu
+    has the derivative 0 there.
+    """
+    loses = OPS["logical_not"](OPS["logical_or"](wins, ties))
+    by_a, by_b = masked(wins, one(a)), masked(loses, one(a))
+    if is_const(a) or is_const(b):
+        return by_a, by_b
+    half = masked(ties, const(0.5, a.dtype))
+    return by_a + half, by_b + half
+
+
+def _maximum_partials(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
+    return _shares(OPS["greater"](a, b), OPS["equal"](a, b), a, b)
+
+
+def _minimum_partials(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
+    return _shares(OPS["less"](a, b), OPS["equal"](a, b), a, b)
+
+
+maximum = elementwise(
+    "maximum",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, a, b: xp.maximum(a, b),
+    ball=lambda a, b: a.maximum(b),
+    partials=_maximum_partials,
+    domain=(REAL, REAL),
+    infer_facts=intervals.binary(intervals.maximum),
+    cost=1,
+    commutative=True,
+    lax="max",
+    aten="maximum",
+    source="definition; ties share equally, and 0 at a tie with a constant",
+    doc="The greater of a and b; nan if either is.",
+    example=">>> sg.ops.maximum(sg.tensor([-1.0, 2.0]), 0.0).numpy()\n"
+    "array([0., 2.], dtype=float32)",
+)
+
+minimum = elementwise(
+    "minimum",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, a, b: xp.minimum(a, b),
+    ball=lambda a, b: a.minimum(b),
+    partials=_minimum_partials,
+    domain=(REAL, REAL),
+    infer_facts=intervals.binary(intervals.minimum),
+    cost=1,
+    commutative=True,
+    lax="min",
+    aten="minimum",
+    source="definition; ties share equally, and 0 at a tie with a constant",
+    doc="The smaller of a and b; nan if either is.",
+    example=">>> sg.ops.minimum(sg.tensor([-1.0, 2.0]), 0.0).numpy()\n"
+    "array([-1.,  0.], dtype=float32)",
+)
+
+
+def _clip_partials(y: Term, x: Term, low: Term, high: Term) -> tuple[Term, Term, Term]:
+    raised = maximum(x, low)
+    by_raised, by_high = _minimum_partials(y, raised, high)
+    by_x, by_low = _maximum_partials(raised, x, low)
+    return by_raised * by_x, by_raised * by_low, by_high
+
+
+def _clip_facts(term: Term) -> Facts:
+    x, low, high = [a.facts for a in term.args]
+    return intervals.minimum(intervals.maximum(x, low), high)
+
+
+clip = elementwise(
+    "clip",
+    result="same",
+    family="arithmetic",
+    kernel=lambda xp, x, low, high: xp.minimum(xp.maximum(x, low), high),
+    spellings=(lambda x, low, high: OPS["minimum"](OPS["maximum"](x, low), high),),
+    partials=_clip_partials,
+    domain=(REAL, REAL, REAL),
+    infer_facts=_clip_facts,
+    cost=1,
+    lax="clamp",
+    aten="clamp",
+    source="definition, as NumPy: `high` wins where it is below `low`",
+    doc="x limited to the range from `low` to `high`.",
+    example=">>> sg.ops.clip(sg.tensor([-1.0, 2.0]), 0.0, 1.0).numpy()\n"
+    "array([0., 1.], dtype=float32)",
+)

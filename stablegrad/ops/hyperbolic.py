@@ -1,0 +1,195 @@
+"""Hyperbolic functions and their inverses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops import intervals
+from stablegrad.ops.exponential import exp, log, log1p, sigmoid
+from stablegrad.ops.powers import hypot
+from stablegrad.ops.record import (
+    NONNEGATIVE,
+    REAL,
+    SYMMETRIC_UNIT,
+    UNIT,
+    const,
+    elementwise,
+)
+
+AT_LEAST_ONE = Facts(lo=1.0, lo_open=False)
+
+
+def sqrt(x: Term) -> Term:
+    return OPS["sqrt"](x)
+
+
+sinh = elementwise(
+    "sinh",
+    family="hyperbolic",
+    kernel=lambda xp, x: xp.sinh(x),
+    spellings=(
+        lambda x: (exp(x) - exp(-x)) / 2,
+        lambda x: (exp(2 * x) - 1) / (2 * exp(x)),
+    ),
+    partials=lambda y, x: (cosh(x),),
+    domain=(REAL,),
+    infer_facts=intervals.increasing(math.sinh, REAL, REAL, exact=((0.0, 0.0),)),
+    cost=5,
+    lax="sinh",
+    aten="sinh",
+    source="DLMF 4.28",
+    doc="The hyperbolic sine.",
+    example=">>> sg.ops.sinh(sg.tensor([0.0])).numpy()\narray([0.], dtype=float32)",
+)
+
+cosh = elementwise(
+    "cosh",
+    family="hyperbolic",
+    kernel=lambda xp, x: xp.cosh(x),
+    spellings=(
+        lambda x: (exp(x) + exp(-x)) / 2,
+        lambda x: (exp(2 * x) + 1) / (2 * exp(x)),
+    ),
+    partials=lambda y, x: (sinh(x),),
+    domain=(REAL,),
+    range=AT_LEAST_ONE,
+    cost=5,
+    lax="cosh",
+    aten="cosh",
+    source="DLMF 4.28",
+    doc="The hyperbolic cosine.",
+    example=">>> sg.ops.cosh(sg.tensor([0.0])).numpy()\narray([1.], dtype=float32)",
+)
+
+tanh = elementwise(
+    "tanh",
+    family="hyperbolic",
+    kernel=lambda xp, x: xp.tanh(x),
+    spellings=(
+        lambda x: sinh(x) / cosh(x),
+        lambda x: (exp(2 * x) - 1) / (exp(2 * x) + 1),
+        lambda x: (1 - exp(-2 * x)) / (1 + exp(-2 * x)),
+        lambda x: (exp(x) - exp(-x)) / (exp(x) + exp(-x)),
+        lambda x: 2 * sigmoid(2 * x) - 1,
+        lambda x: sigmoid(2 * x) - sigmoid(-2 * x),
+    ),
+    partials=lambda y, x: (sech(x) * sech(x),),
+    textbook=lambda y, x: (1 - y * y,),
+    domain=(REAL,),
+    range=SYMMETRIC_UNIT,
+    infer_facts=intervals.increasing(math.tanh, REAL, SYMMETRIC_UNIT, exact=((0.0, 0.0),)),
+    cost=3,
+    lax="tanh",
+    aten="tanh",
+    source="DLMF 4.28",
+    doc="The hyperbolic tangent.",
+    example=">>> sg.ops.tanh(sg.tensor([0.0])).numpy()\narray([0.], dtype=float32)",
+)
+
+
+def _sech_kernel(xp: Any, x: Any) -> Any:
+    t = xp.exp(-xp.abs(x))
+    return 2 * t / (1 + t * t)
+
+
+sech = elementwise(
+    "sech",
+    family="hyperbolic",
+    kernel=_sech_kernel,
+    spellings=(
+        lambda x: 1 / cosh(x),
+        lambda x: 2 / (exp(x) + exp(-x)),
+        lambda x: 2 * exp(x) / (exp(2 * x) + 1),
+    ),
+    partials=lambda y, x: (-sech(x) * tanh(x),),
+    domain=(REAL,),
+    range=UNIT,
+    infer_facts=lambda term: Facts(0.0, 1.0, True, False, term.args[0].facts.defined),
+    cost=4,
+    source="2t/(1 + t*t) with t = exp(-|x|)",
+    doc="The hyperbolic secant, 1/cosh(x).",
+    example=">>> sg.ops.sech(sg.tensor([0.0])).numpy()\narray([1.], dtype=float32)",
+)
+
+arcsinh = elementwise(
+    "arcsinh",
+    family="hyperbolic",
+    kernel=lambda xp, x: xp.arcsinh(x),
+    spellings=(
+        lambda x: log(x + sqrt(x * x + 1)),
+        lambda x: log(x + hypot(x, const(1, x.dtype))),
+    ),
+    partials=lambda y, x: (1 / hypot(x, const(1, x.dtype)),),
+    textbook=lambda y, x: (1 / sqrt(x * x + 1),),
+    domain=(REAL,),
+    infer_facts=intervals.increasing(math.asinh, REAL, REAL, exact=((0.0, 0.0),)),
+    cost=4,
+    lax="asinh",
+    aten="asinh",
+    source="DLMF 4.37",
+    doc="The inverse hyperbolic sine.",
+    example=">>> sg.ops.arcsinh(sg.tensor([0.0])).numpy()\narray([0.], dtype=float32)",
+)
+
+arccosh = elementwise(
+    "arccosh",
+    family="hyperbolic",
+    kernel=lambda xp, x: xp.arccosh(x),
+    spellings=(
+        lambda x: log(x + sqrt(x * x - 1)),
+        lambda x: log(x + sqrt(x - 1) * sqrt(x + 1)),
+    ),
+    # two roots: x*x - 1 cancels near 1 and overflows far out
+    partials=lambda y, x: (1 / (sqrt(x - 1) * sqrt(x + 1)),),
+    textbook=lambda y, x: (1 / sqrt(x * x - 1),),
+    domain=(AT_LEAST_ONE,),
+    range=NONNEGATIVE,
+    infer_facts=intervals.increasing(math.acosh, AT_LEAST_ONE, NONNEGATIVE, exact=((1.0, 0.0),)),
+    cost=4,
+    lax="acosh",
+    aten="acosh",
+    source="DLMF 4.37",
+    doc="The inverse hyperbolic cosine of x >= 1.",
+    example=">>> sg.ops.arccosh(sg.tensor([1.0])).numpy()\narray([0.], dtype=float32)",
+)
+
+arctanh = elementwise(
+    "arctanh",
+    family="hyperbolic",
+    kernel=lambda xp, x: xp.arctanh(x),
+    spellings=(
+        lambda x: log((1 + x) / (1 - x)) / 2,
+        lambda x: (log1p(x) - log1p(-x)) / 2,
+    ),
+    partials=lambda y, x: (arctanh_slope(x),),
+    textbook=lambda y, x: (1 / (1 - x * x),),
+    domain=(SYMMETRIC_UNIT,),
+    infer_facts=intervals.increasing(math.atanh, SYMMETRIC_UNIT, REAL, exact=((0.0, 0.0),)),
+    cost=4,
+    lax="atanh",
+    aten="atanh",
+    source="DLMF 4.37",
+    doc="The inverse hyperbolic tangent of -1 < x < 1.",
+    example=">>> sg.ops.arctanh(sg.tensor([0.0])).numpy()\narray([0.], dtype=float32)",
+)
+
+arctanh_slope = elementwise(
+    "arctanh_slope",
+    family="hyperbolic",
+    kernel=lambda xp, x: 1 / ((1 - x) * (1 + x)),
+    spellings=(lambda x: 1 / (1 - x * x),),
+    # of its own, because 1/(1 - x)**2 - 1/(1 + x)**2 cancels at 0
+    partials=lambda y, x: (2 * x * y * y,),
+    domain=(SYMMETRIC_UNIT,),
+    infer_facts=lambda term: (
+        Facts(1.0, math.inf, False, True, term.args[0].facts.defined)
+        if term.args[0].facts.within(SYMMETRIC_UNIT)
+        else Facts()
+    ),
+    cost=3,
+    source="definition",
+    doc="1 / (1 - x*x): the derivative of arctanh; also beyond the unit interval.",
+    example=">>> sg.ops.arctanh_slope(sg.tensor([0.0])).numpy()\narray([1.], dtype=float32)",
+)
