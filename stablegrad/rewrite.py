@@ -99,14 +99,14 @@ def node_cost(term: Term) -> int:
     if term.op is forms.AFFINE:
         if len(term.args) == 1 and term.params[0] == 0:
             return 0
-        facts = term.facts
-        return 1 if _one_sign(term) or facts is None else 10
+        return 1 if one_sign(term) else 10
     if term.op is forms.MONOMIAL:
         return sum(3 if abs(p) >= 2 else 1 for p in term.params[0])
     return term.op.cost
 
 
-def _one_sign(term: Term) -> bool:
+def one_sign(term: Term) -> bool:
+    """Whether all addends of a flat sum are proved to have one sign: it cannot cancel."""
     constant, coefficients = term.params
     signs = set()
     if constant != 0:

@@ -295,6 +295,7 @@ REQUIRE: Op = elementwise(
     ball=lambda x, c: x if c else x * math.nan,
     partials=lambda y, x, c: (OPS["require"](const(1, x.dtype), c), ZERO),
     infer_facts=_require_facts,
+    conditions=(1,),
     cost=1,
     source="definition",
     doc="x where the condition holds, nan elsewhere: the guard that a cancellation leaves.",
@@ -491,10 +492,10 @@ class _Product:
     def multiply(self, term: Term, p: Rational) -> None:
         """Multiply by ``term ** p``, flattening what is sound to flatten."""
         term = unbroadcast_view(term)
-        if term.dtype.kind == "b":
-            self.parts[term] = 1
-        elif term.op is INDICATOR and p > 0:
+        if term.op is INDICATOR and p > 0:
             self.parts[term.args[0]] = 1
+        elif term.dtype.kind == "b":
+            self.parts[term] = 1
         elif term.op is CONST and self._constant(term.params[0], p):
             pass
         elif term.op is AFFINE:

@@ -77,6 +77,7 @@ class Op:
         cost: static cost for the choice between rewrites.
         ulp: proved bound in ulp at orders 0, 1, 2, or None with the reason in ``accuracy``.
         accuracy: the bound in words where it is not ``ulp``.
+        conditions: positions of arguments that are conditions, left out of dtype promotion.
         commutative: whether the order of the arguments does not matter.
         lax, aten: names in JAX and PyTorch, for the bridges.
         source: where the formula comes from.
@@ -104,6 +105,7 @@ class Op:
     ulp: tuple[float, float, float] | None = (4, 4, 4)
     accuracy: str = ""
     elementwise: bool = False
+    conditions: tuple[int, ...] = ()
     commutative: bool = False
     lax: str = ""
     aten: str = ""
@@ -357,10 +359,10 @@ def round_const(value: Any, dtype: np.dtype[Any]) -> Exact:
 
 def promote(op: Op, terms: list[Term]) -> tuple[Term, ...]:
     """Bring the data arguments of an elementwise op to one dtype, as NumPy would."""
-    start = 1 if op.name == "where" else 0
-    dtype = np.result_type(*[t.dtype for t in terms[start:]])
+    skip = op.conditions
+    dtype = np.result_type(*[t.dtype for i, t in enumerate(terms) if i not in skip])
     return tuple(
-        [t if i < start or t.dtype == dtype else cast(t, dtype) for i, t in enumerate(terms)]
+        [t if i in skip or t.dtype == dtype else cast(t, dtype) for i, t in enumerate(terms)]
     )
 
 
@@ -422,7 +424,7 @@ def elementwise(name: str, *, result: str = "float", **fields: Any) -> Op:
     """
 
     def infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
-        dtype = args[-1].dtype
+        dtype = args[-1 if op.conditions != (len(args) - 1,) else 0].dtype
         shape = args[0].shape if len(args) == 1 else broadcast(op, args)
         if result == "bool":
             return shape, np.dtype(bool)

@@ -1,0 +1,247 @@
+"""Ops that lowering alone emits: sums, products and exponentials that keep digits and range.
+
+``compensated_sum`` carries the rounding errors of a sum of products along (two_sum and
+two_prod), ``exp_of_sum`` feeds them to the exponential, and ``scaled_product`` redoes the
+elements of a product whose intermediates left the normal range as mantissa and exponent.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import Term, Shape
+from stablegrad.ops.forms import MONOMIAL, Rational, coefficient
+from stablegrad.ops.record import Exact, broadcast, declare, exact, round_to, to_float
+
+Pair = tuple[Any, Any]
+
+
+def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+    return broadcast(MONOMIAL, args), args[0].dtype
+
+
+# -- error-free transforms ----------------------------------------------------------------
+
+
+def two_sum(a: Any, b: Any) -> Pair:
+    """The rounded sum and its exact error (Knuth)."""
+    s = a + b
+    v = s - a
+    return s, (a - (s - v)) + (b - v)
+
+
+def two_prod(a: Any, b: Any) -> Pair:
+    """The rounded product and its exact error (Dekker), where nothing over- or underflows."""
+    p = a * b
+    ah, al = _halves(a)
+    bh, bl = _halves(b)
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+def _halves(a: Any) -> Pair:
+    bits = 27 if a.dtype == np.float64 else 12
+    c = a.dtype.type(2**bits + 1) * a
+    high = c - (c - a)
+    return high, a - high
+
+
+def sum_pair(
+    xp: Any,
+    xs: tuple[Any, ...],
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+) -> Pair:
+    """The sum as a pair hi + lo; addend i is coefficient * the product of counts[i] arguments."""
+    dtype = xs[0].dtype
+    hi: Any = round_to(constant, dtype)[()]
+    lo: Any = dtype.type(0)
+    if not isinstance(constant, str) and math.isfinite(hi):
+        lo = round_to(exact(Fraction(constant) - Fraction(float(hi))), dtype)[()]
+    plain = hi
+    position = 0
+    for c, count in zip(coefficients, counts, strict=True):
+        p, e = xs[position], dtype.type(0)
+        if count == 2:
+            p, e = two_prod(xs[position], xs[position + 1])
+        position += count
+        if c == -1:
+            p, e = -p, -e
+        elif c != 1:
+            p, e = _times_coefficient(p, e, c)
+        plain = plain + p
+        hi, error = two_sum(hi, p)
+        lo = lo + error + e
+    total = hi + lo
+    good = xp.isfinite(total)
+    return xp.where(good, hi, plain), xp.where(good, lo, dtype.type(0))
+
+
+def _times_coefficient(p: Any, e: Any, c: Rational) -> Pair:
+    high = round_to(c, p.dtype)[()]
+    rest = Fraction(c) - Fraction(float(high)) if math.isfinite(high) else Fraction(0)
+    low = round_to(exact(rest), p.dtype)[()]
+    q, f = two_prod(p, high)
+    return q, f + e * high + p * low
+
+
+def _compensated_sum(
+    xp: Any,
+    *xs: Any,
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+) -> Any:
+    hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
+    return hi + lo
+
+
+def _exp_of_sum(
+    xp: Any,
+    *xs: Any,
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+) -> Any:
+    hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
+    total = hi + lo
+    lo = (hi - total) + lo
+    lo = xp.where(xp.isfinite(total), lo, lo.dtype.type(0))
+    value = xp.exp(total)
+    return value + xp.where(xp.isfinite(value), value * lo, lo.dtype.type(0))
+
+
+# -- products -----------------------------------------------------------------------------
+
+
+def _scaled_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational) -> Any:
+    """Optimistic product; elements whose intermediates were not normal are redone."""
+    dtype = np.result_type(*xs)
+    info = np.finfo(dtype)
+    low, high = info.tiny * 4, info.max / 4
+    product = None if factor == 1 else coefficient(xp, factor, xs[0])
+    bad: Any = False
+    for x, p in zip(xs, powers, strict=True):
+        for step, divide in _steps(xp, x, p):
+            if product is None:
+                product = 1 / step if divide else step
+            else:
+                product = product / step if divide else product * step
+            size = xp.abs(product)
+            bad = bad | ~((size >= low) & (size <= high))
+    product = xp.asarray(product)
+    if not np.any(bad):
+        return product
+    bad = np.broadcast_to(bad, product.shape)
+    if product.ndim == 0:
+        return _product_by_parts(xs, powers, factor, dtype)
+    product = np.array(product)
+    chosen = [np.broadcast_to(x, product.shape)[bad] for x in xs]
+    product[bad] = _product_by_parts(chosen, powers, factor, dtype)
+    return product
+
+
+def _steps(xp: Any, x: Any, p: Rational) -> list[tuple[Any, bool]]:
+    """x**p as a few factors to multiply or divide by."""
+    size = abs(p)
+    if 2 * size == int(2 * size) and size <= 4:
+        steps = [(x, p < 0)] * int(size)
+        return steps if size == int(size) else [*steps, (xp.sqrt(x), p < 0)]
+    base, whole = _representable(p, x.dtype)
+    steps = [(xp.power(x, coefficient(xp, base, x)), False)]
+    return steps + [(x, whole < 0)] * abs(whole)
+
+
+def _representable(p: Rational, dtype: Any) -> tuple[Rational, int]:
+    """p as a float of the dtype plus a small integer: x**(c-1) with c a float is x**c / x."""
+    for whole in (0, -1, -2, -3, 1, 2, 3):
+        base = exact(Fraction(p) - whole)
+        if not isinstance(base, str) and Fraction(float(round_to(base, dtype))) == base:
+            return base, whole
+    return p, 0
+
+
+def _product_by_parts(xs: Any, powers: tuple[Rational, ...], factor: Rational, dtype: Any) -> Any:
+    """The product with mantissas and exponents kept apart: nothing leaves the range early."""
+    mantissa, exponent = np.frexp(dtype.type(to_float(factor)))
+    exponent = np.int64(exponent)
+    for x, p in zip(xs, powers, strict=True):
+        size = abs(p)
+        m, e = np.frexp(x)
+        e = e.astype(np.int64)
+        if 2 * size == int(2 * size) and size <= 64:
+            if size != int(size):
+                odd = e & 1
+                root = np.sqrt(np.ldexp(m, odd))
+                mantissa = mantissa * root if p > 0 else mantissa / root
+                exponent = exponent + (e - odd) // 2 * (1 if p > 0 else -1)
+            for _ in range(int(size)):
+                mantissa = mantissa * m if p > 0 else mantissa / m
+                mantissa, shift = np.frexp(mantissa)
+                exponent = exponent + shift + (e if p > 0 else -e)
+        else:
+            mantissa, shift, e = _general_power(mantissa, x, m, e, p, dtype)
+            exponent = exponent + shift + e
+        mantissa, shift = np.frexp(mantissa)
+        exponent = exponent + shift
+    return np.ldexp(mantissa, np.clip(exponent, -100_000, 100_000).astype(np.int32))
+
+
+def _general_power(mantissa: Any, x: Any, m: Any, e: Any, p: Rational, dtype: Any) -> Any:
+    """Multiply a mantissa by x**p for a power that is no half integer."""
+    base, whole = _representable(p, dtype)
+    direct = np.power(x, dtype.type(float(base)))
+    pm, pe = np.frexp(direct)
+    lost = (direct == 0) | ~np.isfinite(direct)
+    scaled = e * float(base)
+    floor = np.floor(scaled)
+    other = np.power(m, dtype.type(float(base))) * np.exp2(scaled - floor)
+    usable = lost & (x != 0) & np.isfinite(x)
+    om, oe = np.frexp(other)
+    pm = np.where(usable, om, pm)
+    pe = np.where(usable, oe + floor.astype(np.int64), pe)
+    for _ in range(abs(whole)):
+        pm = pm * m if whole > 0 else pm / m
+        pm, shift = np.frexp(pm)
+        pe = pe + shift + (e if whole > 0 else -e)
+    return mantissa * pm, pe, np.int64(0)
+
+
+COMPENSATED_SUM = declare(
+    "compensated_sum",
+    family="lowered",
+    params=("constant", "coefficients", "counts"),
+    infer=_infer,
+    kernel=_compensated_sum,
+    elementwise=True,
+    source="Ogita, Rump and Oishi 2005",
+    ulp=None,
+    accuracy="eps relative to the result plus n*eps**2 relative to the sum of absolute terms",
+    doc="A sum of multiples and products with its rounding errors carried along.",
+)
+
+EXP_OF_SUM = declare(
+    "exp_of_sum",
+    family="lowered",
+    params=("constant", "coefficients", "counts"),
+    infer=_infer,
+    kernel=_exp_of_sum,
+    elementwise=True,
+    source="exp(hi + lo) = exp(hi) + exp(hi)*lo",
+    doc="The exponential of a sum, the rounding error of the sum included.",
+)
+
+SCALED_PRODUCT = declare(
+    "scaled_product",
+    family="lowered",
+    params=("powers", "factor"),
+    infer=_infer,
+    kernel=_scaled_product,
+    elementwise=True,
+    source="IEEE 754 scaling by powers of two is exact",
+    doc="A product of powers whose intermediate results neither overflow nor underflow.",
+)

@@ -1,0 +1,131 @@
+"""Programs: from terms over leaves to values, compiled once per structure.
+
+A program is numbered (leaves in the order in which they are met), so that programs of one
+structure share one plan: a training loop compiles once, whatever its tensors are called.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from stablegrad.engines.numpy import Plan
+from stablegrad.ir import Term, make, provenance, rebuild, topological
+from stablegrad.ops.record import INPUT, LEAF
+from stablegrad.rewrite import Fired
+from stablegrad.settings import Settings
+from stablegrad.transforms.expand import Expander
+from stablegrad.transforms.lower import Lowering
+
+Array = np.ndarray[Any, Any]
+CACHED_PROGRAMS = 1024
+
+
+class Program:
+    """A compiled program: call it with the values of its inputs."""
+
+    def __init__(self, roots: Sequence[Term], inputs: Sequence[Term], fired: list[Fired]) -> None:
+        self.roots = list(roots)
+        """The terms that run, lowered."""
+        self.inputs = list(inputs)
+        self.fired = fired
+        """The rules that fired, in order."""
+        self._plan = Plan(self.roots, self.inputs)
+
+    def __call__(self, values: Sequence[Array]) -> list[Array]:
+        """The values of the roots for values of the inputs, in their order."""
+        return self._plan(values)
+
+
+def stable_terms(
+    roots: Sequence[Term], settings: Settings, places: dict[Term, str] | None = None
+) -> tuple[list[Term], list[Fired]]:
+    """The roots stabilized and differentiated, not yet lowered; and the rules that fired."""
+    expander = Expander(settings, places)
+    return expander(roots), expander.fired
+
+
+def compile_terms(
+    roots: Sequence[Term],
+    inputs: Sequence[Term],
+    settings: Settings,
+    places: dict[Term, str] | None = None,
+) -> Program:
+    """Compile terms over numbered inputs.
+
+    Args:
+        roots: the terms wanted, over terms of the op ``input``.
+        inputs: those input terms, in the order in which values will be given.
+        settings: the rules in force.
+        places: the user's lines of terms, for the log of what fired.
+    """
+    stable, fired = stable_terms(roots, settings, places)
+    lowered = Lowering(native=not settings.stabilizes)(stable)
+    return Program(lowered, inputs, fired)
+
+
+# -- structure ----------------------------------------------------------------------------
+
+_programs: OrderedDict[Any, Program] = OrderedDict()
+
+
+def numbered(roots: Sequence[Term]) -> tuple[list[Term], list[Term], dict[Term, Term]]:
+    """Give numbers to leaves: the order of all terms, the leaves, and leaf -> input."""
+    order = topological(roots)
+    leaves = [t for t in order if t.op is LEAF]
+    inputs = {
+        leaf: make(INPUT, (), (i,), leaf.shape, leaf.dtype) for i, leaf in enumerate(leaves)
+    }
+    return order, leaves, inputs
+
+
+def structure(order: Sequence[Term], roots: Sequence[Term]) -> tuple[Any, ...]:
+    """A key that two programs share exactly when they differ in the values of leaves only."""
+    position: dict[Term, int] = {}
+    key: list[Any] = []
+    for i, term in enumerate(order):
+        position[term] = i
+        if term.op is LEAF:
+            key.append((term.shape, term.dtype))
+        else:
+            args = [position[a] for a in term.args]
+            key.append((term.op.uid, term.params, term.shape, term.dtype, *args))
+    return (*key, *[position[r] for r in roots])
+
+
+def program_of(roots: Sequence[Term], settings: Settings) -> tuple[Program, list[Term]]:
+    """The compiled program of terms over leaves, from the cache if its structure is known."""
+    order, leaves, inputs = numbered(roots)
+    key = (settings, structure(order, roots))
+    program = _programs.get(key)
+    if program is None:
+        renamed = rebuild(order, dict(inputs))
+        sites = provenance.sites
+        places = {new: sites[t] for t, new in zip(order, renamed, strict=True) if t in sites}
+        image = dict(zip(order, renamed, strict=True))
+        program = compile_terms(
+            [image[r] for r in roots], [inputs[leaf] for leaf in leaves], settings, places
+        )
+        _programs[key] = program
+        if len(_programs) > CACHED_PROGRAMS:
+            _programs.popitem(last=False)
+    else:
+        _programs.move_to_end(key)
+    return program, leaves
+
+
+def evaluate(roots: Sequence[Term], settings: Settings) -> list[Array]:
+    """The values of terms over leaves, through the whole pipeline.
+
+    The value of a root does not depend on which other roots are asked for.
+    """
+    program, leaves = program_of(roots, settings)
+    return program([leaf.params[0].value for leaf in leaves])
+
+
+def forget() -> None:
+    """Drop all compiled programs."""
+    _programs.clear()

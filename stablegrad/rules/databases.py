@@ -1,0 +1,5 @@
+"""The databases that rules are declared in."""
+
+from stablegrad.rewrite import Database
+
+stabilize = Database("stabilize")

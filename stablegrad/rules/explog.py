@@ -1,0 +1,120 @@
+"""Exponentials and logarithms: inverse pairs and logs of powers and products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.rules.databases import stabilize
+
+Pair = tuple[Any, Any]
+rule = stabilize.rule
+
+
+def exp(x: Term) -> Term:
+    return OPS["exp"](x)
+
+
+def log(x: Term) -> Term:
+    return OPS["log"](x)
+
+
+@rule(source="definition", group="inverse")
+def log_of_exp(x: Term) -> Pair:
+    """log undoes exp, which overflows."""
+    return log(exp(x)), x
+
+
+@rule(source="definition", group="inverse")
+def exp_of_log(x: Term) -> Pair:
+    """exp undoes log, on its domain."""
+    return exp(log(x)), OPS["require"](x, x >= 0)
+
+
+@rule(source="definition", group="inverse")
+def log1p_of_expm1(x: Term) -> Pair:
+    """log1p undoes expm1."""
+    return OPS["log1p"](OPS["expm1"](x)), x
+
+
+@rule(source="definition", group="inverse")
+def expm1_of_log1p(x: Term) -> Pair:
+    """expm1 undoes log1p, on its domain."""
+    return OPS["expm1"](OPS["log1p"](x)), OPS["require"](x, x >= -1)
+
+
+@rule(source="definition", group="inverse")
+def exp_of_log_sigmoid(x: Term) -> Pair:
+    """exp undoes the log of log_sigmoid."""
+    return exp(OPS["log_sigmoid"](x)), OPS["sigmoid"](x)
+
+
+@rule(source="definition", group="inverse")
+def exp_of_softplus(x: Term) -> Pair:
+    """exp undoes the log of softplus."""
+    return exp(OPS["softplus"](x)), 1 + exp(x)
+
+
+@rule(source="definition", group="inverse")
+def exp_of_negative_softplus(x: Term) -> Pair:
+    """exp(-softplus(x)) is sigmoid(-x)."""
+    return exp(-OPS["softplus"](x)), OPS["sigmoid"](-x)
+
+
+@rule(source="definition", group="inverse")
+def exp_of_log1p(x: Term) -> Pair:
+    """exp undoes log1p, on its domain."""
+    return exp(OPS["log1p"](x)), OPS["require"](1 + x, x >= -1)
+
+
+@rule(source="definition", group="inverse")
+def log1p_of_softplus_argument(x: Term) -> Pair:
+    """softplus(log(x)) is log1p(x)."""
+    return OPS["softplus"](log(x)), OPS["require"](OPS["log1p"](x), x >= 0)
+
+
+@stabilize.procedure("log", source="log(x**p) = p*log|x|", group="logarithm")
+def log_of_power(term: Term) -> Term | None:
+    """The log of a power: the power over- or underflows where its log does not."""
+    (x,) = term.args
+    if x.op is not forms.MONOMIAL or len(x.args) != 1:
+        return None
+    base, p = x.args[0], x.params[0][0]
+    if base.dtype.kind == "b":
+        return None
+    if isinstance(p, int) and p % 2 == 0 and not base.facts.nonnegative:
+        base = OPS["abs"](base)
+    return forms.with_shape(forms.scale(p, log(base)), term.shape)
+
+
+@stabilize.procedure("log", source="log(a*exp(b)) = log(a) + b", group="logarithm")
+def log_of_product_with_exp(term: Term) -> Term | None:
+    """The log of a product with an exponential: the exponential overflows, the log does not."""
+    (x,) = term.args
+    c, core = forms.split(x)
+    if c <= 0 or core.op is not forms.MONOMIAL or any(a.dtype.kind == "b" for a in core.args):
+        return None
+    exponent = next((a for a in core.args if a.op.name == "exp"), None)
+    if exponent is None:
+        return None
+    rest = {a: p for a, p in forms.factors(core).items() if a is not exponent}
+    remaining = forms.scale(c, forms.monomial(rest, core.shape, core.dtype))
+    return forms.total([(1, log(remaining)), (1, exponent.args[0])], term.shape, term.dtype)
+
+
+@stabilize.procedure("log", source="log(c*exp(x)) = log(c) + x", group="logarithm")
+def log_of_scaled_exp(term: Term) -> Term | None:
+    """The log of a multiple of an exponential."""
+    (x,) = term.args
+    c, core = forms.split(x)
+    if c in (1, -1) or c < 0 or core.op.name != "exp":
+        return None
+    constant = OPS["log"](forms.const(c, term.dtype))
+    return forms.total([(1, constant), (1, core.args[0])], term.shape, term.dtype)
+
+
+@rule(source="1/a - 1/b = (b - a)/(a*b)", group="differences")
+def difference_of_reciprocals(a: Term, b: Term) -> Pair:
+    """1/a - 1/b cancels where a is near b; b - a may be taken exactly."""
+    return 1 / a - 1 / b, (b - a) / (a * b)

@@ -1,0 +1,114 @@
+"""The logistic family: sigmoid, softplus, tanh, odds and logit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+from stablegrad.rules.databases import stabilize
+
+Pair = tuple[Any, Any]
+rule = stabilize.rule
+
+
+def sigmoid(x: Term) -> Term:
+    return OPS["sigmoid"](x)
+
+
+def tanh(x: Term) -> Term:
+    return OPS["tanh"](x)
+
+
+def sech(x: Term) -> Term:
+    return OPS["sech"](x)
+
+
+@rule(source="sigmoid(x) + sigmoid(-x) = 1", group="logistic")
+def one_minus_sigmoid(x: Term) -> Pair:
+    """1 - sigmoid(x) cancels for large x, whoever else uses sigmoid(x)."""
+    return 1 - sigmoid(x), sigmoid(-x)
+
+
+@rule(source="definition", group="logistic")
+def odds_of_sigmoid(x: Term) -> Pair:
+    """sigmoid(x) / (1 - sigmoid(x)) are the odds, exp(x)."""
+    return sigmoid(x) / sigmoid(-x), OPS["exp"](x)
+
+
+@rule(source="definition", group="logistic")
+def sigmoid_times_exp(x: Term) -> Pair:
+    """sigmoid(-x) * exp(x) overflows where sigmoid(x) does not."""
+    return sigmoid(-x) * OPS["exp"](x), sigmoid(x)
+
+
+@rule(source="sigmoid(x) - sigmoid(-x) = tanh(x/2)", group="logistic")
+def difference_of_sigmoids(x: Term) -> Pair:
+    """The difference of sigmoid(x) and sigmoid(-x) cancels near 0."""
+    return sigmoid(x) - sigmoid(-x), tanh(x / 2)
+
+
+@rule(source="2*sigmoid(x) - 1 = tanh(x/2)", group="logistic")
+def centred_sigmoid(x: Term) -> Pair:
+    """2*sigmoid(x) - 1 cancels near 0."""
+    return 2 * sigmoid(x) - 1, tanh(x / 2)
+
+
+@rule(source="1 - tanh(x)**2 = sech(x)**2", group="logistic")
+def one_minus_tanh_squared(x: Term) -> Pair:
+    """1 - tanh(x)**2 cancels in both tails."""
+    return 1 - tanh(x) ** 2, sech(x) ** 2
+
+
+@rule(source="1 - tanh(x) = 2*sigmoid(-2*x)", group="logistic")
+def one_minus_tanh(x: Term) -> Pair:
+    """1 - tanh(x) cancels for large x."""
+    return 1 - tanh(x), 2 * sigmoid(-2 * x)
+
+
+@rule(source="1 + tanh(x) = 2*sigmoid(2*x)", group="logistic")
+def one_plus_tanh(x: Term) -> Pair:
+    """1 + tanh(x) cancels for very negative x."""
+    return 1 + tanh(x), 2 * sigmoid(2 * x)
+
+
+@rule(source="definition", group="logistic")
+def logit_of_sigmoid(x: Term) -> Pair:
+    """logit undoes sigmoid."""
+    return OPS["logit"](sigmoid(x)), x
+
+
+@rule(source="definition", group="logistic")
+def sigmoid_of_logit(x: Term) -> Pair:
+    """sigmoid undoes logit, on its domain."""
+    inside = OPS["logical_and"](x >= 0, x <= 1)
+    return sigmoid(OPS["logit"](x)), OPS["require"](x, inside)
+
+
+@rule(source="log(sigmoid(x)) = x - softplus(x)", group="logistic")
+def linear_minus_softplus(x: Term) -> Pair:
+    """x - softplus(x) cancels for large x."""
+    return x - OPS["softplus"](x), OPS["log_sigmoid"](x)
+
+
+@rule(source="softplus(x) - softplus(-x) = x", group="logistic")
+def difference_of_softplus(x: Term) -> Pair:
+    """The difference of softplus(x) and softplus(-x) is x itself."""
+    return OPS["softplus"](x) - OPS["softplus"](-x), x
+
+
+@rule(source="log_sigmoid(x) - log_sigmoid(-x) = x", group="logistic")
+def difference_of_log_sigmoids(x: Term) -> Pair:
+    """The difference of log_sigmoid(x) and log_sigmoid(-x) is x itself."""
+    return OPS["log_sigmoid"](x) - OPS["log_sigmoid"](-x), x
+
+
+@rule(source="definition", group="logistic")
+def softplus_of_log_sigmoid(x: Term) -> Pair:
+    """softplus(x) + log_sigmoid(x) is x: log((1+e^x) * e^x/(1+e^x))."""
+    return OPS["softplus"](x) + OPS["log_sigmoid"](x), x
+
+
+@rule(source="definition", group="logistic")
+def odds_of_logarithm(x: Term) -> Pair:
+    """sigmoid(log(x)) is x / (1 + x), for x of any sign where log is defined."""
+    return sigmoid(OPS["log"](x)), OPS["require"](x / (1 + x), x >= 0)

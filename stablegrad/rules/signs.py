@@ -1,0 +1,67 @@
+"""Signs: odd functions give theirs up, even ones lose it, so that rules need one spelling."""
+
+from __future__ import annotations
+
+from stablegrad.ir import Term, make
+from stablegrad.ops import forms
+from stablegrad.rules.databases import stabilize
+
+ODD = (
+    "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
+)
+EVEN = "cos cosh sech abs sinc".split()
+
+
+def negated(term: Term) -> bool:
+    """Whether a term is the negative of what canonical order prefers."""
+    if term.op is not forms.AFFINE:
+        return False
+    constant, coefficients = term.params
+    if len(coefficients) == 1 and constant == 0:
+        return coefficients[0] < 0
+    return False
+
+
+def _flip(term: Term) -> Term:
+    return make(term.op, (forms.scale(-1, term.args[0]),), term.params, term.shape, term.dtype)
+
+
+@stabilize.procedure(*ODD, source="parity", group="signs")
+def odd_function(term: Term) -> Term | None:
+    """f(-x) is -f(x) for an odd function."""
+    return forms.scale(-1, _flip(term)) if negated(term.args[0]) else None
+
+
+@stabilize.procedure(*EVEN, source="parity", group="signs")
+def even_function(term: Term) -> Term | None:
+    """f(-x) is f(x) for an even function."""
+    return _flip(term) if negated(term.args[0]) else None
+
+
+@stabilize.procedure("abs", source="definition", group="signs")
+def absolute_value(term: Term) -> Term | None:
+    """|x| is x or -x where the sign is proved; |x*y| is |x|*|y|, and |c*x| is |c|*|x|."""
+    (x,) = term.args
+    if x.facts.nonnegative:
+        return x
+    if x.facts.nonpositive:
+        return forms.scale(-1, x)
+    c, core = forms.split(x)
+    if c not in (1, -1):
+        return forms.scale(abs(c), make(term.op, (core,), (), term.shape, term.dtype))
+    return None
+
+
+@stabilize.procedure("require", source="definition", group="signs")
+def proved_guard(term: Term) -> Term | None:
+    """A guard that is proved vanishes."""
+    return forms.with_shape(term.args[0], term.shape) if term.args[1].facts.lo >= 1 else None
+
+
+@stabilize.procedure("where", source="definition", group="signs")
+def same_branches(term: Term) -> Term | None:
+    """where(c, x, x) is x, and a proved condition picks its branch."""
+    c, a, b = term.args
+    if a is b or c.facts.lo >= 1:
+        return forms.with_shape(a, term.shape)
+    return forms.with_shape(b, term.shape) if c.facts.hi <= 0 else None

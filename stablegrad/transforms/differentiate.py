@@ -1,0 +1,265 @@
+"""Forward and reverse mode over terms, from the partials of the op records.
+
+A cotangent and a partial are multiplied as one flat product, so that Iverson factors (what
+``where``, ``maximum``, a mask or an index blocks) stay structural zeros: they annihilate
+whatever stands on the other side, infinities too, at every order and in both modes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stablegrad.errors import NotDifferentiableError, message
+from stablegrad.ir import OPS, Term, rebuild, topological
+from stablegrad.ops import forms
+from stablegrad.ops.derivative import CUSTOM
+from stablegrad.ops.forms import AFFINE, INDICATOR, MONOMIAL
+from stablegrad.ops.record import CONST, NotDifferentiable, ZeroDerivative, const, is_const, is_float
+from stablegrad.ops.shape import unbroadcast
+from stablegrad.settings import Settings
+
+
+class Calculus:
+    """How derivatives are put together: stably, or as a conventional framework does."""
+
+    def __init__(self, settings: Settings, active: set[Term]) -> None:
+        self.naive = settings.naive
+        self.active = active
+        """The terms that depend on the variables of differentiation."""
+
+    def partials(self, out: Term) -> tuple[Any, ...]:
+        """One partial per argument; for flat products the Iverson factors of zero factors."""
+        op = out.op
+        if self.naive and op.textbook is not None:
+            return op.textbook(out, *out.args)
+        if op is MONOMIAL:
+            return self._monomial_partials(out)
+        assert op.partials is not None
+        return op.partials(out, *out.args)
+
+    def _monomial_partials(self, out: Term) -> tuple[Any, ...]:
+        powers = out.params[0]
+        found: list[Any] = []
+        for x, p in zip(out.args, powers, strict=True):
+            if x not in self.active:
+                found.append(None)
+                continue
+            others = {y: q for y, q in zip(out.args, powers, strict=True) if y is not x}
+            rest = forms.monomial(others, out.shape, out.dtype)
+            slope = forms.scale(p, forms.power(x, forms.exact_ratio(p - 1)))
+            found.append(self._masked_product(rest, slope, forms.power(x, p)))
+        return tuple(found)
+
+    def multiply(self, cotangent: Term, partial: Term, value: Term) -> Term:
+        """``cotangent * partial``, where ``value`` is what the cotangent belongs to."""
+        if is_const(partial, 1):
+            return cotangent
+        if self.naive:
+            if partial.op is INDICATOR:
+                return OPS["where"](partial.args[0], cotangent, 0.0)
+            return -cotangent if is_const(partial, -1) else cotangent * partial
+        return self._masked_product(cotangent, partial, value)
+
+    def _masked_product(self, factor: Term, partial: Term, value: Term) -> Term:
+        """The product; a factor that is zero and no variable blocks an infinite partial.
+
+        The block holds where ``value`` is finite: 0 * f is then 0 whatever the slope of f.
+        """
+        masks: list[Term] = []
+        if not partial.facts.defined and not _infinite_together(partial, value):
+            for x, p in forms.factors(forms.split(factor)[1]).items():
+                blocks = p > 0 and x.dtype.kind != "b" and x.op is not CONST
+                if blocks and x not in self.active and not x.facts.nonzero:
+                    nonzero = OPS["not_equal"](x, const(0, x.dtype))
+                    infinite = OPS["logical_not"](OPS["isfinite"](value))
+                    masks.append(OPS["logical_or"](nonzero, infinite))
+        return forms.product([factor, partial, *masks])
+
+    def add(self, terms: list[Term]) -> Term:
+        """The sum of contributions to one cotangent or tangent."""
+        if len(terms) == 1:
+            return terms[0]
+        if self.naive:
+            result = terms[0]
+            for t in terms[1:]:
+                result = result + t
+            return result
+        shape = forms.broadcast(AFFINE, tuple(terms))
+        return forms.total([(1, t) for t in terms], shape, terms[0].dtype)
+
+
+def _infinite_together(partial: Term, value: Term) -> bool:
+    """Whether the partial is finite wherever ``value`` is: then nothing needs blocking.
+
+    Decided for what is infinite where a base is zero: negative powers and logarithms.
+    """
+    poles = {x for x, p in forms.factors(forms.split(value)[1]).items() if p < 0}
+    if value.op.name in ("log", "log2", "log10"):
+        poles.add(value.args[0])
+    for x, p in forms.factors(forms.split(partial)[1]).items():
+        if x.dtype.kind == "b":
+            continue
+        if not isinstance(p, int) or (p < 0 and not x.facts.nonzero and x not in poles):
+            return False
+        if not x.facts.defined and x not in poles:
+            return False
+    return True
+
+
+def _active(order: list[Term], variables: set[Term]) -> set[Term]:
+    active = set(variables)
+    for term in order:
+        if term not in active and is_float(term.dtype) and any(a in active for a in term.args):
+            active.add(term)
+    return active
+
+
+def vjp(y: Term, xs: Sequence[Term], seed: Term, settings: Settings) -> list[Term]:
+    """The gradients of ``y`` by each of ``xs``, for the cotangent ``seed`` of ``y``.
+
+    Raises:
+        NotDifferentiableError: where a derivative on the way does not exist, with the reason.
+    """
+    variables = set(xs)
+    order = topological([y], stop=variables.__contains__)
+    active = _active(order, variables)
+    calculus = Calculus(settings, active)
+    cotangents: dict[Term, list[Term]] = {y: [seed]}
+    for term in reversed(order):
+        if term in variables or term not in active or term not in cotangents:
+            continue
+        cotangent = calculus.add(cotangents.pop(term))
+        if is_const(cotangent, 0):
+            continue
+        for arg, contribution in zip(term.args, _pull(term, cotangent, calculus), strict=False):
+            if contribution is not None and arg in active:
+                cotangents.setdefault(arg, []).append(unbroadcast(contribution, arg.shape))
+    return [
+        forms.with_shape(calculus.add(cotangents[x]), x.shape)
+        if x in cotangents
+        else const(0, x.dtype, x.shape)
+        for x in xs
+    ]
+
+
+def _pull(term: Term, cotangent: Term, calculus: Calculus) -> Sequence[Term | None]:
+    op = term.op
+    active = calculus.active
+    if op is CUSTOM:
+        return _pull_custom(term, cotangent)
+    if op.vjp is not None:
+        params = dict(zip(op.params, term.params, strict=True))
+        parts = op.vjp(term, term.args, cotangent, **params)
+        return [_checked(term, i, part, active) for i, part in enumerate(parts)]
+    if op.partials is None:
+        raise _no_derivative(term, "it declares none")
+    contributions: list[Term | None] = []
+    for i, partial in enumerate(calculus.partials(term)):
+        slope = _checked(term, i, partial, active)
+        contributions.append(None if slope is None else calculus.multiply(cotangent, slope, term))
+    return contributions
+
+
+def _checked(term: Term, i: int, partial: Any, active: set[Term]) -> Term | None:
+    if partial is None or term.args[i] not in active or isinstance(partial, ZeroDerivative):
+        return None
+    if isinstance(partial, NotDifferentiable):
+        raise _no_derivative(term, partial.why)
+    if not isinstance(partial, Term):  # a plain number
+        return const(partial, term.dtype)
+    return partial
+
+
+def _no_derivative(term: Term, why: str) -> NotDifferentiableError:
+    return NotDifferentiableError(
+        message(f"a derivative of {term.op.name}", "a differentiable operation", f"Why: {why}")
+    )
+
+
+# -- functions with their own gradient ----------------------------------------------------
+
+
+class _Custom:
+    """The arguments of a ``custom`` node by their roles."""
+
+    def __init__(self, term: Term) -> None:
+        m, n, self.index = term.params
+        args = iter(term.args)
+        take = lambda count: [next(args) for _ in range(count)]  # noqa: E731
+        self.outputs, self.inputs = take(m), take(n)
+        self.output_marks, self.cotangent_marks = take(m), take(m)
+        self.gradients = take(n)
+        rest = list(args)
+        self.tangent_marks, self.tangents = rest[:n], rest[n:]
+        self.siblings = {
+            mark: OPS["custom"].term(term.args, (m, n, i)) for i, mark in enumerate(self.output_marks)
+        }
+
+
+def _pull_custom(term: Term, cotangent: Term) -> Sequence[Term | None]:
+    node = _Custom(term)
+    seeds = {
+        mark: cotangent if i == node.index else const(0, mark.dtype, mark.shape)
+        for i, mark in enumerate(node.cotangent_marks)
+    }
+    gradients = rebuild(node.gradients, {**node.siblings, **seeds})
+    return [*[None] * len(node.outputs), *gradients]
+
+
+def _push_custom(term: Term, tangents: dict[Term, Term], settings: Settings) -> Term:
+    node = _Custom(term)
+    given = [tangents.get(x, const(0, x.dtype, x.shape)) for x in node.inputs]
+    if node.tangents:
+        marks = dict(zip(node.tangent_marks, given, strict=True))
+        return rebuild([node.tangents[node.index]], {**node.siblings, **marks})[0]
+    # forward mode from the gradient: it is linear in the cotangent, and its transpose is the jvp
+    gradients = rebuild(node.gradients, node.siblings)
+    mark = node.cotangent_marks[node.index]
+    parts = [
+        vjp(g, [mark], t, settings)[0] for g, t in zip(gradients, given, strict=True) if g is not None
+    ]
+    return forms.total([(1, p) for p in parts], mark.shape, mark.dtype)
+
+
+# -- forward mode -------------------------------------------------------------------------
+
+
+def jvp(y: Term, xs: Sequence[Term], ts: Sequence[Term], settings: Settings) -> Term:
+    """The derivative of ``y`` along the tangents ``ts`` of ``xs``."""
+    variables = dict(zip(xs, ts, strict=True))
+    order = topological([y], stop=variables.__contains__)
+    calculus = Calculus(settings, _active(order, set(variables)))
+    tangents = dict(variables)
+    for term in order:
+        if term in variables or term not in calculus.active:
+            continue
+        tangent = _push(term, tangents, calculus, settings)
+        if tangent is not None:
+            tangents[term] = forms.with_shape(tangent, term.shape)
+    return tangents.get(y, const(0, y.dtype, y.shape))
+
+
+def _push(
+    term: Term, tangents: dict[Term, Term], calculus: Calculus, settings: Settings
+) -> Term | None:
+    op = term.op
+    if op is CUSTOM:
+        return _push_custom(term, tangents, settings)
+    if op.jvp is not None:
+        params = dict(zip(op.params, term.params, strict=True))
+        return op.jvp(term, term.args, tuple([tangents.get(a) for a in term.args]), **params)
+    if op.partials is None:
+        raise _no_derivative(term, "it declares none")
+    parts: list[Term] = []
+    for i, partial in enumerate(calculus.partials(term)):
+        arg = term.args[i]
+        slope = _checked(term, i, partial, calculus.active)
+        if slope is None or arg not in tangents:
+            continue
+        if calculus.naive:
+            parts.append(calculus.multiply(tangents[arg], slope, arg))
+        else:
+            tangent = tangents[arg]
+            parts.append(calculus.multiply(slope, tangent, arg))
+    return calculus.add(parts) if parts else None

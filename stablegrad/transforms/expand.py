@@ -1,0 +1,112 @@
+"""From a program as the user wrote it to a stable one without derivative nodes.
+
+The order is the point: a program is stabilized first, differentiated then, and what the
+derivative added is stabilized once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stablegrad.ir import Term, make, rebuild, topological
+from stablegrad.ops.derivative import CUSTOM, GRADIENT, PUSHFORWARD, STOP_GRADIENT
+from stablegrad.ops.record import INPUT
+from stablegrad.rewrite import Fired, Rewriter
+from stablegrad.rules import DATABASES
+from stablegrad.settings import Settings
+from stablegrad.transforms.differentiate import jvp, vjp
+
+_FRESH = 1 << 40  # numbers of inputs that stand for intermediate values
+
+
+class Expander:
+    """Stabilizes programs and expands their derivative nodes."""
+
+    def __init__(self, settings: Settings, places: dict[Term, str] | None = None) -> None:
+        self.settings = settings
+        databases = DATABASES if settings.stabilizes else ()
+        self.rewriter = Rewriter(databases, settings, places=places or {})
+
+    @property
+    def fired(self) -> list[Fired]:
+        return self.rewriter.fired
+
+    def __call__(self, roots: Sequence[Term]) -> list[Term]:
+        """The roots, stabilized, differentiated and stripped of what only derivatives need."""
+        expanded = self.expand(roots)
+        return self.normal(strip(self.normal(expanded)))
+
+    def normal(self, roots: Sequence[Term]) -> list[Term]:
+        """The roots in stable canonical form, or as they are where rules are off."""
+        return self.rewriter(roots) if self.settings.stabilizes else list(roots)
+
+    def expand(self, roots: Sequence[Term]) -> list[Term]:
+        """Replace gradient and pushforward nodes, inner ones first."""
+        order = topological(roots)
+        groups: dict[tuple[Term, Term], list[Term]] = {}
+        for term in order:
+            if term.op is GRADIENT:
+                y, x, seed = term.args
+                groups.setdefault((y, seed), []).append(x)
+        done: dict[Term, Term] = {}
+        gradients: dict[tuple[Term, Term], dict[Term, Term]] = {}
+        for term in order:
+            args = tuple([done[a] for a in term.args])
+            if term.op is GRADIENT:
+                y, x, seed = term.args
+                if (y, seed) not in gradients:
+                    xs = groups[y, seed]
+                    self._ready(xs, done)
+                    found = self._gradients(done[y], [done[v] for v in xs], done[seed])
+                    gradients[y, seed] = dict(zip(xs, found, strict=True))
+                done[term] = gradients[y, seed][x]
+            elif term.op is PUSHFORWARD:
+                n = term.params[0]
+                done[term] = self._pushforward(args[0], args[1 : n + 1], args[n + 1 :])
+            elif args == term.args:
+                done[term] = term
+            else:
+                done[term] = make(term.op, args, term.params, term.shape, term.dtype)
+        return [done[r] for r in roots]
+
+    def _ready(self, xs: Sequence[Term], done: dict[Term, Term]) -> None:
+        """Variables of one group may come later in the order than its first node."""
+        for x in xs:
+            if x not in done:
+                done[x] = self.expand([x])[0]
+
+    def _gradients(self, y: Term, xs: Sequence[Term], seed: Term) -> list[Term]:
+        stand_ins, back = self._stand_ins(xs)
+        (y,) = self.normal(rebuild([y], stand_ins))
+        found = vjp(y, [stand_ins.get(x, x) for x in xs], seed, self.settings)
+        return rebuild(found, back)
+
+    def _pushforward(self, y: Term, xs: Sequence[Term], ts: Sequence[Term]) -> Term:
+        stand_ins, back = self._stand_ins(xs)
+        (y,) = self.normal(rebuild([y], stand_ins))
+        found = jvp(y, [stand_ins.get(x, x) for x in xs], ts, self.settings)
+        return rebuild([found], back)[0]
+
+    def _stand_ins(self, xs: Sequence[Term]) -> tuple[dict[Term, Term], dict[Term, Term]]:
+        """Inputs in place of intermediate variables, so that no rule rewrites them away."""
+        stand_ins = {
+            x: make(INPUT, (), (_FRESH + x.depth * 1024 + i,), x.shape, x.dtype)
+            for i, x in enumerate(xs)
+            if x.op is not INPUT
+        }
+        return stand_ins, {new: old for old, new in stand_ins.items()}
+
+
+def strip(roots: Sequence[Term]) -> list[Term]:
+    """Remove what matters to derivatives only: stopped gradients and custom functions."""
+    done: dict[Term, Term] = {}
+    for term in topological(roots, stop=lambda t: False):
+        if term.op is STOP_GRADIENT:
+            done[term] = done[term.args[0]]
+        elif term.op is CUSTOM:
+            done[term] = done[term.args[term.params[2]]]
+        else:
+            args = tuple([done[a] for a in term.args])
+            same = args == term.args
+            done[term] = term if same else make(term.op, args, term.params, term.shape, term.dtype)
+    return [done[r] for r in roots]

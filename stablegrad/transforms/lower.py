@@ -1,0 +1,257 @@
+"""Lowering: how the sums and products of canonical form are evaluated.
+
+Each canonical term becomes ops with kernels. Fragile float32 and half precision parts are
+computed in float64 and rounded once; float64 sums that may cancel are compensated; products
+keep their range; the exponential of a sum takes the rounding error of the sum along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import OPS, Term, make, topological
+from stablegrad.ops import forms
+from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
+from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT
+from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
+from stablegrad.rewrite import one_sign
+
+WIDE = np.dtype(np.float64)
+
+EXACT_OPS = frozenset(
+    "negative abs sign where maximum minimum clip positive floor ceil round trunc require "
+    "stop_gradient add subtract multiply divide sqrt square reciprocal indicator".split()
+)
+"""Elementwise ops whose native result is correctly rounded: no wider arithmetic needed."""
+
+NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
+
+Addend = tuple[Rational, tuple[Term, ...]]
+
+
+class Lowering:
+    """Lowers terms; a term may be wanted in its own dtype and, inside float64 parts, wide."""
+
+    def __init__(self, *, native: bool = False) -> None:
+        self.native = native
+        """Whether everything stays in the user's dtype and plain arithmetic."""
+        self.own: dict[Term, Term] = {}
+        self.wide: dict[Term, Term] = {}
+        """The terms computed in float64: fragile ones, and what is elementwise on such."""
+
+    def __call__(self, roots: Sequence[Term]) -> list[Term]:
+        """The roots as ops with kernels."""
+        for term in topological(roots):
+            if term in self.own:
+                continue
+            if not self._goes_wide(term):
+                self.own[term] = self._emit(term, [self.own[a] for a in term.args], term.dtype)
+                continue
+            args = [self._widened(a) for a in term.args]
+            if term.dtype.kind == "b":
+                self.own[term] = self._emit(term, args, term.dtype)
+                continue
+            self.wide[term] = self._emit(term, args, WIDE)
+            self.own[term] = OPS["astype"](self.wide[term], dtype=term.dtype)
+        return [self.own[r] for r in roots]
+
+    def _goes_wide(self, term: Term) -> bool:
+        op = term.op
+        if self.native or not term.args or op.name == "astype":
+            return False
+        wide_argument = any(a in self.wide for a in term.args)
+        if term.dtype.kind == "b":
+            return op.elementwise and wide_argument
+        if not is_float(term.dtype) or term.dtype == WIDE:
+            return False
+        if op.family == "reduction":
+            return wide_argument or op.name not in NATIVE_REDUCTIONS
+        return op.elementwise and (wide_argument or fragile(term))
+
+    def _widened(self, term: Term) -> Term:
+        if term in self.wide:
+            return self.wide[term]
+        if term.op is CONST and term.dtype.kind != "b":
+            return const(term.params[0], WIDE, term.shape)
+        own = self.own[term]
+        return OPS["astype"](own, dtype=WIDE) if is_float(own.dtype) and own.dtype != WIDE else own
+
+    def _emit(self, term: Term, arguments: list[Term], dtype: np.dtype[Any]) -> Term:
+        """One canonical term on lowered arguments, computed in ``dtype``."""
+        args = tuple(arguments)
+        widened = dtype != term.dtype  # then products of two narrow factors are exact
+        if term.op is AFFINE:
+            lowered = _emit_sum(term, args, dtype, plain=widened or self.native)
+        elif term.op is MONOMIAL:
+            lowered = _emit_product(term, args, dtype)
+        elif term.op.name == "exp" and term.dtype == WIDE and not self.native:
+            lowered = self._emit_exp(term, args)
+        elif args == term.args and dtype == term.dtype:
+            return term
+        else:
+            lowered = make(term.op, args, term.params, term.shape, dtype)
+        return lowered if lowered.shape == term.shape else _shaped(lowered, term)
+
+    def _emit_exp(self, term: Term, args: tuple[Term, ...]) -> Term:
+        """exp, with the rounding error of its argument where that is a sum or a product."""
+        (inner,) = term.args
+        constant: Exact = 0
+        coefficients: tuple[Rational, ...] = (1,)
+        addends: tuple[Term, ...] = args
+        if inner.op is AFFINE:
+            constant, coefficients = inner.params
+            addends = tuple([self.own[a] for a in inner.args])
+        flat, counts = _with_products(addends)
+        exact = constant == 0 and coefficients in ((1,), (-1,)) and counts == (1,)
+        if exact or isinstance(constant, str):
+            return make(term.op, args, (), term.shape, term.dtype)
+        params = (constant, coefficients, counts)
+        return make(EXP_OF_SUM, flat, params, inner.shape, term.dtype)
+
+
+def fragile(term: Term) -> bool:
+    """Whether native arithmetic may lose more than a rounding in this one op."""
+    if term.op is AFFINE:
+        return len(term.args) + (term.params[0] != 0) > 1 and not one_sign(term)
+    if term.op is MONOMIAL:
+        degree = sum(abs(p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b")
+        return degree > 2
+    return term.op.name not in EXACT_OPS
+
+
+# -- emission -----------------------------------------------------------------------------
+
+
+def _shaped(lowered: Term, term: Term) -> Term:
+    if lowered.op is CONST:
+        return const(lowered.params[0], lowered.dtype, term.shape)
+    return OPS["broadcast_to"](lowered, shape=term.shape)
+
+
+def _emit_product(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any]) -> Term:
+    masks: list[Term] = []
+    powers: dict[Term, Rational] = {}
+    for x, p in zip(args, term.params[0], strict=True):
+        if x.dtype.kind == "b":
+            masks.append(x)
+        else:  # different arguments may lower to one term: their powers add up
+            powers[x] = forms.exact_ratio(powers.get(x, 0) + p)
+    items = sorted(powers.items(), key=lambda e: (e[1] < 0, e[0].key))
+    result = _emit_factors(items, 1, dtype)
+    if masks:
+        condition = masks[0]
+        for m in masks[1:]:
+            condition = OPS["logical_and"](condition, m)
+        result = OPS["where"](condition, result, const(0, dtype))
+    return result
+
+
+def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
+    if not items:
+        return const(factor, dtype)
+    if factor in (1, -1):
+        simple = _simple_product(items, dtype)
+        if simple is not None:
+            return simple if factor == 1 else OPS["negative"](simple)
+    if len(items) == 1 and items[0][1] == 1:
+        return _emit_multiple(items[0][0], factor, dtype)
+    if len(items) == 1 and items[0][1] == -1 and factor != 1:
+        return OPS["divide"](const(factor, dtype), items[0][0])
+    args = tuple([x for x, _ in items])
+    shape = forms.broadcast(MONOMIAL, args)
+    return make(SCALED_PRODUCT, args, (tuple([p for _, p in items]), factor), shape, dtype)
+
+
+def _simple_product(items: list[tuple[Term, Rational]], dtype: Any) -> Term | None:
+    """A product of at most two factors as the op a person would write."""
+    if len(items) == 1:
+        (x, p) = items[0]
+        name = {1: "", 2: "square", -1: "reciprocal", Fraction(1, 2): "sqrt"}.get(p)
+        if name is None:
+            return None
+        return OPS[name](x) if name else x
+    if len(items) == 2:
+        (x, p), (y, q) = items
+        if (p, q) == (1, 1):
+            return OPS["multiply"](x, y)
+        if (p, q) == (1, -1):
+            return OPS["divide"](x, y)
+    return None
+
+
+def _emit_multiple(x: Term, factor: Rational, dtype: Any) -> Term:
+    if factor == 1:
+        return x
+    if factor == -1:
+        return OPS["negative"](x)
+    rounded = Fraction(float(round_to(factor, dtype)))
+    if rounded != factor:  # x/3 rounds once, x*(1/3) twice
+        inverse = 1 / Fraction(factor)
+        if Fraction(float(round_to(forms.exact_ratio(inverse), dtype))) == inverse:
+            return OPS["divide"](x, const(forms.exact_ratio(inverse), dtype))
+    return OPS["multiply"](const(factor, dtype), x)
+
+
+def _emit_sum(
+    term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain: bool
+) -> Term:
+    constant, coefficients = term.params
+    if len(args) == 1 and constant == 0:
+        x, c = args[0], coefficients[0]
+        inner = term.args[0]
+        if inner.op is MONOMIAL and x.op is SCALED_PRODUCT:
+            return make(x.op, x.args, (x.params[0], x.params[1] * c), x.shape, x.dtype)
+        return _emit_multiple(x, c, dtype)
+    if isinstance(constant, str):
+        return _plain_sum(constant, coefficients, args, dtype)
+    unit = all(c in (1, -1) for c in coefficients)
+    addends = len(args) + (constant != 0)
+    if plain or one_sign(term) or (unit and addends == 2 and not _has_products(args)):
+        return _plain_sum(constant, coefficients, args, dtype)
+    flat, counts = _with_products(args)
+    params = (constant, coefficients, counts)
+    shape = forms.broadcast(AFFINE, args)
+    return make(COMPENSATED_SUM, flat, params, shape, dtype)
+
+
+def _has_products(args: tuple[Term, ...]) -> bool:
+    return any(a.op.name in ("multiply", "square") for a in args)
+
+
+def _with_products(args: tuple[Term, ...]) -> tuple[tuple[Term, ...], tuple[int, ...]]:
+    """Addends with exact products taken apart: x*y and x**2 enter as two factors."""
+    flat: list[Term] = []
+    counts: list[int] = []
+    for a in args:
+        if a.op.name == "multiply" and CONST not in (a.args[0].op, a.args[1].op):
+            flat += a.args
+            counts.append(2)
+        elif a.op.name == "square":
+            flat += [a.args[0], a.args[0]]
+            counts.append(2)
+        else:
+            flat.append(a)
+            counts.append(1)
+    return tuple(flat), tuple(counts)
+
+
+def _plain_sum(
+    constant: Exact, coefficients: tuple[Rational, ...], args: tuple[Term, ...], dtype: Any
+) -> Term:
+    items = sorted(zip(coefficients, args, strict=True), key=lambda e: (e[0] < 0, e[1].key))
+    result: Term | None = None if constant == 0 else const(constant, dtype)
+    negative_first = result is None and items[0][0] < 0
+    for c, x in items:
+        part = _emit_multiple(x, abs(c), dtype)
+        if result is None:
+            result = part
+        elif (c < 0) == negative_first:
+            result = OPS["add"](result, part)
+        else:
+            result = OPS["subtract"](result, part)
+    assert result is not None
+    return OPS["negative"](result) if negative_first else result
