@@ -5,7 +5,8 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python; do \
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Quiet twice: errors only.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 # Test processes: one per core. `make test JOBS=0 PYTEST_ARGS="-x tests/test_layers.py"`
 JOBS ?= auto
