@@ -58,12 +58,11 @@ test: $(VENV)/.dev  ## everything that must hold before a commit
 	exit $$status
 
 lint: $(VENV)/.dev  ## style and types
-	@echo "ruff check"
-	@$(BIN)/ruff check --quiet
-	@echo "ruff format --check"
-	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --check; exit 1; }
-	@echo "pyright"
-	@$(BIN)/pyright
+	@status=0; \
+	echo "ruff check"; $(BIN)/ruff check --quiet --output-format concise || status=1; \
+	echo "ruff format --check"; $(BIN)/ruff format --check --quiet --output-format concise || status=1; \
+	echo "pyright"; $(BIN)/pyright || status=1; \
+	exit $$status
 
 format: $(VENV)/.dev  ## put the source into the project's form
 	@$(BIN)/ruff check --fix-only --quiet
