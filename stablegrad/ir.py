@@ -1,8 +1,10 @@
 """Terms: immutable, hash-consed nodes of an expression. The only node class of the library.
 
 Two terms are equal exactly when they are the same object. Everything a rule needs to know
-of a term (facts, support, depth, structural key) is a slot set when the term is built, so
-nothing ever recurses over a program. Names, object ids and source lines are no part of a
+of a term (facts, support, depth, structural key) is a slot; support and depth are set when
+the term is built, facts and key when first asked for, with an explicit stack, because the
+terms that a user's program builds are never asked (that halves the cost of building one).
+Nothing ever recurses over a program. Names, object ids and source lines are no part of a
 term: where a term came from is kept beside it, in ``provenance``.
 """
 
@@ -78,11 +80,11 @@ class Term:
 
     __slots__ = (
         "__weakref__",
+        "_facts",
+        "_key",
         "args",
         "depth",
         "dtype",
-        "facts",
-        "key",
         "op",
         "params",
         "shape",
@@ -94,12 +96,37 @@ class Term:
     params: tuple[Any, ...]
     shape: Shape
     dtype: np.dtype[Any]
-    facts: Facts
+    _facts: Facts | None
+    _key: int | None
     support: Term | None
     """A boolean term outside of which this term is structurally zero, or None."""
     depth: int
-    key: int
-    """A hash of the structure alone: the same in every process."""
+
+    @property
+    def facts(self) -> Facts:
+        """What is proved of the value."""
+        known = self._facts
+        if known is None:
+            for term in _missing(self, "_facts"):
+                if term._facts is None:
+                    term._facts = term.op.facts(term)
+            known = self._facts
+            assert known is not None
+        return known
+
+    @property
+    def key(self) -> int:
+        """A hash of the structure alone: the same in every process."""
+        known = self._key
+        if known is None:
+            for term in _missing(self, "_key"):
+                if term._key is not None:
+                    continue
+                args = [a._key for a in term.args]
+                term._key = hash((term.op.uid, stable_hash(term.params), term.shape, *args))
+            known = self._key
+            assert known is not None
+        return known
 
     @property
     def ndim(self) -> int:
@@ -191,12 +218,23 @@ def make(op: Op, args: tuple[Term, ...], params: tuple[Any, ...], shape: Shape, 
     term.params = params
     term.shape = shape
     term.dtype = dtype
-    term.depth = 1 + max((a.depth for a in args), default=-1)
-    term.key = hash((op.uid, stable_hash(params), shape, *[a.key for a in args]))
-    term.facts = op.facts(term)
+    depth = 0
+    for a in args:
+        if a.depth >= depth:
+            depth = a.depth + 1
+    term.depth = depth
+    term._facts = None
+    term._key = None
     term.support = op.support(term) if op.support is not None else None
     _table[identity] = term
     return term
+
+
+def _missing(root: Term, slot: str) -> list[Term]:
+    """The terms from ``root`` down whose slot is not set, arguments before their users."""
+    if all(getattr(a, slot) is not None for a in root.args):
+        return [root]
+    return topological([root], stop=lambda t: getattr(t, slot) is not None)
 
 
 def stable_hash(value: Any) -> int:

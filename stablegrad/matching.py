@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
+from functools import cache
 
 from stablegrad.canonical import canonical_node
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.forms import Rational, exact_ratio
+from stablegrad.ops.forms import Rational, exact_ratio, ratio
 from stablegrad.ops.record import CONST, VARIABLE, Exact, const
 
 Bound = dict[str, Term]
@@ -78,6 +78,8 @@ def match_root(pattern: Term, term: Term) -> Iterator[Match]:
     elif pattern.op is forms.MONOMIAL:
         elements = _ordered(pattern)
         parts = forms.factors(term)
+        if len(elements) > len(parts):
+            return
         for bound, rest, scale in _match_factors(elements, parts, {}, None):
             yield Match(bound, scale, tuple(rest.items()))
     else:
@@ -142,19 +144,24 @@ def _match_sum(
     if isinstance(constant, str) or isinstance(wanted, str):
         return
     if wanted != 0:
-        ratio = exact_ratio(Fraction(constant) / Fraction(wanted))
-        if ratio == 0 or scale not in (None, ratio):
+        fit = ratio(constant, wanted)
+        if fit == 0 or scale not in (None, fit):
             return
-        scale = ratio
+        scale = fit
         constant = 0
     if constant != 0:
         return  # an exact constant is wanted, 0 too
-    elements = sorted(
-        zip(pattern.args, coefficients, strict=True), key=lambda e: (e[0].op is VARIABLE, e[0].key)
-    )
-    if sum(e[0].op is not VARIABLE for e in elements) > len(parts):
+    if len(pattern.args) > len(parts) + 1:
         return
+    elements = _addends(pattern)
     yield from _match_addends(elements, parts, bound, scale, term)
+
+
+@cache
+def _addends(pattern: Term) -> list[tuple[Term, Rational]]:
+    """Elements of a sum pattern: variables last."""
+    items = zip(pattern.args, pattern.params[1], strict=True)
+    return sorted(items, key=lambda e: (e[0].op is VARIABLE, e[0].key))
 
 
 def _match_addends(
@@ -175,12 +182,12 @@ def _match_addends(
     for x, k in parts.items():
         if pattern.op is not x.op and pattern.op not in (forms.MONOMIAL, forms.AFFINE):
             continue
-        ratio = exact_ratio(Fraction(k) / Fraction(c))
-        if scale not in (None, ratio):
+        fit = ratio(k, c)
+        if scale not in (None, fit):
             continue
         rest = {y: q for y, q in parts.items() if y is not x}
         for result in _match(pattern, x, bound):
-            yield from _match_addends(others, rest, result, ratio, like)
+            yield from _match_addends(others, rest, result, fit, like)
 
 
 def _match_addend_variable(
@@ -193,7 +200,7 @@ def _match_addend_variable(
     like: Term,
 ) -> Iterator[tuple[Bound, Rational]]:
     name = pattern.params[0]
-    factor = Fraction(c) * Fraction(1 if scale is None else scale)
+    factor = c if scale is None else exact_ratio(c * scale)
     known = bound.get(name)
     if known is not None:
         constant, addends = _sum_view(known)
@@ -210,20 +217,21 @@ def _match_addend_variable(
         return
     for x, k in parts.items():
         rest = {y: q for y, q in parts.items() if y is not x}
-        value = forms.scale(exact_ratio(k / factor), x)
+        value = forms.scale(ratio(k, factor), x)
         yield from _match_addends(others, rest, {**bound, name: value}, scale, like)
 
 
-def _combine(parts: Parts, factor: Fraction, like: Term) -> Term:
+def _combine(parts: Parts, factor: Rational, like: Term) -> Term:
     shape = forms.broadcast(forms.AFFINE, tuple(parts))
     return forms.total(
-        [(exact_ratio(k / factor), x) for x, k in parts.items()], shape, like.dtype
+        [(ratio(k, factor), x) for x, k in parts.items()], shape, like.dtype
     )
 
 
 # -- products -----------------------------------------------------------------------------
 
 
+@cache
 def _ordered(pattern: Term) -> list[tuple[Term, Rational]]:
     """Elements of a product pattern: variables last, exponentials before them."""
     items = zip(pattern.args, pattern.params[0], strict=True)
@@ -284,22 +292,22 @@ def _variable_factors(
     for x, p in parts.items():
         if x.dtype.kind == "b" or (known is not None and known is not x):
             continue
-        power = exact_ratio(Fraction(e) * Fraction(1 if scale is None else scale))
+        power = e if scale is None else exact_ratio(e * scale)
         if p == power or (known is not None and p * power > 0 and abs(p) >= abs(power)):
             yield x, power
 
 
 def _powers(p: Rational, e: Rational, scale: Rational | None) -> list[Rational]:
     """The integer powers of a pattern that fit a factor x**p matching an element of power e."""
-    ratio = Fraction(p) / Fraction(e)
+    fit = ratio(p, e)
     if scale is not None:
-        fits = ratio * scale > 0 and abs(ratio) >= abs(scale)
-        whole = (Fraction(p) - Fraction(e) * scale).denominator == 1 or ratio == scale
+        fits = fit * scale > 0 and abs(fit) >= abs(scale)
+        whole = fit == scale or isinstance(exact_ratio(p - e * scale), int)
         return [scale] if fits and whole else []
-    if ratio.denominator != 1:
+    if not isinstance(fit, int):
         return []
-    sign = 1 if ratio > 0 else -1
-    return list(dict.fromkeys([exact_ratio(ratio), sign]))
+    sign = 1 if fit > 0 else -1
+    return [fit] if fit == sign else [fit, sign]
 
 
 def _match_exponential(

@@ -144,7 +144,7 @@ class Database:
     def __init__(self, name: str) -> None:
         self.name = name
         self.rules: list[Rule | Procedure] = []
-        self._index: dict[str, list[tuple[Rule | Procedure, frozenset[str]]]] = {}
+        self._index: dict[str, list[tuple[Rule | Procedure, int]]] = {}
 
     def rule(
         self,
@@ -205,34 +205,53 @@ class Database:
             register_name(rule.group)
         if isinstance(rule, Procedure):
             for root in rule.roots:
-                self._index.setdefault(root, []).append((rule, frozenset()))
+                self._index.setdefault(root, []).append((rule, 0))
             return
         self._index.setdefault(rule.lhs.op.name, []).append((rule, needed(rule.lhs)))
 
     def at(self, term: Term) -> Iterator[Rule | Procedure]:
         """The rules that may match at the root of a term."""
         entries = self._index.get(term.op.name)
-        if not entries:
-            return
-        present = {a.op.name for a in term.args}
-        for rule, need in entries:
-            if need <= present:
-                yield rule
+        if entries:
+            present = ops_below(term)
+            for rule, need in entries:
+                if not need & ~present:
+                    yield rule
 
 
-def needed(lhs: Term) -> frozenset[str]:
-    """The ops that the arguments of any match must show at their roots."""
-    flat = lhs.op in (forms.AFFINE, forms.MONOMIAL)
-    names = set()
-    for a in lhs.args:
-        loose = a.op in (VARIABLE, CONST, forms.AFFINE, forms.MONOMIAL)
-        if not loose or (flat and a.op is forms.AFFINE and len(a.args) > 1 and not _solvable(a)):
-            names.add(a.op.name)
-    return frozenset(names)
+LEVELS = 3
 
 
-def _solvable(pattern: Term) -> bool:
-    return any(a.op is VARIABLE for a in pattern.args)
+def ops_below(term: Term) -> int:
+    """The ops in the first levels below a term, as a set of bits."""
+    found = 0
+    level: Iterable[Term] = term.args
+    for _ in range(LEVELS):
+        below: list[Term] = []
+        for t in level:
+            found |= 1 << t.op.uid
+            below += t.args
+        level = below
+    return found
+
+
+def needed(lhs: Term) -> int:
+    """The ops that any match of a pattern must show in its first levels.
+
+    A sum or product of the pattern may be a single term in the program, so what stands at
+    some level in the pattern stands at that level or higher in a match.
+    """
+    loose = {VARIABLE, CONST, forms.AFFINE, forms.MONOMIAL}
+    bits = 0
+    level: Iterable[Term] = lhs.args
+    for _ in range(LEVELS):
+        below: list[Term] = []
+        for t in level:
+            if t.op not in loose:
+                bits |= 1 << t.op.uid
+            below += t.args
+        level = below
+    return bits
 
 
 def make_rule(

@@ -63,6 +63,17 @@ def exact_ratio(value: Rational) -> Rational:
     return round(value / unit) * unit
 
 
+def ratio(a: Rational, b: Rational) -> Rational:
+    """``a / b`` exactly."""
+    if b == 1:
+        return a
+    if b == -1:
+        return -a
+    if isinstance(a, int) and isinstance(b, int) and a % b == 0:
+        return a // b
+    return exact_ratio(Fraction(a) / Fraction(b))
+
+
 def times(a: Exact, b: Exact) -> Exact:
     """The product of two exact constants, following IEEE where one is not a number."""
     if isinstance(a, str) or isinstance(b, str):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -322,19 +323,32 @@ def settle(op: Op, args: tuple[Any, ...]) -> tuple[Term, ...]:
             same = False
     if same:
         return args
-    dtypes = [a.dtype for a in args if type(a) is Term]
+    dtypes = {a.dtype for a in args if type(a) is Term}
+    common = dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
     terms: list[Term] = []
     for a in args:
         if type(a) is Term:
             terms.append(a)
         elif isinstance(a, bool | int | float | np.number | np.bool_ | Fraction):
-            dtype = constant_dtype(a, np.result_type(*dtypes))
-            terms.append(const(round_const(a, dtype), dtype))
+            terms.append(_number(a, common))
         else:
             raise DTypeError(message(f"{type(a).__name__} for {op.name}", "a term or a number"))
     if not op.elementwise:
         return tuple(terms)
     return promote(op, terms)
+
+
+def _number(value: Any, among: np.dtype[Any]) -> Term:
+    if type(value) in (int, float) and value != 0:  # 0.0 and -0.0 are equal as keys
+        return _common_number(value, type(value), among)
+    dtype = constant_dtype(value, among)
+    return const(round_const(value, dtype), dtype)
+
+
+@lru_cache(maxsize=4096)
+def _common_number(value: Any, kind: type, among: np.dtype[Any]) -> Term:
+    dtype = constant_dtype(kind(value), among)
+    return const(round_const(value, dtype), dtype)
 
 
 def constant_dtype(value: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -360,6 +374,9 @@ def round_const(value: Any, dtype: np.dtype[Any]) -> Exact:
 def promote(op: Op, terms: list[Term]) -> tuple[Term, ...]:
     """Bring the data arguments of an elementwise op to one dtype, as NumPy would."""
     skip = op.conditions
+    first = terms[-1 if len(terms) - 1 not in skip else 0].dtype
+    if all(t.dtype == first for i, t in enumerate(terms) if i not in skip):
+        return tuple(terms)
     dtype = np.result_type(*[t.dtype for i, t in enumerate(terms) if i not in skip])
     return tuple(
         [t if i in skip or t.dtype == dtype else cast(t, dtype) for i, t in enumerate(terms)]
