@@ -18,6 +18,8 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     powers,
     rounding,
     shape,
+    special_error,
+    special_gamma,
     trigonometric,
 )
 

@@ -6,6 +6,7 @@ cancelled. Everything is written over an array namespace ``xp``. Dekker 1971, Sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -105,6 +106,31 @@ def pi(digits: int = 60) -> Decimal:
 
 
 PI = split(pi())
+
+
+with localcontext() as _context:
+    _context.prec = 60
+    _LOG_2 = split(Decimal(2).ln())
+
+
+def exp(xp: Any, x: Any) -> Pair:
+    """The exponential of a float, as a pair to 2**-100; for |x| < 700."""
+    k = xp.rint(x / _LOG_2[0])
+    zero = 0.0 * x
+    r = add((x, zero), negative(multiply((k, zero), (_LOG_2[0] + zero, _LOG_2[1]))))
+    series = [split(Fraction(1, math.factorial(j))) for j in range(24, -1, -1)]
+    hi, lo = horner(r, [(a + zero, b) for a, b in series])
+    power = k.astype(xp.int64)
+    return xp.ldexp(hi, power), xp.ldexp(lo, power)
+
+
+def log(xp: Any, x: Pair) -> Pair:
+    """The logarithm of a positive pair: one Newton step from the float's logarithm."""
+    start = xp.log(x[0])
+    zero = 0.0 * start
+    hi, lo = multiply(x, exp(xp, -start))
+    rest = (hi - 1.0) + lo
+    return add((start, zero), (rest - 0.5 * rest * rest, zero))
 
 
 def redo(xp: Any, where: Any, value: Any, better: Callable[..., Any], *args: Any) -> Any:
