@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING
 
 from stablegrad.ir import OPS
 from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
+    along_axis,
     arithmetic,
     comparison,
     derivative,
+    einsum,
     exponential,
+    extremes,
     forms,
     hyperbolic,
+    logistic,
+    logsums,
+    indexing,
+    inverse_power,
+    linalg,
     powers,
+    products,
+    reduction,
     rounding,
     shape,
+    sinc_family,
     special_error,
     special_gamma,
+    structured,
     trigonometric,
 )
 
