@@ -12,6 +12,7 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, const
 
+
 def _half(name: str, exponent: Fraction | int) -> Callable[[Term], Term]:
     def convert(term: Term) -> Term:
         return forms.power(term.args[0], exponent)
@@ -26,7 +27,9 @@ def _power(term: Term) -> Term:
         if base.op.name == "exp":
             return OPS["exp"](forms.product([base.args[0], exponent]))
         return term
-    result = forms.power(base, exponent.params[0]) if exponent.params[0] != 0 else const(1, term.dtype)
+    if exponent.params[0] == 0:
+        return const(1, term.dtype, term.shape)
+    result = forms.power(base, exponent.params[0])
     return forms.with_shape(result, term.shape)
 
 
@@ -47,7 +50,7 @@ def _affine(term: Term) -> Term:
 
 
 def _monomial(term: Term) -> Term:
-    collector = forms._Product(term.dtype)
+    collector = forms.Product(term.dtype)
     for x, p in zip(term.args, term.params[0], strict=True):
         collector.multiply(x, p)
     return collector.result(term.shape)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from weakref import WeakKeyDictionary, WeakValueDictionary
 from zlib import crc32
 
@@ -80,11 +80,11 @@ class Term:
 
     __slots__ = (
         "__weakref__",
-        "_facts",
-        "_key",
         "args",
         "depth",
         "dtype",
+        "known_facts",
+        "known_key",
         "op",
         "params",
         "shape",
@@ -96,8 +96,8 @@ class Term:
     params: tuple[Any, ...]
     shape: Shape
     dtype: np.dtype[Any]
-    _facts: Facts | None
-    _key: int | None
+    known_facts: Facts | None
+    known_key: int | None
     support: Term | None
     """A boolean term outside of which this term is structurally zero, or None."""
     depth: int
@@ -105,26 +105,26 @@ class Term:
     @property
     def facts(self) -> Facts:
         """What is proved of the value."""
-        known = self._facts
+        known = self.known_facts
         if known is None:
-            for term in _missing(self, "_facts"):
-                if term._facts is None:
-                    term._facts = term.op.facts(term)
-            known = self._facts
+            for term in _missing(self, "known_facts"):
+                if term.known_facts is None:
+                    term.known_facts = term.op.facts(term)
+            known = self.known_facts
             assert known is not None
         return known
 
     @property
     def key(self) -> int:
         """A hash of the structure alone: the same in every process."""
-        known = self._key
+        known = self.known_key
         if known is None:
-            for term in _missing(self, "_key"):
-                if term._key is not None:
+            for term in _missing(self, "known_key"):
+                if term.known_key is not None:
                     continue
-                args = [a._key for a in term.args]
-                term._key = hash((term.op.uid, stable_hash(term.params), term.shape, *args))
-            known = self._key
+                args = [a.known_key for a in term.args]
+                term.known_key = hash((term.op.uid, stable_hash(term.params), term.shape, *args))
+            known = self.known_key
             assert known is not None
         return known
 
@@ -223,8 +223,8 @@ def make(op: Op, args: tuple[Term, ...], params: tuple[Any, ...], shape: Shape, 
         if a.depth >= depth:
             depth = a.depth + 1
     term.depth = depth
-    term._facts = None
-    term._key = None
+    term.known_facts = None
+    term.known_key = None
     term.support = op.support(term) if op.support is not None else None
     _table[identity] = term
     return term
@@ -314,7 +314,7 @@ class Provenance:
         if self.recording and term not in self.sites:
             self.sites[term] = user_location()
 
-    def __enter__(self) -> Provenance:
+    def __enter__(self) -> Self:
         self.recording = True
         return self
 

@@ -37,7 +37,7 @@ class Match:
         if term.op is forms.AFFINE:
             result = forms.scale(self.scale, result)
         elif term.op is forms.MONOMIAL:
-            collector = forms._Product(term.dtype)
+            collector = forms.Product(term.dtype)
             collector.multiply(result, self.scale)
             for x, p in self.rest:
                 collector.multiply(x, p)
@@ -140,7 +140,7 @@ def _match_sum(
     pattern: Term, term: Term, bound: Bound, scale: Rational | None
 ) -> Iterator[tuple[Bound, Rational]]:
     constant, parts = _sum_view(term)
-    wanted, coefficients = pattern.params
+    wanted = pattern.params[0]
     if isinstance(constant, str) or isinstance(wanted, str):
         return
     if wanted != 0:
@@ -223,9 +223,7 @@ def _match_addend_variable(
 
 def _combine(parts: Parts, factor: Rational, like: Term) -> Term:
     shape = forms.broadcast(forms.AFFINE, tuple(parts))
-    return forms.total(
-        [(ratio(k, factor), x) for x, k in parts.items()], shape, like.dtype
-    )
+    return forms.total([(ratio(k, factor), x) for x, k in parts.items()], shape, like.dtype)
 
 
 # -- products -----------------------------------------------------------------------------

@@ -76,9 +76,7 @@ def numbered(roots: Sequence[Term]) -> tuple[list[Term], list[Term], dict[Term, 
     """Give numbers to leaves: the order of all terms, the leaves, and leaf -> input."""
     order = topological(roots)
     leaves = [t for t in order if t.op is LEAF]
-    inputs = {
-        leaf: make(INPUT, (), (i,), leaf.shape, leaf.dtype) for i, leaf in enumerate(leaves)
-    }
+    inputs = {leaf: make(INPUT, (), (i,), leaf.shape, leaf.dtype) for i, leaf in enumerate(leaves)}
     return order, leaves, inputs
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.canonical import canonical, with_args
+from stablegrad.cost import region_cost
 from stablegrad.ir import Term, make, topological
 from stablegrad.matching import Match, instantiate, match_root
 from stablegrad.ops import forms
@@ -89,50 +90,6 @@ def proved(verdict: Any) -> bool:
     if isinstance(verdict, Term):
         return verdict.facts.lo >= 1
     return bool(verdict)
-
-
-# -- cost ---------------------------------------------------------------------------------
-
-
-def node_cost(term: Term) -> int:
-    """The static cost of one node; a sum that may cancel is the dearest."""
-    if term.op is forms.AFFINE:
-        if len(term.args) == 1 and term.params[0] == 0:
-            return 0
-        return 1 if one_sign(term) else 10
-    if term.op is forms.MONOMIAL:
-        return sum(3 if abs(p) >= 2 else 1 for p in term.params[0])
-    return term.op.cost
-
-
-def one_sign(term: Term) -> bool:
-    """Whether all addends of a flat sum are proved to have one sign: it cannot cancel."""
-    constant, coefficients = term.params
-    signs = set()
-    if constant != 0:
-        signs.add(not isinstance(constant, str) and constant > 0)
-    for c, x in zip(coefficients, term.args, strict=True):
-        if not (x.facts.nonnegative or x.facts.nonpositive):
-            return False
-        signs.add((c > 0) == x.facts.nonnegative)
-    return len(signs) == 1
-
-
-def region_cost(root: Term, stops: set[Term]) -> int:
-    """The cost of the distinct nodes from ``root`` down to the terms in ``stops``."""
-    if root in stops:
-        return 0
-    cost = 0
-    seen = {root}
-    stack = [root]
-    while stack:
-        term = stack.pop()
-        cost += node_cost(term)
-        for a in term.args:
-            if a not in seen and a not in stops:
-                seen.add(a)
-                stack.append(a)
-    return cost
 
 
 # -- databases ----------------------------------------------------------------------------
@@ -267,7 +224,9 @@ def make_rule(
     """Trace a rule function on pattern variables."""
     variables = tuple(inspect.signature(function).parameters)
     terms = [variable(v) for v in variables]
-    lhs, rhs = (canonical(t if isinstance(t, Term) else const(t, np.float64)) for t in function(*terms))
+    lhs, rhs = (
+        canonical(t if isinstance(t, Term) else const(t, np.float64)) for t in function(*terms)
+    )
     return Rule(
         name=name,
         database=database,

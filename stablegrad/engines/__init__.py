@@ -1,0 +1,1 @@
+"""Engines: how lowered programs run."""

@@ -52,7 +52,9 @@ class Plan:
         for used, by in last_use.items():
             if used not in keep and order[used].op is not CONST:
                 dead.setdefault(by, []).append(used)
-        self.steps: list[tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], int, Any, Any, Any]]
+        self.steps: list[
+            tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], int, Any, Any, Any]
+        ]
         self.steps = []
         known = set(inputs)
         for term in order:

@@ -13,307 +13,44 @@ as a whole. The constructors here build nothing else:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
-from stablegrad.ir import OPS, Facts, Shape, Term, make
-from stablegrad.ops.forms_facts import affine_facts, monomial_facts
-from stablegrad.ops.record import (
-    CONST,
-    INPUT,
-    UNIT,
-    ZERO,
+from stablegrad.ir import OPS, Shape, Term, make
+from stablegrad.ops.exact import (
     Exact,
-    Op,
-    broadcast,
-    const,
-    declare,
-    elementwise,
-    is_const,
-    round_to,
-    to_float,
+    Rational,
+    exact_ratio,
+    plus,
+    ratio,
+    rational_power,
+    times,
 )
+from stablegrad.ops.form_records import AFFINE, INDICATOR, MONOMIAL, REQUIRE
+from stablegrad.ops.record import CONST, INPUT, broadcast, const, is_const
 
 CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
-BITS = 128  # constants are exact up to this many significant bits
 
-Rational = int | Fraction
-
-
-# -- exact arithmetic ---------------------------------------------------------------------
-
-
-def exact_ratio(value: Rational) -> Rational:
-    """An integer where it is one; rounded to ``BITS`` significant bits where it is longer."""
-    if isinstance(value, int):
-        return value
-    top, bottom = value.numerator, value.denominator
-    if bottom == 1:
-        return top
-    if top.bit_length() <= BITS and bottom.bit_length() <= BITS:
-        return value
-    twos = bottom & -bottom
-    if top.bit_length() <= BITS and (bottom // twos).bit_length() <= BITS:
-        return value
-    unit = Fraction(2) ** (top.bit_length() - bottom.bit_length() - BITS)
-    return round(value / unit) * unit
-
-
-def ratio(a: Rational, b: Rational) -> Rational:
-    """``a / b`` exactly."""
-    if b == 1:
-        return a
-    if b == -1:
-        return -a
-    if isinstance(a, int) and isinstance(b, int) and a % b == 0:
-        return a // b
-    return exact_ratio(Fraction(a) / Fraction(b))
-
-
-def times(a: Exact, b: Exact) -> Exact:
-    """The product of two exact constants, following IEEE where one is not a number."""
-    if isinstance(a, str) or isinstance(b, str):
-        return _special(to_float(a) * to_float(b))
-    return exact_ratio(a * b)
-
-
-def plus(a: Exact, b: Exact) -> Exact:
-    """The sum of two exact constants, following IEEE where one is not a number."""
-    if isinstance(a, str) or isinstance(b, str):
-        if a == "-0":
-            return b
-        if b == "-0":
-            return a
-        return _special(to_float(a) + to_float(b))
-    return exact_ratio(a + b)
-
-
-def _special(value: float) -> Exact:
-    if math.isnan(value):
-        return "nan"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    return "-0" if value == 0 and math.copysign(1, value) < 0 else exact_ratio(Fraction(value))
-
-
-def rational_power(base: Rational, power: Rational) -> Rational | None:
-    """``base ** power`` where that is an exact rational, else None."""
-    if isinstance(power, int):
-        if base == 0 and power < 0:
-            return None
-        bits = abs(power) * max(base.numerator.bit_length(), base.denominator.bit_length())
-        return exact_ratio(Fraction(base) ** power) if bits <= 4096 else None
-    if base < 0 or power.denominator != 2:
-        return None
-    top, bottom = math.isqrt(base.numerator), math.isqrt(base.denominator)
-    if top * top != base.numerator or bottom * bottom != base.denominator or bottom == 0:
-        return None
-    return rational_power(exact_ratio(Fraction(top, bottom)), power.numerator)
-
-
-# -- records ------------------------------------------------------------------------------
-
-
-def _form_infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
-    dtype = next((a.dtype for a in args if a.dtype.kind != "b"), np.dtype(np.float64))
-    return broadcast(AFFINE, args), dtype
-
-
-def coefficient(xp: Any, value: Rational, like: Any) -> Any:
-    """A rational coefficient as a scalar of the dtype of an array."""
-    del xp
-    return round_to(value, like.dtype)[()]
-
-
-def _affine_kernel(xp: Any, *xs: Any, constant: Exact, coefficients: tuple[Rational, ...]) -> Any:
-    total = None
-    if xs[0].dtype == object:  # the oracle's balls
-        total = constant + 0 * xs[0]
-        for c, x in zip(coefficients, xs, strict=True):
-            total = total + (x * c.numerator) / c.denominator
-        return total
-    if constant != 0:
-        total = round_to(constant, xs[0].dtype)[()]
-    for c, x in zip(coefficients, xs, strict=True):
-        part = x if c == 1 else -x if c == -1 else coefficient(xp, c, x) * x
-        total = part if total is None else total + part
-    return total
-
-
-def _monomial_kernel(xp: Any, *xs: Any, powers: tuple[Rational, ...]) -> Any:
-    product = None
-    mask = None
-    for p, x in zip(powers, xs, strict=True):
-        if x.dtype == bool:
-            mask = x if mask is None else mask & x
-            continue
-        product = _times_power(xp, product, x, p)
-    if product is None:
-        product = xp.ones(())
-    return product if mask is None else xp.where(mask, product, product.dtype.type(0))
-
-
-def _times_power(xp: Any, product: Any, x: Any, p: Rational) -> Any:
-    """``product * x**p`` by multiplications, divisions and roots where p allows it."""
-    if 2 * p == int(2 * p) and abs(p) <= 4:
-        steps = [x] * int(abs(p))
-        if p != int(p):
-            steps.append(xp.sqrt(x))
-        for step in steps:
-            if p > 0:
-                product = step if product is None else product * step
-            else:
-                product = 1 / step if product is None else product / step
-        return product
-    factor = xp.power(x, coefficient(xp, p, x))
-    return factor if product is None else product * factor
-
-
-def _ball_power(x: Any, p: Rational) -> Any:
-    if isinstance(p, int):
-        return x**p
-    return x.sqrt() ** p.numerator if p.denominator == 2 else x.power(p)
-
-
-def _affine_ball(*xs: Any, constant: Exact, coefficients: tuple[Rational, ...]) -> Any:
-    total: Any = to_float(constant) if isinstance(constant, str) else constant
-    for c, x in zip(coefficients, xs, strict=True):
-        part = x if c == 1 else x * c.numerator
-        total = (part if c.denominator == 1 else part / c.denominator) + total
-    return total
-
-
-def _monomial_ball(*xs: Any, powers: tuple[Rational, ...]) -> Any:
-    product: Any = 1
-    for p, x in zip(powers, xs, strict=True):
-        if isinstance(x, bool | np.bool_):
-            if not x:
-                return 0
-        else:
-            product = _ball_power(x, p) * product
-    return product
-
-
-def _affine_partials(out: Term, *args: Term) -> tuple[Term, ...]:
-    return tuple([const(c, out.dtype) for c in out.params[1]])
-
-
-def _monomial_partials(out: Term, *args: Term) -> tuple[Any, ...]:
-    powers = out.params[0]
-    partials: list[Any] = []
-    for i, (x, p) in enumerate(zip(args, powers, strict=True)):
-        if x.dtype.kind == "b":
-            partials.append(ZERO)
-            continue
-        others = {y: q for j, (y, q) in enumerate(zip(args, powers, strict=True)) if j != i}
-        rest = monomial(others, out.shape, out.dtype)
-        partials.append(scale(p, product([rest, power(x, exact_ratio(p - 1))])))
-    return tuple(partials)
-
-
-def _affine_support(term: Term) -> Term | None:
-    if term.params[0] != 0:
-        return None
-    supports = [a.support for a in term.args]
-    if any(s is None for s in supports):
-        return None
-    return _reduce("logical_or", supports)
-
-
-def _monomial_support(term: Term) -> Term | None:
-    conditions = [a if a.dtype.kind == "b" else a.support for a in term.args]
-    present = [c for c in conditions if c is not None]
-    return _reduce("logical_and", present) if present else None
-
-
-def _reduce(name: str, terms: Iterable[Term | None]) -> Term:
-    unique = sorted({t for t in terms if t is not None}, key=lambda t: t.key)
-    result = unique[0]
-    for t in unique[1:]:
-        result = OPS[name](result, t)
-    return result
-
-
-AFFINE: Op = declare(
+__all__ = [
+    "AFFINE",
+    "INDICATOR",
+    "MONOMIAL",
+    "REQUIRE",
+    "Rational",
     "affine",
-    family="forms",
-    params=("constant", "coefficients"),
-    infer=_form_infer,
-    kernel=_affine_kernel,
-    ball=_affine_ball,
-    partials=_affine_partials,
-    infer_facts=affine_facts,
-    support=_affine_support,
-    elementwise=True,
-    cost=1,
-    ulp=None,
-    accuracy="n*eps relative to the sum of absolute terms",
-    source="definition",
-    doc="The flat sum c0 + c1*x1 + ... with exact rational coefficients.",
-)
-
-MONOMIAL: Op = declare(
+    "broadcast",
+    "const",
+    "exact_ratio",
+    "factors",
     "monomial",
-    family="forms",
-    params=("powers",),
-    infer=_form_infer,
-    kernel=_monomial_kernel,
-    ball=_monomial_ball,
-    partials=_monomial_partials,
-    infer_facts=monomial_facts,
-    support=_monomial_support,
-    elementwise=True,
-    cost=1,
-    source="definition",
-    doc="The flat product x1**p1 * x2**p2 * ... with exact rational powers.",
-)
-
-
-def _indicator_facts(term: Term) -> Facts:
-    condition = term.args[0].facts
-    return Facts(max(0.0, condition.lo), min(1.0, condition.hi), False, False, condition.defined)
-
-
-INDICATOR: Op = elementwise(
-    "indicator",
-    result="same",
-    family="forms",
-    kernel=lambda xp, c: c,
-    ball=lambda c: 1 if c else 0,
-    partials=lambda y, c: (ZERO,),
-    domain=(UNIT,),
-    infer_facts=_indicator_facts,
-    support=lambda term: term.args[0],
-    cost=1,
-    source="Iverson's convention",
-    doc="The Iverson bracket [c]: 1 where c holds, else 0; as a factor it annihilates.",
-)
-
-
-def _require_facts(term: Term) -> Facts:
-    return term.args[0].facts
-
-
-REQUIRE: Op = elementwise(
-    "require",
-    result="same",
-    family="forms",
-    kernel=lambda xp, x, c: xp.where(c, x, x.dtype.type(math.nan)),
-    ball=lambda x, c: x if c else x * math.nan,
-    partials=lambda y, x, c: (OPS["require"](const(1, x.dtype), c), ZERO),
-    infer_facts=_require_facts,
-    conditions=(1,),
-    cost=1,
-    source="definition",
-    doc="x where the condition holds, nan elsewhere: the guard that a cancellation leaves.",
-)
-
-
-# -- constructors -------------------------------------------------------------------------
+    "power",
+    "product",
+    "ratio",
+    "scale",
+    "split",
+    "total",
+    "with_shape",
+]
 
 
 def split(term: Term) -> tuple[Rational, Term]:
@@ -408,9 +145,7 @@ def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype:
     if constant == 0 and len(items) > 1:
         common = _common_factor([x for x, _ in items])
         if common:
-            inner = total(
-                [(c, _without(x, common)) for x, c in items], shape, dtype
-            )
+            inner = total([(c, _without(x, common)) for x, c in items], shape, dtype)
             return with_shape(product([monomial(common, (), dtype), inner]), shape)
     if len(items) == 1:
         x, c = items[0]
@@ -474,7 +209,7 @@ def product(terms: Iterable[Term]) -> Term:
     terms = list(terms)
     shape = broadcast(MONOMIAL, tuple(terms))
     dtype = next(t.dtype for t in terms if t.dtype.kind != "b")
-    collector = _Product(dtype)
+    collector = Product(dtype)
     for t in terms:
         collector.multiply(t, 1)
     return collector.result(shape)
@@ -484,12 +219,12 @@ def power(base: Term, exponent: Rational) -> Term:
     """``base ** exponent`` for an exact constant exponent."""
     if exponent == 1:
         return base
-    collector = _Product(base.dtype)
+    collector = Product(base.dtype)
     collector.multiply(base, exponent)
     return collector.result(base.shape)
 
 
-class _Product:
+class Product:
     """Collects the factors of one flat product."""
 
     def __init__(self, dtype: Any) -> None:
@@ -607,7 +342,9 @@ class _Product:
         zero = const(0, self.dtype, shape)
         for x in self.parts:
             if x.dtype.kind != "b" and not x.facts.defined:
-                return OPS["require"](zero, OPS["isfinite"](monomial(self.parts, shape, self.dtype)))
+                return OPS["require"](
+                    zero, OPS["isfinite"](monomial(self.parts, shape, self.dtype))
+                )
         return zero
 
     def _exponentials(self) -> list[tuple[Rational, Term]]:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import Term, Shape
-from stablegrad.ops.forms import MONOMIAL, Rational, coefficient
-from stablegrad.ops.record import Exact, broadcast, declare, exact, round_to, to_float
+from stablegrad.ir import Shape, Term
+from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
+from stablegrad.ops.form_records import MONOMIAL, coefficient
+from stablegrad.ops.record import broadcast, declare
 
 Pair = tuple[Any, Any]
 

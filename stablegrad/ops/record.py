@@ -17,6 +17,7 @@ import numpy as np
 
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import OPS, UNKNOWN, Facts, Shape, Term, make, provenance
+from stablegrad.ops.exact import Exact, exact, round_to, to_float
 
 REAL = Facts()
 POSITIVE = Facts(lo=0.0)
@@ -175,71 +176,20 @@ def _no_data(op: Op, args: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
     raise DTypeError(f"{op.name} of {args} needs tensors: import stablegrad first")
 
 
-class _Handler:
-    """What ops do with tensors, arrays and numbers; the tensor layer sets it on import."""
-
-    apply: Callable[[Op, tuple[Any, ...], tuple[Any, ...]], Any] = staticmethod(_no_data)
+_data_handler = [_no_data]
 
 
 def apply_to_data(op: Op, args: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
-    return _Handler.apply(op, args, params)
+    """Apply an op to tensors, arrays or numbers, as the tensor layer has it."""
+    return _data_handler[0](op, args, params)
 
 
 def set_data_handler(handler: Callable[[Op, tuple[Any, ...], tuple[Any, ...]], Any]) -> None:
     """Let the tensor layer say how ops treat tensors, arrays and numbers."""
-    _Handler.apply = staticmethod(handler)
+    _data_handler[0] = handler
 
 
 # -- constants ----------------------------------------------------------------------------
-
-Exact = int | Fraction | str
-"""An exact constant: a rational number, or one of "inf", "-inf", "nan", "-0"."""
-
-
-def exact(value: Any) -> Exact:
-    """The exact value of a number, -0 and the non-finite values as strings."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | np.integer | np.bool_):
-        return int(value)
-    if isinstance(value, Fraction):
-        return int(value) if value.denominator == 1 else value
-    number = float(value)
-    if math.isnan(number):
-        return "nan"
-    if math.isinf(number):
-        return "inf" if number > 0 else "-inf"
-    if number == 0:
-        return "-0" if math.copysign(1.0, number) < 0 else 0
-    ratio = Fraction(number)
-    return int(ratio) if ratio.denominator == 1 else ratio
-
-
-def to_float(value: Exact) -> float:
-    """The float64 nearest to an exact constant."""
-    if isinstance(value, str):
-        return -0.0 if value == "-0" else float(value)
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def round_to(value: Exact, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """The value of ``dtype`` nearest to an exact constant, rounded once (half to even)."""
-    dtype = np.dtype(dtype)
-    if dtype.kind in "biu":
-        return np.array(value, dtype)
-    near = to_float(value)
-    if dtype == np.float64 or isinstance(value, str):
-        return np.array(near, dtype)
-    narrow = np.array(near).astype(dtype)
-    if not np.isfinite(narrow) or Fraction(near) == value:
-        return narrow
-    # float64 may sit on the midpoint between two narrow floats where the exact value does not
-    up, down = (np.nextafter(narrow, dtype.type(d), dtype=dtype) for d in (math.inf, -math.inf))
-    candidates = [c for c in (narrow, up, down) if np.isfinite(c)]
-    return np.array(min(candidates, key=lambda c: abs(Fraction(float(c)) - value)), dtype)
 
 
 def const(value: Any, dtype: Any, shape: Shape = ()) -> Term:
@@ -302,11 +252,10 @@ def is_const(term: Term, value: Exact | None = None) -> bool:
 
 # -- dtypes and shapes --------------------------------------------------------------------
 
-_FLOAT = {"f": True, "V": True}  # ml_dtypes' bfloat16 has kind "V"
-
 
 def is_float(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in _FLOAT
+    """Whether a dtype is a floating-point one, bfloat16 included."""
+    return dtype.kind in "fV"  # ml_dtypes' bfloat16 has kind "V"
 
 
 def settle(op: Op, args: tuple[Any, ...]) -> tuple[Term, ...]:
@@ -425,8 +374,7 @@ def float_result(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def declare(name: str, **fields: Any) -> Op:
     """Declare an op and put it into the registry."""
     assert name not in OPS, f"op {name!r} is declared twice"
-    op = Op(name=name, **fields)
-    OPS[name] = op
+    OPS[name] = op = Op(name=name, **fields)
     return op
 
 

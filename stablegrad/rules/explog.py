@@ -6,18 +6,11 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.exponential import exp, log
 from stablegrad.rules.databases import stabilize
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
-
-
-def exp(x: Term) -> Term:
-    return OPS["exp"](x)
-
-
-def log(x: Term) -> Term:
-    return OPS["log"](x)
 
 
 @rule(source="definition", group="inverse")

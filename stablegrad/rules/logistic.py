@@ -5,22 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from stablegrad.ir import OPS, Term
+from stablegrad.ops.exponential import sigmoid
+from stablegrad.ops.hyperbolic import sech, tanh
 from stablegrad.rules.databases import stabilize
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
-
-
-def sigmoid(x: Term) -> Term:
-    return OPS["sigmoid"](x)
-
-
-def tanh(x: Term) -> Term:
-    return OPS["tanh"](x)
-
-
-def sech(x: Term) -> Term:
-    return OPS["sech"](x)
 
 
 @rule(source="sigmoid(x) + sigmoid(-x) = 1", group="logistic")

@@ -6,9 +6,7 @@ from stablegrad.ir import Term, make
 from stablegrad.ops import forms
 from stablegrad.rules.databases import stabilize
 
-ODD = (
-    "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
-)
+ODD = "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
 EVEN = "cos cosh sech abs sinc".split()
 
 

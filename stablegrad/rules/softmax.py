@@ -104,7 +104,12 @@ def shifted_by_logsumexp(term: Term) -> Term | None:
     constant, coefficients = term.params
     if constant != 0 or len(term.args) != 2 or sorted(coefficients) != [-1, 1]:
         return None
-    x, below = (t for _, t in sorted(zip(coefficients, term.args, strict=True), reverse=True, key=lambda p: p[0]))
+    x, below = (
+        t
+        for _, t in sorted(
+            zip(coefficients, term.args, strict=True), reverse=True, key=lambda p: p[0]
+        )
+    )
     total = _spread(below)
     if total.op.name != "logsumexp" or total.args[0] is not x:
         return None

@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from stablegrad.ir import OPS, Term
+from stablegrad.ops.special_error import erf, erfc
 from stablegrad.rules.databases import stabilize
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
-
-
-def erf(x: Term) -> Term:
-    return OPS["erf"](x)
-
-
-def erfc(x: Term) -> Term:
-    return OPS["erfc"](x)
 
 
 @rule(source="DLMF 7.2.2", group="error")

@@ -1,0 +1,1 @@
+"""Transforms from terms to terms: differentiation, stabilizing, lowering."""

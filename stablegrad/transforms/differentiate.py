@@ -15,7 +15,14 @@ from stablegrad.ir import OPS, Term, rebuild, topological
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.forms import AFFINE, INDICATOR, MONOMIAL
-from stablegrad.ops.record import CONST, NotDifferentiable, ZeroDerivative, const, is_const, is_float
+from stablegrad.ops.record import (
+    CONST,
+    NotDifferentiable,
+    ZeroDerivative,
+    const,
+    is_const,
+    is_float,
+)
 from stablegrad.ops.shape import unbroadcast
 from stablegrad.settings import Settings
 
@@ -193,7 +200,8 @@ class _Custom:
         rest = list(args)
         self.tangent_marks, self.tangents = rest[:n], rest[n:]
         self.siblings = {
-            mark: OPS["custom"].term(term.args, (m, n, i)) for i, mark in enumerate(self.output_marks)
+            mark: OPS["custom"].term(term.args, (m, n, i))
+            for i, mark in enumerate(self.output_marks)
         }
 
 
@@ -216,9 +224,7 @@ def _push_custom(term: Term, tangents: dict[Term, Term], settings: Settings) -> 
     # forward mode from the gradient: it is linear in the cotangent, and its transpose is the jvp
     gradients = rebuild(node.gradients, node.siblings)
     mark = node.cotangent_marks[node.index]
-    parts = [
-        vjp(g, [mark], t, settings)[0] for g, t in zip(gradients, given, strict=True) if g is not None
-    ]
+    parts = [vjp(g, [mark], t, settings)[0] for g, t in zip(gradients, given, strict=True)]
     return forms.total([(1, p) for p in parts], mark.shape, mark.dtype)
 
 

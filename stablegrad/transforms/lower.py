@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
-from stablegrad.rewrite import one_sign
 
 WIDE = np.dtype(np.float64)
 
@@ -118,7 +118,9 @@ def fragile(term: Term) -> bool:
     if term.op is AFFINE:
         return len(term.args) + (term.params[0] != 0) > 1 and not one_sign(term)
     if term.op is MONOMIAL:
-        degree = sum(abs(p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b")
+        degree = sum(
+            abs(p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b"
+        )
         return degree > 2
     return term.op.name not in EXACT_OPS
 
@@ -196,9 +198,7 @@ def _emit_multiple(x: Term, factor: Rational, dtype: Any) -> Term:
     return OPS["multiply"](const(factor, dtype), x)
 
 
-def _emit_sum(
-    term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain: bool
-) -> Term:
+def _emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain: bool) -> Term:
     constant, coefficients = term.params
     if len(args) == 1 and constant == 0:
         x, c = args[0], coefficients[0]
