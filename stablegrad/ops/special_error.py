@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops import mills, pairs
+from stablegrad.ops import meanings, mills, pairs
 from stablegrad.ops.record import (
     NEGATIVE,
     POSITIVE,
@@ -82,7 +82,8 @@ def _erfinv_slope(xp: Any, x: Any) -> Any:
     rest = 1.0 - xp.abs(x)
 
     def tail(xp: Any, y: Any, rest: Any) -> Any:
-        return _SQRT_PI_HALF * mills.ratio(xp, -y, 2, 0) / rest
+        slope = _SQRT_PI_HALF * mills.ratio(xp, -y, 2, 0) / rest
+        return xp.where(rest == 0, xp.inf, slope)
 
     near = _SQRT_PI_HALF * xp.exp(y * y)
     return pairs.redo(xp, rest < 0.5, near, tail, y, rest)
@@ -94,6 +95,7 @@ def _ndtri_slope(xp: Any, p: Any) -> Any:
     tail = xp.where(p < 0.5, p, 1.0 - p)
     y = xp.special.ndtri(tail)
     far = _SQRT_2PI * mills.ratio(xp, y, 1, 0) / tail
+    far = xp.where(tail == 0, xp.inf, far)
     return xp.where(tail > 0.25, _SQRT_2PI * xp.exp(0.5 * y * y), far)
 
 
@@ -158,7 +160,7 @@ erfcx_derivative = elementwise(
     params=("n",),
     defaults=(1,),
     kernel=lambda xp, x, *, n: (-1.0) ** n * mills.ratio(xp, -xp.asarray(x, dtype=float), 2, n),
-    ball=lambda x, *, n: x.erfcx_derivative(n),
+    ball=lambda x, *, n: meanings.erfcx_derivative(x, n),
     partials=lambda y, x: (_op("erfcx_derivative", x, n=y.param("n") + 1),),
     domain=(REAL,),
     infer_facts=lambda term: (NEGATIVE if term.param("n") % 2 else POSITIVE)._replace(
@@ -194,7 +196,7 @@ log_erfc_derivative = elementwise(
     kernel=lambda xp, x, *, n: (
         (-1.0) ** n * mills.hazard(xp, -xp.asarray(x, dtype=float), 2, n - 1)
     ),
-    ball=lambda x, *, n: x.log_erfc_derivative(n),
+    ball=lambda x, *, n: meanings.log_erfc_derivative(x, n),
     partials=lambda y, x: (_op("log_erfc_derivative", x, n=y.param("n") + 1),),
     domain=(REAL,),
     infer_facts=lambda term: (NEGATIVE if term.param("n") < 3 else REAL)._replace(
@@ -231,7 +233,7 @@ erfinv_slope = elementwise(
     "erfinv_slope",
     family="special",
     kernel=_erfinv_slope,
-    ball=lambda x: x.erfinv_slope(),
+    ball=meanings.erfinv_slope,
     partials=lambda y, x: (2 * _op("erfinv", x) * y * y,),
     domain=(SYMMETRIC_UNIT,),
     range=POSITIVE,
@@ -285,7 +287,7 @@ log_ndtr_derivative = elementwise(
     params=("n",),
     defaults=(1,),
     kernel=lambda xp, x, *, n: mills.hazard(xp, x, 1, n - 1),
-    ball=lambda x, *, n: x.log_ndtr_derivative(n),
+    ball=lambda x, *, n: meanings.log_ndtr_derivative(x, n),
     partials=lambda y, x: (_op("log_ndtr_derivative", x, n=y.param("n") + 1),),
     domain=(REAL,),
     infer_facts=lambda term: {1: POSITIVE, 2: NEGATIVE, 3: POSITIVE}.get(
@@ -303,7 +305,7 @@ ndtri = elementwise(
     "ndtri",
     family="special",
     kernel=lambda xp, p: xp.special.ndtri(p),
-    ball=lambda p: p.ndtri(),
+    ball=meanings.ndtri,
     partials=lambda y, p: (_op("ndtri_slope", p),),
     textbook=lambda y, p: (_SQRT_2PI * _op("exp", y * y * 0.5),),
     domain=(UNIT,),
@@ -321,7 +323,7 @@ ndtri_slope = elementwise(
     "ndtri_slope",
     family="special",
     kernel=_ndtri_slope,
-    ball=lambda p: p.ndtri_slope(),
+    ball=meanings.ndtri_slope,
     partials=lambda y, p: (_op("ndtri", p) * y * y,),
     domain=(UNIT,),
     range=POSITIVE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
-from stablegrad.ops import gamma
+from stablegrad.ops import gamma_kernels as gamma
 from stablegrad.ops.record import POSITIVE, REAL, elementwise
 
 

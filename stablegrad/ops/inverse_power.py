@@ -1,0 +1,133 @@
+"""The parts of (x + i y)**-n: a family, closed under differentiation, that arctan2 needs."""
+
+from __future__ import annotations
+
+from decimal import localcontext
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import meanings, pairs
+from stablegrad.ops.record import REAL, elementwise
+
+
+def _op(name: str, *args: Any, **params: Any) -> Term:
+    """A term of an op that may be declared after this module."""
+    return OPS[name](*args, **params)
+
+
+@cache
+def _directions(n: int, sine: bool) -> tuple[tuple[tuple[float, float], tuple[float, float]], ...]:
+    """Pairs (a, b) such that Re or Im of (x + i y)**n is the product of all a x + b y.
+
+    Each factor vanishes on one ray on which the part does; a common factor 2 sits in all
+    but one of them, so that no product is out of scale.
+    """
+    out = []
+    for k in range(n):
+        quarter = (2 * k, 2 * n) if sine else (2 * k + 1, 2 * n)  # angle of the ray over pi
+        s, c = _exact_sin_cos_pi(*quarter)
+        scale = 2 if k else 1
+        # sin(n t) = 2**(n-1) prod sin(t + k pi/n); cos(n t) the same with k + 1/2
+        out.append((pairs.split(scale * s), pairs.split(scale * c)))
+    return tuple(out)
+
+
+def _exact_sin_cos_pi(p: int, q: int) -> tuple[Fraction, Fraction]:
+    """Return sin and cos of pi p / q to 60 digits, by their series; exact zeros are exact."""
+    with localcontext() as context:
+        context.prec = 70
+        angle = pairs.pi(70) * p / q
+        total = [angle * 0, angle * 0]
+        term, k = angle * 0 + 1, 0
+        while abs(term) > context.create_decimal("1e-65"):
+            total[k % 2] += term if k % 4 < 2 else -term
+            k += 1
+            term = term * angle / k
+        s, c = total[1], total[0]
+    return Fraction(0 if p % q == 0 else s), Fraction(0 if 2 * p % (2 * q) == q else c)
+
+
+def _inverse_power(xp: Any, x: Any, y: Any, n: int, sine: bool) -> Any:
+    """cos(n t) / h**n or sin(n t) / h**n for the point x + i y = h exp(i t)."""
+    x, y = xp.asarray(x, dtype=float), xp.asarray(y, dtype=float)
+    # one power of two brings the larger coordinate to [1/2, 1), so that nothing overflows
+    _, shift = xp.frexp(xp.maximum(xp.abs(x), xp.abs(y)))
+    u, v = xp.ldexp(x, -shift), xp.ldexp(y, -shift)
+    if n == 1:
+        top, lift = _lifted(xp, v if sine else u)
+        out = top / (u * u + v * v)
+    else:
+        out, lift = _inverse_power_pairs(xp, u, v, n, sine)
+    out = xp.ldexp(out, -n * shift - lift)
+    far = xp.isinf(x) | xp.isinf(y)
+    return xp.where(far & ~(xp.isnan(x) | xp.isnan(y)), 0.0, out)
+
+
+def _lifted(xp: Any, x: Any) -> tuple[Any, Any]:
+    """Return x times a power of two that keeps it away from the subnormals, and that power."""
+    lift = xp.where(xp.abs(x) < 2.0**-300, 600, 0)
+    return xp.ldexp(x, lift), lift
+
+
+def _inverse_power_pairs(xp: Any, u: Any, v: Any, n: int, sine: bool) -> tuple[Any, Any]:
+    """The same for a point of modulus near 1: each linear factor over h**2, in pairs."""
+    zero = 0.0 * u
+    square = pairs.add(pairs.two_prod(u, u), pairs.two_prod(v, v))
+    (u_up, u_lift), (v_up, v_lift) = _lifted(xp, u), _lifted(xp, v)
+    out, lift = None, 0
+    for a, b in _directions(n, sine):
+        if a[0] == 0:
+            factor, lift = pairs.multiply((v_up, zero), (b[0] + zero, b[1])), lift + v_lift
+        elif b[0] == 0:
+            factor, lift = pairs.multiply((u_up, zero), (a[0] + zero, a[1])), lift + u_lift
+        else:
+            across = pairs.multiply((u, zero), (a[0] + zero, a[1]))
+            along = pairs.multiply((v, zero), (b[0] + zero, b[1]))
+            factor = pairs.add(across, along)
+        factor = pairs.divide(factor, square)
+        out = factor if out is None else pairs.multiply(out, factor)
+    assert out is not None
+    return out[0] + out[1], lift
+
+
+inverse_power_cos = elementwise(
+    "inverse_power_cos",
+    family="trigonometric",
+    params=("n",),
+    defaults=(1,),
+    kernel=lambda xp, x, y, *, n: _inverse_power(xp, x, y, n, sine=False),
+    ball=lambda x, y, *, n: meanings.inverse_power(x, y, n, sine=False),
+    partials=lambda out, x, y: (
+        -out.param("n") * _op("inverse_power_cos", x, y, n=out.param("n") + 1),
+        -out.param("n") * _op("inverse_power_sin", x, y, n=out.param("n") + 1),
+    ),
+    domain=(REAL, REAL),
+    range=REAL,
+    cost=6,
+    source="the n rays on which cos(n t) vanishes, as linear factors",
+    doc="The real part of (x + i y)**-n; for n = 1 it is x / (x**2 + y**2).",
+    example=">>> sg.ops.inverse_power_cos(sg.tensor([2.0]), sg.tensor([0.0])).numpy()\n"
+    "array([0.5], dtype=float32)",
+)
+
+inverse_power_sin = elementwise(
+    "inverse_power_sin",
+    family="trigonometric",
+    params=("n",),
+    defaults=(1,),
+    kernel=lambda xp, x, y, *, n: _inverse_power(xp, x, y, n, sine=True),
+    ball=lambda x, y, *, n: meanings.inverse_power(x, y, n, sine=True),
+    partials=lambda out, x, y: (
+        -out.param("n") * _op("inverse_power_sin", x, y, n=out.param("n") + 1),
+        out.param("n") * _op("inverse_power_cos", x, y, n=out.param("n") + 1),
+    ),
+    domain=(REAL, REAL),
+    range=REAL,
+    cost=6,
+    source="the n rays on which sin(n t) vanishes, as linear factors",
+    doc="Minus the imaginary part of (x + i y)**-n; for n = 1 it is y / (x**2 + y**2).",
+    example=">>> sg.ops.inverse_power_sin(sg.tensor([0.0]), sg.tensor([2.0])).numpy()\n"
+    "array([0.5], dtype=float32)",
+)
