@@ -311,6 +311,7 @@ where = elementwise(
     "where",
     result="same",
     family="comparison",
+    conditions=(0,),
     kernel=lambda xp, condition, a, b: xp.where(condition, a, b),
     ball=lambda condition, a, b: a if condition else b,
     partials=_where_partials,

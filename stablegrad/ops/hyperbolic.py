@@ -7,7 +7,8 @@ from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import intervals
-from stablegrad.ops.exponential import exp, log, log1p, sigmoid
+from stablegrad.ops.exponential import exp, log, log1p
+from stablegrad.ops.logistic import sigmoid
 from stablegrad.ops.powers import hypot
 from stablegrad.ops.record import (
     NONNEGATIVE,
@@ -21,7 +22,7 @@ from stablegrad.ops.record import (
 AT_LEAST_ONE = Facts(lo=1.0, lo_open=False)
 
 
-def sqrt(x: Term) -> Term:
+def _sqrt(x: Term) -> Term:
     return OPS["sqrt"](x)
 
 
@@ -94,6 +95,10 @@ def _sech_kernel(xp: Any, x: Any) -> Any:
     return 2 * t / (1 + t * t)
 
 
+def _sech_facts(term: Term) -> Facts:
+    return Facts(0.0, 1.0, True, False, term.args[0].facts.defined)
+
+
 sech = elementwise(
     "sech",
     family="hyperbolic",
@@ -106,11 +111,36 @@ sech = elementwise(
     partials=lambda y, x: (-sech(x) * tanh(x),),
     domain=(REAL,),
     range=UNIT,
-    infer_facts=lambda term: Facts(0.0, 1.0, True, False, term.args[0].facts.defined),
+    infer_facts=_sech_facts,
     cost=4,
+    ulp=(4, 4, math.inf),
+    accuracy="the second derivative has zeros: relative to the greater of its two terms there",
     source="2t/(1 + t*t) with t = exp(-|x|)",
     doc="The hyperbolic secant, 1/cosh(x).",
     example=">>> sg.ops.sech(sg.tensor([0.0])).numpy()\narray([1.], dtype=float32)",
+)
+
+
+def _sech_squared_kernel(xp: Any, x: Any) -> Any:
+    e = xp.exp(-2 * xp.abs(x))
+    return 4 * e / (1 + e * (2 + e))
+
+
+sech_squared = elementwise(
+    "sech_squared",
+    family="hyperbolic",
+    kernel=_sech_squared_kernel,
+    ball=lambda x: 1 / (x.cosh() * x.cosh()),
+    partials=lambda y, x: (-2 * y * tanh(x),),
+    domain=(REAL,),
+    range=UNIT,
+    infer_facts=_sech_facts,
+    cost=4,
+    ulp=(4, 4, math.inf),
+    accuracy="the second derivative has zeros: relative to the greater of its two terms there",
+    source="4e/(1 + e)**2 with e = exp(-2|x|)",
+    doc="sech(x)**2: the derivative of tanh, as programs are lowered to it.",
+    example=">>> sg.ops.sech_squared(sg.tensor([0.0])).numpy()\narray([1.], dtype=float32)",
 )
 
 arcsinh = elementwise(
@@ -118,11 +148,11 @@ arcsinh = elementwise(
     family="hyperbolic",
     kernel=lambda xp, x: xp.arcsinh(x),
     spellings=(
-        lambda x: log(x + sqrt(x * x + 1)),
+        lambda x: log(x + _sqrt(x * x + 1)),
         lambda x: log(x + hypot(x, const(1, x.dtype))),
     ),
     partials=lambda y, x: (1 / hypot(x, const(1, x.dtype)),),
-    textbook=lambda y, x: (1 / sqrt(x * x + 1),),
+    textbook=lambda y, x: (1 / _sqrt(x * x + 1),),
     domain=(REAL,),
     infer_facts=intervals.increasing(math.asinh, REAL, REAL, exact=((0.0, 0.0),)),
     cost=4,
@@ -138,12 +168,12 @@ arccosh = elementwise(
     family="hyperbolic",
     kernel=lambda xp, x: xp.arccosh(x),
     spellings=(
-        lambda x: log(x + sqrt(x * x - 1)),
-        lambda x: log(x + sqrt(x - 1) * sqrt(x + 1)),
+        lambda x: log(x + _sqrt(x * x - 1)),
+        lambda x: log(x + _sqrt(x - 1) * _sqrt(x + 1)),
     ),
     # two roots: x*x - 1 cancels near 1 and overflows far out
-    partials=lambda y, x: (1 / (sqrt(x - 1) * sqrt(x + 1)),),
-    textbook=lambda y, x: (1 / sqrt(x * x - 1),),
+    partials=lambda y, x: (1 / (_sqrt(x - 1) * _sqrt(x + 1)),),
+    textbook=lambda y, x: (1 / _sqrt(x * x - 1),),
     domain=(AT_LEAST_ONE,),
     range=NONNEGATIVE,
     infer_facts=intervals.increasing(math.acosh, AT_LEAST_ONE, NONNEGATIVE, exact=((1.0, 0.0),)),
@@ -163,7 +193,7 @@ arctanh = elementwise(
         lambda x: log((1 + x) / (1 - x)) / 2,
         lambda x: (log1p(x) - log1p(-x)) / 2,
     ),
-    partials=lambda y, x: (arctanh_slope(x),),
+    partials=lambda y, x: (1 / one_minus_square(x),),
     textbook=lambda y, x: (1 / (1 - x * x),),
     domain=(SYMMETRIC_UNIT,),
     infer_facts=intervals.increasing(math.atanh, SYMMETRIC_UNIT, REAL, exact=((0.0, 0.0),)),
@@ -175,21 +205,30 @@ arctanh = elementwise(
     example=">>> sg.ops.arctanh(sg.tensor([0.0])).numpy()\narray([0.], dtype=float32)",
 )
 
-arctanh_slope = elementwise(
-    "arctanh_slope",
+
+def _one_minus_square_kernel(xp: Any, x: Any) -> Any:
+    size = xp.abs(x)
+    return xp.where(size < 0.5, 1 - x * x, (1 - size) * (1 + size))
+
+
+def _one_minus_square_facts(term: Term) -> Facts:
+    x = term.args[0].facts
+    low = 0.0 if x.within(Facts(-1.0, 1.0, False, False)) else -math.inf
+    open_end = low < 0 or x.within(SYMMETRIC_UNIT)
+    return Facts(low, 1.0, open_end, False, x.defined)
+
+
+one_minus_square = elementwise(
+    "one_minus_square",
     family="hyperbolic",
-    kernel=lambda xp, x: 1 / ((1 - x) * (1 + x)),
-    spellings=(lambda x: 1 / (1 - x * x),),
-    # of its own, because 1/(1 - x)**2 - 1/(1 + x)**2 cancels at 0
-    partials=lambda y, x: (2 * x * y * y,),
-    domain=(SYMMETRIC_UNIT,),
-    infer_facts=lambda term: (
-        Facts(1.0, math.inf, False, True, term.args[0].facts.defined)
-        if term.args[0].facts.within(SYMMETRIC_UNIT)
-        else Facts()
-    ),
-    cost=3,
-    source="definition",
-    doc="1 / (1 - x*x): the derivative of arctanh; also beyond the unit interval.",
-    example=">>> sg.ops.arctanh_slope(sg.tensor([0.0])).numpy()\narray([1.], dtype=float32)",
+    kernel=_one_minus_square_kernel,
+    ball=lambda x: (1 - x) * (1 + x),
+    # an op of its own, because 1/(1 - x)**2 - 1/(1 + x)**2 cancels at 0
+    partials=lambda y, x: (-2 * x,),
+    domain=(REAL,),
+    infer_facts=_one_minus_square_facts,
+    cost=2,
+    source="(1 - x)*(1 + x), where 1 - |x| is exact",
+    doc="1 - x*x, without cancellation: the reciprocal of arctanh's derivative.",
+    example=">>> sg.ops.one_minus_square(sg.tensor([0.5])).numpy()\narray([0.75], dtype=float32)",
 )

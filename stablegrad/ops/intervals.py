@@ -19,6 +19,7 @@ _UNKNOWN_DEFINED = UNKNOWN._replace(defined=True)
 
 
 def unbounded(defined: bool) -> Facts:
+    """The whole line."""
     return _UNKNOWN_DEFINED if defined else UNKNOWN
 
 
@@ -33,7 +34,7 @@ def _outward(near: float, error: Fraction | float, down: bool) -> End | None:
 
 def _add(a: float, b: float, is_open: bool, down: bool) -> End:
     s = a + b
-    if math.isinf(s) or s != s:
+    if not math.isfinite(s):
         if math.isinf(a) or math.isinf(b):
             return (-math.inf if down else math.inf), True
         largest = math.nextafter(math.inf, 0.0)  # two finite ends overflowed
@@ -84,10 +85,12 @@ def _facts(lo: End, hi: End, defined: bool) -> Facts:
 
 
 def negative(a: Facts) -> Facts:
+    """Facts of -a."""
     return Facts(-a.hi, -a.lo, a.hi_open, a.lo_open, a.defined)
 
 
 def add(a: Facts, b: Facts) -> Facts:
+    """Facts of a + b."""
     defined = a.defined and b.defined
     lo = _add(a.lo, b.lo, a.lo_open or b.lo_open, True)
     hi = _add(a.hi, b.hi, a.hi_open or b.hi_open, False)
@@ -95,10 +98,12 @@ def add(a: Facts, b: Facts) -> Facts:
 
 
 def subtract(a: Facts, b: Facts) -> Facts:
+    """Facts of a - b."""
     return add(a, negative(b))
 
 
 def multiply(a: Facts, b: Facts) -> Facts:
+    """Facts of a * b."""
     defined = a.defined and b.defined
     if a.lo == -math.inf and a.hi == math.inf and b.lo == -math.inf and b.hi == math.inf:
         return unbounded(defined)
@@ -109,6 +114,7 @@ def multiply(a: Facts, b: Facts) -> Facts:
 
 
 def reciprocal(a: Facts) -> Facts:
+    """Facts of 1 / a: nothing is known unless a is proved nonzero."""
     if not a.nonzero:
         return UNKNOWN
     return _facts(
@@ -132,12 +138,14 @@ def _invert(end: End, positive: bool, down: bool) -> End:
 
 
 def divide(a: Facts, b: Facts) -> Facts:
+    """Facts of a / b: nothing is known unless b is proved nonzero."""
     if not b.nonzero:
         return UNKNOWN
     return multiply(a, reciprocal(b))
 
 
 def absolute(a: Facts) -> Facts:
+    """Facts of |a|."""
     if a.nonnegative:
         return a
     if a.nonpositive:
@@ -147,11 +155,13 @@ def absolute(a: Facts) -> Facts:
 
 
 def square(a: Facts) -> Facts:
+    """Facts of a * a."""
     a = absolute(a)
     return multiply(a, a)
 
 
 def maximum(a: Facts, b: Facts) -> Facts:
+    """Facts of the greater."""
     # the lower end is reached only where both arguments are down there
     lo = max(_low(a), _low(b))
     hi = _greatest([_high(a), _high(b)])
@@ -159,10 +169,12 @@ def maximum(a: Facts, b: Facts) -> Facts:
 
 
 def minimum(a: Facts, b: Facts) -> Facts:
+    """Facts of the smaller."""
     return negative(maximum(negative(a), negative(b)))
 
 
 def union(a: Facts, b: Facts) -> Facts:
+    """Facts of a value that is one or the other."""
     lo = _least([_low(a), _low(b)])
     hi = _greatest([_high(a), _high(b)])
     return _facts(lo, hi, a.defined and b.defined)
@@ -174,6 +186,7 @@ def always_less(a: Facts, b: Facts) -> bool:
 
 
 def always_at_most(a: Facts, b: Facts) -> bool:
+    """Whether every value of ``a`` is proved at most every value of ``b``."""
     return a.hi <= b.lo
 
 
@@ -204,7 +217,7 @@ def increasing(
             return limit
         for _ in (1, 2, 3):
             v = math.nextafter(v, direction)
-        if v != v or (v <= limit[0] if direction < 0 else v >= limit[0]):
+        if math.isnan(v) or (v <= limit[0] if direction < 0 else v >= limit[0]):
             return limit
         return v, True
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
-from stablegrad.ops import intervals
+from stablegrad.ops import intervals, pair_exp, pairs
 from stablegrad.ops.arithmetic import masked
 from stablegrad.ops.record import (
     CONST,
@@ -91,15 +91,35 @@ rsqrt = elementwise(
 # -- cube root ----------------------------------------------------------------------------
 
 
-def _cbrt_slope_kernel(xp: Any, x: Any) -> Any:
+def _newton_cbrt(xp: Any, x: Any) -> Any:
+    """One step of Newton's method with an exact residual after the library's root."""
     root = xp.cbrt(x)
+    square, square_error = pairs.two_prod(root, root)
+    cube, cube_error = pairs.two_prod(square, root)
+    step = ((cube - x) + cube_error + square_error * root) / (3 * square)
+    return xp.where(xp.isfinite(step), root - step, root)
+
+
+def _scaled_cbrt(xp: Any, x: Any) -> Any:
+    return _newton_cbrt(xp, x * 2.0**600) * 2.0**-200
+
+
+def _cbrt_kernel(xp: Any, x: Any) -> Any:
+    if x.dtype != xp.float64:
+        return xp.cbrt(x)
+    tiny = xp.abs(x) < 1e-280  # errors of products would underflow
+    return pairs.redo(xp, tiny, _newton_cbrt(xp, x), _scaled_cbrt, x)
+
+
+def _cbrt_slope_kernel(xp: Any, x: Any) -> Any:
+    root = _cbrt_kernel(xp, x)
     return xp.true_divide(1, 3 * root * root)
 
 
 cbrt = elementwise(
     "cbrt",
     family="arithmetic",
-    kernel=lambda xp, x: xp.cbrt(x),
+    kernel=_cbrt_kernel,
     ball=lambda x: x.cbrt(),
     partials=lambda y, x: (cbrt_slope(x),),
     textbook=lambda y, x: (y / (3 * x),),
@@ -176,36 +196,42 @@ def _power_derivative_ball(x: Any, y: Any, *, n: int, m: int) -> Any:
     return _power_factor(y, x.log(), n, m) * x ** (y - n)
 
 
-def _power_derivative_kernel(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
-    """x**y itself divided by x, n times: y - 1 would be rounded, and x**1e-9 feel it.
+def _mixed_factor(xp: Any, x: Any, y: Any) -> Any:
+    """1 + y*log(x) in pairs, for where it cancels."""
+    log = pair_exp.log(xp, x)
+    total = pairs.add(pairs.multiply((y, 0.0 * y), log), (1.0 + 0.0 * y, 0.0 * y))
+    return total[0] + total[1]
 
-    Where x**y is no normal float although the derivative may be, x**(y - n) is taken as the
-    square of a root, with what y - n lost to rounding put back.
-    """
+
+def _careful_power(xp: Any, x: Any, y: Any, q: Any, n: int) -> Any:
+    """q * x**(y - n) by the square of a root, with what y - n lost to rounding put back."""
     size = xp.abs(x)
-    log = xp.log(size)
-    if m:
-        log_x = xp.log(x)
-        q = log_x**m if n == 0 else _power_factor(y, log_x, n, m)
-    else:
-        q = falling(y, n, 0)
+    rounded, lost = pairs.two_sum(y, -float(n))
+    root = xp.power(size, rounded / 2)
+    back = xp.where(lost == 0, 1.0, 1 + lost * xp.log(size))
+    sign = xp.where(x < 0, (-1.0) ** n * xp.power(xp.sign(x), y), 1.0)
+    return ((q * root) * root) * back * sign
+
+
+def _power_derivative_kernel(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
+    """x**y itself divided by x, n times: y - 1 would be rounded, and x**1e-9 feel it."""
+    q = _power_factor(y, xp.log(x), n, m) if m else falling(y, n, 0)
+    if n == 1 == m:
+        q = pairs.redo(xp, xp.abs(q) < 0.25, q, _mixed_factor, x, y)  # type: ignore[arg-type]
     whole = xp.power(x, y)
-    result = q * whole
+    product = q * whole
+    info = xp.finfo(product.dtype)
+    result = product
     for _ in range(n):
         result = result / x
-    info = xp.finfo(result.dtype)
-    plain = (xp.abs(whole) >= info.tiny) & (xp.abs(whole) <= info.max) & (size <= info.max)
-    z = y - n
-    back = z - y
-    lost = (y - (z - back)) + (-n - back)
-    root = xp.power(size, z / 2)
-    lost_factor = xp.where(lost == 0, 1.0, 1 + lost * log)
-    sign = xp.where(x < 0, (-1.0) ** n * xp.power(xp.sign(x), y), 1.0)
-    careful = ((q * root) * root) * lost_factor * sign
-    result = xp.where(plain, result, careful)
+    plain = (xp.abs(product) >= info.tiny) & (xp.abs(product) <= info.max)
+    plain &= (xp.abs(whole) >= info.tiny) & (xp.abs(x) <= info.max)
+    result = pairs.redo(xp, ~plain, result, lambda xp, *a: _careful_power(xp, *a, n), x, y, q)
     # at x = 0 a power beats a logarithm, and a derivative of a constant is 0
-    vanishes = ((q == 0) if m == 0 else False) | ((x == 0) & (y > n))
-    return xp.where(vanishes & ~xp.isnan(x), 0.0 * xp.where(xp.isfinite(y), y, 0), result)
+    vanishes = (x == 0) & (y > n)
+    if not m:
+        vanishes |= (q == 0) & ~xp.isnan(x)
+    return xp.where(vanishes, 0.0, result)
 
 
 power = elementwise(
