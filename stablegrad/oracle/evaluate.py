@@ -1,0 +1,291 @@
+"""The truth of programs: terms evaluated by balls, and rounded once the balls are small enough.
+
+Works on the op records alone: a base op by its ``ball``, another by its first spelling, an op
+over whole arrays by its own kernel on arrays of balls. Nothing here uses our partials:
+derivatives are coefficients of power series along a direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from stablegrad.errors import DomainError, StablegradError, message
+from stablegrad.ir import Shape, Term, make, topological
+from stablegrad.oracle.ball import HARD, LITERAL, UNKNOWN, Ball, Undecided
+from stablegrad.oracle.structures import TABLE, lift, lifted
+from stablegrad.ops.record import CONST, INPUT, LEAF, VARIABLE, Op, is_float
+
+Array = np.ndarray[Any, Any]
+Bindings = Mapping[Term, Any]
+
+
+class _Namespace:
+    """``xp`` for kernels that run on arrays of balls: NumPy calls their methods by name."""
+
+    name = "numpy"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+xp = _Namespace()
+
+
+class NotExpandedError(StablegradError, TypeError):
+    """A derivative node was met: terms are expanded before they have a truth."""
+
+
+# -- leaves ---------------------------------------------------------------------------------
+
+
+def _exact(value: Any) -> Ball:
+    return Ball.exact(value)
+
+
+_exacts = np.frompyfunc(_exact, 1, 1)
+
+
+def bind(value: Any, direction: Any = None, order: int = 0) -> Array:
+    """An array as the oracle holds it: exact balls, moving along the direction if there is one."""
+    array = np.asarray(value)
+    if array.dtype == object:
+        return array
+    if not is_float(array.dtype):
+        return array
+    if direction is None or not order:
+        return np.asarray(_exacts(array.astype(object)), object)
+    steps = np.broadcast_to(np.asarray(direction), array.shape).ravel().tolist()
+    out = np.empty(array.size, object)
+    out[:] = [
+        Ball.moving(x, d, order)
+        for x, d in zip(array.astype(object).ravel().tolist(), steps, strict=True)
+    ]
+    return out.reshape(array.shape)
+
+
+def _constant(term: Term) -> Array:
+    value = term.params[0]
+    if not is_float(term.dtype):
+        return np.asarray(value, term.dtype)
+    out = np.empty((), object)
+    if value == "-0":
+        value = -0.0
+    out[()] = Ball.exact(float(value) if isinstance(value, str) else value, LITERAL)
+    return out
+
+
+# -- elementwise ops ------------------------------------------------------------------------
+
+
+def _indicator(c: Any) -> Ball:
+    return Ball.exact(1, LITERAL) if c else HARD
+
+
+def _stop_gradient(x: Ball) -> Ball:
+    return x.constant()
+
+
+def _signbit(x: Ball) -> bool:
+    sign = x.sign_of_zero()
+    if not sign:
+        if x.is_nan:
+            return False
+        raise Undecided
+    return sign < 0
+
+
+def _isfinite(x: Ball) -> bool:
+    return bool(x.c[0].is_finite())
+
+
+def _isinf(x: Ball) -> bool:
+    return not x.is_nan and not x.c[0].is_finite()
+
+
+def _require(x: Ball, c: Any) -> Ball:
+    return x if c else x.undefined()
+
+
+def _where(c: Any, a: Any, b: Any) -> Any:
+    return a if c else b
+
+
+def _astype(dtype: Any) -> Callable[[Any], Any]:
+    """A change of dtype is exact between floats; to integers it cuts, to bool it asks."""
+    if np.dtype(dtype).kind == "b":
+        return lambda x: x != 0
+    if np.dtype(dtype).kind in "iu":
+        return _to_integer
+    return lambda x: x
+
+
+def _to_integer(x: Ball) -> int:
+    whole = x.trunc().c[0]
+    if not whole.is_exact() or not whole.is_finite():
+        raise Undecided
+    return int(whole.unique_fmpz())
+
+
+_OWN: dict[str, Callable[..., Any]] = {
+    "indicator": _indicator,
+    "stop_gradient": _stop_gradient,
+    "signbit": _signbit,
+    "isfinite": _isfinite,
+    "isinf": _isinf,
+    "require": _require,
+    "where": _where,
+}
+"""Ops whose ball must see what only the oracle has: hard zeros, unknown values."""
+
+_LENIENT = {"where", "logical_and", "logical_or"}
+
+
+def _apply(function: Callable[..., Any], items: tuple[Any, ...], lenient: bool) -> Any:
+    if not lenient:
+        for a in items:
+            if type(a) is Ball and not a.known:
+                return UNKNOWN
+    try:
+        return function(*items)
+    except Undecided:
+        return UNKNOWN
+
+
+def elementwise(op: Op, function: Callable[..., Any], args: list[Array], kind: str) -> Array:
+    """Apply a function of balls element by element; ``kind`` is the dtype kind of the result."""
+    shape = args[0].shape if len(args) == 1 else np.broadcast_shapes(*[a.shape for a in args])
+    lists = [_flat(a, shape, lift_numbers=kind not in "biu" and i not in op.conditions)
+             for i, a in enumerate(args)]
+    lenient = op.name in _LENIENT
+    values = [_apply(function, items, lenient) for items in zip(*lists, strict=True)]
+    return _packed(values, shape, kind)
+
+
+def _flat(a: Array, shape: Shape, *, lift_numbers: bool) -> list[Any]:
+    items = (a if a.shape == shape else np.broadcast_to(a, shape)).ravel().tolist()
+    if lift_numbers and a.dtype != object:
+        return [Ball.exact(x) for x in items]
+    return items
+
+
+def _packed(values: list[Any], shape: Shape, kind: str) -> Array:
+    """Values as a native array where all are decided numbers, else as an array of objects."""
+    if kind in "biu":
+        if not any(type(v) is Ball for v in values):
+            return np.array(values, bool if kind == "b" else np.int64).reshape(shape)
+    else:
+        values = [lift(v) for v in values]
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out.reshape(shape)
+
+
+# -- programs -------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2048)
+def meaning(
+    op: Op, params: tuple[Any, ...], shapes: tuple[Shape, ...], dtypes: tuple[Any, ...]
+) -> tuple[tuple[Term, ...], Term]:
+    """The first spelling of an op over variables: (variables, term)."""
+    # float64, so that the constants of the spelling are the constants that were written
+    wide = [np.dtype(np.float64) if is_float(d) else d for d in dtypes]
+    variables = tuple(
+        [
+            make(VARIABLE, (), (f"a{i}",), shape, dtype)
+            for i, (shape, dtype) in enumerate(zip(shapes, wide, strict=True))
+        ]
+    )
+    static = dict(zip(op.params, params, strict=True))
+    return variables, op.spellings[0](*variables, **static)
+
+
+def is_elementwise(term: Term) -> bool:
+    """Whether each element of a term depends on the same element of its arguments alone."""
+    return term.op.elementwise or not term.args
+
+
+def evaluate(roots: Sequence[Term], bound: Mapping[Term, Array], *, flat: bool = False) -> list[Array]:
+    """The values of terms, as arrays of balls (or of numbers, for integers and conditions).
+
+    Args:
+        roots: terms over leaves, inputs or variables.
+        bound: arrays of balls for those.
+        flat: all arrays are given as lists of elements; the terms must be elementwise.
+
+    Returns:
+        An array for each root, at the precision in force.
+    """
+    cells: dict[Term, Any] = dict(bound)
+    order = topological(roots, stop=cells.__contains__)
+    uses: dict[Term, int] = {}
+    for term in order:
+        for a in term.args if term not in bound else ():
+            uses[a] = uses.get(a, 0) + 1
+    for root in roots:
+        uses[root] = uses.get(root, 0) + 1
+    for term in order:
+        if term in cells:
+            continue
+        cells[term] = step(term, [cells[a] for a in term.args], flat)
+        for a in term.args:
+            uses[a] -= 1
+            if not uses[a]:
+                cells[a] = None
+    return [cells[r] for r in roots]
+
+
+def step(term: Term, args: list[Array], flat: bool) -> Array:
+    op = term.op
+    if op is CONST:
+        return _constant(term)
+    if not args and op in (LEAF, INPUT, VARIABLE):
+        raise DomainError(message(f"no value for {term}", "a binding for each leaf"))
+    if op.name in ("gradient", "pushforward"):
+        raise NotExpandedError(message(f"a {op.name} node", "terms with derivatives expanded"))
+    if op.name == "custom":
+        return args[term.params[2]]
+    kind = term.dtype.kind
+    if op.name == "astype":
+        if all(a.dtype != object for a in args) and kind in "biu":
+            return args[0].astype(term.dtype)
+        return elementwise(op, _astype(term.dtype), args, kind)
+    static = dict(zip(op.params, term.params, strict=True))
+    if kind in "biu" and all(a.dtype != object for a in args):
+        return np.asarray(op.kernel(xp, *args, **static)).astype(term.dtype)
+    if op.elementwise:
+        ball = _OWN.get(op.name, op.ball)
+        if ball is not None:
+            own = ball
+            function = (lambda *xs: own(*xs, **static)) if static else own
+            return elementwise(op, function, args, kind)
+    if op.spellings:
+        variables, root = meaning(
+            op, term.params, tuple([a.shape for a in term.args]), tuple([a.dtype for a in term.args])
+        )
+        return evaluate([root], dict(zip(variables, args, strict=True)), flat=flat)[0]
+    return _structured(term, args, static)
+
+
+def _structured(term: Term, args: list[Array], static: dict[str, Any]) -> Array:
+    arrays = []
+    for t, a in zip(term.args, args, strict=True):
+        if is_float(t.dtype):
+            a = a if a.dtype == object else bind(a.astype(np.float64))
+        arrays.append(a if a.shape == t.shape else np.broadcast_to(a, t.shape))
+    kernel = TABLE.get(term.op.name)
+    try:
+        if kernel is not None:
+            out = kernel(*arrays, **static)
+        else:
+            out = term.op.kernel(xp, *arrays, **static)
+    except Undecided:
+        return np.full(term.shape, UNKNOWN, object)
+    if not is_float(term.dtype):
+        out = np.asarray(out)
+        return out if out.dtype == object else out.astype(term.dtype)
+    return lifted(out).reshape(term.shape)

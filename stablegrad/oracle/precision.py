@@ -1,0 +1,33 @@
+"""The one place that sets python-flint's precision, which is global to the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import flint
+
+MINIMUM = 100
+"""Bits of the first attempt: enough for a float64 that loses nothing."""
+
+BUDGET = 12_800
+"""Bits after which a point is given up as undecided, unless the caller says otherwise."""
+
+
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Set the working precision in bits, and restore the caller's on the way out."""
+    before = flint.ctx.prec
+    flint.ctx.prec = bits
+    try:
+        yield
+    finally:
+        flint.ctx.prec = before
+
+
+def doubling(budget: int = BUDGET, start: int = MINIMUM) -> Iterator[int]:
+    """The precisions to try, each twice the one before."""
+    bits = start
+    while bits <= budget:
+        yield bits
+        bits *= 2

@@ -1,0 +1,173 @@
+"""Special functions of balls: error functions, the gamma family, sinc."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from flint import arb
+
+from stablegrad.oracle import series
+from stablegrad.oracle.series import INF, NAN, ONE, ZERO, Arb
+
+if TYPE_CHECKING:
+    from stablegrad.oracle.ball import Ball
+else:
+    Ball = Any
+
+_NEGATIVE_ZERO = 1
+
+
+class Special:
+    """Mixed into Ball."""
+
+    __slots__ = ()
+
+    # -- error functions ------------------------------------------------------------------
+
+    def erf(self: Ball) -> Ball:
+        first = self.at(arb.erf, -ONE, ONE)
+        return self.chain(first, _gauss, flags=self.flags & _NEGATIVE_ZERO)
+
+    def erfc(self: Ball) -> Ball:
+        return self.chain(self.at(_erfc, arb(2), ZERO), lambda x: -_gauss(x))
+
+    def erfcx(self: Ball) -> Ball:
+        """exp(x*x) * erfc(x)."""
+        if self.c[0] == INF:
+            return self.new((ZERO,))
+        return (self * self).exp() * self.erfc()
+
+    def erfinv(self: Ball) -> Ball:
+        c = self.c[0]
+        if c == 1 or c == -1:
+            return self.new((c * INF, *([NAN] * (len(self.c) - 1))))
+        inside = -ONE < c < ONE
+        if not inside and not (c < -ONE or c > ONE):
+            return self.undefined() if self.is_nan else self.unknown()
+        first = self.at(arb.erfinv) if inside else NAN
+        return self.chain(first, _inverse_gauss, flags=self.flags & _NEGATIVE_ZERO)
+
+    def erfcinv(self: Ball) -> Ball:
+        c = self.c[0]
+        if c.is_zero() or c == 2:
+            sign = 1 if c.is_zero() else -1
+            return self.new((sign * INF, *([NAN] * (len(self.c) - 1))))
+        inside = ZERO < c < 2
+        if not inside and not (c < ZERO or c > 2):
+            return self.undefined() if self.is_nan else self.unknown()
+        first = self.at(arb.erfcinv) if inside else NAN
+        return self.chain(first, lambda x: -_gauss(x.erfcinv()).reciprocal())
+
+    # -- the gamma family -------------------------------------------------------------
+
+    def lgamma(self: Ball) -> Ball:
+        """log |Gamma(x)|; inf at the poles."""
+        c = self.c[0]
+        if _at_pole(c):
+            return self.new((INF, *([NAN] * (len(self.c) - 1))))
+        return self.chain(self.at(_lgamma, INF, INF), lambda x: x.digamma())
+
+    def gamma(self: Ball) -> Ball:
+        c = self.c[0]
+        if _at_pole(c):
+            sign = -1 if self.negative_zero else 1
+            first = sign * INF if c.is_zero() else NAN
+            return self.new((first, *([NAN] * (len(self.c) - 1))))
+        first = self.at(arb.gamma, NAN, INF)
+        return self.chain(first, lambda x: x.gamma() * x.digamma())
+
+    def digamma(self: Ball) -> Ball:
+        """The derivative of lgamma; at 0 an infinity by the sign, at the other poles nan."""
+        c = self.c[0]
+        if _at_pole(c):
+            sign = 1 if self.negative_zero else -1
+            first = sign * INF if c.is_zero() else NAN
+            return self.new((first, *([NAN] * (len(self.c) - 1))))
+        return self.chain(self.at(arb.digamma, NAN, INF), lambda x: x.polygamma(1))
+
+    def polygamma(self: Ball, n: Any) -> Ball:
+        """The n-th derivative of digamma, n a whole number."""
+        order = int(n) if not hasattr(n, "c") else int(n.c[0].unique_fmpz())
+        if order == 0:
+            return self.digamma()
+        c = self.c[0]
+        if _at_pole(c):
+            first = INF if order % 2 else -INF if c.is_zero() and not self.negative_zero else NAN
+            return self.new((first, *([NAN] * (len(self.c) - 1))))
+        first = self.at(lambda x: _polygamma(order, x), NAN, ZERO)
+        return self.chain(first, lambda x: x.polygamma(order + 1))
+
+    def zeta(self: Ball, q: Any) -> Ball:
+        """Hurwitz's zeta function of (self, q), for a constant self > 1 and q > 0."""
+        s = self.c[0]
+        first = q.at(lambda x: s.zeta(x) if x > ZERO else NAN, NAN, ZERO)
+        if first is not None and q.c[0].is_zero():
+            first = INF
+        return q.chain(first, lambda x: -self * (self + 1).zeta(x))
+
+    # -- circular functions in units of pi ------------------------------------------------
+
+    def sinc(self: Ball) -> Ball:
+        """sin(pi x) / (pi x), 1 at 0."""
+        c = self.c[0]
+        if c.is_zero() and len(self.c) > 1:
+            return self.settle(series.compose(_sinc_at_zero(len(self.c)), self.c))
+        first = self.at(arb.sinc_pi)  # nan at infinity, as NumPy
+        if len(self.c) == 1:
+            return self.chain(first, None)
+        if self.is_nan:
+            return self.undefined()
+        if c.contains(ZERO):
+            return self.unknown()
+        x = self * self.new((arb.pi(),))
+        return x.sin() / x
+
+
+def _gauss(x: Ball) -> Ball:
+    """The derivative of erf."""
+    return (-(x * x)).exp() * x.new((2 / arb.pi().sqrt(),))
+
+
+def _inverse_gauss(x: Ball) -> Ball:
+    return _gauss(x.erfinv()).reciprocal()
+
+
+def _at_pole(c: Arb) -> bool:
+    return c.is_exact() and c.is_finite() and c.is_integer() and not c > ZERO
+
+
+def _erfc(c: Arb) -> Arb:
+    return c.erfc()
+
+
+def _lgamma(c: Arb) -> Arb:
+    if c > ZERO:
+        return c.lgamma()
+    if c < ZERO and not c.contains_integer():
+        return (arb.pi() / abs(c.sin_pi())).log() - (1 - c).lgamma()
+    return NAN  # around a pole: arb has no value, the caller sees "unknown"
+
+
+def _polygamma(n: int, c: Arb) -> Arb:
+    """(-1)**(n+1) n! zeta(n+1, c); reflected for negative c."""
+    sign = 1 if n % 2 else -1
+    if c > ZERO:
+        return sign * math.factorial(n) * arb(n + 1).zeta(c)
+    if not c < ZERO or c.contains_integer():
+        return NAN
+    # psi_n(c) = (-1)**n psi_n(1 - c) - pi d^n/dc^n cot(pi c)
+    pi = arb.pi()
+    moving = (pi * c, pi, *([ZERO] * (n - 1)))
+    s, k = series.coupled(c.sin_pi(), c.cos_pi(), moving, -1)
+    cotangent = series.divide(k, s)[n] * math.factorial(n)
+    return -sign * _polygamma(n, 1 - c) - pi * cotangent
+
+
+def _sinc_at_zero(length: int) -> series.Series:
+    out = [ZERO] * length
+    term = ONE
+    for k in range(0, length, 2):
+        out[k] = term
+        term = -term * arb.pi() ** 2 / ((k + 2) * (k + 3))
+    return tuple(out)
