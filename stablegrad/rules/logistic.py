@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.exponential import sigmoid
+from stablegrad.ops.logistic import sigmoid
 from stablegrad.ops.hyperbolic import sech, tanh
 from stablegrad.rules.databases import stabilize
 

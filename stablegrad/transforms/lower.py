@@ -42,6 +42,8 @@ class Lowering:
         self.own: dict[Term, Term] = {}
         self.wide: dict[Term, Term] = {}
         """The terms computed in float64: fragile ones, and what is elementwise on such."""
+        self.soft: dict[Term, Term] = {}
+        """Cheap narrow terms once more in float64, for those of their users that are wide."""
 
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots as ops with kernels."""
@@ -50,6 +52,8 @@ class Lowering:
                 continue
             if not self._goes_wide(term):
                 self.own[term] = self._emit(term, [self.own[a] for a in term.args], term.dtype)
+                if self._may_go_wide(term):
+                    self.soft[term] = self._emit(term, [self._widened(a) for a in term.args], WIDE)
                 continue
             args = [self._widened(a) for a in term.args]
             if term.dtype.kind == "b":
@@ -72,9 +76,15 @@ class Lowering:
             return wide_argument or op.name not in NATIVE_REDUCTIONS
         return op.elementwise and (wide_argument or fragile(term))
 
+    def _may_go_wide(self, term: Term) -> bool:
+        narrow = is_float(term.dtype) and term.dtype != WIDE and not self.native
+        return narrow and term.op.elementwise and bool(term.args) and term.op.name != "astype"
+
     def _widened(self, term: Term) -> Term:
         if term in self.wide:
             return self.wide[term]
+        if term in self.soft:
+            return self.soft[term]
         if term.op is CONST and term.dtype.kind != "b":
             return const(term.params[0], WIDE, term.shape)
         own = self.own[term]
@@ -116,7 +126,8 @@ class Lowering:
 def fragile(term: Term) -> bool:
     """Whether native arithmetic may lose more than a rounding in this one op."""
     if term.op is AFFINE:
-        return len(term.args) + (term.params[0] != 0) > 1 and not one_sign(term)
+        ranging = any(a.op is MONOMIAL for a in term.args)  # a product may leave the range
+        return len(term.args) + (term.params[0] != 0) > 1 and (ranging or not one_sign(term))
     if term.op is MONOMIAL:
         degree = sum(
             abs(p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b"
