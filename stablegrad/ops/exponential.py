@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from stablegrad.ir import OPS, Facts
+from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import intervals
 from stablegrad.ops.pair_exp import LN2
 from stablegrad.ops.record import (
@@ -175,7 +175,7 @@ log1mexp = elementwise(
         lambda x: log(-expm1(x)),
         lambda x: log1p(-exp(x)),
     ),
-    partials=lambda y, x: (-1 / expm1(-x),),
+    partials=lambda y, x: (log_expm1_slope(x),),
     textbook=lambda y, x: (-exp(x) / (1 - exp(x)),),
     domain=(NEGATIVE,),
     range=NEGATIVE,
@@ -202,7 +202,7 @@ log_expm1 = elementwise(
         lambda x: log(expm1(x)),
         lambda x: x + log1mexp(-x),
     ),
-    partials=lambda y, x: (-1 / expm1(-x),),
+    partials=lambda y, x: (log_expm1_slope(x),),
     textbook=lambda y, x: (exp(x) / (exp(x) - 1),),
     domain=(POSITIVE,),
     infer_facts=intervals.increasing(lambda v: math.log(math.expm1(v)), POSITIVE, REAL),
@@ -210,4 +210,29 @@ log_expm1 = elementwise(
     source="Maechler 2012; the inverse of softplus",
     doc="log(exp(x) - 1) of x > 0.",
     example=">>> sg.ops.log_expm1(sg.tensor([1.0])).numpy()\narray([0.54132485], dtype=float32)",
+)
+
+
+def _log_expm1_slope_facts(term: Term) -> Facts:
+    x = term.args[0].facts
+    if x.positive:
+        return Facts(lo=1.0, defined=x.defined)
+    if x.negative:
+        return Facts(hi=0.0, defined=x.defined)
+    return Facts()  # a pole at 0, which no interval can say
+
+
+log_expm1_slope = elementwise(
+    "log_expm1_slope",
+    family="exponential",
+    kernel=lambda xp, x: -1 / xp.expm1(-x),
+    ball=lambda x: -1 / (-x).expm1(),
+    # expm1(x) and expm1(-x) overflow only where the derivative underflows
+    partials=lambda y, x: (1 / (expm1(x) * expm1(-x)),),
+    domain=(REAL,),
+    infer_facts=_log_expm1_slope_facts,
+    cost=5,
+    source="definition",
+    doc="1 / (1 - exp(-x)): the derivative of log_expm1 for x > 0, of log1mexp for x < 0.",
+    example=">>> sg.ops.log_expm1_slope(sg.tensor([100.0])).numpy()\narray([1.], dtype=float32)",
 )

@@ -76,7 +76,7 @@ tanh = elementwise(
         lambda x: 2 * sigmoid(2 * x) - 1,
         lambda x: sigmoid(2 * x) - sigmoid(-2 * x),
     ),
-    partials=lambda y, x: (sech(x) * sech(x),),
+    partials=lambda y, x: (sech_squared(x),),
     textbook=lambda y, x: (1 - y * y,),
     domain=(REAL,),
     range=SYMMETRIC_UNIT,
@@ -131,6 +131,7 @@ sech_squared = elementwise(
     family="hyperbolic",
     kernel=_sech_squared_kernel,
     ball=lambda x: 1 / (x.cosh() * x.cosh()),
+    spellings=(lambda x: sech(x) * sech(x), lambda x: 1 / (cosh(x) * cosh(x))),
     partials=lambda y, x: (-2 * y * tanh(x),),
     domain=(REAL,),
     range=UNIT,
@@ -139,7 +140,7 @@ sech_squared = elementwise(
     ulp=(4, 4, math.inf),
     accuracy="the second derivative has zeros: relative to the greater of its two terms there",
     source="4e/(1 + e)**2 with e = exp(-2|x|)",
-    doc="sech(x)**2: the derivative of tanh, as programs are lowered to it.",
+    doc="sech(x)**2: the derivative of tanh.",
     example=">>> sg.ops.sech_squared(sg.tensor([0.0])).numpy()\narray([1.], dtype=float32)",
 )
 

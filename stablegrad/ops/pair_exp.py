@@ -55,7 +55,7 @@ def expm1(xp: Any, a: Pair) -> Pair:
 
 
 def log(xp: Any, x: Any) -> Pair:
-    """The logarithm of a positive float, to about 2**-100 absolute or relative, whichever is more."""
+    """The logarithm of a positive float, to about 2**-97 absolute."""
     m, k = xp.frexp(x)
     small = m < 0.7071067811865476
     m, k = xp.where(small, 2 * m, m), xp.where(small, k - 1, k) * 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
@@ -203,7 +204,7 @@ def _mixed_factor(xp: Any, x: Any, y: Any) -> Any:
     return total[0] + total[1]
 
 
-def _careful_power(xp: Any, x: Any, y: Any, q: Any, n: int) -> Any:
+def _careful_power(xp: Any, x: Any, y: Any, q: Any, *, n: int) -> Any:
     """q * x**(y - n) by the square of a root, with what y - n lost to rounding put back."""
     size = xp.abs(x)
     rounded, lost = pairs.two_sum(y, -float(n))
@@ -217,7 +218,7 @@ def _power_derivative_kernel(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
     """x**y itself divided by x, n times: y - 1 would be rounded, and x**1e-9 feel it."""
     q = _power_factor(y, xp.log(x), n, m) if m else falling(y, n, 0)
     if n == 1 == m:
-        q = pairs.redo(xp, xp.abs(q) < 0.25, q, _mixed_factor, x, y)  # type: ignore[arg-type]
+        q = pairs.redo(xp, xp.abs(q) < 0.6, q, _mixed_factor, x, y)
     whole = xp.power(x, y)
     product = q * whole
     info = xp.finfo(product.dtype)
@@ -226,7 +227,7 @@ def _power_derivative_kernel(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
         result = result / x
     plain = (xp.abs(product) >= info.tiny) & (xp.abs(product) <= info.max)
     plain &= (xp.abs(whole) >= info.tiny) & (xp.abs(x) <= info.max)
-    result = pairs.redo(xp, ~plain, result, lambda xp, *a: _careful_power(xp, *a, n), x, y, q)
+    result = pairs.redo(xp, ~plain, result, partial(_careful_power, n=n), x, y, q)
     # at x = 0 a power beats a logarithm, and a derivative of a constant is 0
     vanishes = (x == 0) & (y > n)
     if not m:
