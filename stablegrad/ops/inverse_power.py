@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import localcontext
 from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import meanings, pairs
-from stablegrad.ops.record import REAL, elementwise
+from stablegrad.ops.record import NEGATIVE, POSITIVE, REAL, elementwise
 
 
 def _op(name: str, *args: Any, **params: Any) -> Term:
@@ -92,6 +93,24 @@ def _inverse_power_pairs(xp: Any, u: Any, v: Any, n: int, sine: bool) -> tuple[A
     return out[0] + out[1], lift
 
 
+def _sign_of(which: int) -> Callable[[Term], Facts]:
+    """For n = 1 the sign is that of one coordinate; defined where the point is not 0."""
+
+    def facts(term: Term) -> Facts:
+        x, y = (a.facts for a in term.args)
+        defined = x.defined and y.defined and (x.nonzero or y.nonzero)
+        sign = (x, y)[which]
+        if term.param("n") != 1:
+            return REAL._replace(defined=defined)
+        if sign.positive:
+            return POSITIVE._replace(defined=defined)
+        if sign.negative:
+            return NEGATIVE._replace(defined=defined)
+        return REAL._replace(defined=defined)
+
+    return facts
+
+
 inverse_power_cos = elementwise(
     "inverse_power_cos",
     family="trigonometric",
@@ -104,7 +123,7 @@ inverse_power_cos = elementwise(
         -out.param("n") * _op("inverse_power_sin", x, y, n=out.param("n") + 1),
     ),
     domain=(REAL, REAL),
-    range=REAL,
+    infer_facts=_sign_of(0),
     cost=6,
     source="the n rays on which cos(n t) vanishes, as linear factors",
     doc="The real part of (x + i y)**-n; for n = 1 it is x / (x**2 + y**2).",
@@ -124,7 +143,7 @@ inverse_power_sin = elementwise(
         out.param("n") * _op("inverse_power_cos", x, y, n=out.param("n") + 1),
     ),
     domain=(REAL, REAL),
-    range=REAL,
+    infer_facts=_sign_of(1),
     cost=6,
     source="the n rays on which sin(n t) vanishes, as linear factors",
     doc="Minus the imaginary part of (x + i y)**-n; for n = 1 it is y / (x**2 + y**2).",

@@ -165,9 +165,9 @@ def _gauss(xp: Any, x: Any, q: int) -> tuple[Any, Any]:
 def gauss(xp: Any, x: Any, q: int, factor: Any) -> Any:
     """Evaluate exp(-q x**2 / 2) * factor, without underflow before the end."""
     hi, lo = _gauss(xp, xp.clip(x, -60.0, 60.0), q)
-    low = hi > 600.0  # there in two steps, as the factor may still bring it back
-    out = xp.exp(xp.where(low, 300.0 - hi, -hi)) * (factor * (1.0 - lo))
-    return out * xp.where(low, _E_300, 1.0)
+    low = hi > 690.0  # there in two steps, as the factor may still bring it back
+    out = xp.exp(xp.where(low, 300.0 - hi, -hi)) * factor
+    return (out - out * lo) * xp.where(low, _E_300, 1.0)
 
 
 _E_300 = math.exp(-300.0)

@@ -59,9 +59,8 @@ tan = elementwise(
     kernel=lambda xp, x: xp.tan(x),
     ball=lambda x: x.tan(),
     spellings=(lambda x: _op("sin", x) / _op("cos", x),),
-    # cos**-2 rather than 1 + tan**2: its own derivative is 2 sin cos**-3, one product
-    partials=lambda y, x: (_op("cos", x) ** -2,),
-    textbook=lambda y, x: (1 + y * y,),
+    # a sum of positive terms at every order, and one rounding less than cos**-2
+    partials=lambda y, x: (1 + y * y,),
     domain=(REAL,),
     range=REAL,
     cost=4,
@@ -112,8 +111,8 @@ arctan = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: xp.arctan(x),
     ball=lambda x: x.arctan(),
-    # hypot, since x*x overflows where the derivative, 1/x**2, is still a float
-    partials=lambda y, x: (_op("hypot", 1.0, x) ** -2,),
+    # 1 / (1 + x*x) without overflow, from a family that stays right at every order
+    partials=lambda y, x: (_op("inverse_power_cos", 1.0, x, n=1),),
     textbook=lambda y, x: (1 / (1 + x * x),),
     domain=(REAL,),
     range=interval(-math.nextafter(_HALF_PI, 4.0), math.nextafter(_HALF_PI, 4.0)),
