@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stablegrad.ir import OPS, Facts
+from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops.exponential import exp, log, log1p
 from stablegrad.ops.record import (
     NEGATIVE,
@@ -130,6 +130,12 @@ logit = elementwise(
     example=">>> sg.ops.logit(sg.tensor([0.5])).numpy()\narray([0.], dtype=float32)",
 )
 
+
+def _logit_slope_facts(term: Term) -> Facts:
+    x = term.args[0].facts
+    return Facts(4.0, math.inf, False, True, x.defined) if x.within(UNIT) else Facts()
+
+
 logit_slope = elementwise(
     "logit_slope",
     family="exponential",
@@ -138,7 +144,7 @@ logit_slope = elementwise(
     # an op of its own, because 1/(1 - x)**2 - 1/x**2 cancels at 1/2
     partials=lambda y, x: ((2 * x - 1) / x / x / (1 - x) / (1 - x),),
     domain=(UNIT,),
-    range=Facts(lo=4.0, lo_open=False),
+    infer_facts=_logit_slope_facts,
     cost=3,
     source="definition",
     doc="1 / (x * (1 - x)) of 0 < x < 1: the derivative of logit.",

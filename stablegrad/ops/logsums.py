@@ -64,7 +64,7 @@ def _loses(xp: Any, value: Any, larger: Any, gap: Any) -> Any:
 def _logaddexp_kernel(xp: Any, a: Any, b: Any) -> Any:
     value = xp.logaddexp(a, b)
     loses = _loses(xp, value, xp.maximum(a, b), xp.abs(a - b))
-    return pairs.redo(xp, loses, value, _logaddexp_near_zero, a, b)
+    return pairs.redo(xp, loses, value, _logaddexp_near_zero, *xp.broadcast_arrays(a, b))
 
 
 logaddexp = elementwise(
@@ -98,7 +98,7 @@ def _logdiffexp_kernel(xp: Any, a: Any, b: Any) -> Any:
     gap = xp.where(b == -math.inf, -math.inf, b - a)  # also for a = -inf or inf
     value = a + xp.where(gap == -math.inf, 0.0, log1mexp.kernel(xp, gap))
     loses = _loses(xp, value, a, -gap)
-    return pairs.redo(xp, loses, value, _logdiffexp_near_zero, a, b)
+    return pairs.redo(xp, loses, value, _logdiffexp_near_zero, *xp.broadcast_arrays(a, b))
 
 
 def _logdiffexp_weight_kernel(xp: Any, a: Any, b: Any) -> Any:

@@ -216,6 +216,7 @@ def _careful_power(xp: Any, x: Any, y: Any, q: Any, *, n: int) -> Any:
 
 def _power_derivative_kernel(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
     """x**y itself divided by x, n times: y - 1 would be rounded, and x**1e-9 feel it."""
+    x, y = xp.broadcast_arrays(x, y)
     q = _power_factor(y, xp.log(x), n, m) if m else falling(y, n, 0)
     if n == 1 == m:
         q = pairs.redo(xp, xp.abs(q) < 0.6, q, _mixed_factor, x, y)
