@@ -15,7 +15,8 @@ from stablegrad.canonical import canonical_node
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import Rational, exact_ratio, ratio
-from stablegrad.ops.record import CONST, VARIABLE, Exact, const
+from stablegrad.ops.exact import Exact
+from stablegrad.ops.record import CONST, VARIABLE, const, is_const
 
 Bound = dict[str, Term]
 Parts = dict[Term, Rational]
@@ -308,6 +309,24 @@ def _powers(p: Rational, e: Rational, scale: Rational | None) -> list[Rational]:
     return [fit] if fit == sign else [fit, sign]
 
 
+def _difference(a: Term, p: Rational, b: Term, q: Rational) -> Term | None:
+    """p*a - q*b where the addends of b go up in those of a, else None.
+
+    No guard is left for what cancels: it is bound, so the right side of the rule has it.
+    """
+    constant, parts = _sum_view(a)
+    subtrahend, addends = _sum_view(b)
+    if isinstance(constant, str) or isinstance(subtrahend, str):
+        return None
+    left = {x: exact_ratio(p * k) for x, k in parts.items()}
+    for x, k in addends.items():
+        if left.pop(x, None) != exact_ratio(q * k):
+            return None
+    rest = exact_ratio(p * constant - q * subtrahend)
+    shape = forms.broadcast(forms.AFFINE, (a, b))
+    return forms.affine(rest, left, shape, a.dtype)
+
+
 def _match_exponential(
     pattern: Term,
     e: Rational,
@@ -323,15 +342,9 @@ def _match_exponential(
     names = [t.params[0] for t in topological([pattern]) if t.op is VARIABLE]
     if all(name in bound for name in names):
         power = 1 if scale is None else scale
-        inner = instantiate(pattern.args[0], bound, x)
-        left = forms.total(
-            [(p, x.args[0]), (exact_ratio(-e * power), inner)],
-            forms.broadcast(forms.AFFINE, (x.args[0], inner)),
-            x.dtype,
-        )
-        before, after = len(_sum_view(x.args[0])[1]), len(_sum_view(left)[1])
-        if after < before and left.op.name != "require":
-            if not (left.op is CONST and left.params[0] == 0):
+        left = _difference(x.args[0], p, instantiate(pattern.args[0], bound, x), e * power)
+        if left is not None:
+            if not is_const(left, 0):
                 rest[make(x.op, (left,), (), left.shape, x.dtype)] = 1
             yield from _match_factors(others, rest, bound, power)
         return

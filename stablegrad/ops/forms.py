@@ -137,6 +137,15 @@ def _propagates(rest: Term, x: Term) -> bool:
     return (x in near) or (x.facts.defined and roots <= near)
 
 
+def _needless(guard: Term, rest: Term) -> bool:
+    """Whether a guard is proved, or only says that a value is a number that ``rest`` shows."""
+    if guard.facts.lo >= 1:
+        return True
+    if guard.op.name == "logical_not":
+        guard = guard.args[0]
+    return guard.op.name in ("isfinite", "isnan") and _propagates(rest, guard.args[0])
+
+
 def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype: Any) -> Term:
     """Build c0 + sum of c*x from distinct, flat parts; common factors are taken out."""
     items = [(x, c) for x, c in parts.items() if c != 0]
@@ -146,7 +155,7 @@ def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype:
         common = _common_factor([x for x, _ in items])
         if common:
             inner = total([(c, _without(x, common)) for x, c in items], shape, dtype)
-            return with_shape(product([monomial(common, (), dtype), inner]), shape)
+            return with_shape(product([monomial(common, None, dtype), inner]), shape)
     if len(items) == 1:
         x, c = items[0]
         if constant == 0 and c == 1:
@@ -192,8 +201,10 @@ def _without(term: Term, common: Mapping[Term, Rational]) -> Term:
     return monomial({x: p for x, p in rest.items() if p != 0}, term.shape, term.dtype)
 
 
-def monomial(parts: Mapping[Term, Rational], shape: Shape, dtype: Any) -> Term:
-    """Build the product of x**p from distinct, flat parts."""
+def monomial(parts: Mapping[Term, Rational], shape: Shape | None, dtype: Any) -> Term:
+    """Build the product of x**p from distinct, flat parts, in their own shape by default."""
+    if shape is None:
+        shape = broadcast(MONOMIAL, tuple(parts)) if parts else ()
     items = [(x, p) for x, p in parts.items() if p != 0]
     if not items:
         return const(1, dtype, shape)
@@ -248,6 +259,9 @@ class Product:
             self._affine(term, p)
         elif term.op is MONOMIAL and len(term.args) <= CAP:
             self._monomial(term, p)
+        elif term.op is REQUIRE:
+            self.guards[term.args[1]] = None
+            self.multiply(term.args[0], p)
         elif term.op.name == "exp":
             self.exponents.append((p, term.args[0]))
         elif term.op.name == "abs" and isinstance(p, int) and p % 2 == 0:
@@ -323,13 +337,12 @@ class Product:
 
     def result(self, shape: Shape) -> Term:
         """The collected product as one term."""
-        for p, argument in self._exponentials():
-            self._merge(argument, p)
+        self._merge_exponentials()
         if self.coefficient == 0:
             return self._zero(shape)
         parts = {x: p for x, p in self.parts.items() if p != 0}
         core = monomial(parts, shape, self.dtype)
-        guards = [g for g in self.guards if g.facts.lo != 1]
+        guards = [g for g in self.guards if not _needless(g, core)]
         guards += [_not_nan(x) for x in self.cancelled if not _propagates(core, x)]
         for guard in guards:
             core = OPS["require"](core, guard)
@@ -347,14 +360,18 @@ class Product:
                 )
         return zero
 
-    def _exponentials(self) -> list[tuple[Rational, Term]]:
+    def _merge_exponentials(self) -> None:
+        """A product holds one exponential at most: exp(a) * exp(b) overflows where it does not."""
         if not self.exponents:
-            return []
+            return
         if len(self.exponents) == 1 and self.exponents[0][0] == 1:
             argument = self.exponents[0][1]
         else:
             shape = broadcast(AFFINE, tuple([t for _, t in self.exponents]))
             argument = total(self.exponents, shape, self.dtype)
+        if argument.op is REQUIRE:
+            self.guards[argument.args[1]] = None
+            argument = argument.args[0]
         if is_const(argument, 0):
-            return []
-        return [(1, OPS["exp"](argument))]
+            return
+        self._merge(OPS["exp"](argument), 1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.logistic import sigmoid
+from stablegrad.ops.logistic import sigmoid, sigmoid_slope
+from stablegrad.ops import forms
 from stablegrad.ops.hyperbolic import sech, tanh
 from stablegrad.rules.databases import stabilize
 
@@ -29,6 +31,19 @@ def odds_of_sigmoid(x: Term) -> Pair:
 def sigmoid_times_exp(x: Term) -> Pair:
     """sigmoid(-x) * exp(x) overflows where sigmoid(x) does not."""
     return sigmoid(-x) * OPS["exp"](x), sigmoid(x)
+
+
+@rule(source="definition", group="logistic")
+def product_of_sigmoids(x: Term) -> Pair:
+    """sigmoid(x) * sigmoid(-x) takes one exponential, and every derivative stays in the family."""
+    return sigmoid(x) * sigmoid(-x), sigmoid_slope(x)
+
+
+@stabilize.procedure("sech_squared", source="sech(x/2)**2 = 4*sigmoid'(x)", group="logistic")
+def sech_squared_of_half(term: Term) -> Term | None:
+    """sech(x/2)**2 comes from derivatives of sigmoid: one family is enough for them."""
+    c, core = forms.split(term.args[0])
+    return forms.scale(4, sigmoid_slope(core)) if abs(c) == Fraction(1, 2) else None
 
 
 @rule(source="sigmoid(x) - sigmoid(-x) = tanh(x/2)", group="logistic")
@@ -102,3 +117,9 @@ def softplus_of_log_sigmoid(x: Term) -> Pair:
 def odds_of_logarithm(x: Term) -> Pair:
     """sigmoid(log(x)) is x / (1 + x), for x of any sign where log is defined."""
     return sigmoid(OPS["log"](x)), OPS["require"](x / (1 + x), x >= 0)
+
+
+@rule(source="1 - sigmoid(x) = sigmoid(-x)", group="logistic")
+def log1p_of_negative_sigmoid(x: Term) -> Pair:
+    """log1p(-sigmoid(x)) is -inf where sigmoid(x) rounds to 1."""
+    return OPS["log1p"](-sigmoid(x)), OPS["log_sigmoid"](-x)

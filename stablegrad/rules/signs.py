@@ -7,7 +7,7 @@ from stablegrad.ops import forms
 from stablegrad.rules.databases import stabilize
 
 ODD = "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
-EVEN = "cos cosh sech abs sinc".split()
+EVEN = "cos cosh sech sech_squared sigmoid_slope abs sinc".split()
 
 
 def negated(term: Term) -> bool:
@@ -32,8 +32,24 @@ def odd_function(term: Term) -> Term | None:
 
 @stabilize.procedure(*EVEN, source="parity", group="signs")
 def even_function(term: Term) -> Term | None:
-    """f(-x) is f(x) for an even function."""
-    return _flip(term) if negated(term.args[0]) else None
+    """f(-x) and f(|x|) are f(x) for an even function."""
+    inner = _unsigned(term.args[0])
+    if inner is term.args[0]:
+        return None
+    return make(term.op, (inner,), term.params, term.shape, term.dtype)
+
+
+def _unsigned(x: Term) -> Term:
+    if negated(x):
+        return forms.scale(-1, x)
+    return x.args[0] if x.op.name == "abs" else x
+
+
+@stabilize.procedure("hypot", source="parity", group="signs")
+def unsigned_legs(term: Term) -> Term | None:
+    """hypot does not see the signs of its arguments."""
+    legs = tuple([_unsigned(a) for a in term.args])
+    return None if legs == term.args else make(term.op, legs, (), term.shape, term.dtype)
 
 
 @stabilize.procedure("abs", source="definition", group="signs")

@@ -76,7 +76,7 @@ def softmax_of_ratio(term: Term) -> Term | None:
         (axis,) = _axes(total.param("axis"), argument.ndim) or (0,)
         rest = {t: q for t, q in factors.items() if t is not top and t is not below}
         result = OPS["softmax"](argument, axis=axis)
-        others = forms.monomial(rest, (), term.dtype)
+        others = forms.monomial(rest, None, term.dtype)
         return forms.with_shape(forms.product([result, others]), term.shape)
     return None
 

@@ -1,0 +1,68 @@
+"""Roots of sums of squares: the squares leave the range where the root does not."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.exact import BITS, Exact, Rational
+from stablegrad.rules.databases import stabilize
+
+
+@stabilize.procedure("monomial", source="Hypot in IEEE 754-2019, 9.2", group="roots")
+def root_of_sum_of_squares(term: Term) -> Term | None:
+    """sqrt(x**2 + y**2) overflows and underflows where hypot(x, y) does not; any odd power."""
+    for base, p in forms.factors(term).items():
+        if p.denominator != 2 or base.op is not forms.AFFINE:
+            continue
+        legs = _legs(base)
+        if legs is None:
+            continue
+        length = legs[0]
+        for leg in legs[1:]:
+            length = OPS["hypot"](length, leg)
+        rest = {x: q for x, q in forms.factors(term).items() if x is not base}
+        others = forms.monomial(rest, None, term.dtype)
+        root = forms.power(length, forms.exact_ratio(2 * p))
+        return forms.with_shape(forms.product([root, others]), term.shape)
+    return None
+
+
+def _legs(total: Term) -> list[Term] | None:
+    """The legs of a sum of two to four squares, or None."""
+    constant, coefficients = total.params
+    addends: list[tuple[Exact, Term | None]] = [
+        (c, x) for c, x in zip(coefficients, total.args, strict=True)
+    ]
+    if constant != 0:
+        addends.append((constant, None))
+    if not 2 <= len(addends) <= 4:
+        return None
+    legs: list[Term] = []
+    for c, x in addends:
+        if isinstance(c, str) or c <= 0 or (x is not None and not _is_square(x)):
+            return None
+        root = square_root(c)
+        if x is None:
+            legs.append(forms.const(root, total.dtype))
+        else:
+            legs.append(forms.scale(root, forms.power(x, Fraction(1, 2))))
+    return legs
+
+
+def _is_square(x: Term) -> bool:
+    return x.op is forms.MONOMIAL and all(
+        isinstance(p, int) and p % 2 == 0 for p in x.params[0]
+    )
+
+
+def square_root(c: Rational) -> Rational:
+    """The root of a positive rational, exact where it is one, else to 128 bits."""
+    scale = 4 ** (BITS + abs(c.numerator.bit_length() - c.denominator.bit_length()))
+    top = c.numerator * c.denominator
+    root = math.isqrt(top)
+    if root * root == top:
+        return forms.exact_ratio(Fraction(root, c.denominator))
+    return forms.exact_ratio(Fraction(math.isqrt(top * scale), math.isqrt(scale) * c.denominator))
