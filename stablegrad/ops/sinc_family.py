@@ -128,5 +128,5 @@ sinc_derivative = elementwise(
     source="x f[n] + n f[n-1] = pi**(n-1) sin(pi x + n pi/2), in pairs where it cancels; "
     "power series near 0",
     doc="The n-th derivative of sin(pi x) / (pi x).",
-    example=">>> sg.ops.sinc_derivative(sg.tensor([0.0])).numpy()\narray([0.], dtype=float32)",
+    example=">>> sg.ops.sinc_derivative(sg.tensor([1.0])).numpy()\narray([-1.], dtype=float32)",
 )

@@ -71,7 +71,7 @@ def _log_erfc(xp: Any, x: Any) -> Any:
     def right(xp: Any, x: Any) -> Any:
         return xp.log(mills.ratio(xp, -x, 2, 0)) - x * x
 
-    center = xp.log1p(-xp.special.erf(xp.minimum(x, 0.5)))
+    center = xp.log1p(-xp.special.erf(xp.minimum(x, 0.5))) + 0.0  # not -0 at 0
     return pairs.redo(xp, x > 0.5, center, right, x)
 
 
