@@ -5,7 +5,7 @@ It is for matching; how a sum or product is evaluated is decided when the progra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from fractions import Fraction
 
 from stablegrad.ir import OPS, Term, make, topological
@@ -90,9 +90,12 @@ def with_args(term: Term, args: tuple[Term, ...]) -> Term:
     return canonical_node(term)
 
 
-def canonical(root: Term) -> Term:
-    """The canonical form of a whole term."""
+def canonical(root: Term, below: Container[Term] = ()) -> Term:
+    """The canonical form of a whole term; the terms in ``below`` stay as they are."""
     done: dict[Term, Term] = {}
-    for term in topological([root]):
-        done[term] = with_args(term, tuple([done[a] for a in term.args]))
+    for term in topological([root], stop=below.__contains__):
+        if term in below:
+            done[term] = term
+        else:
+            done[term] = with_args(term, tuple([done[a] for a in term.args]))
     return done[root]

@@ -14,8 +14,8 @@ from functools import cache
 from stablegrad.canonical import canonical_node
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.forms import Rational, exact_ratio, ratio
 from stablegrad.ops.exact import Exact
+from stablegrad.ops.forms import Rational, exact_ratio, ratio
 from stablegrad.ops.record import CONST, VARIABLE, const, is_const
 
 Bound = dict[str, Term]

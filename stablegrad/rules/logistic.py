@@ -6,9 +6,9 @@ from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.logistic import sigmoid, sigmoid_slope
 from stablegrad.ops import forms
 from stablegrad.ops.hyperbolic import sech, tanh
+from stablegrad.ops.logistic import sigmoid, sigmoid_slope
 from stablegrad.rules.databases import stabilize
 
 Pair = tuple[Any, Any]
@@ -37,6 +37,18 @@ def sigmoid_times_exp(x: Term) -> Pair:
 def product_of_sigmoids(x: Term) -> Pair:
     """sigmoid(x) * sigmoid(-x) takes one exponential, and every derivative stays in the family."""
     return sigmoid(x) * sigmoid(-x), sigmoid_slope(x)
+
+
+@rule(source="definition", group="logistic")
+def slope_over_sigmoid(x: Term) -> Pair:
+    """The slope of sigmoid over sigmoid is 0/0 where both underflow."""
+    return sigmoid_slope(x) / sigmoid(x), sigmoid(-x)
+
+
+@rule(source="definition", group="logistic")
+def slope_over_mirrored_sigmoid(x: Term) -> Pair:
+    """The slope of sigmoid over its mirror image; the slope itself is even."""
+    return sigmoid_slope(x) / sigmoid(-x), sigmoid(x)
 
 
 @stabilize.procedure("sech_squared", source="sech(x/2)**2 = 4*sigmoid'(x)", group="logistic")

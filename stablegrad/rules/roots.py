@@ -53,9 +53,7 @@ def _legs(total: Term) -> list[Term] | None:
 
 
 def _is_square(x: Term) -> bool:
-    return x.op is forms.MONOMIAL and all(
-        isinstance(p, int) and p % 2 == 0 for p in x.params[0]
-    )
+    return x.op is forms.MONOMIAL and all(isinstance(p, int) and p % 2 == 0 for p in x.params[0])
 
 
 def square_root(c: Rational) -> Rational:

@@ -7,16 +7,19 @@ whatever stands on the other side, infinities too, at every order and in both mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from stablegrad.canonical import canonical
 from stablegrad.errors import NotDifferentiableError, message
-from stablegrad.ir import OPS, Term, rebuild, topological
+from stablegrad.ir import OPS, Facts, Term, rebuild, topological
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.forms import AFFINE, INDICATOR, MONOMIAL
 from stablegrad.ops.record import (
     CONST,
+    REAL,
     NotDifferentiable,
     ZeroDerivative,
     const,
@@ -30,8 +33,9 @@ from stablegrad.settings import Settings
 class Calculus:
     """How derivatives are put together: stably, or as a conventional framework does."""
 
-    def __init__(self, settings: Settings, active: set[Term]) -> None:
+    def __init__(self, settings: Settings, order: list[Term], active: set[Term]) -> None:
         self.naive = settings.naive
+        self.program = set(order)
         self.active = active
         """The terms that depend on the variables of differentiation."""
 
@@ -43,7 +47,14 @@ class Calculus:
         if op is MONOMIAL:
             return self._monomial_partials(out)
         assert op.partials is not None
-        return op.partials(out, *out.args)
+        found = op.partials(out, *out.args)
+        if self.naive:
+            return found
+        if op.domain:
+            domains = zip(found, out.args, op.domain, strict=True)
+            found = tuple([_inside(p, x, d) for p, x, d in domains])
+        # flat before they meet a cotangent: s*(1-s) over s cancels as factors only
+        return tuple([canonical(p, self.program) if isinstance(p, Term) else p for p in found])
 
     def _monomial_partials(self, out: Term) -> tuple[Any, ...]:
         powers = out.params[0]
@@ -96,6 +107,21 @@ class Calculus:
         return forms.total([(1, t) for t in terms], shape, terms[0].dtype)
 
 
+def _inside(partial: Any, x: Term, domain: Facts) -> Any:
+    """The partial, nan outside the domain: 1/x at -1 is no derivative of log."""
+    if domain is REAL or not isinstance(partial, Term) or x.facts.within(_closed(domain)):
+        return partial
+    if domain.lo > -math.inf and not x.facts.lo >= domain.lo:
+        partial = OPS["require"](partial, OPS["greater_equal"](x, domain.lo))
+    if domain.hi < math.inf and not x.facts.hi <= domain.hi:
+        partial = OPS["require"](partial, OPS["less_equal"](x, domain.hi))
+    return partial
+
+
+def _closed(domain: Facts) -> Facts:
+    return domain._replace(lo_open=False, hi_open=False)
+
+
 def _infinite_together(partial: Term, value: Term) -> bool:
     """Whether the partial is finite wherever ``value`` is: then nothing needs blocking.
 
@@ -131,7 +157,7 @@ def vjp(y: Term, xs: Sequence[Term], seed: Term, settings: Settings) -> list[Ter
     variables = set(xs)
     order = topological([y], stop=variables.__contains__)
     active = _active(order, variables)
-    calculus = Calculus(settings, active)
+    calculus = Calculus(settings, order, active)
     cotangents: dict[Term, list[Term]] = {y: [seed]}
     for term in reversed(order):
         if term in variables or term not in active or term not in cotangents:
@@ -235,7 +261,7 @@ def jvp(y: Term, xs: Sequence[Term], ts: Sequence[Term], settings: Settings) -> 
     """The derivative of ``y`` along the tangents ``ts`` of ``xs``."""
     variables = dict(zip(xs, ts, strict=True))
     order = topological([y], stop=variables.__contains__)
-    calculus = Calculus(settings, _active(order, set(variables)))
+    calculus = Calculus(settings, order, _active(order, set(variables)))
     tangents = dict(variables)
     for term in order:
         if term in variables or term not in calculus.active:
