@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops import pairs
 from stablegrad.ops.exponential import exp, log, log1p
 from stablegrad.ops.record import (
     NEGATIVE,
@@ -18,8 +19,10 @@ from stablegrad.ops.record import (
 
 
 def _sigmoid_kernel(xp: Any, x: Any) -> Any:
-    t = xp.exp(-xp.abs(x))
-    return xp.where(x >= 0, 1.0, t) / (1 + t)
+    """The library's function; far to the left, where its exp(-x) overflows, exp(x)."""
+    value = xp.special.expit(x)
+    edge = 0.99 * math.log(xp.finfo(value.dtype).max)
+    return pairs.redo(xp, x < -edge, value, lambda xp, x: xp.exp(x), x)
 
 
 sigmoid = elementwise(
@@ -38,7 +41,7 @@ sigmoid = elementwise(
     cost=3,
     lax="logistic",
     aten="sigmoid",
-    source="1/(1 + exp(-|x|)) and its mirror image",
+    source="1/(1 + exp(-x)); exp(x) far to the left",
     doc="The logistic function 1/(1 + exp(-x)).",
     example=">>> sg.ops.sigmoid(sg.tensor([0.0])).numpy()\narray([0.5], dtype=float32)",
 )

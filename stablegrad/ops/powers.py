@@ -319,6 +319,7 @@ hypot = elementwise(
     commutative=True,
     lax="",
     aten="hypot",
+    accuracy="second derivatives within 16 ulp where the hypotenuse itself is subnormal",
     source="definition; derivative 0 at the origin",
     doc="sqrt(x*x + y*y), without overflow or underflow on the way.",
     example=">>> sg.ops.hypot(sg.tensor([3.0]), 4.0).numpy()\narray([5.], dtype=float32)",
@@ -333,6 +334,7 @@ hypot_unit = elementwise(
     domain=(REAL, REAL),  # the origin is 0 by convention
     range=interval(-1.0, 1.0, closed=True),
     cost=4,
+    accuracy="derivatives within 16 ulp where the hypotenuse itself is subnormal",
     source="definition; 0 at the origin, and so are its derivatives there",
     doc="x / hypot(x, y): the cosine of the angle of (x, y), the derivative of hypot by x.",
     example=">>> sg.ops.hypot_unit(sg.tensor([3.0]), 4.0).numpy()\narray([0.6], dtype=float32)",
