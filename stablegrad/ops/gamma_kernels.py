@@ -309,4 +309,4 @@ def polygamma(xp: Any, x: Any, *, n: int) -> Any:
     value = pairs.redo(xp, x < 0, value, lambda xp, x: _polygamma_negative(xp, x, n), x)
     pole = xp.inf if n % 2 else xp.copysign(xp.inf, -x)
     value = xp.where(x == 0, pole, value)
-    return xp.where(x == -xp.inf, xp.nan, value)
+    return xp.where(x == -xp.inf, xp.inf if n % 2 else xp.nan, value)

@@ -64,7 +64,7 @@ def erfcx_derivative(x: Any, n: int) -> Any:
     if x == _INFINITY:
         return 1 / x
     if x == -_INFINITY:
-        return x if n % 2 else -x
+        return (x * x).exp() * (-1) ** n
     below, value = None, x.erfcx()
     for k in range(n):
         step = x * value * 2
@@ -90,7 +90,7 @@ def _log_derivative(x: Any, slope: Any, q: int, n: int) -> Any:
 def log_erfc_derivative(x: Any, n: int) -> Any:
     """The n-th derivative of log(erfc(x))."""
     if _infinite(x):
-        limit = {1: -x, 2: 1 / x - 2} if x == _INFINITY else {}
+        limit = {1: -x * 2, 2: 1 / x - 2} if x == _INFINITY else {}
         return limit.get(n, 1 / x)
     slope = 2 / pi_like(x).sqrt() / x.erfcx()
     return _log_derivative(-x, slope, 2, n) * (-1) ** n

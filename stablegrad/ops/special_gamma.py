@@ -14,6 +14,12 @@ def _op(name: str, *args: Any, **params: Any) -> Term:
     return OPS[name](*args, **params)
 
 
+def _off_the_poles(term: Term) -> Facts:
+    """Defined on the positive axis; that a negative number is no pole is never proved."""
+    facts = term.args[0].facts
+    return REAL._replace(defined=facts.defined and facts.positive)
+
+
 def _polygamma_facts(term: Term) -> Facts:
     """Of the sign of (-1)**(n+1) for a positive argument; odd n is positive everywhere."""
     facts = term.args[0].facts
@@ -37,8 +43,8 @@ lgamma = elementwise(
     kernel=gamma.lgamma,
     ball=lambda x: x.lgamma(),
     partials=lambda y, x: (_op("digamma", x),),
-    domain=(POSITIVE,),
-    range=REAL,
+    domain=(REAL,),
+    infer_facts=_off_the_poles,
     cost=5,
     accuracy=_AT_ZEROS,
     lax="lgamma",
@@ -54,8 +60,8 @@ digamma = elementwise(
     kernel=gamma.digamma,
     ball=lambda x: x.digamma(),
     partials=lambda y, x: (_op("polygamma", x, n=1),),
-    domain=(POSITIVE,),
-    range=REAL,
+    domain=(REAL,),
+    infer_facts=_off_the_poles,
     cost=5,
     accuracy=_AT_ZEROS,
     lax="digamma",
@@ -73,7 +79,7 @@ polygamma = elementwise(
     kernel=gamma.polygamma,
     ball=lambda x, *, n: x.polygamma(n),
     partials=lambda y, x: (_op("polygamma", x, n=y.param("n") + 1),),
-    domain=(POSITIVE,),
+    domain=(REAL,),
     infer_facts=_polygamma_facts,
     cost=6,
     accuracy=_AT_ZEROS,
