@@ -19,7 +19,9 @@ from stablegrad.ops.record import is_float
 from stablegrad.ops.reduction import (
     REDUCES,
     Axis,
+    as_rows,
     every,
+    from_rows,
     normal_reduction,
     reduce_infer,
     reduced,
@@ -57,9 +59,7 @@ def _prod_numpy(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
     n = math.prod(x.shape[a] for a in axes)
     if n * exponents(wide) < SAFE_BITS:
         return np.prod(wide, axis=axis, keepdims=keepdims)
-    rows = np.moveaxis(wide, axes, range(x.ndim)[x.ndim - len(axes) :])
-    rows = rows.reshape(*rows.shape[: x.ndim - len(axes)], n)
-    return _scaled_prod(rows).reshape(reduced(x.shape, axis, keepdims))
+    return _scaled_prod(as_rows(xp, wide, axes)).reshape(reduced(x.shape, axis, keepdims))
 
 
 def _scaled_prod(x: Any) -> Any:
@@ -94,11 +94,6 @@ def _prod_vjp(out: Term, args: Terms, g: Term, *, axis: Axis, keepdims: bool) ->
     return (spread(g, x.shape, axis) * prod_others(x, axis=axis),)
 
 
-def _prod_textbook(out: Term, x: Term) -> tuple[Term]:
-    axis = out.params[0]
-    return (spread(out, x.shape, axis) / x,)
-
-
 def _prod_dtype(dtype: Any) -> Any:
     return np.prod(np.ones(1, dtype)).dtype if dtype.kind in "biu" else dtype
 
@@ -114,7 +109,6 @@ prod = structured(
     infer_facts=_prod_facts,
     ulp=None,
     accuracy="n/2 ulp",
-    textbook=_prod_textbook,
     lax="reduce_prod",
     aten="prod",
     doc="The product over axes, all by default; its derivative is right with zeros.",
@@ -155,14 +149,6 @@ Numbers = Any
 """An array, or Scaled."""
 
 
-def _rows(xp: Any, x: Any, like: Any, axes: tuple[int, ...]) -> Any:
-    """An array with the axes of the product joined into one, the last."""
-    ends = tuple(range(like.ndim - len(axes), like.ndim))
-    x = xp.moveaxis(xp.broadcast_to(x, like.shape), axes, ends)
-    n = math.prod(like.shape[a] for a in axes)
-    return x.reshape(*x.shape[: like.ndim - len(axes)], n)
-
-
 def _others(one: Numbers, rows: Sequence[Numbers], n: int) -> list[Numbers]:
     """For each place the coefficient of e1 e2 ... in the product of all other elements.
 
@@ -201,36 +187,35 @@ def _total(terms: Sequence[Numbers]) -> Numbers:
     return total
 
 
-def _gather(xp: Any, parts: list[Any], x: Any, axes: tuple[int, ...]) -> Any:
-    """Results by place, stacked and moved back to the axes of the product."""
-    ends = tuple(range(x.ndim - len(axes), x.ndim))
-    moved = xp.moveaxis(x, axes, ends)
+def _stacked(xp: Any, parts: list[Any], x: Any, axes: tuple[int, ...]) -> Any:
+    """Results by place, put back to the axes of the product."""
     if not parts:
         return x
-    zero = xp.zeros(moved.shape[: x.ndim - len(axes)], x.dtype)
+    known = next((p for p in parts if p is not None), None)
+    zero = xp.zeros(()) if known is None else xp.zeros(known.shape, known.dtype)
     out = xp.stack([zero if p is None else p for p in parts], -1)
-    return xp.moveaxis(out.reshape(moved.shape), ends, axes)
+    return from_rows(xp, xp.broadcast_to(out, as_rows(xp, x, axes).shape), x.shape, axes)
 
 
 def _others_kernel(xp: Any, x: Any, *directions: Any, axis: Axis) -> Any:
     axes = every(axis, x.ndim)
-    rows = [_rows(xp, d, x, axes) for d in (x, *directions)]
+    rows = [as_rows(xp, d, axes) for d in (x, *directions)]
     one = xp.ones(rows[0].shape[:-1], x.dtype)
-    return _gather(xp, _others(one, rows, rows[0].shape[-1]), x, axes)
+    return _stacked(xp, _others(one, rows, rows[0].shape[-1]), x, axes)
 
 
 def _others_numpy(xp: Any, x: Any, *directions: Any, axis: Axis) -> Any:
     if not is_float(x.dtype):
         return _others_kernel(xp, x, *directions, axis=axis)
     axes = every(axis, x.ndim)
-    rows = [_rows(xp, d.astype(np.float64), x, axes) for d in (x, *directions)]
+    rows = [as_rows(xp, d.astype(np.float64), axes) for d in (x, *directions)]
     n = rows[0].shape[-1]
     one = np.ones(rows[0].shape[:-1])
     if n * max([exponents(r) for r in rows]) < SAFE_BITS:
-        return _gather(xp, _others(one, rows, n), x.astype(np.float64), axes)
+        return _stacked(xp, _others(one, rows, n), x.astype(np.float64), axes)
     parts = _others(Scaled(one), [Scaled(r) for r in rows], n)
     values = [None if p is None else p.value() for p in parts]
-    return _gather(xp, values, x.astype(np.float64), axes)
+    return _stacked(xp, values, x.astype(np.float64), axes)
 
 
 def _normal_others(terms: Terms, params: Params) -> Normal:

@@ -15,6 +15,7 @@ from stablegrad.ops.structured import (
     Normal,
     Params,
     Terms,
+    is_symbolic,
     linear_jvp,
     normal_axes,
     normal_axis,
@@ -91,6 +92,50 @@ def reduce_infer(dtype_of: Callable[[Any], Any]) -> Callable[[Terms, Params], tu
         return reduced(x.shape, params[0], params[1]), dtype_of(x.dtype)
 
     return infer
+
+
+def widened(xp: Any, x: Any) -> Any:
+    """The array in the precision in which sums are formed."""
+    if not is_symbolic(xp):
+        return x.astype(np.float64, copy=False)
+    if not is_float(x.dtype):
+        return x.astype(xp.result_type(float))
+    return x.astype(xp.float32) if x.dtype.itemsize == 2 else x
+
+
+def as_rows(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """An array with several axes moved to the end and joined into one."""
+    if axes == (x.ndim - 1,):
+        return x
+    ends = tuple(range(x.ndim - len(axes), x.ndim))
+    moved = xp.moveaxis(x, axes, ends)
+    length = math.prod(x.shape[a] for a in axes)
+    return moved.reshape(*moved.shape[: x.ndim - len(axes)], length)
+
+
+def from_rows(xp: Any, rows: Any, shape: Shape, axes: tuple[int, ...]) -> Any:
+    """Rows put back to the axes that they were made from."""
+    if axes == (len(shape) - 1,):
+        return rows
+    ends = tuple(range(len(shape) - len(axes), len(shape)))
+    lengths = [n for i, n in enumerate(shape) if i not in axes] + [shape[a] for a in axes]
+    return xp.moveaxis(rows.reshape(lengths), ends, axes)
+
+
+def normal_axes_of(name: str) -> Callable[[Terms, Params], Normal]:
+    """Normal form of the parameter ``axis`` of an op that keeps the shape of its argument.
+
+    Every other argument is brought to the shape of the first.
+    """
+
+    def normalise(terms: Terms, params: Params) -> Normal:
+        x, *others = terms
+        axis = None if params[0] is None else normal_axes(params[0], x.ndim, name)
+        if axis is not None and len(axis) == x.ndim:
+            axis = None
+        return (x, *[OPS["broadcast_to"](t, shape=x.shape) for t in others]), (axis,)
+
+    return normalise
 
 
 def same_dtype(dtype: Any) -> Any:
