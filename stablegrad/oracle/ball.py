@@ -33,7 +33,7 @@ LITERAL = 4
 NOT_KNOWN = 8
 
 
-class Undecided(Exception):
+class UndecidedError(Exception):
     """A question (a < b) that this precision cannot answer: raise it and ask again."""
 
 
@@ -63,15 +63,6 @@ class Ball(Elementary, Special):
         if number == 0 and str(number)[0] == "-":
             flags |= NEGATIVE_ZERO
         return Ball((arb(number) if number == number else NAN,), flags)
-
-    @staticmethod
-    def moving(value: Any, direction: Any, order: int) -> Ball:
-        """The series value + direction*t of the given order; a constant where 0 is the direction."""
-        start = Ball.exact(value)
-        if not order or not direction:
-            return start
-        step = Ball.exact(direction).c
-        return Ball((*start.c, *step, *([ZERO] * (order - 1))), start.flags)
 
     @staticmethod
     def new(coefficients: Series, flags: int = 0) -> Ball:
@@ -286,7 +277,7 @@ class Ball(Elementary, Special):
         if type(other) is not Ball:
             other = Ball.exact(other)
         if self.flags & NOT_KNOWN or other.flags & NOT_KNOWN:
-            raise Undecided
+            raise UndecidedError
         a, b = self.c[0], other.c[0]
         if a < b:
             return -1
@@ -296,7 +287,7 @@ class Ball(Elementary, Special):
             return None
         if a == b or self is other:
             return 0
-        raise Undecided
+        raise UndecidedError
 
     def __lt__(self, other: Any) -> bool:
         return self.compare(other) == -1

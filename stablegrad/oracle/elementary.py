@@ -7,17 +7,14 @@ derivative of 0 at the kink of abs, sign, sqrt(x*x), equal shares where maxima t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flint import arb
 
 from stablegrad.oracle import series
 from stablegrad.oracle.series import INF, NAN, ONE, ZERO, Arb
 
-if TYPE_CHECKING:
-    from stablegrad.oracle.ball import Ball
-else:
-    Ball = Any
+Ball = Any  # the class that mixes this in, or is built by it, is further up
 
 HALF = arb(1) / 2
 _NEGATIVE_ZERO = 1
@@ -133,7 +130,7 @@ class Elementary:
     # -- absolute value, sign, rounding, choice -----------------------------------------
 
     def abs(self: Ball) -> Ball:
-        if self.is_nan:
+        if not self.known or self.is_nan:
             return self.undefined()
         sign = _leading_sign(self)
         if sign is None:
@@ -166,8 +163,8 @@ class Elementary:
         """To the nearest whole number, ties to even, as NumPy."""
         down = self.floor()
         rest = self.constant() - down
-        order = rest.compare(HALF_BALL(self)) if rest.known else 1
-        even = (down * HALF_BALL(self)).floor() * 2 == down
+        order = rest.compare(_half(self)) if rest.known else 1
+        even = (down * _half(self)).floor() * 2 == down
         up = order == 1 or (order == 0 and not even)
         return down + 1 if up else down
 
@@ -265,7 +262,7 @@ class Elementary:
     atanh = arctanh
 
 
-def HALF_BALL(like: Ball) -> Ball:  # noqa: N802 - a constant in the class of its user
+def _half(like: Ball) -> Ball:
     return like.new((HALF,))
 
 
@@ -339,8 +336,7 @@ def _rounded(x: Ball, function: series.Unary) -> Ball:
 
 def _choose(a: Ball, b: Any, sign: int) -> Ball:
     """The greater (sign 1) or the smaller (sign -1); nan wins, as in NumPy."""
-    if not isinstance(b, Elementary):
-        b = a.exact(b, _LITERAL)
+    b = b if hasattr(b, "c") else a.exact(b, _LITERAL)
     if not a.known or not b.known:
         return a.unknown()
     x, y = a.c[0], b.c[0]

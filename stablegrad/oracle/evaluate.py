@@ -15,9 +15,10 @@ import numpy as np
 
 from stablegrad.errors import DomainError, StablegradError, message
 from stablegrad.ir import Shape, Term, make, topological
-from stablegrad.oracle.ball import HARD, LITERAL, UNKNOWN, Ball, Undecided
-from stablegrad.oracle.structures import TABLE, lift, lifted
 from stablegrad.ops.record import CONST, INPUT, LEAF, VARIABLE, Op, is_float
+from stablegrad.oracle.ball import HARD, LITERAL, UNKNOWN, Ball, UndecidedError
+from stablegrad.oracle.series import ZERO
+from stablegrad.oracle.structures import TABLE, lift, lifted
 
 Array = np.ndarray[Any, Any]
 Bindings = Mapping[Term, Any]
@@ -42,28 +43,29 @@ class NotExpandedError(StablegradError, TypeError):
 # -- leaves ---------------------------------------------------------------------------------
 
 
-def _exact(value: Any) -> Ball:
-    return Ball.exact(value)
+def mapped(function: Callable[[Any], Any], array: Array) -> Array:
+    """An object array of the function's values; np.frompyfunc would look at float flags."""
+    out = np.empty(array.size, object)
+    out[:] = [function(x) for x in array.ravel().tolist()]
+    return out.reshape(array.shape)
 
 
-_exacts = np.frompyfunc(_exact, 1, 1)
+def _moving(b: Ball, step: Any, order: int) -> Ball:
+    return Ball((*b.c[:1], *Ball.exact(step).c, *([ZERO] * (order - 1))), b.flags) if step else b
 
 
 def bind(value: Any, direction: Any = None, order: int = 0) -> Array:
     """An array as the oracle holds it: exact balls, moving along the direction if there is one."""
     array = np.asarray(value)
-    if array.dtype == object:
-        return array
-    if not is_float(array.dtype):
-        return array
+    if array.dtype != object:
+        if not is_float(array.dtype):
+            return array
+        array = mapped(Ball.exact, array.astype(object))
     if direction is None or not order:
-        return np.asarray(_exacts(array.astype(object)), object)
+        return array
     steps = np.broadcast_to(np.asarray(direction), array.shape).ravel().tolist()
     out = np.empty(array.size, object)
-    out[:] = [
-        Ball.moving(x, d, order)
-        for x, d in zip(array.astype(object).ravel().tolist(), steps, strict=True)
-    ]
+    out[:] = [_moving(b, d, order) for b, d in zip(array.ravel().tolist(), steps, strict=True)]
     return out.reshape(array.shape)
 
 
@@ -94,7 +96,7 @@ def _signbit(x: Ball) -> bool:
     if not sign:
         if x.is_nan:
             return False
-        raise Undecided
+        raise UndecidedError
     return sign < 0
 
 
@@ -126,7 +128,7 @@ def _astype(dtype: Any) -> Callable[[Any], Any]:
 def _to_integer(x: Ball) -> int:
     whole = x.trunc().c[0]
     if not whole.is_exact() or not whole.is_finite():
-        raise Undecided
+        raise UndecidedError
     return int(whole.unique_fmpz())
 
 
@@ -151,15 +153,17 @@ def _apply(function: Callable[..., Any], items: tuple[Any, ...], lenient: bool) 
                 return UNKNOWN
     try:
         return function(*items)
-    except Undecided:
+    except UndecidedError:
         return UNKNOWN
 
 
 def elementwise(op: Op, function: Callable[..., Any], args: list[Array], kind: str) -> Array:
     """Apply a function of balls element by element; ``kind`` is the dtype kind of the result."""
     shape = args[0].shape if len(args) == 1 else np.broadcast_shapes(*[a.shape for a in args])
-    lists = [_flat(a, shape, lift_numbers=kind not in "biu" and i not in op.conditions)
-             for i, a in enumerate(args)]
+    lists = [
+        _flat(a, shape, lift_numbers=kind not in "biu" and i not in op.conditions)
+        for i, a in enumerate(args)
+    ]
     lenient = op.name in _LENIENT
     values = [_apply(function, items, lenient) for items in zip(*lists, strict=True)]
     return _packed(values, shape, kind)
@@ -209,7 +213,9 @@ def is_elementwise(term: Term) -> bool:
     return term.op.elementwise or not term.args
 
 
-def evaluate(roots: Sequence[Term], bound: Mapping[Term, Array], *, flat: bool = False) -> list[Array]:
+def evaluate(
+    roots: Sequence[Term], bound: Mapping[Term, Array], *, flat: bool = False
+) -> list[Array]:
     """The values of terms, as arrays of balls (or of numbers, for integers and conditions).
 
     Args:
@@ -231,7 +237,8 @@ def evaluate(roots: Sequence[Term], bound: Mapping[Term, Array], *, flat: bool =
     for term in order:
         if term in cells:
             continue
-        cells[term] = step(term, [cells[a] for a in term.args], flat)
+        with np.errstate(all="ignore"):
+            cells[term] = step(term, [cells[a] for a in term.args], flat)
         for a in term.args:
             uses[a] -= 1
             if not uses[a]:
@@ -240,6 +247,7 @@ def evaluate(roots: Sequence[Term], bound: Mapping[Term, Array], *, flat: bool =
 
 
 def step(term: Term, args: list[Array], flat: bool) -> Array:
+    """The value of one term from those of its arguments."""
     op = term.op
     if op is CONST:
         return _constant(term)
@@ -265,7 +273,10 @@ def step(term: Term, args: list[Array], flat: bool) -> Array:
             return elementwise(op, function, args, kind)
     if op.spellings:
         variables, root = meaning(
-            op, term.params, tuple([a.shape for a in term.args]), tuple([a.dtype for a in term.args])
+            op,
+            term.params,
+            tuple([a.shape for a in term.args]),
+            tuple([a.dtype for a in term.args]),
         )
         return evaluate([root], dict(zip(variables, args, strict=True)), flat=flat)[0]
     return _structured(term, args, static)
@@ -275,15 +286,17 @@ def _structured(term: Term, args: list[Array], static: dict[str, Any]) -> Array:
     arrays = []
     for t, a in zip(term.args, args, strict=True):
         if is_float(t.dtype):
-            a = a if a.dtype == object else bind(a.astype(np.float64))
-        arrays.append(a if a.shape == t.shape else np.broadcast_to(a, t.shape))
+            value = a if a.dtype == object else bind(a.astype(np.float64))
+        else:
+            value = a
+        arrays.append(value if value.shape == t.shape else np.broadcast_to(value, t.shape))
     kernel = TABLE.get(term.op.name)
     try:
         if kernel is not None:
             out = kernel(*arrays, **static)
         else:
             out = term.op.kernel(xp, *arrays, **static)
-    except Undecided:
+    except UndecidedError:
         return np.full(term.shape, UNKNOWN, object)
     if not is_float(term.dtype):
         out = np.asarray(out)

@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stablegrad.ops.record import is_float
 from stablegrad.oracle.ball import Ball
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.rounding import Status
 from stablegrad.oracle.series import arb
-from stablegrad.ops.record import is_float
 
 if TYPE_CHECKING:
     from stablegrad.oracle.truth import _Problem, _Result
 
-SCALES = (2048, 4096)
+SCALES = (4096, 8192)
 """The point is missed by 2**-k, an infinity replaced by 2**k, for these k."""
 
 
 def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any]:
     """Leaves a little off their values: objects, for no float can hold them."""
     out = {}
+    alone = problem.single() is not None
+    rng = np.random.default_rng(scale)
     with precision(2 * scale + 200):
         step, great = arb(2) ** -scale, arb(2) ** scale
         for t, v in problem.values.items():
@@ -35,7 +37,9 @@ def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any
                 continue
             d = problem.direction.get(t)
             if not problem.direction:
-                d = np.ones(v.shape)
+                # several numbers leave the point in another proportion at each scale, so that
+                # what depends on the path (x/y at 0) does not look like a limit
+                d = np.ones(v.shape) if alone else rng.uniform(0.5, 1.5, v.shape)
             moved = np.empty(v.size, object)
             items = v.astype(object).ravel().tolist()
             steps = [0] * v.size if d is None else np.broadcast_to(d, v.shape).ravel().tolist()
@@ -43,13 +47,23 @@ def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any
             for i in chosen:
                 x = Ball.exact(items[i])
                 c = x.c[0]
-                if not c.is_finite() and not c.is_nan():
+                if alone and not c.is_finite() and not c.is_nan():
                     c = great if c > 0 else -great
                 elif steps[i]:
                     c = c + side * arb(steps[i]) * step
                 moved[i] = Ball((c,)) if c is not x.c[0] else x
             out[t] = moved.reshape(v.shape)
     return out
+
+
+def _at_zero(problem: _Problem) -> Any:
+    leaf = problem.single()
+    return False if leaf is None else (problem.values[leaf] == 0).ravel()
+
+
+def _negative_zero(problem: _Problem) -> Any:
+    leaf = problem.single()
+    return False if leaf is None else (np.signbit(problem.values[leaf])).ravel()
 
 
 def take_limits(problem: _Problem, results: list[_Result]) -> None:
@@ -79,6 +93,10 @@ def take_limits(problem: _Problem, results: list[_Result]) -> None:
             sides.append((agree & (first.status == Status.DECIDED), none, second))
         (right, no_right, a), (left, no_left, b) = sides
         both = right & left & (a.value == b.value)
+        # at a pole the sign of the zero says from which side it is met, as in IEEE's 1/0
+        pole = right & left & np.isinf(a.value) & np.isinf(b.value) & ~both
+        from_left = pole & _negative_zero(problem)
+        right, both = right & ~from_left, both | (pole & _at_zero(problem))
         won = mask & (both | (right & no_left) | (left & no_right))
         source = np.where(right, a.value, b.value)
         r.value[won] = source[won]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flint import arb
 
 from stablegrad.oracle import series
 from stablegrad.oracle.series import INF, NAN, ONE, ZERO, Arb, Series
 
-if TYPE_CHECKING:
-    from stablegrad.oracle.ball import Ball
-else:
-    Ball = Any
+Ball = Any  # the class that mixes this in, or is built by it, is further up
 
 _NEGATIVE_ZERO = 1
 
@@ -35,7 +32,7 @@ def power(x: Ball, y: Ball) -> Ball:
     x0, y0 = x.c[0], y.c[0]
     if y0.is_zero() and len(y.c) == 1:
         return x.new((ONE,))
-    if x0 == 1 and len(x.c) == 1 and len(y.c) == 1:
+    if x0 == ONE and len(x.c) == 1 and len(y.c) == 1:
         return x.new((ONE,))
     if x0.is_nan() or y0.is_nan():
         return x.new((NAN,) * max(len(x.c), len(y.c)))
@@ -106,10 +103,13 @@ def _power_of_zero(x: Ball, y: Ball) -> Ball:
         return x.new((ONE,))
     if n is not None and n > 0 and not _huge(n):
         flags = _NEGATIVE_ZERO if negative else 0
-        if n >= length:
-            return x.new((ZERO,) * length if n > length or length == 1 else (
-                (ZERO,) * (length - 1) + (series.whole_power(x.c, n)[-1],)
-            ), flags)
+        if n >= length and all(c.is_finite() for c in x.c):
+            return x.new(
+                (ZERO,) * length
+                if n > length or length == 1
+                else ((ZERO,) * (length - 1) + (series.whole_power(x.c, n)[-1],)),
+                flags,
+            )
         return x.settle(series.whole_power(x.c, n), y, flags=flags)
     if y0 > ZERO:
         return x.new((ZERO, *_fractional_at_zero(x.c, y0)))
@@ -140,7 +140,7 @@ def _power_at_infinity(x: Ball, y: Ball) -> Ball:
     tail = (NAN,) * (max(len(x.c), len(y.c)) - 1)
     if not y0.is_finite():
         size = abs(x0)
-        if size == 1:
+        if size == ONE:
             return x.new((ONE, *tail))
         if not (size > ONE or size < ONE):
             return x.unknown()

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import Shape, Term, make, topological
+from stablegrad.ops.record import VARIABLE, Op, is_float
 from stablegrad.oracle.ball import HARD, UNKNOWN, Ball
-from stablegrad.oracle.evaluate import bind, evaluate, meaning, step
+from stablegrad.oracle.evaluate import bind, evaluate, mapped, meaning, step
 from stablegrad.oracle.series import ONE, ZERO
 from stablegrad.oracle.structures import lifted
-from stablegrad.ops.record import VARIABLE, Op, is_float
 
 Array = np.ndarray[Any, Any]
 
@@ -55,8 +55,8 @@ def pullback(
         parts = _pull(term, [cells[a] for a in term.args], cells[term], cotangent, wanted)
         for a, part in zip(term.args, parts, strict=True):
             if part is not None and a in moving:
-                part = _summed(part, a.shape)
-                cotangents[a] = cotangents[a] + part if a in cotangents else part
+                share = _summed(part, a.shape)
+                cotangents[a] = cotangents[a] + share if a in cotangents else share
     nothing = Ball((ZERO,))
     return [
         lifted(cotangents[t]) if t in cotangents else np.full(cells[t].shape, nothing, object)
@@ -135,8 +135,8 @@ def _times_partial(term: Term, args: list[Array], i: int, cotangent: Array) -> A
     """The cotangent times the derivative by argument i, from series of order 1."""
     moved = list(args)
     x = args[i] if args[i].dtype == object else bind(args[i].astype(np.float64))
-    moved[i] = np.asarray(_start(x), object)
-    slope = np.asarray(_slopes(step(term, moved, False)), object)
+    moved[i] = mapped(_move, x)
+    slope = mapped(_slope, step(term, moved, False))
     return np.asarray(cotangent * slope, object)
 
 
@@ -148,7 +148,3 @@ def _slope(b: Ball) -> Ball:
     if not b.known:
         return UNKNOWN
     return HARD if len(b.c) == 1 else Ball((b.c[1],))
-
-
-_start = np.frompyfunc(_move, 1, 1)
-_slopes = np.frompyfunc(_slope, 1, 1)

@@ -113,7 +113,7 @@ def ulp_exponents(values: Array, dtype: Any) -> Array:
     size = np.abs(np.asarray(values, np.float64))
     _, exponents = np.frexp(np.where(np.isfinite(size), size, 0.0))
     exponents = np.where(np.isinf(size), past, exponents)
-    return np.maximum(exponents - precision, lowest)
+    return np.where(size == 0, lowest, np.maximum(exponents - precision, lowest))
 
 
 def round_balls(balls: Sequence[Ball], dtype: Any) -> tuple[Array, Array, Array]:

@@ -14,13 +14,14 @@ from flint import arb
 Arb = Any
 Series = tuple[Arb, ...]
 
-ZERO = arb(0)
-ONE = arb(1)
-NAN = arb.nan()
-INF = arb.pos_inf()
+ZERO: Arb = arb(0)
+ONE: Arb = arb(1)
+NAN: Arb = arb.nan()
+INF: Arb = arb.pos_inf()
 
 
 def add(a: Series, b: Series) -> Series:
+    """a + b."""
     if len(a) == len(b):
         return tuple([x + y for x, y in zip(a, b, strict=True)])
     if len(a) == 1:
@@ -29,6 +30,7 @@ def add(a: Series, b: Series) -> Series:
 
 
 def subtract(a: Series, b: Series) -> Series:
+    """a - b."""
     if len(a) == len(b):
         return tuple([x - y for x, y in zip(a, b, strict=True)])
     if len(b) == 1:
@@ -45,6 +47,7 @@ def convolve(a: Series, b: Series, k: int) -> Arb:
 
 
 def multiply(a: Series, b: Series) -> Series:
+    """a * b."""
     if len(b) == 1:
         b0 = b[0]
         return tuple([x * b0 for x in a])

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flint import arb
 
 from stablegrad.oracle import series
 from stablegrad.oracle.series import INF, NAN, ONE, ZERO, Arb
 
-if TYPE_CHECKING:
-    from stablegrad.oracle.ball import Ball
-else:
-    Ball = Any
+Ball = Any  # the class that mixes this in, or is built by it, is further up
 
 _NEGATIVE_ZERO = 1
+TWO: Arb = arb(2)
 
 
 class Special:
@@ -34,9 +32,17 @@ class Special:
 
     def erfcx(self: Ball) -> Ball:
         """exp(x*x) * erfc(x)."""
-        if self.c[0] == INF:
+        c = self.c[0]
+        if c == INF:
             return self.new((ZERO,))
-        return (self * self).exp() * self.erfc()
+        if not (c.is_finite() and c > 4):
+            return (self * self).exp() * self.erfc()
+        # far out the factors leave every range; U(1/2, 1/2, x*x)/sqrt(pi) does not
+        root = arb.pi().sqrt()
+        first = (c * c).hypgeom_u(arb(1) / 2, arb(1) / 2) / root
+        if not first.is_finite():
+            return self.unknown()
+        return self.chain(first, lambda x: 2 * x * x.erfcx() - self.new((2 / root,)))
 
     def erfinv(self: Ball) -> Ball:
         c = self.c[0]
@@ -50,11 +56,11 @@ class Special:
 
     def erfcinv(self: Ball) -> Ball:
         c = self.c[0]
-        if c.is_zero() or c == 2:
+        if c.is_zero() or c == TWO:
             sign = 1 if c.is_zero() else -1
             return self.new((sign * INF, *([NAN] * (len(self.c) - 1))))
-        inside = ZERO < c < 2
-        if not inside and not (c < ZERO or c > 2):
+        inside = ZERO < c < TWO
+        if not inside and not (c < ZERO or c > TWO):
             return self.undefined() if self.is_nan else self.unknown()
         first = self.at(arb.erfcinv) if inside else NAN
         return self.chain(first, lambda x: -_gauss(x.erfcinv()).reciprocal())

@@ -9,7 +9,6 @@ from typing import Any
 import flint
 import numpy as np
 
-
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.series import ZERO
 
@@ -24,12 +23,10 @@ def lift(value: Any) -> Ball:
     return value if type(value) is Ball else Ball.exact(value)
 
 
-_lift = np.frompyfunc(lift, 1, 1)
-
-
 def lifted(array: Any) -> Array:
     """An array of balls from an object array that may hold numbers among them."""
-    return np.asarray(_lift(np.asarray(array, object)), object)
+    items = np.asarray(array, object)
+    return _collect([lift(x) for x in items.ravel().tolist()], items.shape)
 
 
 def groups(x: Array, axis: Any, keepdims: bool) -> tuple[list[list[Any]], tuple[int, ...]]:
@@ -126,13 +123,11 @@ def matmul(a: Array, b: Array) -> Array:
         for j in range(shape[1])
     ]
     full = _collect(balls, shape)
-    return full.reshape(
-        (a.shape[:-1] if a.ndim > 1 else ()) + (b.shape[1:] if b.ndim > 1 else ())
-    )
+    return full.reshape((a.shape[:-1] if a.ndim > 1 else ()) + (b.shape[1:] if b.ndim > 1 else ()))
 
 
 def _einsum(*arrays: Array, subscripts: str) -> Array:
-    inputs = subscripts.split("->")[0].split(",")
+    inputs = subscripts.split("->", maxsplit=1)[0].split(",")
     if len(arrays) == 2:
         a, b = inputs
         if len(set(a)) == len(a) == 2 and len(set(b)) == len(b) == 2:
@@ -163,4 +158,3 @@ TABLE: dict[str, Callable[..., Array]] = {
     "all": _logical("all"),
 }
 """Functions of arrays of balls by op; a structured op not here runs its own kernel."""
-

@@ -11,12 +11,12 @@ import numpy as np
 
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import Term, topological
+from stablegrad.ops.record import is_float
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.evaluate import bind, evaluate, is_elementwise
 from stablegrad.oracle.precision import BUDGET, doubling, precision
 from stablegrad.oracle.reverse import pullback
 from stablegrad.oracle.rounding import Status, round_balls
-from stablegrad.ops.record import is_float
 
 Array = np.ndarray[Any, Any]
 EXTRA = 4
@@ -74,6 +74,11 @@ class _Result:
         self.value[at], self.status[at], self.offset[at] = values[keep], status[keep], offset[keep]
         self.bits = max(self.bits, bits)
 
+    def shaped(self, shape: Any) -> Truth:
+        """What was found, in the shape of the term."""
+        parts = [a.reshape(shape) for a in (self.value, self.status, self.offset)]
+        return Truth(parts[0], parts[1], parts[2], self.bits)
+
     def open(self, places: Array) -> Array:
         return places[self.status[places] == Status.UNDECIDED]
 
@@ -114,7 +119,7 @@ def truth(
         >>> from stablegrad.ops.record import VARIABLE
         >>> x = make(VARIABLE, (), ("x",), (), np.dtype(np.float32))
         >>> float(truth(sigmoid(x), {x: 20.0}, order=1).value)
-        2.0611536921677774e-09
+        2.06115369216775e-09
     """
     many = [terms] if isinstance(terms, Term) else list(terms)
     if order and direction is None:
@@ -134,26 +139,35 @@ def _only_leaf(bindings: Mapping[Term, Any]) -> dict[Term, Any]:
 
 
 def derivative(
-    term: Term, by: Term, bindings: Mapping[Term, Any], order: int = 1, dtype: Any = None, **options: Any
+    term: Term,
+    by: Term,
+    bindings: Mapping[Term, Any],
+    order: int = 1,
+    dtype: Any = None,
+    **options: Any,
 ) -> Truth:
     """The true derivative of an elementwise term by one of its leaves, element by element."""
     return truth(term, bindings, dtype, order=order, direction={by: 1.0}, **options)
 
 
 def mixed(
-    term: Term, by: tuple[Term, Term], bindings: Mapping[Term, Any], dtype: Any = None, budget: int = BUDGET
+    term: Term,
+    by: tuple[Term, Term],
+    bindings: Mapping[Term, Any],
+    dtype: Any = None,
+    budget: int = BUDGET,
 ) -> Truth:
     """The true second derivative of an elementwise term by two different leaves.
 
-    From the series along both directions and along each: f_ab = D_(1,1) - D_(1,0) - D_(0,1) of
-    the second coefficients, which are balls, so that what cancels only asks for precision.
+    From the series along both directions and along each: 2 f_ab = D_(1,1) - D_(1,0) - D_(0,1) of
+    second derivatives, which are balls, so that what cancels only asks for precision.
     """
     a, b = by
     both = _Problem([term], bindings, {a: 1.0, b: 1.0}, 2, budget)
     alone = [_Problem([term], bindings, {t: 1.0}, 2, budget) for t in by]
 
     def combine(balls: Sequence[Ball], parts: Sequence[Sequence[Ball]]) -> list[Ball]:
-        return [x - y - z for x, y, z in zip(balls, *parts, strict=True)]
+        return [(x - y - z) / 2 for x, y, z in zip(balls, *parts, strict=True)]
 
     return both.solve([term.dtype if dtype is None else dtype], False, alone, combine)[0]
 
@@ -198,8 +212,7 @@ def gradient(
     out = []
     for t, r in zip(leaves, results, strict=True):
         shape = np.shape(bindings[t])
-        parts = [a.reshape(shape) for a in (r.value, r.status, r.offset)]
-        out.append(Truth(*parts, r.bits))
+        out.append(r.shaped(shape))
     return out[0] if isinstance(by, Term) else out
 
 
@@ -255,15 +268,17 @@ class _Problem:
     def _spread(self, v: Array) -> Array:
         return np.broadcast_to(v, self.shape).ravel()
 
-    def balls(self, places: Array | None, order: int, values: Mapping[Term, Any]) -> list[list[Ball]]:
+    def balls(
+        self, places: Array | None, order: int, values: Mapping[Term, Any]
+    ) -> list[list[Ball]]:
         """The derivative of this order of each term at some elements (None: all)."""
         bound = {}
         for t, v in values.items():
             d = self.direction.get(t)
-            if places is not None:
-                v = v[places]
-                d = None if d is None else d[places]
-            bound[t] = bind(v, d, order)
+            if places is None:
+                bound[t] = bind(v, d, order)
+            else:
+                bound[t] = bind(v[places], None if d is None else d[places], order)
         return [
             _coefficients(out, self.order, 1 if places is None else len(places), t)
             for t, out in zip(self.terms, evaluate(self.terms, bound, flat=self.flat), strict=True)
@@ -280,7 +295,7 @@ class _Problem:
         sizes = [self.size if self.flat else math.prod(t.shape) for t in self.terms]
         results = [_Result(n, d) for n, d in zip(sizes, dtypes, strict=True)]
         self._rise(results, self.order, self.values, others, combine)
-        moving = bool(self.direction) or self._single() is not None
+        moving = bool(self.direction) or self.single() is not None
         if moving and not others and any((r.status == Status.UNDEFINED).any() for r in results):
             self._strip(results)
         if limits and not others and any((r.status == Status.UNDEFINED).any() for r in results):
@@ -291,16 +306,15 @@ class _Problem:
 
     def _shaped(self, term: Term, r: _Result) -> Truth:
         if not self.flat:
-            parts = [a.reshape(term.shape) for a in (r.value, r.status, r.offset)]
-            return Truth(*parts, r.bits)
-        parts = [a.reshape(self.shape) for a in (r.value, r.status, r.offset)]
+            return r.shaped(term.shape)
+        full = r.shaped(self.shape)
         if term.shape != self.shape and self.plain:
             extra = len(self.shape) - len(term.shape)
             pick = (0,) * extra + tuple(
                 [slice(0, 1) if m == 1 else slice(None) for m in term.shape]
             )
-            parts = [a[pick] for a in parts]
-        return Truth(*parts, r.bits)
+            return Truth(full.value[pick], full.status[pick], full.offset[pick], full.bits)
+        return full
 
     def _rise(
         self,
@@ -329,7 +343,7 @@ class _Problem:
                 for r, p, b in zip(results, places, balls, strict=True):
                     r.fill(p, b if self.flat else [b[i] for i in p.tolist()], bits, limit=limit)
 
-    def _single(self) -> Term | None:
+    def single(self) -> Term | None:
         """The only float leaf, if each element of the terms depends on one number alone."""
         leaves = [t for t in self.values if is_float(t.dtype)]
         if len(leaves) != 1 or not (self.flat or self.values[leaves[0]].size == 1):
@@ -340,13 +354,15 @@ class _Problem:
         """Where 0/0 was met, once more with longer series, from which zeros can be stripped."""
         kept = self.direction
         if not kept:
-            leaf = self._single()
+            leaf = self.single()
             assert leaf is not None
             self.direction = {leaf: np.ones(self.values[leaf].shape)}
         fresh = []
         for r in results:
             again = _Result(len(r.status), r.dtype)
-            again.status[:] = np.where(r.status == Status.UNDEFINED, Status.UNDECIDED, Status.DECIDED)
+            again.status[:] = np.where(
+                r.status == Status.UNDEFINED, Status.UNDECIDED, Status.DECIDED
+            )
             fresh.append(again)
         open_places = [a.status == Status.UNDECIDED for a in fresh]
         budget, self.budget = self.budget, min(self.budget, 3200)
