@@ -1,0 +1,185 @@
+"""What goes into a transformed function and what comes out: variables, values, containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optree
+
+from stablegrad.errors import DTypeError, ShapeError, message
+from stablegrad.ir import Term
+from stablegrad.ops.derivative import CUSTOM
+from stablegrad.ops.record import LEAF, const, is_float
+from stablegrad.program import evaluate
+from stablegrad.settings import current
+from stablegrad.tensor.cells import freeze, placeholder
+from stablegrad.tensor.core import Tensor, as_tensor, leaf_of, wrap
+from stablegrad.tensor.gradients import requires_grad
+from stablegrad.tensor.mode import MODE, mode
+
+Argnums = int | Sequence[int]
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """What to call a function in an error text."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+def check_callable(f: Any, transform: str) -> None:
+    """Refuse what cannot be called, before anything else goes wrong."""
+    if not callable(f):
+        raise DTypeError(
+            message(f"{transform}({type(f).__name__})", f"a function, as in sg.{transform}(f)(x)")
+        )
+
+
+def outermost() -> bool:
+    """Whether no other transform is at work: values go in, values come out."""
+    now = MODE.get()
+    return now.level == 0 and not now.whole
+
+
+@dataclass(slots=True)
+class Variables:
+    """The variables of a transform: the chosen arguments, their leaves fresh tensors."""
+
+    structure: Any
+    tensors: list[Tensor]
+    single: bool
+    """Whether argnums was one number, so that results are not a tuple."""
+
+    @property
+    def terms(self) -> list[Term]:
+        return [t.term for t in self.tensors]
+
+    def rebuilt(self, leaves: Sequence[Any]) -> Any:
+        """Leaves in the structure of the chosen arguments."""
+        chosen = optree.tree_unflatten(self.structure, leaves)
+        return chosen[0] if self.single else chosen
+
+
+def take_variables(
+    f: Callable[..., Any], args: tuple[Any, ...], argnums: Argnums, transform: str
+) -> tuple[Variables, tuple[Any, ...]]:
+    """Exchange the chosen arguments for variables, and other arrays for tensors."""
+    single = isinstance(argnums, int)
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for number in numbers:
+        if not isinstance(number, int) or not -len(args) <= number < len(args):
+            raise ShapeError(
+                message(
+                    f"argnums={argnums!r} for {len(args)} positional arguments of {name_of(f)}",
+                    "the places of arguments, counted from 0",
+                )
+            )
+    places = [number % len(args) for number in numbers]
+    chosen, structure = optree.tree_flatten(tuple([args[i] for i in places]))
+    tensors = variables([_differentiable(x, transform) for x in chosen])
+    result = Variables(structure, tensors, single)
+    rebuilt = optree.tree_unflatten(structure, tensors)
+    given = [optree.tree_map(_array_to_tensor, a) for a in args]
+    for place, value in zip(places, rebuilt, strict=True):
+        given[place] = value
+    return result, tuple(given)
+
+
+def _array_to_tensor(x: Any) -> Any:
+    return as_tensor(x) if isinstance(x, np.ndarray | np.generic) else x
+
+
+def _differentiable(x: Any, transform: str) -> Tensor:
+    if not isinstance(x, Tensor | np.ndarray | np.generic | float | int):
+        raise DTypeError(
+            message(f"{type(x).__name__} as an input of {transform}", "arrays, tensors or floats")
+        )
+    t = as_tensor(x)
+    if not is_float(t.dtype):
+        raise DTypeError(
+            message(
+                f"an input of dtype {t.dtype} for {transform}",
+                "a floating-point dtype",
+                "Write 1.0 for 1, or choose other arguments with argnums=.",
+            )
+        )
+    return t
+
+
+def variables(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """A variable of its own for each tensor, distinct from whatever else has its value.
+
+    The outermost transform takes its inputs as the floats they are; inside of another, an
+    input stays the expression it is, so that rules see through it.
+    """
+    if outermost():
+        return [_input(value, x) for x, value in zip(tensors, values_of(tensors), strict=True)]
+    return [wrap(_marked(x.term), x.settings, requires=True) for x in tensors]
+
+
+def _input(value: Any, x: Tensor) -> Tensor:
+    variable = leaf_of(value, origin=x.term if x.requires_grad else None)
+    variable._requires = True
+    return variable
+
+
+def _marked(x: Term) -> Term:
+    """x as a variable of its own: a function with the identity as its value and gradient."""
+    y, dy, dx = (placeholder(x.shape, x.dtype) for _ in range(3))
+    return CUSTOM.term((x, x, y, dy, dy, dx, dx), (1, 1, 0))
+
+
+def values_of(tensors: Sequence[Tensor]) -> list[Any]:
+    """The values of several tensors, computed together where they have the same rules."""
+    groups: dict[Any, list[Tensor]] = {}
+    for t in tensors:
+        if t._value is None and t.term.op is not LEAF:
+            groups.setdefault(t.settings, []).append(t)
+    for settings, group in groups.items():
+        for t, value in zip(group, evaluate([t.term for t in group], settings), strict=True):
+            t._value = freeze(value)
+    return [t.numpy() for t in tensors]
+
+
+def call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function inside of a transform."""
+    with mode(level=MODE.get().level + 1, grad=True):
+        return f(*args, **kwargs)
+
+
+def output_tensors(f: Callable[..., Any], result: Any, transform: str) -> tuple[list[Tensor], Any]:
+    """The leaves of a function's result as tensors, and its structure."""
+    leaves, structure = optree.tree_flatten(result)
+    tensors: list[Tensor] = []
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor | np.ndarray | np.generic | float | int):
+            raise DTypeError(
+                message(
+                    f"a result of type {type(leaf).__name__} from {name_of(f)}",
+                    f"tensors, for {transform}",
+                )
+            )
+        tensors.append(as_tensor(leaf))
+    return tensors, structure
+
+
+def results(terms: Sequence[Term]) -> list[Tensor]:
+    """Tensors for the results of a transform, with values where it is the outermost."""
+    settings = current()
+    if not outermost():
+        return [wrap(t, settings, requires=True) for t in terms]
+    pending = [t for t in dict.fromkeys(terms) if t.op is not LEAF]
+    known = dict(zip(pending, evaluate(pending, settings), strict=True)) if pending else {}
+    found: list[Tensor] = []
+    for term in terms:
+        value = freeze(known[term]) if term in known else term.params[0].value
+        result = leaf_of(value, origin=term if requires_grad(term) else None)
+        result._program = (term, settings)
+        found.append(result)
+    return found
+
+
+def zeros_for(x: Term) -> Term:
+    """The gradient by what a result does not depend on."""
+    return const(0, x.dtype, x.shape)

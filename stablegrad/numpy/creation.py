@@ -1,0 +1,74 @@
+"""Arrays from nothing, with NumPy's defaults for dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stablegrad.tensor import Tensor, as_tensor, tensor
+from stablegrad.tensor.cells import as_dtype, freeze
+from stablegrad.tensor.core import leaf_of
+
+
+def array(object: Any, dtype: Any = None, copy: bool = True) -> Tensor:
+    """A tensor with the data; Python floats become float64, as in NumPy."""
+    if isinstance(object, Tensor):
+        return object if dtype is None else object.astype(dtype)
+    if dtype is None and not hasattr(object, "dtype"):
+        dtype = np.asarray(object).dtype
+    return tensor(object, dtype)
+
+
+def asarray(a: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor with the data, itself if it is one."""
+    return array(a, dtype)
+
+
+def _created(name: str) -> Callable[..., Tensor]:
+    theirs = getattr(np, name)
+
+    def create(*args: Any, **kwargs: Any) -> Tensor:
+        if kwargs.get("dtype") is not None:
+            kwargs["dtype"] = as_dtype(kwargs["dtype"])
+        plain = [a.item() if isinstance(a, Tensor) and a.size == 1 else a for a in args]
+        return leaf_of(freeze(theirs(*plain, **kwargs)))
+
+    create.__name__ = create.__qualname__ = name
+    create.__module__ = "stablegrad.numpy"
+    create.__doc__ = f"As ``numpy.{name}``, a tensor."
+    return create
+
+
+arange = _created("arange")
+empty = _created("zeros")
+eye = _created("eye")
+identity = _created("identity")
+linspace = _created("linspace")
+logspace = _created("logspace")
+ones = _created("ones")
+zeros = _created("zeros")
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:
+    """An array filled with one value; a tensor's gradients pass."""
+    from stablegrad.numpy.shaping import broadcast_to
+
+    return broadcast_to(array(fill_value, dtype), shape)
+
+
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Tensor:
+    """An array like another, filled with one value."""
+    like = as_tensor(a)
+    return full(like.shape if shape is None else shape, fill_value, dtype or like.dtype)
+
+
+def ones_like(a: Any, dtype: Any = None, shape: Any = None) -> Tensor:
+    """Ones in the shape and dtype of another array."""
+    return full_like(a, 1, dtype, shape)
+
+
+def zeros_like(a: Any, dtype: Any = None, shape: Any = None) -> Tensor:
+    """Zeros in the shape and dtype of another array."""
+    return full_like(a, 0, dtype, shape)

@@ -1,0 +1,63 @@
+"""Elementwise functions: a table of names, each an op of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stablegrad.errors import DTypeError, message
+from stablegrad.ir import OPS
+from stablegrad.tensor.cells import as_dtype
+from stablegrad.tensor.core import Tensor, apply
+from stablegrad.tensor.methods import no_out
+
+_SAME = (
+    "abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil cos cosh divide equal "
+    "exp exp2 expm1 floor floor_divide fmax fmin greater greater_equal heaviside hypot isfinite "
+    "isinf isnan less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and "
+    "logical_not logical_or logical_xor maximum minimum mod multiply negative not_equal positive "
+    "power reciprocal rint rsqrt sign signbit sin sinc sinh sqrt square subtract tan tanh trunc"
+).split()
+
+ELEMENTWISE: dict[str, str] = {
+    name: op_name
+    for name, op_name in {
+        **{name: name for name in _SAME},
+        "absolute": "abs", "fabs": "abs", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin",
+        "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh",
+        "fix": "trunc", "float_power": "power", "invert": "logical_not", "pow": "power",
+        "remainder": "mod", "rint": "round", "true_divide": "divide",
+    }.items()
+    if op_name in OPS
+}  # fmt: skip
+"""The op for each name; ours without a NumPy name too (rsqrt)."""
+
+
+def function(name: str, op_name: str, module: str) -> Callable[..., Tensor]:
+    """A function of arrays that applies an op."""
+    op = OPS[op_name]
+    count = len(op.domain)
+
+    def elementwise(*arrays: Any, out: None = None, where: Any = True, dtype: Any = None) -> Tensor:
+        no_out(out)
+        if where is not True:
+            raise DTypeError(
+                message(f"{name}(where=)", "all elements", "sg.numpy.where(c, a, b) chooses.")
+            )
+        if len(arrays) != count:
+            few = "an array" if count == 1 else f"{count} arrays"
+            raise DTypeError(message(f"{len(arrays)} arguments for {name}", few))
+        if op_name == "positive" and isinstance(arrays[0], Tensor):
+            return arrays[0]
+        result = apply(op, arrays)
+        return result if dtype is None else result.astype(as_dtype(dtype))
+
+    elementwise.__name__ = elementwise.__qualname__ = name
+    elementwise.__module__ = module
+    elementwise.__doc__ = op.doc
+    return elementwise
+
+
+def functions() -> dict[str, Callable[..., Tensor]]:
+    """All functions of the table."""
+    return {n: function(n, op_name, "stablegrad.numpy") for n, op_name in ELEMENTWISE.items()}

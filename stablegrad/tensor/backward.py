@@ -1,0 +1,90 @@
+"""``Tensor.backward``: the gradients of all leaves, in one evaluation with the value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.errors import NotDifferentiableError, ShapeError, message
+from stablegrad.ir import OPS, Term
+from stablegrad.ops.record import LEAF
+from stablegrad.program import evaluate
+from stablegrad.settings import Settings, current
+from stablegrad.tensor.cells import freeze, frozen
+from stablegrad.tensor.core import Tensor, leaf_of, ones_like_term, wrap
+from stablegrad.tensor.gradients import gradients
+
+
+def backward(root: Tensor, gradient: Any, *, create_graph: bool) -> None:
+    """Add to ``.grad`` of each leaf that requires grad; see ``Tensor.backward``."""
+    if not root.requires_grad:
+        raise NotDifferentiableError(
+            message(
+                "backward() of a tensor that does not depend on any that requires grad",
+                "tensors made with requires_grad=True",
+                "Was it computed under no_grad, or detached?",
+            )
+        )
+    settings = governing(root)
+    seed = seed_term(root, gradient)
+    found = gradients([(root.term, seed)], None, settings)
+    leaves = list(found)
+    nodes = [found[leaf] for leaf in leaves]
+    pending = [node for node in nodes if node.op is not LEAF]
+    same = settings == root.settings and root._value is None
+    values = evaluate([*pending, root.term] if same else pending, settings)
+    if same:
+        root._value = freeze(values.pop())
+    computed = dict(zip(pending, values, strict=True))
+    for leaf, node in zip(leaves, nodes, strict=True):
+        value = computed[node] if node in computed else node.params[0].value
+        _accumulate(leaf, node, freeze(value), settings, create_graph=create_graph)
+
+
+def _accumulate(
+    leaf: Term, node: Term, value: Any, settings: Settings, *, create_graph: bool
+) -> None:
+    """Add one gradient to what a leaf has; the program behind it stays known."""
+    cell = leaf.params[0]
+    origin = node if create_graph else None
+    new = leaf_of(value, origin=origin)
+    old = cell.grad
+    if old is not None:
+        program = OPS["add"].term((old.term, new.term))
+        (total,) = evaluate([program], settings)
+        new = leaf_of(freeze(total), origin=program if old.requires_grad or origin else None)
+    new._program = (node, settings)
+    cell.grad = new
+
+
+def governing(root: Tensor) -> Settings:
+    """The rules for a derivative: those in force now, or where none are switched, the tensor's."""
+    now = current()
+    return now if now != Settings() else root.settings
+
+
+def seed_term(root: Tensor, gradient: Any) -> Term:
+    """The cotangent of a tensor as a term: one by default."""
+    if gradient is None:
+        if root.size != 1:
+            raise ShapeError(
+                message(
+                    f"backward() of a tensor of shape {root.shape} without a gradient",
+                    "a single element",
+                    "Reduce it first, as in y.sum().backward(), or give the cotangent: "
+                    "y.backward(gradient).",
+                )
+            )
+        return ones_like_term(root.term)
+    if not isinstance(gradient, Tensor):
+        gradient = leaf_of(frozen(gradient, None if hasattr(gradient, "dtype") else root.dtype))
+    if gradient.shape != root.shape:
+        raise ShapeError(
+            message(f"a gradient of shape {gradient.shape}", f"the tensor's shape {root.shape}")
+        )
+    if gradient.dtype != root.dtype:
+        gradient = wrap(
+            OPS["astype"].term((gradient.term,), (root.dtype,)),
+            gradient.settings,
+            requires=gradient.requires_grad,
+        )
+    return gradient.term

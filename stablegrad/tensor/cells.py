@@ -1,0 +1,220 @@
+"""Cells: where the values of leaves live; and how data of every kind becomes an array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stablegrad.errors import DTypeError, ShapeError, StablegradError, TraceError, message
+from stablegrad.ir import Term, make
+from stablegrad.ops.record import LEAF, is_float
+
+if TYPE_CHECKING:
+    from stablegrad.tensor.core import Tensor
+
+Array = np.ndarray[Any, Any]
+
+_numbers = count()
+
+
+class MutationError(StablegradError, AttributeError, TypeError):
+    """An attempt to change a tensor in place."""
+
+
+class Cell:
+    """The value of a leaf.
+
+    Attributes:
+        value: a read-only array; None for a placeholder of a derivative rule.
+        requires_grad: whether ``backward`` gathers a gradient here.
+        origin: for a value put in place of a longer history, the term that it was; gradients
+            go on there. None where there is nothing to go on to.
+        grad: the gradient that ``backward`` left, or None.
+        number: cells made later have greater numbers, so histories are ordered by it.
+        successor: the cell that replaced this one, when its tensor was assigned to.
+    """
+
+    __slots__ = ("__weakref__", "grad", "number", "origin", "requires_grad", "successor", "value")
+
+    def __init__(
+        self, value: Any, *, requires_grad: bool = False, origin: Term | None = None
+    ) -> None:
+        self.value = value
+        self.requires_grad = requires_grad
+        self.origin = origin
+        self.grad: Tensor | None = None
+        self.number = next(_numbers)
+        self.successor: Cell | None = None
+
+    def __repr__(self) -> str:
+        return "cell"  # never an id: structural keys are made of this
+
+    def latest(self) -> Cell:
+        """The cell that stands in the tensor's place now."""
+        cell = self
+        while cell.successor is not None:
+            cell = cell.successor
+        return cell
+
+
+class TracedCell(Cell):
+    """The cell of an input that is being traced: it has no value yet."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.requires_grad = True
+        self.origin = None
+        self.grad = None
+        self.number = next(_numbers)
+        self.successor = None
+
+    @property
+    def value(self) -> Any:  # type: ignore[override]
+        """There is none: looking is an error at the user's line."""
+        raise TraceError(
+            message(
+                "a look at the value of a tensor while its program is being traced",
+                "a program that does not depend on values",
+                "Choose between values with sg.numpy.where(condition, a, b), or leave what "
+                "looks at them outside of sg.compile.",
+            )
+        )
+
+
+def leaf_term(cell: Cell, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Term:
+    """The leaf that a cell's value stands at."""
+    return make(LEAF, (), (cell,), shape, dtype)
+
+
+def value_leaf(value: Array, *, requires_grad: bool = False, origin: Term | None = None) -> Term:
+    """A leaf with a value that is frozen already."""
+    cell = Cell(value, requires_grad=requires_grad, origin=origin)
+    return make(LEAF, (), (cell,), value.shape, value.dtype)
+
+
+def placeholder(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Term:
+    """A leaf without a value, which a derivative rule replaces."""
+    return make(LEAF, (), (Cell(None),), shape, dtype)
+
+
+# -- dtypes -------------------------------------------------------------------------------
+
+_default = np.dtype(np.float32)
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The dtype that Python floats and lists of them become.
+
+    Example:
+        >>> sg.get_default_dtype()
+        dtype('float32')
+    """
+    return _default
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the dtype that Python floats and lists of them become.
+
+    Args:
+        dtype: a floating-point dtype, or its name.
+
+    Raises:
+        DTypeError: what is no floating-point dtype.
+
+    Example:
+        >>> sg.set_default_dtype("float64")
+        >>> sg.tensor(1.0).dtype
+        dtype('float64')
+        >>> sg.set_default_dtype("float32")
+    """
+    global _default  # noqa: PLW0603 - the one switch of this kind, as in torch
+    new = as_dtype(dtype)
+    if not is_float(new):
+        raise DTypeError(message(f"the default dtype {new}", "a floating-point dtype"))
+    _default = new
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """A dtype that tensors can have, from NumPy's ways to say it."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise DTypeError(message(f"the dtype {dtype!r}", "a NumPy dtype")) from None
+    return _checked(found, f"dtype {found}")
+
+
+def _checked(dtype: np.dtype[Any], got: str) -> np.dtype[Any]:
+    if dtype.kind in "biuf" or (dtype.kind == "V" and dtype.name == "bfloat16"):
+        return dtype
+    hint = "Split complex numbers into real and imaginary parts." if dtype.kind == "c" else ""
+    raise DTypeError(message(got, "real floating-point numbers, integers or booleans", hint))
+
+
+# -- data to arrays -----------------------------------------------------------------------
+
+
+def frozen(data: Any, dtype: Any = None) -> Array:
+    """A read-only array of its own with the values of arrays, numbers, or nested sequences.
+
+    Python floats become the default dtype, integers int64; arrays keep theirs.
+    """
+    wanted = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, np.ndarray):
+        if wanted is None and _immutable(data):
+            return data
+        got = f"an array of dtype {data.dtype}"
+    else:
+        got = f"{type(data).__name__} {_short(data)}"
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise ShapeError(message(got, "rows of equal length")) from None
+    _checked(array.dtype, got)
+    if wanted is None and array.dtype == np.float64 and not _has_dtype(data):
+        wanted = _default
+    if wanted is not None and array.dtype != wanted:
+        with np.errstate(all="ignore"):
+            array = array.astype(wanted)
+    array.setflags(write=False)
+    return array
+
+
+def freeze(array: Array) -> Array:
+    """The array itself, made read-only: for values that nobody else holds."""
+    array.setflags(write=False)
+    return array
+
+
+def _immutable(array: Array) -> bool:
+    """Whether nobody can write into the memory of an array."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable or type(owner) is not np.ndarray:
+            return False
+        if owner.base is None:
+            return owner.flags.owndata and owner.dtype.kind in "biuf"
+        owner = owner.base
+    return False
+
+
+def _has_dtype(data: Any) -> bool:
+    """Whether anything in the data has a dtype of its own."""
+    if isinstance(data, list | tuple):
+        return any(_has_dtype(item) for item in data)
+    return hasattr(data, "dtype")
+
+
+def _short(data: Any) -> str:
+    text = repr(data)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def shape_tuple(shape: Sequence[Any]) -> tuple[Any, ...]:
+    """``(2, 3)`` from both ``f(2, 3)`` and ``f((2, 3))``."""
+    if len(shape) == 1 and isinstance(shape[0], list | tuple):
+        return tuple(shape[0])
+    return tuple(shape)
