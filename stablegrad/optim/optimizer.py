@@ -1,0 +1,120 @@
+"""What optimizers share: groups of parameters with their settings, state, and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from stablegrad.errors import DomainError, DTypeError, StablegradError, message
+from stablegrad.tensor import Tensor, no_grad
+
+Array = np.ndarray[Any, Any]
+Group = dict[str, Any]
+
+
+class NoParametersError(StablegradError, ValueError):
+    """An optimizer without anything to optimize."""
+
+
+class Optimizer:
+    """Base of optimizers: ``step`` changes parameters by their ``.grad``, ``zero_grad`` clears it.
+
+    Args:
+        params: parameters, or mappings with "params" and settings of their own.
+        defaults: the settings of all groups that have none of their own.
+
+    Attributes:
+        param_groups: one mapping for each group, with "params" and the settings, which may be
+            changed between steps.
+
+    Raises:
+        NoParametersError: there are none.
+        DTypeError: something else than leaf tensors, or a parameter named twice.
+        DomainError: a setting out of its range.
+    """
+
+    _nonnegative: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+
+    def __init__(self, params: Iterable[Any], defaults: Group) -> None:
+        self.defaults = defaults
+        self.param_groups: list[Group] = []
+        self._state: dict[int, dict[str, Any]] = {}
+        if isinstance(params, Tensor | Mapping):
+            raise DTypeError(
+                message(f"{type(params).__name__} as parameters", "a list of parameters")
+            )
+        found = list(params)
+        if not found:
+            raise NoParametersError(
+                message("no parameters", "at least one, as from model.parameters()")
+            )
+        groups = found if isinstance(found[0], Mapping) else [{"params": found}]
+        for group in groups:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add parameters with settings of their own.
+
+        Args:
+            param_group: a mapping with "params" and any of the optimizer's settings.
+        """
+        group = {**self.defaults, **param_group}
+        given = group["params"]
+        group["params"] = [given] if isinstance(given, Tensor) else list(given)
+        if not group["params"]:
+            raise NoParametersError(message("a group without parameters", "at least one"))
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in group["params"]:
+            if not isinstance(p, Tensor) or not p.is_leaf:
+                kind = "a computed tensor" if isinstance(p, Tensor) else type(p).__name__
+                raise DTypeError(message(f"{kind} as a parameter", "leaf tensors"))
+            if id(p) in known:
+                raise DTypeError(message("a parameter that is named twice", "each once"))
+            known.add(id(p))
+        self._check(group)
+        self.param_groups.append(group)
+
+    def _check(self, group: Group) -> None:
+        for name in self._nonnegative:
+            if name in group and not group[name] >= 0:
+                raise DomainError(message(f"{name}={group[name]}", "0 or more"))
+        unknown = group.keys() - {*self.defaults, "params"}
+        if unknown:
+            raise DomainError(
+                message(f"the setting {min(unknown)!r}", f"one of {sorted(self.defaults)}")
+            )
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.zero_grad()
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient; the others stay."""
+        with no_grad(), np.errstate(all="ignore"):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is not None:
+                        p.assign_(self._stepped(p, group))
+
+    def _stepped(self, p: Tensor, group: Group) -> Array:
+        value = p.numpy()
+        gradient = p.grad.numpy() if p.grad is not None else np.zeros_like(value)
+        if group["maximize"]:
+            gradient = -gradient
+        if group["weight_decay"]:
+            gradient = gradient + group["weight_decay"] * value
+        state = self._state.setdefault(id(p), {})
+        return np.asarray(value - self._change(gradient, state, group), value.dtype)
+
+    def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
+        """What to take off a parameter, from its gradient and the state kept for it."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{k}={v}" for k, v in self.defaults.items())
+        count = sum(len(g["params"]) for g in self.param_groups)
+        return f"{type(self).__name__}({count} parameters, {settings})"
