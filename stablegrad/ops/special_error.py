@@ -31,6 +31,11 @@ def _op(name: str, *args: Any, **params: Any) -> Term:
     return OPS[name](*args, **params)
 
 
+def _root_2(x: Term) -> Term:
+    """The exact square root of 2, to multiply x by."""
+    return _op("sqrt", const(2, x.dtype))
+
+
 # -- kernels -------------------------------------------------------------------------------
 
 
@@ -106,6 +111,8 @@ erf = elementwise(
     family="special",
     kernel=lambda xp, x: xp.special.erf(x),
     ball=lambda x: x.erf(),
+    # not only for the cancellation: x sqrt(2) is rounded, which costs x**2 ulp in a tail
+    spellings=(lambda x: 2 * _op("ndtr", x * _root_2(x)) - 1,),
     partials=lambda y, x: (_TWO_OVER_SQRT_PI * _op("exp", -(x * x)),),
     domain=(REAL,),
     range=_CLOSED_SYMMETRIC_UNIT,
@@ -122,7 +129,10 @@ erfc = elementwise(
     family="special",
     kernel=_erfc,
     ball=lambda x: x.erfc(),
-    spellings=(lambda x: 1 - _op("erf", x),),
+    spellings=(
+        lambda x: 1 - _op("erf", x),
+        lambda x: 2 * _op("ndtr", -x * _root_2(x)),
+    ),
     partials=lambda y, x: (-_TWO_OVER_SQRT_PI * _op("exp", -(x * x)),),
     domain=(REAL,),
     range=interval(0.0, 2.0, closed=True),
@@ -177,7 +187,10 @@ log_erfc = elementwise(
     "log_erfc",
     family="special",
     kernel=_log_erfc,
-    spellings=(lambda x: _op("log", _op("erfc", x)),),
+    spellings=(
+        lambda x: _op("log", _op("erfc", x)),
+        lambda x: _op("log1p", -_op("erf", x)),
+    ),
     partials=lambda y, x: (_op("log_erfc_derivative", x, n=1),),
     textbook=lambda y, x: (-_TWO_OVER_SQRT_PI * _op("exp", -(x * x)) / _op("erfc", x),),
     domain=(REAL,),
@@ -252,8 +265,8 @@ ndtr = elementwise(
     family="special",
     kernel=_ndtr,
     spellings=(
-        lambda x: _op("erfc", -x / _op("sqrt", const(2, x.dtype))) / 2,
-        lambda x: (1 + _op("erf", x / _op("sqrt", const(2, x.dtype)))) / 2,
+        lambda x: _op("erfc", -x / _root_2(x)) / 2,
+        lambda x: (1 + _op("erf", x / _root_2(x))) / 2,
     ),
     partials=lambda y, x: (_op("exp", x * x * -0.5) * (1 / _SQRT_2PI),),
     domain=(REAL,),
@@ -269,7 +282,10 @@ log_ndtr = elementwise(
     "log_ndtr",
     family="special",
     kernel=_log_ndtr,
-    spellings=(lambda x: _op("log", _op("ndtr", x)),),
+    spellings=(
+        lambda x: _op("log", _op("ndtr", x)),
+        lambda x: _op("log1p", -_op("ndtr", -x)),
+    ),
     partials=lambda y, x: (_op("log_ndtr_derivative", x, n=1),),
     textbook=lambda y, x: (_op("exp", x * x * -0.5 - y) * (1 / _SQRT_2PI),),
     domain=(REAL,),
@@ -306,6 +322,7 @@ ndtri = elementwise(
     family="special",
     kernel=lambda xp, p: xp.special.ndtri(p),
     ball=meanings.ndtri,
+    spellings=(lambda p: _op("erfinv", 2 * p - 1) * _root_2(p),),
     partials=lambda y, p: (_op("ndtri_slope", p),),
     textbook=lambda y, p: (_SQRT_2PI * _op("exp", y * y * 0.5),),
     domain=(UNIT,),

@@ -77,6 +77,10 @@ arcsin = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: xp.arcsin(x),
     ball=lambda x: x.arcsin(),
+    spellings=(
+        lambda x: _op("arctan2", x, _op("sqrt", 1 - x * x)),
+        lambda x: _op("arctan2", x, _op("sqrt", (1 - x) * (1 + x))),
+    ),
     partials=lambda y, x: (_op("arcsin_slope", x, n=1),),
     textbook=lambda y, x: (_op("rsqrt", 1 - x * x),),
     domain=(_CLOSED_UNIT,),
@@ -94,6 +98,10 @@ arccos = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: xp.arccos(x),
     ball=lambda x: x.arccos(),
+    spellings=(
+        lambda x: _op("arctan2", _op("sqrt", 1 - x * x), x),
+        lambda x: _op("arctan2", _op("sqrt", (1 - x) * (1 + x)), x),
+    ),
     partials=lambda y, x: (-_op("arcsin_slope", x, n=1),),
     textbook=lambda y, x: (-_op("rsqrt", 1 - x * x),),
     domain=(_CLOSED_UNIT,),
@@ -138,6 +146,7 @@ arctan = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: xp.arctan(x),
     ball=lambda x: x.arctan(),
+    spellings=(lambda x: _op("arctan2", x, 1.0),),
     # 1 / (1 + x*x) without overflow, from a family that stays right at every order
     partials=lambda y, x: (_op("inverse_power_cos", 1.0, x, n=1),),
     textbook=lambda y, x: (1 / (1 + x * x),),
