@@ -18,6 +18,7 @@ from stablegrad.ops.record import INPUT, LEAF
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
 from stablegrad.transforms.expand import Expander
+from stablegrad.transforms.fold import fold
 from stablegrad.transforms.lower import Lowering
 
 Array = np.ndarray[Any, Any]
@@ -45,7 +46,8 @@ def stable_terms(
 ) -> tuple[list[Term], list[Fired]]:
     """The roots stabilized and differentiated, not yet lowered; and the rules that fired."""
     expander = Expander(settings, places)
-    return expander(roots), expander.fired
+    stable = expander(roots)
+    return (fold(stable) if settings.stabilizes else stable), expander.fired
 
 
 def compile_terms(

@@ -74,6 +74,8 @@ class Procedure:
     group: str
     roots: tuple[str, ...]
     function: Callable[[Term], Term | None]
+    example: Callable[..., Term]
+    """A program of inputs that it rewrites, for tests and docs."""
     reason: str
     place: str
     source: str
@@ -139,7 +141,7 @@ class Database:
         return add
 
     def procedure(
-        self, *roots: str, source: str, group: str = ""
+        self, *roots: str, example: Callable[..., Term], source: str, group: str = ""
     ) -> Callable[[Callable[[Term], Term | None]], Callable[[Term], Term | None]]:
         """Declare a rewrite by a function from a term with one of these root ops."""
 
@@ -147,7 +149,15 @@ class Database:
             reason, place = _reason(function), _place(function)
             self.add(
                 Procedure(
-                    function.__name__, self.name, group, roots, function, reason, place, source
+                    name=function.__name__,
+                    database=self.name,
+                    group=group,
+                    roots=roots,
+                    function=function,
+                    example=example,
+                    reason=reason,
+                    place=place,
+                    source=source,
                 )
             )
             return function

@@ -67,7 +67,9 @@ def log1p_of_softplus_argument(x: Term) -> Pair:
     return OPS["softplus"](log(x)), OPS["require"](OPS["log1p"](x), x >= 0)
 
 
-@stabilize.procedure("log", source="log(x**p) = p*log|x|", group="logarithm")
+@stabilize.procedure(
+    "log", example=lambda x: log(x**4), source="log(x**p) = p*log|x|", group="logarithm"
+)
 def log_of_power(term: Term) -> Term | None:
     """The log of a power: the power over- or underflows where its log does not."""
     (x,) = term.args
@@ -81,7 +83,12 @@ def log_of_power(term: Term) -> Term | None:
     return forms.with_shape(forms.scale(p, log(base)), term.shape)
 
 
-@stabilize.procedure("log", source="log(a*exp(b)) = log(a) + b", group="logarithm")
+@stabilize.procedure(
+    "log",
+    example=lambda x, y: log(x * exp(y)),
+    source="log(a*exp(b)) = log(a) + b",
+    group="logarithm",
+)
 def log_of_product_with_exp(term: Term) -> Term | None:
     """The log of a product with an exponential: the exponential overflows, the log does not."""
     (x,) = term.args
@@ -96,7 +103,9 @@ def log_of_product_with_exp(term: Term) -> Term | None:
     return forms.total([(1, log(remaining)), (1, exponent.args[0])], term.shape, term.dtype)
 
 
-@stabilize.procedure("log", source="log(c*exp(x)) = log(c) + x", group="logarithm")
+@stabilize.procedure(
+    "log", example=lambda x: log(3 * exp(x)), source="log(c*exp(x)) = log(c) + x", group="logarithm"
+)
 def log_of_scaled_exp(term: Term) -> Term | None:
     """The log of a multiple of an exponential."""
     (x,) = term.args

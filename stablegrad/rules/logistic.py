@@ -51,7 +51,12 @@ def slope_over_mirrored_sigmoid(x: Term) -> Pair:
     return sigmoid_slope(x) / sigmoid(-x), sigmoid(x)
 
 
-@stabilize.procedure("sech_squared", source="sech(x/2)**2 = 4*sigmoid'(x)", group="logistic")
+@stabilize.procedure(
+    "sech_squared",
+    example=lambda x: OPS["sech_squared"](x / 2),
+    source="sech(x/2)**2 = 4*sigmoid'(x)",
+    group="logistic",
+)
 def sech_squared_of_half(term: Term) -> Term | None:
     """sech(x/2)**2 comes from derivatives of sigmoid: one family is enough for them."""
     c, core = forms.split(term.args[0])

@@ -11,7 +11,12 @@ from stablegrad.ops.exact import BITS, Exact, Rational
 from stablegrad.rules.databases import stabilize
 
 
-@stabilize.procedure("monomial", source="Hypot in IEEE 754-2019, 9.2", group="roots")
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["sqrt"](1 + 4 * x * x + y**4),
+    source="Hypot in IEEE 754-2019, 9.2",
+    group="roots",
+)
 def root_of_sum_of_squares(term: Term) -> Term | None:
     """sqrt(x**2 + y**2) overflows and underflows where hypot(x, y) does not; any odd power."""
     for base, p in forms.factors(term).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stablegrad.ir import Term, make
+from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.rules.databases import stabilize
 
@@ -24,13 +24,13 @@ def _flip(term: Term) -> Term:
     return make(term.op, (forms.scale(-1, term.args[0]),), term.params, term.shape, term.dtype)
 
 
-@stabilize.procedure(*ODD, source="parity", group="signs")
+@stabilize.procedure(*ODD, example=lambda x: OPS["sin"](-x), source="parity", group="signs")
 def odd_function(term: Term) -> Term | None:
     """f(-x) is -f(x) for an odd function."""
     return forms.scale(-1, _flip(term)) if negated(term.args[0]) else None
 
 
-@stabilize.procedure(*EVEN, source="parity", group="signs")
+@stabilize.procedure(*EVEN, example=lambda x: OPS["cos"](-x), source="parity", group="signs")
 def even_function(term: Term) -> Term | None:
     """f(-x) and f(|x|) are f(x) for an even function."""
     inner = _unsigned(term.args[0])
@@ -45,14 +45,18 @@ def _unsigned(x: Term) -> Term:
     return x.args[0] if x.op.name == "abs" else x
 
 
-@stabilize.procedure("hypot", source="parity", group="signs")
+@stabilize.procedure(
+    "hypot", example=lambda x, y: OPS["hypot"](-x, OPS["abs"](y)), source="parity", group="signs"
+)
 def unsigned_legs(term: Term) -> Term | None:
     """hypot does not see the signs of its arguments."""
     legs = tuple([_unsigned(a) for a in term.args])
     return None if legs == term.args else make(term.op, legs, (), term.shape, term.dtype)
 
 
-@stabilize.procedure("abs", source="definition", group="signs")
+@stabilize.procedure(
+    "abs", example=lambda x: OPS["abs"](OPS["exp"](x)), source="definition", group="signs"
+)
 def absolute_value(term: Term) -> Term | None:
     """|x| is x or -x where the sign is proved; |x*y| is |x|*|y|, and |c*x| is |c|*|x|."""
     (x,) = term.args
@@ -66,13 +70,20 @@ def absolute_value(term: Term) -> Term | None:
     return None
 
 
-@stabilize.procedure("require", source="definition", group="signs")
+@stabilize.procedure(
+    "require",
+    example=lambda x: OPS["require"](x, OPS["exp"](x) > 0),
+    source="definition",
+    group="signs",
+)
 def proved_guard(term: Term) -> Term | None:
     """A guard that is proved vanishes."""
     return forms.with_shape(term.args[0], term.shape) if term.args[1].facts.lo >= 1 else None
 
 
-@stabilize.procedure("where", source="definition", group="signs")
+@stabilize.procedure(
+    "where", example=lambda x: OPS["where"](x > 0, x, x), source="definition", group="signs"
+)
 def same_branches(term: Term) -> Term | None:
     """where(c, x, x) is x, and a proved condition picks its branch."""
     c, a, b = term.args

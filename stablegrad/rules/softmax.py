@@ -27,7 +27,12 @@ def _spread(term: Term) -> Term:
     return term
 
 
-@stabilize.procedure("log", source="Blanchard, Higham and Higham 2021", group="softmax")
+@stabilize.procedure(
+    "log",
+    example=lambda x: OPS["log"](OPS["sum"](OPS["exp"](x), axis=-1, keepdims=True)),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+)
 def log_sum_exp(term: Term) -> Term | None:
     """log(sum(exp(x))) overflows for large x and is -inf for very negative ones."""
     c, inner = forms.split(term.args[0])
@@ -43,7 +48,12 @@ def log_sum_exp(term: Term) -> Term | None:
     )
 
 
-@stabilize.procedure("log", source="Blanchard, Higham and Higham 2021", group="softmax")
+@stabilize.procedure(
+    "log",
+    example=lambda x: OPS["log"](OPS["mean"](OPS["exp"](x), axis=-1, keepdims=True)),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+)
 def log_mean_exp(term: Term) -> Term | None:
     """log(mean(exp(x))) is logsumexp(x) - log(n)."""
     inner = term.args[0]
@@ -56,7 +66,12 @@ def log_mean_exp(term: Term) -> Term | None:
     return forms.total([(1, result), (-1, logarithm)], term.shape, term.dtype)
 
 
-@stabilize.procedure("monomial", source="Blanchard, Higham and Higham 2021", group="softmax")
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["exp"](x) / OPS["sum"](OPS["exp"](x), axis=-1, keepdims=True),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+)
 def softmax_of_ratio(term: Term) -> Term | None:
     """exp(x) / sum(exp(x)) overflows for large x; a common shift of x cancels."""
     factors = forms.factors(term)
@@ -81,7 +96,12 @@ def softmax_of_ratio(term: Term) -> Term | None:
     return None
 
 
-@stabilize.procedure("log", source="Blanchard, Higham and Higham 2021", group="softmax")
+@stabilize.procedure(
+    "log",
+    example=lambda x: OPS["log"](OPS["softmax"](x, axis=-1)),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+)
 def log_of_softmax(term: Term) -> Term | None:
     """log(softmax(x)) is -inf where softmax underflows; also through indexing and reshaping."""
     chain: list[Term] = []
@@ -98,7 +118,12 @@ def log_of_softmax(term: Term) -> Term | None:
     return result
 
 
-@stabilize.procedure("affine", source="Blanchard, Higham and Higham 2021", group="softmax")
+@stabilize.procedure(
+    "affine",
+    example=lambda x: x - OPS["logsumexp"](x, axis=-1, keepdims=True),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+)
 def shifted_by_logsumexp(term: Term) -> Term | None:
     """x - logsumexp(x) cancels where one entry dominates."""
     constant, coefficients = term.params
@@ -119,7 +144,12 @@ def shifted_by_logsumexp(term: Term) -> Term | None:
     return forms.with_shape(OPS["log_softmax"](x, axis=axes[0]), term.shape)
 
 
-@stabilize.procedure("exp", source="definition", group="softmax")
+@stabilize.procedure(
+    "exp",
+    example=lambda x: OPS["exp"](OPS["log_softmax"](x, axis=-1)),
+    source="definition",
+    group="softmax",
+)
 def exp_of_log_softmax(term: Term) -> Term | None:
     """exp undoes the log of log_softmax."""
     (x,) = term.args

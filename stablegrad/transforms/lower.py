@@ -219,7 +219,8 @@ def _emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain
         return _emit_multiple(x, c, dtype)
     if isinstance(constant, str):
         return _plain_sum(constant, coefficients, args, dtype)
-    unit = all(c in (1, -1) for c in coefficients)
+    held = Fraction(float(round_to(constant, dtype))) == constant  # in one float
+    unit = held and all(c in (1, -1) for c in coefficients)
     addends = len(args) + (constant != 0)
     if plain or one_sign(term) or (unit and addends == 2 and not _has_products(args)):
         return _plain_sum(constant, coefficients, args, dtype)

@@ -1,0 +1,56 @@
+"""Constants are folded by the oracle, after stabilizing: folded earlier, in floats, they lose.
+
+log(3) + x keeps log(3) to about a hundred bits, which a compensated sum then uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from stablegrad.canonical import with_args
+from stablegrad.ir import Term, make, topological
+from stablegrad.ops.exact import exact, exact_ratio
+from stablegrad.ops.record import CONST, const, is_float
+
+WIDE = np.dtype(np.float64)
+
+
+def fold(roots: Sequence[Term]) -> list[Term]:
+    """The roots with every elementwise real subterm of constants as one exact constant."""
+    done: dict[Term, Term] = {}
+    for term in topological(roots):
+        args = tuple([done[a] for a in term.args])
+        new = term if args == term.args else with_args(term, args)
+        done[term] = _folded(new) if _foldable(new) else new
+    return [done[r] for r in roots]
+
+
+def _foldable(term: Term) -> bool:
+    return (
+        bool(term.args)
+        and term.op.elementwise
+        and term.op.name != "astype"
+        and is_float(term.dtype)
+        and all(a.op is CONST for a in term.args)
+    )
+
+
+def _folded(term: Term) -> Term:
+    from stablegrad.oracle import Status, truth  # flint is slow to import and rarely needed
+
+    scalars = tuple([const(a.params[0], _wide(a)) for a in term.args])
+    found = truth(make(term.op, scalars, term.params, (), WIDE), {})
+    value = float(found.value)
+    if found.status > Status.LIMIT and not np.isnan(value):
+        return term
+    if not np.isfinite(value) or value == 0:
+        return const(value, term.dtype, term.shape)
+    refined = Fraction(value) + Fraction(float(found.offset)) * Fraction(float(np.spacing(value)))
+    return const(exact(exact_ratio(refined)), term.dtype, term.shape)
+
+
+def _wide(term: Term) -> np.dtype:
+    return WIDE if is_float(term.dtype) else term.dtype
