@@ -11,6 +11,8 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+from scipy.special import zetac
+
 from stablegrad.ops import pairs
 
 _EULER = pairs.split(
@@ -39,7 +41,7 @@ def _bernoulli(count: int) -> tuple[Fraction, ...]:
 
 
 @cache
-def _lgamma_series(zetac: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _lgamma_series() -> tuple[tuple[float, ...], tuple[float, ...]]:
     """lgamma(1 + t) / t and lgamma(2 + t) / t as polynomials in t, highest power first."""
     one = [-_EULER[0]] + [(-1.0) ** k * (1.0 + float(zetac(k))) / k for k in range(2, 30)]
     two = [float(1 - Fraction(_EULER[0]) - Fraction(_EULER[1]))]
@@ -56,7 +58,7 @@ def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
 
 def _lgamma_small(xp: Any, x: Any) -> Any:
     """Evaluate lgamma for 0.5 <= x <= 8: a factor that vanishes at the zeros 1 and 2, exactly."""
-    one, two = _lgamma_series(xp.special.zetac)
+    one, two = _lgamma_series()
     low = x < 1.25
     down = xp.maximum(xp.floor(x - 1.75), 0.0)  # so that x - down <= 2.75
     product = xp.where(low, x, 1.0)
@@ -115,7 +117,7 @@ def lgamma(xp: Any, x: Any) -> Any:
     size = xp.abs(x)
 
     def near_zero(xp: Any, x: Any) -> Any:
-        _, two = _lgamma_series(xp.special.zetac)
+        _, two = _lgamma_series()
         return (x * _polynomial(x, two) - xp.log1p(x)) - xp.log(xp.abs(x))
 
     def negative(xp: Any, x: Any) -> Any:
