@@ -344,11 +344,13 @@ class Product:
         core = monomial(parts, shape, self.dtype)
         guards = [g for g in self.guards if not _needless(g, core)]
         guards += [_not_nan(x) for x in self.cancelled if not _propagates(core, x)]
+        if isinstance(self.coefficient, str):
+            core = OPS["multiply"](const(self.coefficient, self.dtype), core)
+        else:
+            core = scale(self.coefficient, core)
         for guard in guards:
             core = OPS["require"](core, guard)
-        if isinstance(self.coefficient, str):
-            return OPS["multiply"](const(self.coefficient, self.dtype), core)
-        return with_shape(scale(self.coefficient, core), shape)
+        return with_shape(core, shape)
 
     def _zero(self, shape: Shape) -> Term:
         """0 times a product: zero, but nan where a factor is not proved finite."""

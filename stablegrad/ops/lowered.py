@@ -119,8 +119,15 @@ def _exp_of_sum(
 # -- products -----------------------------------------------------------------------------
 
 
-def _scaled_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational) -> Any:
-    """Optimistic product; elements whose intermediates were not normal are redone."""
+def _scaled_product(
+    xp: Any, *args: Any, powers: tuple[Rational, ...], factor: Rational, exponents: tuple[int, ...]
+) -> Any:
+    """Optimistic product; elements whose intermediates were not normal are redone.
+
+    ``exponents`` are the positions of factors that are exponentials; their arguments follow
+    the factors, so that a factor that over- or underflowed can be had again in parts.
+    """
+    xs = args[: len(powers)]
     dtype = np.result_type(*xs)
     info = np.finfo(dtype)
     low, high = info.tiny * 4, info.max / 4
@@ -134,16 +141,31 @@ def _scaled_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rat
                 product = product / step if divide else product * step
             size = xp.abs(product)
             bad = bad | ~((size >= low) & (size <= high))
+    for i in exponents:
+        bad = bad | (xs[i] < low)
     product = xp.asarray(product)
     if not np.any(bad):
         return product
     bad = np.broadcast_to(bad, product.shape)
-    if product.ndim == 0:
-        return _product_by_parts(xs, powers, factor, dtype)
+    chosen = [np.broadcast_to(a, product.shape)[bad] for a in args]
+    parts = [np.frexp(x) for x in chosen[: len(xs)]]
+    for i, u in zip(exponents, chosen[len(xs) :], strict=True):
+        parts[i] = _exp_in_parts(u)
     product = np.array(product)
-    chosen = [np.broadcast_to(x, product.shape)[bad] for x in xs]
-    product[bad] = _product_by_parts(chosen, powers, factor, dtype)
+    product[bad] = _product_by_parts(chosen[: len(xs)], parts, powers, factor, dtype)
     return product
+
+
+_LN2_HIGH = 0.6931471803691238  # 32 bits of log(2): multiples up to 2**20 are exact
+_LN2_LOW = 1.9082149292705877e-10
+
+
+def _exp_in_parts(u: Any) -> Pair:
+    """exp(u) as mantissa and exponent, far beyond the range of floats."""
+    k = np.rint(np.clip(u, -1e6, 1e6) / (_LN2_HIGH + _LN2_LOW))
+    rest = (u - k * _LN2_HIGH) - k * _LN2_LOW
+    m, e = np.frexp(np.exp(rest))
+    return m, np.asarray(e + np.where(np.isnan(k), 0, k).astype(np.int64))
 
 
 def _steps(xp: Any, x: Any, p: Rational) -> list[tuple[Any, bool]]:
@@ -166,14 +188,15 @@ def _representable(p: Rational, dtype: Any) -> tuple[Rational, int]:
     return p, 0
 
 
-def _product_by_parts(xs: Any, powers: tuple[Rational, ...], factor: Rational, dtype: Any) -> Any:
+def _product_by_parts(
+    xs: Any, parts: Any, powers: tuple[Rational, ...], factor: Rational, dtype: Any
+) -> Any:
     """The product with mantissas and exponents kept apart: nothing leaves the range early."""
     mantissa, exponent = np.frexp(dtype.type(to_float(factor)))
     exponent = np.int64(exponent)
-    for x, p in zip(xs, powers, strict=True):
+    for x, (m, exponent_of_x), p in zip(xs, parts, powers, strict=True):
         size = abs(p)
-        m, e = np.frexp(x)
-        e = e.astype(np.int64)
+        e = exponent_of_x.astype(np.int64)
         if 2 * size == int(2 * size) and size <= 64:
             if size != int(size):
                 odd = e & 1
@@ -239,7 +262,7 @@ EXP_OF_SUM = declare(
 SCALED_PRODUCT = declare(
     "scaled_product",
     family="lowered",
-    params=("powers", "factor"),
+    params=("powers", "factor", "exponents"),
     infer=_infer,
     kernel=_scaled_product,
     elementwise=True,

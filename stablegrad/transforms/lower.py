@@ -116,7 +116,7 @@ class Lowering:
             constant, coefficients = inner.params
             addends = tuple([self.own[a] for a in inner.args])
         flat, counts = _with_products(addends)
-        exact = constant == 0 and coefficients in ((1,), (-1,)) and counts == (1,)
+        exact = constant == 0 and counts == (1,) and _power_of_two(coefficients[0])
         if exact or isinstance(constant, str):
             return make(term.op, args, (), term.shape, term.dtype)
         params = (constant, coefficients, counts)
@@ -166,6 +166,8 @@ def _emit_product(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any]) -> T
 def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
     if not items:
         return const(factor, dtype)
+    if len(items) > 1 and dtype == WIDE and any(_ranging(x) for x, _ in items):
+        return _scaled(items, factor, dtype)
     if factor in (1, -1):
         simple = _simple_product(items, dtype)
         if simple is not None:
@@ -174,9 +176,29 @@ def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: A
         return _emit_multiple(items[0][0], factor, dtype)
     if len(items) == 1 and items[0][1] == -1 and factor != 1:
         return OPS["divide"](const(factor, dtype), items[0][0])
-    args = tuple([x for x, _ in items])
+    return _scaled(items, factor, dtype)
+
+
+def _scaled(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
+    """A product that keeps its range, the arguments of its exponentials at hand."""
+    exponents = tuple([i for i, (x, _) in enumerate(items) if _ranging(x)])
+    logs = [_logarithm(items[i][0]) for i in exponents]
+    args = (*[x for x, _ in items], *logs)
     shape = forms.broadcast(MONOMIAL, args)
-    return make(SCALED_PRODUCT, args, (tuple([p for _, p in items]), factor), shape, dtype)
+    return make(
+        SCALED_PRODUCT, args, (tuple([p for _, p in items]), factor, exponents), shape, dtype
+    )
+
+
+def _ranging(x: Term) -> bool:
+    """Whether a factor is a float64 exponential: its product may be in range where it is not."""
+    return x.dtype == WIDE and x.op.name in ("exp", "exp_of_sum")
+
+
+def _logarithm(x: Term) -> Term:
+    if x.op.name == "exp":
+        return x.args[0]
+    return make(COMPENSATED_SUM, x.args, x.params, x.shape, x.dtype)
 
 
 def _simple_product(items: list[tuple[Term, Rational]], dtype: Any) -> Term | None:
@@ -196,11 +218,18 @@ def _simple_product(items: list[tuple[Term, Rational]], dtype: Any) -> Term | No
     return None
 
 
+def _power_of_two(c: Rational) -> bool:
+    size = abs(Fraction(c))
+    return size.numerator.bit_count() == 1 and size.denominator.bit_count() == 1
+
+
 def _emit_multiple(x: Term, factor: Rational, dtype: Any) -> Term:
     if factor == 1:
         return x
     if factor == -1:
         return OPS["negative"](x)
+    if _ranging(x):
+        return _scaled([(x, 1)], factor, dtype)
     rounded = Fraction(float(round_to(factor, dtype)))
     if rounded != factor:  # x/3 rounds once, x*(1/3) twice
         inverse = 1 / Fraction(factor)
@@ -215,7 +244,9 @@ def _emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain
         x, c = args[0], coefficients[0]
         inner = term.args[0]
         if inner.op is MONOMIAL and x.op is SCALED_PRODUCT:
-            return make(x.op, x.args, (x.params[0], x.params[1] * c), x.shape, x.dtype)
+            powers, factor, exponents = x.params
+            params = (powers, forms.exact_ratio(factor * c), exponents)
+            return make(x.op, x.args, params, x.shape, x.dtype)
         return _emit_multiple(x, c, dtype)
     if isinstance(constant, str):
         return _plain_sum(constant, coefficients, args, dtype)
