@@ -14,14 +14,11 @@ import numpy as np
 
 from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.norms import SMALLEST_SAFE, norm_of_rows, scaled_rows, unit_vector
+from stablegrad.ops.norms import norm_kept, scaled, sum_of_squares, unit_vector
 from stablegrad.ops.record import NONNEGATIVE, const
 from stablegrad.ops.reduction import (
     Axis,
-    as_rows,
     count,
-    every,
-    from_rows,
     normal_axes_of,
     normal_reduction,
     real_dtype,
@@ -37,57 +34,42 @@ SOURCE = "Higham 2002, section 1.9"
 # -- kernels ------------------------------------------------------------------------------
 
 
-def centred_rows(xp: Any, rows: Any) -> Any:
-    """Rows less their mean, to the last digits of what is left."""
-    n = rows.shape[-1]
+def centred(xp: Any, x: Any, axis: Axis) -> Any:
+    """x less its mean over the axes, to the last digits of what is left."""
+    n = count(x.shape, axis)
     if n == 0:
-        return rows
-    left = rows - _mean_of_rows(xp, rows, n)
-    return left - xp.sum(left, axis=-1, keepdims=True) / n
-
-
-def _mean_of_rows(xp: Any, rows: Any, n: int) -> Any:
-    total = xp.sum(rows, axis=-1, keepdims=True) / n
-    if is_symbolic(xp) or np.isfinite(total).all():
-        return total
-    return np.where(np.isfinite(total), total, np.sum(rows / n, axis=-1, keepdims=True))
+        return x
+    mean = xp.sum(x, axis=axis, keepdims=True) / n
+    if not is_symbolic(xp) and not np.isfinite(mean).all():  # the sum may have overflowed
+        mean = np.where(np.isfinite(mean), mean, np.sum(x / n, axis=axis, keepdims=True))
+    left = x - mean
+    return left - xp.sum(left, axis=axis, keepdims=True) / n
 
 
 def _center_kernel(xp: Any, x: Any, *, axis: Axis) -> Any:
-    axes = every(axis, x.ndim)
-    return from_rows(xp, centred_rows(xp, as_rows(xp, widened(xp, x), axes)), x.shape, axes)
+    return centred(xp, widened(xp, x), axis)
 
 
 def _std_kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool, ddof: float) -> Any:
-    rows = centred_rows(xp, as_rows(xp, widened(xp, x), every(axis, x.ndim)))
-    left = rows.shape[-1] - ddof
-    size = norm_of_rows(xp, rows) / math.sqrt(left) if left > 0 else _undefined(xp, rows)
+    off = centred(xp, widened(xp, x), axis)
+    left = count(x.shape, axis) - ddof
+    size = norm_kept(xp, off, axis)
+    size = size / math.sqrt(left) if left > 0 else xp.where(size > 0, math.inf, math.nan)
     return size.reshape(reduced(x.shape, axis, keepdims))
 
 
 def _var_kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool, ddof: float) -> Any:
-    rows = centred_rows(xp, as_rows(xp, widened(xp, x), every(axis, x.ndim)))
-    if rows.shape[-1] <= ddof:
-        out = _undefined(xp, rows)
-    elif is_symbolic(xp):
-        out = _scaled_variance(xp, rows, ddof)
+    off = centred(xp, widened(xp, x), axis)
+    left = count(x.shape, axis) - ddof
+    total, safe = sum_of_squares(xp, off, axis)
+    if left <= 0:  # 0/0, or inf where the squares are not 0, as NumPy has it
+        out = xp.where(total > 0, math.inf, math.nan)
+    elif safe:
+        out = total / left
     else:
-        out = np.sum(rows * rows, axis=-1, keepdims=True) / (rows.shape[-1] - ddof)
-        redo = ~((out > SMALLEST_SAFE) & np.isfinite(out))[..., 0]
-        if redo.any():
-            out[redo] = _scaled_variance(xp, rows[redo], ddof)
+        y, exponent = scaled(xp, off, axis)
+        out = xp.ldexp(xp.sum(y * y, axis=axis, keepdims=True) / left, 2 * exponent)
     return out.reshape(reduced(x.shape, axis, keepdims))
-
-
-def _scaled_variance(xp: Any, rows: Any, ddof: float) -> Any:
-    y, exponent = scaled_rows(xp, rows)
-    return xp.ldexp(xp.sum(y * y, axis=-1, keepdims=True) / (rows.shape[-1] - ddof), 2 * exponent)
-
-
-def _undefined(xp: Any, rows: Any) -> Any:
-    """What NumPy has with no degree of freedom left: 0/0, or inf where the squares are not 0."""
-    total = xp.sum(rows * rows, axis=-1, keepdims=True)
-    return xp.where(total > 0, math.inf, math.nan)
 
 
 # -- derivatives --------------------------------------------------------------------------

@@ -13,10 +13,9 @@ At x = 0 all of these are 0, by convention.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.pairs import two_prod
@@ -53,49 +52,52 @@ SOURCE = "Blue 1978; Higham 2002, section 27.8"
 # -- kernels ------------------------------------------------------------------------------
 
 
-def scaled_rows(xp: Any, rows: Any) -> tuple[Any, Any]:
-    """Rows with greatest entry in [1/2, 1), and the exponents that were taken out."""
-    top = xp.max(xp.abs(rows), axis=-1, keepdims=True, initial=0.0)
+def scaled(xp: Any, x: Any, axis: Axis) -> tuple[Any, Any]:
+    """The array with its greatest entry over the axes in [1/2, 1), and the exponents taken out."""
+    top = xp.max(xp.abs(x), axis=axis, keepdims=True, initial=0.0)
     _, exponent = xp.frexp(xp.where(xp.isfinite(top), top, 1.0))
-    return xp.ldexp(rows, -exponent), exponent
+    return xp.ldexp(x, -exponent), exponent
 
 
-def scaled_norm(xp: Any, rows: Any) -> Any:
-    """The norm along the last axis, which stays with length 1, for any floats."""
-    y, exponent = scaled_rows(xp, rows)
-    return xp.ldexp(xp.sqrt(xp.sum(y * y, axis=-1, keepdims=True)), exponent)
-
-
-def norm_of_rows(xp: Any, rows: Any) -> Any:
-    """As ``scaled_norm``, but scaling only the rows that need it."""
+def sum_of_squares(xp: Any, x: Any, axis: Axis) -> tuple[Any, bool]:
+    """The sum of squares, axes kept at length 1; and whether no digit was lost to the range."""
+    total = xp.sum(x * x, axis=axis, keepdims=True)
     if is_symbolic(xp):
-        return scaled_norm(xp, rows)
-    total = np.sum(rows * rows, axis=-1, keepdims=True)
-    out = np.sqrt(total)
-    redo = ~((total > SMALLEST_SAFE) & np.isfinite(total))[..., 0]
-    if redo.any():
-        out[redo] = scaled_norm(xp, rows[redo])
-    return out
+        return total, False
+    if total.size == 0:
+        return total, True
+    return total, bool(total.min() > SMALLEST_SAFE and total.max() < math.inf)
+
+
+def norm_kept(xp: Any, x: Any, axis: Axis) -> Any:
+    """The norm of any floats, axes kept at length 1."""
+    total, safe = sum_of_squares(xp, x, axis)
+    if safe:
+        return xp.sqrt(total)
+    y, exponent = scaled(xp, x, axis)
+    return xp.ldexp(xp.sqrt(xp.sum(y * y, axis=axis, keepdims=True)), exponent)
 
 
 def _norm_kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    rows = as_rows(xp, widened(xp, x), every(axis, x.ndim))
-    return norm_of_rows(xp, rows).reshape(reduced(x.shape, axis, keepdims))
+    return norm_kept(xp, widened(xp, x), axis).reshape(reduced(x.shape, axis, keepdims))
 
 
 def _unit_kernel(xp: Any, x: Any, *, axis: Axis) -> Any:
-    axes = every(axis, x.ndim)
-    y, _ = scaled_rows(xp, as_rows(xp, widened(xp, x), axes))
-    size = xp.sqrt(xp.sum(y * y, axis=-1, keepdims=True))
-    return from_rows(xp, y / xp.where(size == 0, 1.0, size), x.shape, axes)
+    x = widened(xp, x)
+    total, safe = sum_of_squares(xp, x, axis)
+    if safe:
+        return x / xp.sqrt(total)
+    y, _ = scaled(xp, x, axis)
+    size = xp.sqrt(xp.sum(y * y, axis=axis, keepdims=True))
+    return y / xp.where(size == 0, 1.0, size)
 
 
 def _unit_jvp_kernel(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
     axes = every(axis, x.ndim)
     if x.size == 0:
         return x
-    y, ey = scaled_rows(xp, as_rows(xp, widened(xp, x), axes))
-    t, et = scaled_rows(xp, as_rows(xp, widened(xp, t), axes))
+    y, ey = scaled(xp, as_rows(xp, widened(xp, x), axes), (-1,))
+    t, et = scaled(xp, as_rows(xp, widened(xp, t), axes), (-1,))
     place = xp.expand_dims(xp.argmax(xp.abs(y), axis=-1), -1)
     top = xp.take_along_axis(y, place, axis=-1)
     t_top = xp.take_along_axis(t, place, axis=-1)

@@ -36,15 +36,16 @@ SAFE_BITS = 1000  # a product of floats cannot leave the range while its exponen
 
 
 def exponents(x: Any) -> float:
-    """The greatest |log2| of the elements that are not zero; inf where one is not finite."""
-    size = np.abs(x)
-    top = np.max(size, initial=0.0)
-    low = np.min(size, initial=math.inf, where=size > 0)
-    if not np.isfinite(top):
+    """A bound of |log2| of the float64 elements that are not zero; inf where one is not finite."""
+    bits = np.abs(x).view(np.int64)
+    top = int(bits.max(initial=0))
+    if top == 0:
+        return 0.0
+    low = int((bits - 1).view(np.uint64).min()) + 1  # of zeros, 0 - 1 is the greatest of all
+    top, low = top >> 52, low >> 52
+    if top == 2047 or low == 0:  # not finite, or subnormal
         return math.inf
-    return max(
-        abs(math.log2(top)) if top > 0 else 0.0, abs(math.log2(low)) if low < math.inf else 0.0
-    )
+    return float(max(abs(top - 1022), abs(low - 1023) + 1))
 
 
 def _prod_kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:

@@ -19,143 +19,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Shape, Term
-from stablegrad.ops.pairs import two_sum
+from stablegrad.ops import softmax_kernels
 from stablegrad.ops.reduction import (
     REDUCES,
     Axis,
-    as_rows,
     count,
-    every,
-    from_rows,
     normal_axes_of,
     normal_reduction,
     real_dtype,
     reduce_infer,
-    reduced,
     spread,
-    widened,
 )
 from stablegrad.ops.structured import Terms, structured, sum_of
 
 SOURCE = "Blanchard, Higham and Higham 2021"
 ACCURACY = "n*eps relative to the sum of absolute terms"
-
-
-# -- kernels ------------------------------------------------------------------------------
-
-
-class Shifted:
-    """The rows of x less their greatest entry, and the exponentials of that."""
-
-    def __init__(self, xp: Any, x: Any, axis: Axis) -> None:
-        self.xp, self.shape, self.axes = xp, x.shape, every(axis, x.ndim)
-        rows = as_rows(xp, widened(xp, x), self.axes)
-        self.place = xp.expand_dims(xp.argmax(rows, axis=-1), -1)
-        self.top = xp.take_along_axis(rows, self.place, axis=-1)
-        self.masked = self.top == -math.inf
-        self.x, self.error = rows - xp.where(self.masked, 0.0, self.top), None
-        self.is_top = xp.arange(rows.shape[-1]) == self.place
-        if x.dtype.itemsize == 8:  # else the difference is exact enough
-            hi, lo = two_sum(rows, -xp.where(self.masked, 0.0, self.top))
-            self.x, self.error = hi, xp.where(xp.isfinite(hi), lo, 0.0)
-        self.others = xp.where(self.is_top, 0.0, self.exponentials())
-        """exp of the shifted rows, the greatest left out."""
-        self.rest = xp.sum(self.others, axis=-1, keepdims=True)
-
-    def exponentials(self) -> Any:
-        e = self.xp.exp(self.x)
-        return e if self.error is None else e + e * self.error
-
-    def rows(self, t: Any) -> Any:
-        """Another array as rows."""
-        return as_rows(self.xp, widened(self.xp, t), self.axes)
-
-    def back(self, rows: Any) -> Any:
-        """Rows as an array of the shape of x."""
-        return from_rows(self.xp, rows, self.shape, self.axes)
-
-    def weights(self) -> Any:
-        """Softmax, but for rows that are masked or undefined."""
-        return self.xp.where(self.is_top, 1.0, self.others) / (1.0 + self.rest)
-
-    def softmax(self) -> Any:
-        """Softmax; 0 where masked, nan where undefined."""
-        return self.settled(self.weights())
-
-    def centred(self, t: Any) -> Any:
-        """t less its mean under softmax, for rows t."""
-        xp = self.xp
-        shifted = t - xp.take_along_axis(t, self.place, axis=-1)
-        weights = self.others / (1.0 + self.rest)
-        parts = xp.where(weights == 0, 0.0, weights * shifted)
-        return self.settled(shifted - xp.sum(parts, axis=-1, keepdims=True))
-
-    def spoiled(self, out: Any) -> Any:
-        """The result, nan in rows whose weights are undefined: +inf or nan is among them."""
-        xp = self.xp
-        return xp.where(xp.isfinite(self.top) | self.masked, out, math.nan)
-
-    def settled(self, out: Any) -> Any:
-        """The result, 0 in rows that are masked throughout, nan where undefined."""
-        return self.xp.where(self.masked, 0.0, self.spoiled(out))
-
-
-def _logsumexp_kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    shape = reduced(x.shape, axis, keepdims)
-    if count(x.shape, axis) == 0:
-        return xp.full(shape, -math.inf)
-    s = Shifted(xp, x, axis)
-    out = xp.where(xp.isinf(s.top), s.top, s.top + xp.log1p(s.rest))
-    return out.reshape(shape)
-
-
-def _softmax_kernel(xp: Any, x: Any, *, axis: Axis) -> Any:
-    if x.size == 0:
-        return x
-    s = Shifted(xp, x, axis)
-    return s.back(s.softmax())
-
-
-def _log_softmax_kernel(xp: Any, x: Any, *, axis: Axis) -> Any:
-    if x.size == 0:
-        return x
-    s = Shifted(xp, x, axis)
-    log_total = xp.log1p(s.rest)
-    if s.error is not None:
-        log_total = log_total - s.error
-    return s.back(s.spoiled(s.x - log_total))
-
-
-def _softmax_jvp_kernel(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
-    if x.size == 0:
-        return x
-    s = Shifted(xp, x, axis)
-    weights = s.softmax()
-    absent = s.x == -math.inf  # an entry of -inf has no part, whatever its tangent
-    return s.back(xp.where(absent, 0.0, weights * s.centred(xp.where(absent, 0.0, s.rows(t)))))
-
-
-def _log_softmax_jvp_kernel(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
-    if x.size == 0:
-        return x
-    s = Shifted(xp, x, axis)
-    return s.back(s.centred(s.rows(t)))
-
-
-def _log_softmax_vjp_kernel(xp: Any, x: Any, g: Any, *, axis: Axis) -> Any:
-    if x.size == 0:
-        return x
-    s = Shifted(xp, x, axis)
-    g = s.rows(g)
-    total = 1.0 + s.rest
-    own = xp.where(s.is_top, s.rest, total - s.others) / total  # 1 - softmax
-    at_top = xp.where(s.is_top, g, 0.0)
-    elsewhere = xp.sum(xp.where(s.is_top, 0.0, g), axis=-1, keepdims=True)
-    others = elsewhere - xp.where(s.is_top, 0.0, g)
-    others = others + xp.where(s.is_top, 0.0, xp.sum(at_top, axis=-1, keepdims=True))
-    weights = s.weights()
-    out = g * own - xp.where(weights == 0, 0.0, weights * others)
-    return s.back(s.settled(out))
 
 
 # -- derivatives --------------------------------------------------------------------------
@@ -259,7 +137,7 @@ logsumexp = structured(
     "logsumexp",
     normalise=normal_reduction("logsumexp"),
     infer=reduce_infer(real_dtype),
-    kernel=_logsumexp_kernel,
+    kernel=softmax_kernels.logsumexp,
     spellings=(
         lambda x, *, axis, keepdims: OPS["log"](
             OPS["sum"](OPS["exp"](x), axis=axis, keepdims=keepdims)
@@ -291,7 +169,7 @@ _KEEPS: dict[str, Any] = {
 softmax = structured(
     "softmax",
     normalise=normal_axes_of("softmax"),
-    kernel=_softmax_kernel,
+    kernel=softmax_kernels.softmax,
     spellings=(lambda x, *, axis: _weights(x, axis),),
     jvp=lambda out, args, tangents, *, axis: softmax_jvp(args[0], tangents[0], axis=axis),
     vjp=lambda out, args, g, *, axis: (softmax_jvp(args[0], g, axis=axis),),
@@ -305,7 +183,7 @@ softmax = structured(
 log_softmax = structured(
     "log_softmax",
     normalise=normal_axes_of("log_softmax"),
-    kernel=_log_softmax_kernel,
+    kernel=softmax_kernels.log_softmax,
     spellings=(
         lambda x, *, axis: x - OPS["log"](OPS["sum"](OPS["exp"](x), axis=axis, keepdims=True)),
     ),
@@ -321,7 +199,7 @@ log_softmax = structured(
 softmax_jvp = structured(
     "softmax_jvp",
     normalise=normal_axes_of("softmax_jvp"),
-    kernel=_softmax_jvp_kernel,
+    kernel=softmax_kernels.softmax_jvp,
     spellings=(lambda x, t, *, axis: _weights(x, axis) * (t - _mean(x, t, axis)),),
     jvp=_bilinear_jvp,
     vjp=_softmax_jvp_vjp,
@@ -337,7 +215,7 @@ softmax_jvp = structured(
 log_softmax_jvp = structured(
     "log_softmax_jvp",
     normalise=normal_axes_of("log_softmax_jvp"),
-    kernel=_log_softmax_jvp_kernel,
+    kernel=softmax_kernels.log_softmax_jvp,
     spellings=(lambda x, t, *, axis: t - _mean(x, t, axis),),
     jvp=_bilinear_jvp,
     vjp=_log_softmax_jvp_vjp,
@@ -353,7 +231,7 @@ log_softmax_jvp = structured(
 log_softmax_vjp = structured(
     "log_softmax_vjp",
     normalise=normal_axes_of("log_softmax_vjp"),
-    kernel=_log_softmax_vjp_kernel,
+    kernel=softmax_kernels.log_softmax_vjp,
     spellings=(
         lambda x, g, *, axis: g - _weights(x, axis) * OPS["sum"](g, axis=axis, keepdims=True),
     ),

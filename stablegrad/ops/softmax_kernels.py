@@ -1,0 +1,163 @@
+"""Kernels of log-sum-exp, softmax and their derivatives, all around the greatest entry."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ops.pairs import two_sum
+from stablegrad.ops.reduction import Axis, as_rows, count, every, from_rows, reduced, widened
+from stablegrad.ops.structured import is_symbolic
+
+
+class Shifted:
+    """The rows of x less their greatest entry, and the exponentials of that."""
+
+    def __init__(self, xp: Any, x: Any, axis: Axis) -> None:
+        self.xp, self.shape, self.axes = xp, x.shape, every(axis, x.ndim)
+        rows = self.rows(x)
+        self.place = xp.argmax(rows, axis=-1)
+        self.top = self.pick(rows)
+        self.regular = not is_symbolic(xp) and bool(np.isfinite(self.top).all())
+        """Whether no row is masked or undefined."""
+        self.masked = self.top == -math.inf
+        base = self.top if self.regular else xp.where(self.masked, 0.0, self.top)
+        if x.dtype.itemsize < 8:  # the difference is exact enough
+            self.x, self.error = rows - base, None
+            e = xp.exp(self.x)
+        else:
+            self.x, self.error = two_sum(rows, -base)
+            if not self.regular or not np.isfinite(self.x.min()):
+                self.error = xp.where(xp.isfinite(self.x), self.error, 0.0)
+            e = xp.exp(self.x)
+            e = e + e * self.error
+        self.others = self.put(e, 0.0)
+        """exp of the shifted rows, 0 in place of the 1 of the greatest."""
+        self.rest = xp.sum(self.others, axis=-1, keepdims=True)
+
+    def rows(self, t: Any) -> Any:
+        """An array as rows."""
+        rows = as_rows(self.xp, widened(self.xp, t), self.axes)
+        return rows if is_symbolic(self.xp) else np.ascontiguousarray(rows)
+
+    def back(self, rows: Any) -> Any:
+        """Rows as an array of the shape of x."""
+        return from_rows(self.xp, rows, self.shape, self.axes)
+
+    def _flat(self, rows: Any) -> tuple[Any, tuple[Any, Any]]:
+        """Contiguous rows as a matrix (a view), and where x is greatest in it."""
+        flat = rows.reshape(-1, rows.shape[-1])
+        return flat, (np.arange(len(flat)), self.place.reshape(-1))
+
+    def pick(self, rows: Any) -> Any:
+        """What stands where x is greatest."""
+        if is_symbolic(self.xp):
+            return self.xp.take_along_axis(rows, self.place[..., None], axis=-1)
+        flat, at = self._flat(rows)
+        return flat[at].reshape(*rows.shape[:-1], 1)
+
+    def put(self, rows: Any, value: Any) -> Any:
+        """Rows, which are consumed, with another value where x is greatest."""
+        if is_symbolic(self.xp):
+            there = self.xp.arange(rows.shape[-1]) == self.place[..., None]
+            return self.xp.where(there, value, rows)
+        flat, at = self._flat(rows)
+        flat[at] = np.reshape(value, -1)
+        return rows
+
+    def weights(self) -> Any:
+        """Softmax, but for rows that are masked or undefined."""
+        total = 1.0 + self.rest
+        return self.put(self.others / total, 1.0 / total)
+
+    def spoiled(self, out: Any) -> Any:
+        """The result, nan in rows whose weights are undefined: +inf or nan is among them."""
+        xp = self.xp
+        if self.regular:
+            return out
+        return xp.where(xp.isfinite(self.top) | self.masked, out, math.nan)
+
+    def settled(self, out: Any) -> Any:
+        """The result, 0 in rows that are masked throughout, nan where undefined."""
+        return out if self.regular else self.xp.where(self.masked, 0.0, self.spoiled(out))
+
+
+def weighted(xp: Any, weights: Any, t: Any) -> Any:
+    """The sum of weights * t along rows; an infinite t of weight 0 has no part."""
+    total = xp.sum(weights * t, axis=-1, keepdims=True)
+    if not is_symbolic(xp) and np.isfinite(total).all():
+        return total
+    return xp.sum(xp.where(weights == 0, 0.0, weights * t), axis=-1, keepdims=True)
+
+
+def logsumexp(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """The kernel of ``logsumexp``."""
+    shape = reduced(x.shape, axis, keepdims)
+    if count(x.shape, axis) == 0:
+        return xp.full(shape, -math.inf)
+    if x.size == 0:
+        return xp.zeros(shape)
+    s = Shifted(xp, x, axis)
+    out = s.top + xp.log1p(s.rest)
+    if not s.regular:
+        out = xp.where(xp.isinf(s.top), s.top, out)
+    return out.reshape(shape)
+
+
+def softmax(xp: Any, x: Any, *, axis: Axis) -> Any:
+    """The kernel of ``softmax``."""
+    if x.size == 0:
+        return x
+    s = Shifted(xp, x, axis)
+    return s.back(s.settled(s.weights()))
+
+
+def log_softmax(xp: Any, x: Any, *, axis: Axis) -> Any:
+    """The kernel of ``log_softmax``."""
+    if x.size == 0:
+        return x
+    s = Shifted(xp, x, axis)
+    log_total = xp.log1p(s.rest)
+    if s.error is not None:
+        log_total = log_total - s.error
+    return s.back(s.spoiled(s.x - log_total))
+
+
+def softmax_jvp(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
+    """The kernel of ``softmax_jvp``."""
+    if x.size == 0:
+        return x
+    s = Shifted(xp, x, axis)
+    t = s.rows(t)
+    weights = s.weights()
+    shifted = t - s.pick(t)
+    out = weights * (shifted - weighted(xp, weights, shifted))
+    if is_symbolic(xp) or not np.isfinite(s.x.min()):
+        out = xp.where(s.x == -math.inf, 0.0, out)  # no part, whatever its tangent
+    return s.back(s.settled(out))
+
+
+def log_softmax_jvp(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
+    """The kernel of ``log_softmax_jvp``."""
+    if x.size == 0:
+        return x
+    s = Shifted(xp, x, axis)
+    t = s.rows(t)
+    shifted = t - s.pick(t)
+    return s.back(s.settled(shifted - weighted(xp, s.weights(), shifted)))
+
+
+def log_softmax_vjp(xp: Any, x: Any, g: Any, *, axis: Axis) -> Any:
+    """The kernel of ``log_softmax_vjp``."""
+    if x.size == 0:
+        return x
+    s = Shifted(xp, x, axis)
+    g = s.rows(g)
+    g_top = s.pick(g)
+    elsewhere = xp.sum(s.put(g + 0.0, 0.0), axis=-1, keepdims=True)
+    total = 1.0 + s.rest
+    # weights but the greatest are at most 1/2: only there 1 - s needs the sum of the others
+    out = s.put(g - (s.others / total) * (g_top + elsewhere), (g_top * s.rest - elsewhere) / total)
+    return s.back(s.settled(out))
