@@ -5,7 +5,15 @@ Its precision is global to the process; it is set in ``precision.py`` alone, and
 
 from stablegrad.oracle.errors import bits_lost, classify, err_ulp
 from stablegrad.oracle.rounding import Status, Undecided, Undefined
-from stablegrad.oracle.truth import Truth, derivative, gradient, gradient_by_series, mixed, truth
+from stablegrad.oracle.truth import (
+    Truth,
+    derivative,
+    gradient,
+    gradient_by_series,
+    mixed,
+    taylor,
+    truth,
+)
 
 __all__ = [
     "Status",
@@ -19,5 +27,6 @@ __all__ = [
     "gradient",
     "gradient_by_series",
     "mixed",
+    "taylor",
     "truth",
 ]

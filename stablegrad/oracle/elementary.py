@@ -325,7 +325,7 @@ def _root_at_zero(x: Ball, flags: int) -> Ball:
     shifted = x.new(x.c[k:])
     root = shifted.sqrt().c if len(shifted.c) > 1 else (shifted.c[0].sqrt(),)
     if (k // 2) % 2:  # |t|**odd: a kink, derivative 0 by convention
-        return x.new((ZERO,) * min(k // 2 + 1, length) + (NAN,) * (length - k // 2 - 1))
+        return x.new((ZERO,))
     out = (ZERO,) * (k // 2) + tuple(root)
     return x.new((out + (NAN,) * length)[:length])
 

@@ -124,9 +124,25 @@ def truth(
     many = [terms] if isinstance(terms, Term) else list(terms)
     if order and direction is None:
         direction = _only_leaf(bindings)
-    problem = _Problem(many, bindings, direction or {}, order, budget)
-    results = problem.solve([t.dtype if dtype is None else dtype for t in many], limits)
+    problem = _Problem(many, bindings, direction or {}, [order], budget)
+    results = problem.solve(dtype, limits)
     return results[0] if isinstance(terms, Term) else results
+
+
+def taylor(
+    term: Term,
+    bindings: Mapping[Term, Any],
+    order: int,
+    dtype: Any = None,
+    *,
+    direction: Mapping[Term, Any] | None = None,
+    budget: int = BUDGET,
+    limits: bool = True,
+) -> list[Truth]:
+    """The true value and derivatives of orders 1, 2, ..., ``order``, from one series."""
+    if direction is None:
+        direction = _only_leaf(bindings)
+    return _Problem([term], bindings, direction, range(order + 1), budget).solve(dtype, limits)
 
 
 def _only_leaf(bindings: Mapping[Term, Any]) -> dict[Term, Any]:
@@ -163,13 +179,13 @@ def mixed(
     second derivatives, which are balls, so that what cancels only asks for precision.
     """
     a, b = by
-    both = _Problem([term], bindings, {a: 1.0, b: 1.0}, 2, budget)
-    alone = [_Problem([term], bindings, {t: 1.0}, 2, budget) for t in by]
+    both = _Problem([term], bindings, {a: 1.0, b: 1.0}, [2], budget)
+    alone = [_Problem([term], bindings, {t: 1.0}, [2], budget) for t in by]
 
     def combine(balls: Sequence[Ball], parts: Sequence[Sequence[Ball]]) -> list[Ball]:
         return [(x - y - z) / 2 for x, y, z in zip(balls, *parts, strict=True)]
 
-    return both.solve([term.dtype if dtype is None else dtype], False, alone, combine)[0]
+    return both.solve(dtype, False, alone, combine)[0]
 
 
 def gradient(
@@ -246,11 +262,13 @@ class _Problem:
         terms: list[Term],
         bindings: Mapping[Term, Any],
         direction: Mapping[Term, Any],
-        order: int,
+        orders: Sequence[int],
         budget: int,
     ) -> None:
         self.terms = terms
-        self.order = order
+        self.orders = list(orders)
+        self.order = max(orders)
+        self.roots = [t for t in terms for _ in self.orders]
         self.budget = budget
         self.direction = {t: np.asarray(d) for t, d in direction.items()}
         self.values = {t: np.asarray(v) for t, v in bindings.items()}
@@ -279,30 +297,42 @@ class _Problem:
                 bound[t] = bind(v, d, order)
             else:
                 bound[t] = bind(v[places], None if d is None else d[places], order)
+        size = 1 if places is None else len(places)
         return [
-            _coefficients(out, self.order, 1 if places is None else len(places), t)
-            for t, out in zip(self.terms, evaluate(self.terms, bound, flat=self.flat), strict=True)
+            _coefficients(out, k, size)
+            for out in evaluate(self.terms, bound, flat=self.flat)
+            for k in self.orders
         ]
 
     def solve(
         self,
-        dtypes: Sequence[Any],
+        dtype: Any,
         limits: bool,
         others: Sequence[_Problem] = (),
         combine: Any = None,
     ) -> list[Truth]:
         """Round every element of every term, at the precision that each needs."""
-        sizes = [self.size if self.flat else math.prod(t.shape) for t in self.terms]
-        results = [_Result(n, d) for n, d in zip(sizes, dtypes, strict=True)]
+        results = [
+            _Result(
+                self.size if self.flat else math.prod(t.shape), t.dtype if dtype is None else dtype
+            )
+            for t in self.roots
+        ]
         self._rise(results, self.order, self.values, others, combine)
         moving = bool(self.direction) or self.single() is not None
-        if moving and not others and any((r.status == Status.UNDEFINED).any() for r in results):
+        alone = self.single() is not None
+        if (
+            moving
+            and (alone or limits)
+            and not others
+            and any((r.status == Status.UNDEFINED).any() for r in results)
+        ):
             self._strip(results)
         if limits and not others and any((r.status == Status.UNDEFINED).any() for r in results):
             from stablegrad.oracle.limits import take_limits
 
             take_limits(self, results)
-        return [self._shaped(t, r) for t, r in zip(self.terms, results, strict=True)]
+        return [self._shaped(t, r) for t, r in zip(self.roots, results, strict=True)]
 
     def _shaped(self, term: Term, r: _Result) -> Truth:
         if not self.flat:
@@ -371,11 +401,11 @@ class _Problem:
         for r, again, places in zip(results, fresh, open_places, strict=True):
             won = places & (again.status == Status.DECIDED) & np.isfinite(again.value)
             r.value[won], r.offset[won] = again.value[won], again.offset[won]
-            r.status[won] = Status.DECIDED
+            r.status[won] = Status.LIMIT if self.single() is None else Status.DECIDED
             r.bits = max(r.bits, again.bits)
 
 
-def _coefficients(out: Array, order: int, size: int, term: Term) -> list[Ball]:
+def _coefficients(out: Array, order: int, size: int) -> list[Ball]:
     """The derivative that coefficients of series are, element by element."""
     if out.dtype != object:
         out = bind(out.astype(np.float64))

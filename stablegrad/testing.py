@@ -1,0 +1,445 @@
+"""Tools to test ops with: floats sampled by bit pattern, and ``check_op`` against the truth.
+
+The contract test of this library runs ``check_op`` over every record; authors of new ops run it
+on theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import scipy.special
+
+from stablegrad.ir import Facts, Term, make
+from stablegrad.oracle import Truth, err_ulp, mixed, taylor, truth
+from stablegrad.ops.derivative import gradient
+from stablegrad.ops.record import LEAF, REAL, VARIABLE, NotDifferentiable, Op, const, is_float
+from stablegrad.program import evaluate
+from stablegrad.settings import Settings, current
+
+Array = np.ndarray[Any, Any]
+SEED = 20_260_101
+POINTS = 2000
+PAIRED = 600
+"""Points at which mixed second derivatives are compared."""
+
+
+# -- sampling -----------------------------------------------------------------------------
+
+
+def _unsigned(dtype: np.dtype[Any]) -> Any:
+    return {2: np.uint16, 4: np.uint32, 8: np.uint64}[dtype.itemsize]
+
+
+def _place(x: Any, dtype: np.dtype[Any]) -> int:
+    """The number of a float in the order of all floats of its dtype; both zeros are 0."""
+    bits = int(np.asarray(x, dtype).view(_unsigned(dtype)))
+    top = 1 << (8 * dtype.itemsize - 1)
+    return bits if bits < top else top - bits
+
+
+def _at_place(places: Any, dtype: np.dtype[Any]) -> Array:
+    top = 1 << (8 * dtype.itemsize - 1)
+    bits = [p if p >= 0 else top - p for p in places]
+    return np.array(bits, _unsigned(dtype)).view(dtype)
+
+
+def _ends(domain: Facts, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The places of the least and the greatest finite float inside an interval."""
+    great = float(ml_dtypes.finfo(dtype).max)
+    lo, hi = max(domain.lo, -great), min(domain.hi, great)
+    first, last = _place(lo, dtype), _place(hi, dtype)
+    low, high = float(_at_place([first], dtype)[0]), float(_at_place([last], dtype)[0])
+    if low < lo or (domain.lo_open and low == lo and math.isfinite(domain.lo)):
+        first += 1
+    if high > hi or (domain.hi_open and high == hi and math.isfinite(domain.hi)):
+        last -= 1
+    return first, last
+
+
+def sample_bits(
+    dtype: Any, n: int, rng: np.random.Generator, domain: Facts = REAL, near: Sequence[float] = ()
+) -> Array:
+    """Floats uniform over the bit patterns of a dtype inside a domain.
+
+    Args:
+        dtype: float64, float32, float16 or bfloat16.
+        n: how many.
+        rng: where the randomness comes from.
+        domain: the interval; its open ends are left out.
+        near: points around which a quarter of the floats lie, at distances of random size.
+
+    Returns:
+        An array of n floats, finite, without special points (see ``special_points``).
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = sample_bits(np.float32, 1000, rng)
+        >>> bool(np.isfinite(x).all() and x.min() < -1e30 and (abs(x) < 1e-30).any())
+        True
+    """
+    dtype = np.dtype(dtype)
+    first, last = _ends(domain, dtype)
+    if last < first:
+        return np.empty(0, dtype)
+    out = _at_place([int(p) for p in rng.integers(first, last, n, endpoint=True)], dtype)
+    # half of all bit patterns are tiny and half are huge: a third at everyday sizes as well
+    everyday = rng.normal(size=n) * 10.0 ** rng.uniform(-3, 2, n)
+    chosen = rng.random(n) < 1 / 3
+    inside = (everyday > domain.lo) & (everyday < domain.hi)
+    out = np.where(chosen & inside, everyday.astype(dtype), out)
+    for i, centre in enumerate(near):
+        at = np.flatnonzero(rng.random(n) < 0.25 / len(near))
+        steps = (2.0 ** rng.uniform(0, 8 * dtype.itemsize - 12, len(at))).astype(np.int64)
+        places = _place(centre, dtype) + steps * rng.choice([-1, 1], len(at))
+        places = np.clip(places, first, last)
+        out[at] = _at_place([int(p) for p in places], dtype)
+        del i
+    return out
+
+
+def special_points(dtype: Any, domain: Facts = REAL, near: Sequence[float] = ()) -> Array:
+    """Zeros, infinities, nan, subnormals, extremes, the domain's ends and what is beside them."""
+    dtype = np.dtype(dtype)
+    info = ml_dtypes.finfo(dtype)
+    points: list[float] = [0.0, -0.0, math.inf, -math.inf, math.nan]
+    for size in (info.smallest_subnormal, 7 * info.smallest_subnormal, info.tiny, info.max, 1.0):
+        points += [float(size), -float(size)]
+    for centre in (domain.lo, domain.hi, 1.0, -1.0, *near):
+        if math.isfinite(centre):
+            place = _place(centre, dtype)
+            points += [float(x) for x in _at_place([place + k for k in range(-3, 4)], dtype)]
+    unique = {(x, math.copysign(1, x)): x for x in points if x == x}
+    return np.array([*unique.values(), math.nan], dtype)
+
+
+def sample_arguments(
+    op: Op, dtype: Any, n: int, rng: np.random.Generator, near: Sequence[float] = ()
+) -> list[Array]:
+    """Arguments for an elementwise op: sampled floats, then special points.
+
+    For several arguments: random pairs, equal and opposite ones, neighbours, and pairs of which
+    one is far greater; and all pairs of special points.
+    """
+    dtype = np.dtype(dtype)
+    domains = op.domain
+    columns = [sample_bits(dtype, n, rng, d, near) for d in domains]
+    specials = [special_points(dtype, d, near) for d in domains]
+    if len(domains) == 1:
+        return [np.concatenate([columns[0], specials[0]])]
+    a, b = columns[-2], columns[-1]
+    part = n // 8
+    with np.errstate(all="ignore"):
+        b[:part] = a[:part]
+        b[part : 2 * part] = -a[part : 2 * part]
+        b[2 * part : 3 * part] = np.nextafter(a[2 * part : 3 * part], dtype.type(1))
+        far = slice(3 * part, 4 * part)
+        b[far] = a[far] * dtype.type(2.0) ** rng.integers(-60, 60, part).astype(dtype)
+        close = slice(4 * part, 5 * part)
+        b[close] = a[close] * (1 + rng.normal(size=part) * 1e-3)
+    few = [s[_spread(len(s), 25)] for s in specials]
+    grid = np.meshgrid(*few[-2:], indexing="ij")
+    out = [np.concatenate([c, g.ravel()]) for c, g in zip((a, b), grid, strict=True)]
+    if len(domains) == 3:
+        first = np.resize(np.concatenate([columns[0], specials[0]]), out[0].size)
+        out.insert(0, first[rng.permutation(first.size)])
+    return out
+
+
+def _spread(n: int, at_most: int) -> Array:
+    return np.arange(n) if n <= at_most else np.unique(np.linspace(0, n - 1, at_most).astype(int))
+
+
+# -- evaluation ---------------------------------------------------------------------------
+
+
+class Cell:
+    """What a leaf term refers to: a value."""
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
+
+
+def leaf(value: Any) -> Term:
+    """A leaf term with a value, for programs built of terms alone."""
+    array = np.asarray(value)
+    return make(LEAF, (), (Cell(array),), array.shape, array.dtype)
+
+
+def variable(name: str, dtype: Any, shape: tuple[int, ...] = ()) -> Term:
+    """A variable to bind values to, for the oracle."""
+    return make(VARIABLE, (), (name,), shape, np.dtype(dtype))
+
+
+def derivative_term(y: Term, x: Term) -> Term:
+    """The elementwise derivative of y by x, as a term."""
+    return gradient(y, x, const(1, y.dtype, y.shape))
+
+
+# -- the check ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One point at which an op is not what its record promises."""
+
+    what: str
+    dtype: str
+    point: tuple[float, ...]
+    got: float
+    true: float
+    error_ulp: float
+
+    def __str__(self) -> str:
+        at = ", ".join(repr(p) for p in self.point)
+        return (
+            f"{self.what} in {self.dtype} at ({at}): got {self.got!r}, true {self.true!r}, "
+            f"{self.error_ulp:.3g} ulp"
+        )
+
+
+@dataclass(slots=True)
+class OpReport:
+    """What ``check_op`` found.
+
+    Attributes:
+        op: the name.
+        worst: for each derivative and dtype the greatest error in ulp at normal results.
+        points: how many points were compared.
+        undecided: how many the oracle could not decide.
+        failures: the points beyond the bound, the worst of each kind first.
+        seed: of the sample.
+    """
+
+    op: str
+    seed: int
+    worst: dict[tuple[str, str], float] = field(default_factory=dict)
+    points: int = 0
+    undecided: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every point is within the record's bound."""
+        return not self.failures
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        lines = [f"{self.op}: {self.points} results compared, seed {self.seed}"]
+        lines += [f"  {w} {d}: worst {e:.3g} ulp" for (w, d), e in self.worst.items()]
+        lines += [f"  FAILS {f}" for f in self.failures]
+        return "\n".join(lines)
+
+
+def check_op(
+    op: Op,
+    *,
+    params: dict[str, Any] | None = None,
+    dtypes: Sequence[Any] = (np.float32, np.float64),
+    n: int = POINTS,
+    orders: int = 2,
+    near: Sequence[float] = (),
+    seed: int = SEED,
+    settings: Settings | None = None,
+) -> OpReport:
+    """Compare an elementwise op and its derivatives with the truth.
+
+    Args:
+        op: the record.
+        params: its static parameters.
+        dtypes: the dtypes to run in.
+        n: sampled bit patterns per dtype; special points come on top.
+        orders: the highest derivative, at most 2; all pairs of arguments are taken.
+        near: singular points of the op, around which a part of the sample lies.
+        seed: of the sample.
+        settings: the rules in force, those of the moment by default.
+
+    Returns:
+        A report, true when all is within ``op.ulp``: at normal results the error in ulp, no
+        spurious value where the truth underflows, nan where it is undefined, NumPy's values at
+        special points.
+    """
+    report = OpReport(op.name, seed)
+    static = params or {}
+    for kind in dtypes:
+        dtype = np.dtype(kind)
+        rng = np.random.default_rng(seed)
+        values = sample_arguments(op, dtype, n, rng, near)
+        values = [
+            v if i not in op.conditions else rng.random(v.size) < 0.5 for i, v in enumerate(values)
+        ]
+        _check_at(report, op, static, dtype, values, orders, settings or current())
+    return report
+
+
+def _check_at(
+    report: OpReport,
+    op: Op,
+    static: dict[str, Any],
+    dtype: np.dtype[Any],
+    values: list[Array],
+    orders: int,
+    settings: Settings,
+) -> None:
+    leaves = [leaf(v) for v in values]
+    y = op(*leaves, **static)
+    names = [variable(f"x{i}", v.dtype) for i, v in enumerate(values)]
+    term = op(*names, **static)
+    bound = dict(zip(names, values, strict=True))
+    if not is_float(y.dtype):
+        got = evaluate([y], settings)[0]
+        _compare_exact(report, op, dtype, values, got, truth(term, bound, np.float64, limits=False))
+        return
+    moving = differentiable(op, y)
+    wanted: list[tuple[str, Term, int]] = [("value", y, 0)]
+    firsts = {i: derivative_term(y, leaves[i]) for i in moving} if orders > 0 else {}
+    for i, first in firsts.items():
+        wanted.append((f"d{i}", first, 1))
+        if orders > 1:
+            wanted += [(f"d{i}{j}", derivative_term(first, leaves[j]), 2) for j in moving if j >= i]
+    results = evaluate([t for _, t, _ in wanted], settings)
+    truths = _truths(term, names, bound, moving, orders)
+    bounds = op.ulp or (math.inf,) * 3
+    for (what, _, order), got in zip(wanted, results, strict=True):
+        true, rows = truths[what]
+        _compare(
+            report, (what, order), dtype, values, got, true, bounds[order], rows, truths["value"][0]
+        )
+
+
+def differentiable(op: Op, y: Term) -> list[int]:
+    """The arguments by which an op has a derivative."""
+    if op.partials is None:
+        return []
+    partials = op.partials(y, *y.args)
+    return [
+        i
+        for i, p in enumerate(partials)
+        if not isinstance(p, NotDifferentiable) and is_float(y.args[i].dtype)
+    ]
+
+
+def _truths(
+    term: Term, names: list[Term], bound: dict[Term, Array], moving: list[int], orders: int
+) -> dict[str, tuple[Truth, Array | None]]:
+    out: dict[str, tuple[Truth, Array | None]] = {}
+    limits = len(names) == 1
+    for i in moving if orders else []:
+        found = taylor(term, bound, orders, direction={names[i]: 1.0}, limits=limits)
+        out["value"] = (found[0], None)
+        for order, true in enumerate(found[1:], 1):
+            out["d" + str(i) * order] = (true, None)
+    # the value itself is IEEE's: no limits
+    out["value"] = (truth(term, bound, limits=False), None)
+    if orders < 2:
+        return out
+    for i in moving:
+        for j in moving:
+            if j > i:
+                size = bound[names[0]].size
+                rows = _spread(size, PAIRED)
+                part = {t: v[rows] for t, v in bound.items()}
+                out[f"d{i}{j}"] = (mixed(term, (names[i], names[j]), part), rows)
+    return out
+
+
+def _excused(values: list[Array], at_value: Array, got: Array) -> Array:
+    """Where a derivative is no promise.
+
+    At a nan; at an infinity among several arguments; and at a pole (the value is infinite, or
+    there is none, at finite arguments), where any infinity, nan or zero may stand, but no number.
+    """
+    every = np.stack([np.asarray(v, np.float64) for v in values])
+    out = np.isnan(every).any(axis=0)
+    infinite = np.isinf(every).any(axis=0)
+    if len(values) > 1:
+        out |= infinite
+    pole = ~infinite & ~np.isfinite(np.asarray(at_value, np.float64))
+    if len(values) == 1:  # there the limit is known, but for the side that -0 stands for
+        pole &= np.signbit(every[0]) & (every[0] == 0)
+    return out | (pole & (~np.isfinite(got) | (got == 0)))
+
+
+def _as_numpy(name: str, values: list[Array], got: Array) -> Array:
+    """Where a result is what NumPy or SciPy has: hypot(inf, nan) is inf, nan**0 is 1."""
+    function = getattr(np, name, None) or getattr(scipy.special, name, None)
+    if function is None or not all(is_float(v.dtype) for v in values):
+        return np.zeros(got.shape, bool)
+    with np.errstate(all="ignore"):
+        try:
+            return np.asarray(function(*values), np.float64) == got
+        except TypeError:  # a function of the same name with static parameters
+            return np.zeros(got.shape, bool)
+
+
+def _compare_exact(
+    report: OpReport, op: Op, dtype: np.dtype[Any], values: list[Array], got: Array, true: Truth
+) -> None:
+    report.points += got.size
+    report.undecided += int(true.undecided.sum())
+    wrong = true.decided & (np.asarray(got, np.float64) != true.value)
+    for k in np.flatnonzero(wrong)[:3].tolist():
+        point = tuple(float(v[k]) for v in values)
+        report.failures.append(
+            Failure("value", dtype.name, point, float(got[k]), float(true.value[k]), math.inf)
+        )
+
+
+def _compare(
+    report: OpReport,
+    which: tuple[str, int],
+    dtype: np.dtype[Any],
+    values: list[Array],
+    got: Array,
+    true: Truth,
+    bound: float,
+    rows: Array | None,
+    base: Truth,
+) -> None:
+    what, order = which
+    at_value = base.value
+    if rows is not None:
+        values, got, at_value = [v[rows] for v in values], got[rows], at_value[rows]
+    tiny = float(ml_dtypes.finfo(dtype).tiny)
+    wide = np.asarray(got, np.float64)
+    value = np.asarray(true.value, np.float64)
+    error = err_ulp(got, true, dtype)
+    normal = true.decided & ((np.abs(value) >= tiny) | (true.status == 1))
+    small = true.decided & (np.abs(value) < tiny)
+    spurious = small & ~(np.abs(wide) <= 2 * tiny)
+    made_up = true.undefined & ~np.isnan(wide)
+    beyond = normal & ~small & (error > bound)
+    if order:
+        excused = _excused(values, at_value, wide)
+        made_up, spurious, beyond = (m & ~excused for m in (made_up, spurious, beyond))
+        normal &= ~excused
+    else:
+        made_up &= ~_as_numpy(report.op, values, wide)
+    report.points += got.size
+    report.undecided += int(true.undecided.sum())
+    finite = normal & np.isfinite(value) & ~small
+    worst = float(error[finite].max(initial=0.0))
+    key = (what, dtype.name)
+    report.worst[key] = max(report.worst.get(key, 0.0), worst)
+    labels = (("", beyond), (" where it underflows", spurious), (" where it is undefined", made_up))
+    for label, mask in labels:
+        places = np.flatnonzero(mask)
+        for k in places[np.argsort(-error[places], kind="stable")][:2].tolist():
+            point = tuple(float(v[k]) for v in values)
+            report.failures.append(
+                Failure(
+                    what + label,
+                    dtype.name,
+                    point,
+                    wide[k].item(),
+                    value[k].item(),
+                    error[k].item(),
+                )
+            )
