@@ -288,7 +288,7 @@ def digamma(xp: Any, x: Any) -> Any:
         cot, pole = _reflected(xp, x, 0)
         mirror = xp.special.digamma(1.0 - x)
         value = (mirror - cot[0]) - cot[1]
-        near = xp.abs(value) < 2.0 * xp.abs(mirror) + 1.0
+        near = xp.abs(value) < 0.8 * xp.abs(mirror) + 0.5
         value = pairs.redo(xp, near, value, again, x, cot[0], cot[1])
         return xp.where(pole, xp.nan, value)
 
