@@ -1,0 +1,73 @@
+"""What mends a line: the rules that fired there, or the stable way its op is handled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stablegrad.audit.blame import ACCUMULATE, Line
+from stablegrad.audit.findings import Cure
+from stablegrad.canonical import canonical_node
+from stablegrad.ir import OPS, Term, topological
+from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.rewrite import Fired
+
+DERIVATIVE = "derivative of "
+_SUMS = {"add", "subtract", "negative", "affine", ACCUMULATE}
+_PRODUCTS = {"multiply", "divide", "reciprocal", "square", "sqrt", "rsqrt", "power", "monomial"}
+
+
+def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple[Cure, ...]:
+    """What mends a line.
+
+    Args:
+        line: the operation that loses digits.
+        fired: the rules that fired when the program was stabilized.
+        nodes: the terms of that operation, as the user wrote them.
+    """
+    here = [f for f in fired if f.place == line.place]
+    about = [f for f in here if _concerns(f, line.op)]
+    rules = dict.fromkeys([f.rule for f in about or here])
+    found = [Cure("rule", r.name, r.reason, r.source) for r in rules]
+    if line.backward.bad or line.op.startswith(DERIVATIVE):
+        if not (about and line.forward.bad):
+            found += _derivative(line, nodes)
+    elif not found:
+        found.append(_evaluation(line.op))
+    return tuple(found)
+
+
+def _concerns(fired: Fired, op: str) -> bool:
+    """Whether a rule rewrote something that holds this op, whatever form it had then."""
+    names = {t.op.name for t in topological([fired.before], stop=lambda t: t.depth < fired.before.depth - 3)}
+    if op in _SUMS:
+        return AFFINE.name in names
+    if op in _PRODUCTS:
+        return MONOMIAL.name in names
+    return op in names
+
+
+def _derivative(line: Line, nodes: Iterable[Term]) -> list[Cure]:
+    """The cure of a backward loss that no rule explains."""
+    name = line.op.removeprefix(DERIVATIVE)
+    if name not in OPS:
+        return [_evaluation(line.op)]
+    op = OPS[name]
+    if line.backward.nan and any(_is_masked(t) for t in nodes):
+        return [Cure("mask", op.name, "what a condition blocks is zero, whatever it would be")]
+    if op.textbook is not None:
+        return [Cure("derivative", op.name, f"its stable derivative ({op.source})")]
+    return [_evaluation(line.op)]
+
+
+def _is_masked(term: Term) -> bool:
+    return canonical_node(term).support is not None or term.op.partials is not None
+
+
+def _evaluation(op: str) -> Cure:
+    if op in _SUMS:
+        return Cure("evaluation", "compensated sum", "the rounding errors of terms are carried along")
+    if op in _PRODUCTS:
+        return Cure(
+            "evaluation", "range-safe product", "what leaves the range on the way is redone apart"
+        )
+    return Cure("evaluation", f"stable {op}", "evaluated with more digits, or in another order")

@@ -1,0 +1,225 @@
+"""What an audit has found: the classes that reports are made of."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stablegrad.audit.measure import Counts
+from stablegrad.audit.trace import EXPRESSION
+
+SCHEMA = "stablegrad.audit/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Cure:
+    """What mends a line.
+
+    Attributes:
+        kind: "rule", "derivative" (the op's own stable derivative), "mask" (a structural zero)
+            or "evaluation" (how the program is evaluated: compensated sums, products that keep
+            their range).
+        name: the name of the rule, or of the op.
+        reason: why, in a line.
+        source: where the identity is from; empty unless it is a rule.
+    """
+
+    kind: str
+    name: str
+    reason: str = ""
+    source: str = ""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "rule":
+                return self.name
+            case "derivative":
+                return f"derivative of {self.name}"
+            case "mask":
+                return f"structural zero in {self.name}"
+            case _:
+                return self.name
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": self.kind, "name": self.name, "reason": self.reason, "source": self.source}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One operation of one line that loses digits.
+
+    Attributes:
+        file: the user's file, or "<expression>".
+        line: the number of the line; 0 where it is not known.
+        source: the text of the line.
+        op: the operation.
+        forward: what it loses in computing its value, right arguments given.
+        backward: what its textbook derivative loses, right arguments given.
+        seen_forward: what is wrong with its value in the naive run, wherever it was lost.
+        seen_backward: what is wrong with what it hands back in the naive run.
+        cures: what mends it; empty where nothing does.
+        cured: whether all results of the stabilized program are right.
+    """
+
+    file: str
+    line: int
+    source: str
+    op: str
+    forward: Counts
+    backward: Counts
+    seen_forward: Counts
+    seen_backward: Counts
+    cures: tuple[Cure, ...] = ()
+    cured: bool = True
+
+    @property
+    def place(self) -> str:
+        """ "file:line", the file relative to the working directory where it is below it."""
+        if not self.line:
+            return self.file
+        return f"{short_path(self.file)}:{self.line}"
+
+    @property
+    def bits_lost(self) -> float:
+        return max(self.forward.bits_lost, self.backward.bits_lost)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": self.file,
+            "line": self.line,
+            "source": self.source,
+            "op": self.op,
+            "bits_lost": round(self.bits_lost, 1),
+            "forward": self.forward.to_json(),
+            "backward": self.backward.to_json(),
+            "seen_forward": self.seen_forward.to_json(),
+            "seen_backward": self.seen_backward.to_json(),
+            "cures": [c.to_json() for c in self.cures],
+            "cured": self.cured,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """One result (the value, a gradient) as the naive and as the stabilized program give it."""
+
+    name: str
+    naive: Counts
+    stabilized: Counts
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "naive": self.naive.to_json(),
+            "stabilized": self.stabilized.to_json(),
+        }
+
+
+@dataclass
+class Audit:
+    """The result of ``sg.audit``; printing it, or showing it in a notebook, shows its tables.
+
+    Attributes:
+        function: the name of what was audited.
+        order: 0 for values, 1 with gradients, 2 with gradients of the sum of gradients.
+        findings: the operations that lose digits, in the order of the program.
+        totals: every result, naive and stabilized.
+        notes: what a reader must know: samples, elements left out, an audit cut short.
+        complete: false where the audit was interrupted.
+    """
+
+    function: str
+    order: int
+    findings: list[Finding] = field(default_factory=list)
+    totals: list[Total] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    complete: bool = True
+
+    @property
+    def ok(self) -> bool:
+        """Whether the naive program gives all results within 64 ulp of the truth."""
+        return not self.findings and not any(t.naive.bad for t in self.totals)
+
+    @property
+    def cured(self) -> bool:
+        """Whether the stabilized program gives all results within 64 ulp of the truth."""
+        return not any(t.stabilized.bad for t in self.totals)
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in a sentence."""
+        name = self.function
+        if not self.complete:
+            return f"{name}: the audit was interrupted; what follows was found until then."
+        if self.ok:
+            return f"{name}: naive evaluation is fine on these inputs."
+        bad = sum(t.naive.bad for t in self.totals)
+        left = sum(t.stabilized.bad for t in self.totals)
+        all_of = sum(t.naive.elements for t in self.totals)
+        tail = "all cured" if not left else f"{left} of them are left when stabilized"
+        if left > bad:
+            tail = f"{left} when stabilized"
+        return f"{name}: naive evaluation loses digits in {bad} of {all_of} elements; {tail}."
+
+    def to_json(self) -> dict[str, Any]:
+        """The audit as plain data, ready for ``json.dumps``; the schema is in docs/audit.md."""
+        return {
+            "schema": SCHEMA,
+            "function": self.function,
+            "order": self.order,
+            "ok": self.ok,
+            "cured": self.cured,
+            "complete": self.complete,
+            "verdict": self.verdict,
+            "findings": [f.to_json() for f in self.findings],
+            "totals": [t.to_json() for t in self.totals],
+            "notes": list(self.notes),
+        }
+
+    def to_html(self, path: str | Path) -> None:
+        """Write a page of its own, with everything in it, and replace ``path`` at once."""
+        from stablegrad.audit.report import page, write_atomically
+
+        write_atomically(path, page(self))
+
+    def __rich__(self) -> Any:
+        from stablegrad.audit.report import tables
+
+        return tables(self)
+
+    def __str__(self) -> str:
+        from stablegrad.audit.report import text
+
+        return text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from stablegrad.audit.report import body
+
+        return body(self)
+
+
+def split_place(place: str) -> tuple[str, int, str]:
+    """File, line and text of the line of a place; of an expression, the text of the part."""
+    if place.startswith(EXPRESSION):
+        return EXPRESSION, 0, place.removeprefix(f"{EXPRESSION}:")
+    file, _, number = place.rpartition(":")
+    if not number.isdigit():
+        return place or "<unknown>", 0, ""
+    return file, int(number), linecache.getline(file, int(number)).strip()
+
+
+def short_path(file: str) -> str:
+    """A file relative to the working directory; its last two parts where it is not below."""
+    path = Path(file)
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return "/".join(path.parts[-2:])
+
+
+Progress = Callable[[str], None]

@@ -1,0 +1,44 @@
+"""A line on the terminal that says what long work is at; nothing where nobody looks."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+STAGES = 4
+
+
+class Stages:
+    """A progress bar over the stages of an audit, gone when it is done.
+
+    Attributes:
+        current: what is being worked on.
+    """
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self.current = "the start"
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(self.current, total=STAGES)
+        self._started = False
+
+    def __enter__(self) -> Stages:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def next(self, name: str) -> None:
+        """Say what comes next; one more stage is behind."""
+        self.current = name
+        self._bar.update(self._task, description=name, advance=int(self._started))
+        self._started = True

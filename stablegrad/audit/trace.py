@@ -1,0 +1,188 @@
+"""The user's program as terms: its result, its inputs, and the line of every operation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import optree
+
+from stablegrad.errors import DTypeError, message
+from stablegrad.expressions import Expression
+from stablegrad.ir import Term, provenance, rebuild, topological
+from stablegrad.ops.record import CONST, INPUT, is_float
+from stablegrad.program import numbered
+from stablegrad.settings import naive
+from stablegrad.tensor import Tensor, tensor
+from stablegrad.tensor.mode import mode
+
+Array = np.ndarray[Any, Any]
+
+TREES: dict[str, Any] = {"none_is_leaf": True, "namespace": "stablegrad"}
+EXPRESSION = "<expression>"
+
+
+@dataclass
+class Trace:
+    """A program over numbered inputs.
+
+    Attributes:
+        result: what the function returned.
+        inputs: the terms of all its leaves.
+        values: the arrays that the user gave for them.
+        variables: name and input term of what gradients are taken by.
+        places: "file:line" of each term, or the text of a part of an expression.
+    """
+
+    result: Term
+    inputs: list[Term]
+    values: list[Array]
+    variables: list[tuple[str, Term]]
+    places: dict[Term, str] = field(default_factory=dict)
+
+    @property
+    def bindings(self) -> dict[Term, Array]:
+        """The value of each input."""
+        return dict(zip(self.inputs, self.values, strict=True))
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """What reports call a function."""
+    return getattr(f, "__name__", None) or type(f).__name__
+
+
+def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
+    """Names for the positional arguments of a function."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names: list[str] = []
+    for p in parameters:
+        if p.kind is p.VAR_POSITIONAL:
+            names += [f"{p.name}[{i}]" for i in range(count - len(names))]
+        elif p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            names.append(p.name)
+    return [*names[:count], *[f"argument {i}" for i in range(len(names), count)]]
+
+
+def is_data(value: Any) -> bool:
+    """Whether a leaf of the arguments becomes a tensor; anything else is passed on as it is."""
+    if isinstance(value, Tensor | np.ndarray | np.number):
+        return True
+    return isinstance(value, float)
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a list is one array written out, not a container of inputs."""
+    if isinstance(value, list):
+        return bool(value) and all(
+            isinstance(v, int | float) and not isinstance(v, bool) or _is_numbers(v) for v in value
+        )
+    return False
+
+
+def as_inputs(f: Callable[..., Any], args: Sequence[Any]) -> tuple[list[Any], list[tuple[str, Tensor]]]:
+    """The arguments with tensors in place of data, and the tensors by name."""
+    named: list[tuple[str, Tensor]] = []
+    given: list[Any] = []
+    for name, arg in zip(parameter_names(f, len(args)), args, strict=True):
+        paths, leaves, spec = optree.tree_flatten_with_path(arg, is_leaf=_is_numbers, **TREES)
+        fresh: list[Any] = []
+        for path, leaf in zip(paths, leaves, strict=True):
+            if not (is_data(leaf) or _is_numbers(leaf)):
+                fresh.append(leaf)
+                continue
+            value = leaf.numpy() if isinstance(leaf, Tensor) else leaf
+            new = tensor(value)
+            if is_float(new.dtype):
+                new = tensor(value, requires_grad=True)
+            full = name + "".join([f"[{key!r}]" for key in path])
+            named.append((full, new))
+            fresh.append(new)
+        given.append(optree.tree_unflatten(spec, fresh))
+    return given, named
+
+
+def trace(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
+    """Run a function on tensors of the user's data and read off its program.
+
+    Raises:
+        DTypeError: a result that is no tensor, or holds no floating-point numbers, or does not
+            depend on the inputs; no floating-point input.
+    """
+    given, named = as_inputs(f, args)
+    floats = [(name, x) for name, x in named if is_float(x.dtype)]
+    if not floats:
+        raise DTypeError(
+            message(
+                f"{name_of(f)} with no floating-point input",
+                "at least one array of floats, or float, among the arguments",
+            )
+        )
+    texts: dict[Term, str] = {}
+    with mode(whole=True, grad=True), naive(), provenance:
+        result = _call(f, given, texts)
+    _check(f, result)
+    order, leaves, image = numbered([result.term])
+    leaves = [t for t in leaves if t.params[0].value is not None]  # the rest are placeholders
+    renamed = dict(zip(order, rebuild(order, dict(image)), strict=True))
+    known = set(leaves)
+    variables = [(name, image[x.term]) for name, x in floats if x.term in known]
+    if not variables:
+        raise DTypeError(
+            message(
+                f"a result of {name_of(f)} that does not depend on its inputs",
+                "one computed from them by operations on tensors",
+                "np.asarray, .numpy() and float() leave the program that can be audited.",
+            )
+        )
+    sites = provenance.sites
+    places = {
+        renamed[t]: texts.get(t) or sites.get(t, "") for t in order if t in texts or t in sites
+    }
+    root = renamed[result.term]
+    found = Trace(
+        root, [image[t] for t in leaves], [t.params[0].value for t in leaves], variables, places
+    )
+    inherit_places(found.places, [root])
+    return found
+
+
+def _call(f: Callable[..., Any], given: list[Any], texts: dict[Term, str]) -> Any:
+    if not isinstance(f, Expression):
+        return f(*given)
+
+    def seen(text: str, value: Any) -> None:
+        if isinstance(value, Tensor):
+            texts.setdefault(value.term, f"{EXPRESSION}:{text}")
+
+    return f.walk(dict(zip(f.names, given, strict=True)), seen)
+
+
+def _check(f: Callable[..., Any], result: Any) -> None:
+    expected = "one tensor of floating-point numbers"
+    if not isinstance(result, Tensor):
+        what = type(result).__name__
+        hint = "Compute with sg.numpy, or with np's functions on the tensors given."
+        if isinstance(result, tuple | list | dict):
+            hint = "Audit one result at a time."
+        elif result is None:
+            hint = "Is the return statement missing?"
+        raise DTypeError(message(f"a result of type {what} from {name_of(f)}", expected, hint))
+    if not is_float(result.dtype):
+        raise DTypeError(message(f"a result of dtype {result.dtype} from {name_of(f)}", expected))
+
+
+def inherit_places(places: dict[Term, str], roots: Sequence[Term]) -> None:
+    """Give terms without a line that of what they are used in."""
+    for term in reversed(topological(roots)):
+        place = places.get(term)
+        if place is None:
+            continue
+        for a in term.args:
+            if a.op is not INPUT and a.op is not CONST:
+                places.setdefault(a, place)

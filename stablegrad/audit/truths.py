@@ -1,0 +1,83 @@
+"""True values of the terms of a program, and where they leave the range of floats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops.record import CONST, const, is_float
+from stablegrad.oracle import Status, Truth, gradient, truth
+
+Array = np.ndarray[Any, Any]
+
+BUDGET = 3200
+"""Bits of precision spent on an element before it is left out as undecided."""
+
+
+@dataclass(slots=True)
+class Known:
+    """The truth of one term.
+
+    Attributes:
+        value: correctly rounded; nan where it is undefined or undecided.
+        decided: where it is known.
+        undefined: where it is proved that there is none.
+        out_of_range: where the true value is too great or too small for a float, so that the
+            rounded one says little of it.
+    """
+
+    value: Array
+    decided: Array
+    undefined: Array
+    out_of_range: Array
+
+    def fill(self, other: Known) -> None:
+        """Take what another way to the same value knows where this one has no value."""
+        open_places = ~self.decided & other.decided
+        for name in ("value", "decided", "out_of_range"):
+            mine = getattr(self, name).copy()
+            mine[open_places] = getattr(other, name)[open_places]
+            setattr(self, name, mine)
+        self.undefined = self.undefined & ~self.decided
+
+
+def _known(found: Truth) -> Known:
+    value = np.asarray(found.value)
+    lost = (value == 0) & (found.offset != 0)
+    return Known(
+        value,
+        np.asarray(found.decided),
+        np.asarray(found.undefined),
+        np.asarray(found.status == Status.DECIDED) & (np.isinf(value) | lost),
+    )
+
+
+def truths(
+    terms: Sequence[Term], bindings: Mapping[Term, Any], *, limits: bool = False
+) -> dict[Term, Known]:
+    """The truth of float terms, all in one evaluation."""
+    wanted = [t for t in dict.fromkeys(terms) if is_float(t.dtype)]
+    if not wanted:
+        return {}
+    found = truth(wanted, bindings, budget=BUDGET, limits=limits)
+    return {t: _known(f) for t, f in zip(wanted, found, strict=True)}
+
+
+def conditions(terms: Sequence[Term], bindings: Mapping[Term, Any]) -> dict[Term, Array]:
+    """The true values of conditions; those that are undecided are false."""
+    wanted = [t for t in dict.fromkeys(terms) if t.dtype.kind == "b" and t.op is not CONST]
+    floats = {t: OPS["where"](t, const(1, np.float64), const(0, np.float64)) for t in wanted}
+    found = truths(list(floats.values()), bindings)
+    return {t: np.broadcast_to(found[f].value == 1, t.shape) for t, f in floats.items()}
+
+
+def gradients(
+    root: Term, variables: Sequence[Term], bindings: Mapping[Term, Any]
+) -> list[Known]:
+    """The true gradients of the sum of a term, by the oracle's own reverse pass."""
+    found = gradient(root, list(variables), bindings, budget=BUDGET)
+    return [_known(f) for f in found]
