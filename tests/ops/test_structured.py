@@ -13,7 +13,7 @@ from stablegrad.canonical import canonical
 from stablegrad.engines.numpy import Plan
 from stablegrad.errors import DTypeError, ShapeError
 from stablegrad.ir import OPS, Term, make
-from stablegrad.ops import along_axis, einsum, extremes, indexing, linalg, reduction, shape
+from stablegrad.ops import along_axis, einsums, extremes, indexing, linalg, reduction, shape
 from stablegrad.ops.record import INPUT
 
 RNG = np.random.default_rng(20261121)
@@ -308,7 +308,7 @@ def test_support_follows_linear_ops() -> None:
     value = {
         "sum": OPS["sum"](masked, axis=1),
         "matmul": OPS["matmul"](masked, leaf(1, np.ones((3, 2)))),
-        "einsum": einsum.einsum("ij,jk->ki", masked, leaf(1, np.ones((3, 2)))),
+        "einsum": einsums.einsum("ij,jk->ki", masked, leaf(1, np.ones((3, 2)))),
         "broadcast": OPS["broadcast_to"](masked, shape=(2, 3, 3)),
         "cumsum": OPS["cumsum"](masked, axis=0),
     }
@@ -336,9 +336,9 @@ def test_support_follows_linear_ops() -> None:
         (lambda x: OPS["transpose"](x, axes=(0, 0)), ShapeError, "permutation"),
         (lambda x: OPS["broadcast_to"](x, shape=(2, 4)), ShapeError, "broadcasts to"),
         (lambda x: OPS["matmul"](x, x), ShapeError, r"last axis of the first \(3\)"),
-        (lambda x: einsum.einsum("ij,jk", x, x), ShapeError, "one length for 'j'"),
-        (lambda x: einsum.einsum("ijk->i", x), ShapeError, "a label for each axis"),
-        (lambda x: einsum.einsum("ij->k", x), ShapeError, "output labels"),
+        (lambda x: einsums.einsum("ij,jk", x, x), ShapeError, "one length for 'j'"),
+        (lambda x: einsums.einsum("ijk->i", x), ShapeError, "a label for each axis"),
+        (lambda x: einsums.einsum("ij->k", x), ShapeError, "output labels"),
         (lambda x: indexing.getitem(x, 5), IndexError, "index 5 on axis 0 of length 2"),
         (lambda x: indexing.getitem(x, (0, 0, 0)), IndexError, "3 indices"),
         (lambda x: indexing.getitem(x, 1.5), DTypeError, "an integer"),
