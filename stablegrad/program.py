@@ -28,12 +28,20 @@ CACHED_PROGRAMS = 1024
 class Program:
     """A compiled program: call it with the values of its inputs."""
 
-    def __init__(self, roots: Sequence[Term], inputs: Sequence[Term], fired: list[Fired]) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Term],
+        inputs: Sequence[Term],
+        fired: list[Fired],
+        casts: set[Term],
+    ) -> None:
         self.roots = list(roots)
         """The terms that run, lowered."""
         self.inputs = list(inputs)
         self.fired = fired
         """The rules that fired, in order."""
+        self.casts = casts
+        """The conversions to a wider dtype and back that lowering inserted."""
         self._plan = Plan(self.roots, self.inputs)
 
     def __call__(self, values: Sequence[Array]) -> list[Array]:
@@ -65,8 +73,8 @@ def compile_terms(
         places: the user's lines of terms, for the log of what fired.
     """
     stable, fired = stable_terms(roots, settings, places)
-    lowered = Lowering(native=not settings.stabilizes)(stable)
-    return Program(lowered, inputs, fired)
+    lowering = Lowering(native=not settings.stabilizes)
+    return Program(lowering(stable), inputs, fired, lowering.casts)
 
 
 # -- structure ----------------------------------------------------------------------------

@@ -25,7 +25,8 @@ class Explanation:
     """What will run for a tensor.
 
     Attributes:
-        ops: names of the operations that run, in order; inputs and constants left out.
+        ops: names of the operations that run, in order; inputs, constants and the conversions
+            to a wider dtype and back are left out.
         source: the program as text in NumPy's manner.
         fired: the rules that fired, each with ``name``, ``reason`` and ``place`` (the user's
             line).
@@ -68,7 +69,10 @@ def explain(t: Tensor) -> Explanation:
         raise DTypeError(message(f"explain({type(t).__name__})", "a tensor"))
     term, settings = _program(t)
     program, _ = program_of([term], settings)
-    names = tuple([n.op.name for n in topological(program.roots) if n.op not in _LEAVES])
+    hidden = program.casts
+    names = tuple(
+        [n.op.name for n in topological(program.roots) if n.op not in _LEAVES and n not in hidden]
+    )
     return Explanation(names, source(program.roots, program.inputs), tuple(program.fired))
 
 

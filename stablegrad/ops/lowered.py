@@ -120,12 +120,16 @@ def _exp_of_sum(
 
 
 def _scaled_product(
-    xp: Any, *args: Any, powers: tuple[Rational, ...], factor: Rational, exponents: tuple[int, ...]
+    xp: Any,
+    *args: Any,
+    powers: tuple[Rational, ...],
+    factor: Rational,
+    exponents: tuple[tuple[int, str], ...],
 ) -> Any:
     """Optimistic product; elements whose intermediates were not normal are redone.
 
-    ``exponents`` are the positions of factors that are exponentials; their arguments follow
-    the factors, so that a factor that over- or underflowed can be had again in parts.
+    ``exponents`` are (position, base) of the factors that are exponentials to the base e or 2;
+    their arguments follow the factors, so that one that over- or underflowed can be had again.
     """
     xs = args[: len(powers)]
     dtype = np.result_type(*xs)
@@ -141,7 +145,7 @@ def _scaled_product(
                 product = product / step if divide else product * step
             size = xp.abs(product)
             bad = bad | ~((size >= low) & (size <= high))
-    for i in exponents:
+    for i, _ in exponents:
         bad = bad | (xs[i] < low)
     product = xp.asarray(product)
     if not np.any(bad):
@@ -149,8 +153,8 @@ def _scaled_product(
     bad = np.broadcast_to(bad, product.shape)
     chosen = [np.broadcast_to(a, product.shape)[bad] for a in args]
     parts = [np.frexp(x) for x in chosen[: len(xs)]]
-    for i, u in zip(exponents, chosen[len(xs) :], strict=True):
-        parts[i] = _exp_in_parts(u)
+    for (i, base), u in zip(exponents, chosen[len(xs) :], strict=True):
+        parts[i] = _exp_in_parts(u, base)
     product = np.array(product)
     product[bad] = _product_by_parts(chosen[: len(xs)], parts, powers, factor, dtype)
     return product
@@ -160,11 +164,14 @@ _LN2_HIGH = 0.6931471803691238  # 32 bits of log(2): multiples up to 2**20 are e
 _LN2_LOW = 1.9082149292705877e-10
 
 
-def _exp_in_parts(u: Any) -> Pair:
-    """exp(u) as mantissa and exponent, far beyond the range of floats."""
-    k = np.rint(np.clip(u, -1e6, 1e6) / (_LN2_HIGH + _LN2_LOW))
-    rest = (u - k * _LN2_HIGH) - k * _LN2_LOW
-    m, e = np.frexp(np.exp(rest))
+def _exp_in_parts(u: Any, base: str) -> Pair:
+    """e**u or 2**u as mantissa and exponent, far beyond the range of floats."""
+    if base == "2":
+        k = np.rint(np.clip(u, -1e6, 1e6))
+        m, e = np.frexp(np.exp2(u - k))
+    else:
+        k = np.rint(np.clip(u, -1e6, 1e6) / (_LN2_HIGH + _LN2_LOW))
+        m, e = np.frexp(np.exp((u - k * _LN2_HIGH) - k * _LN2_LOW))
     return m, np.asarray(e + np.where(np.isnan(k), 0, k).astype(np.int64))
 
 

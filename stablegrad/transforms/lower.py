@@ -44,6 +44,8 @@ class Lowering:
         """The terms computed in float64: fragile ones, and what is elementwise on such."""
         self.soft: dict[Term, Term] = {}
         """Cheap narrow terms once more in float64, for those of their users that are wide."""
+        self.casts: set[Term] = set()
+        """The conversions to float64 and back that lowering inserts."""
 
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots as ops with kernels."""
@@ -60,7 +62,7 @@ class Lowering:
                 self.own[term] = self._emit(term, args, term.dtype)
                 continue
             self.wide[term] = self._emit(term, args, WIDE)
-            self.own[term] = OPS["astype"](self.wide[term], dtype=term.dtype)
+            self.own[term] = self._cast(self.wide[term], term.dtype)
         return [self.own[r] for r in roots]
 
     def _goes_wide(self, term: Term) -> bool:
@@ -88,7 +90,12 @@ class Lowering:
         if term.op is CONST and term.dtype.kind != "b":
             return const(term.params[0], WIDE, term.shape)
         own = self.own[term]
-        return OPS["astype"](own, dtype=WIDE) if is_float(own.dtype) and own.dtype != WIDE else own
+        return self._cast(own, WIDE) if is_float(own.dtype) and own.dtype != WIDE else own
+
+    def _cast(self, term: Term, dtype: np.dtype[Any]) -> Term:
+        cast = OPS["astype"](term, dtype=dtype)
+        self.casts.add(cast)
+        return cast
 
     def _emit(self, term: Term, arguments: list[Term], dtype: np.dtype[Any]) -> Term:
         """One canonical term on lowered arguments, computed in ``dtype``."""
@@ -181,8 +188,9 @@ def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: A
 
 def _scaled(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
     """A product that keeps its range, the arguments of its exponentials at hand."""
-    exponents = tuple([i for i, (x, _) in enumerate(items) if _ranging(x)])
-    logs = [_logarithm(items[i][0]) for i in exponents]
+    ranging = [(i, x) for i, (x, _) in enumerate(items) if _ranging(x)]
+    exponents = tuple([(i, "2" if x.op.name == "exp2" else "e") for i, x in ranging])
+    logs = [_logarithm(x) for _, x in ranging]
     args = (*[x for x, _ in items], *logs)
     shape = forms.broadcast(MONOMIAL, args)
     return make(
@@ -192,11 +200,11 @@ def _scaled(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) ->
 
 def _ranging(x: Term) -> bool:
     """Whether a factor is a float64 exponential: its product may be in range where it is not."""
-    return x.dtype == WIDE and x.op.name in ("exp", "exp_of_sum")
+    return x.dtype == WIDE and x.op.name in ("exp", "exp2", "exp_of_sum")
 
 
 def _logarithm(x: Term) -> Term:
-    if x.op.name == "exp":
+    if x.op is not EXP_OF_SUM:
         return x.args[0]
     return make(COMPENSATED_SUM, x.args, x.params, x.shape, x.dtype)
 
