@@ -144,7 +144,10 @@ def _at_pole(c: Arb) -> bool:
 
 
 def _erfc(c: Arb) -> Arb:
-    return c.erfc()
+    if c.is_exact() or not c.is_finite():
+        return c.erfc()
+    # monotonic, and arb gives no digits for an inexact large argument
+    return c.lower().erfc().union(c.upper().erfc())
 
 
 def _lgamma(c: Arb) -> Arb:
