@@ -114,13 +114,14 @@ def _entry(entry: Any, length: int, axis: int, arrays: list[Any]) -> Entry:
             return ("slice", 0, 0, 1)
         return ("slice", start, start + step * count, step)  # one form for equal slices
     dtype = getattr(entry, "dtype", None)
-    if dtype is not None and getattr(entry, "shape", ()) != ():
+    places: Shape = getattr(entry, "shape", ())
+    if dtype is not None and places != ():
         if dtype.kind not in "iu":
             raise DTypeError(
                 message(f"an index of dtype {dtype}", "integers, or an array of booleans")
             )
         arrays.append(entry)
-        return ("array", len(entry.shape))
+        return ("array", len(places))
     if dtype is not None and not isinstance(entry, np.ndarray | np.generic):
         arrays.append(entry)  # a scalar whose value is not known yet
         return ("array", 0)

@@ -53,7 +53,7 @@ def _matmul_shape(a: Shape, b: Shape) -> Shape:
         raise ShapeError(
             message(f"matmul of shapes {a} and {b}", "arrays of one dimension or more", "Use *")
         )
-    inner = b[-2] if len(b) > 1 else b[0]
+    inner = b[-2:][0]
     if a[-1] != inner:
         raise ShapeError(
             message(

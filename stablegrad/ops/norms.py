@@ -169,6 +169,8 @@ def _size_facts(term: Term) -> Facts:
     return Facts(lowest, lo_open=x.facts.nonzero and n > 0, defined=x.facts.defined)
 
 
+_REDUCES: dict[str, Any] = {**REDUCES, "source": SOURCE}
+
 norm = structured(
     "norm",
     normalise=normal_reduction("norm"),
@@ -186,7 +188,7 @@ norm = structured(
     aten="linalg_vector_norm",
     doc="The Euclidean norm over axes, all by default, for any floats; its derivative at 0 is 0.",
     example=">>> sg.ops.norm(sg.tensor([3e30, 4e30])).numpy()\narray(5.e+30, dtype=float32)",
-    **{**REDUCES, "source": SOURCE},
+    **_REDUCES,
 )
 
 _KEEPS: dict[str, Any] = {

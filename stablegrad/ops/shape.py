@@ -215,6 +215,13 @@ def _concatenate_support(term: Term) -> Term | None:
     return concatenate(*parts, axis=term.params[0])
 
 
+_JOINS: dict[str, Any] = {
+    **MOVES,
+    "jvp": _concatenate_jvp,
+    "support": _concatenate_support,
+    "infer_facts": lambda term: union(a.facts for a in term.args),
+}
+
 concatenate = structured(
     "concatenate",
     params=("axis",),
@@ -227,12 +234,7 @@ concatenate = structured(
     aten="cat",
     doc="Arrays joined along an existing axis.",
     example=">>> x = sg.tensor([1.0])\n>>> sg.ops.concatenate(x, x).shape\n(2,)",
-    **{
-        **MOVES,
-        "jvp": _concatenate_jvp,
-        "support": _concatenate_support,
-        "infer_facts": lambda term: union(a.facts for a in term.args),
-    },
+    **_JOINS,
 )
 
 
@@ -279,6 +281,12 @@ def _pad_vjp(out: Term, args: Terms, g: Term, *, widths: tuple[tuple[int, int], 
     return (OPS["getitem"](g, index=tuple([slice(a, a + n) for n, (a, _) in spec])),)
 
 
+_PADS: dict[str, Any] = {
+    **MOVES,
+    "support": moved_support,
+    "infer_facts": lambda term: union([term.args[0].facts, EXACT_ZERO]),
+}
+
 pad = structured(
     "pad",
     params=("widths",),
@@ -290,11 +298,7 @@ pad = structured(
     aten="constant_pad_nd",
     doc="The array surrounded by structural zeros; widths holds a pair for each axis.",
     example=">>> sg.ops.pad(sg.tensor([1.0]), widths=((1, 0),)).numpy()\narray([0., 1.], ...)",
-    **{
-        **MOVES,
-        "support": moved_support,
-        "infer_facts": lambda term: union([term.args[0].facts, EXACT_ZERO]),
-    },
+    **_PADS,
 )
 
 

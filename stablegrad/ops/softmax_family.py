@@ -133,6 +133,8 @@ def _mean(x: Term, t: Term, axis: Axis) -> Term:
     return OPS["sum"](_weights(x, axis) * t, axis=axis, keepdims=True)
 
 
+_REDUCES: dict[str, Any] = {**REDUCES, "source": SOURCE}
+
 logsumexp = structured(
     "logsumexp",
     normalise=normal_reduction("logsumexp"),
@@ -152,7 +154,7 @@ logsumexp = structured(
     aten="logsumexp",
     doc="log(sum(exp(x))) over axes, all by default; -inf where every entry is.",
     example=">>> sg.ops.logsumexp(sg.tensor([-800.0, -805.0])).item()\n-799.99328...",
-    **{**REDUCES, "source": SOURCE},
+    **_REDUCES,
 )
 
 _KEEPS: dict[str, Any] = {
@@ -192,7 +194,10 @@ log_softmax = structured(
     infer_facts=_log_softmax_facts,
     aten="log_softmax",
     doc="log(softmax(x)) over axes, the last by default, also where one entry dominates.",
-    example=">>> sg.ops.log_softmax(sg.tensor([0.0, -200.0])).numpy()\narray([  -0., -200.], dtype=float32)",
+    example=(
+        ">>> sg.ops.log_softmax(sg.tensor([0.0, -200.0])).numpy()\n"
+        "array([  -0., -200.], dtype=float32)"
+    ),
     **_KEEPS,
 )
 
