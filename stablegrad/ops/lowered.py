@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,11 @@ def two_prod(a: Any, b: Any) -> Pair:
     return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
 
 
+_SPLITTERS = {"d": np.float64(2**27 + 1), "f": np.float32(2**12 + 1), "e": np.float16(2**6 + 1)}
+
+
 def _halves(a: Any) -> Pair:
-    bits = 27 if a.dtype == np.float64 else 12
-    c = a.dtype.type(2**bits + 1) * a
+    c = _SPLITTERS[a.dtype.char] * a
     high = c - (c - a)
     return high, a - high
 
@@ -59,35 +62,53 @@ def sum_pair(
 ) -> Pair:
     """The sum as a pair hi + lo; addend i is coefficient * the product of counts[i] arguments."""
     dtype = xs[0].dtype
-    hi: Any = round_to(constant, dtype)[()]
-    lo: Any = dtype.type(0)
-    if not isinstance(constant, str) and math.isfinite(hi):
-        lo = round_to(exact(Fraction(constant) - Fraction(float(hi))), dtype)[()]
+    hi, lo, multipliers = _constants(constant, coefficients, dtype)
     plain = hi
     position = 0
-    for c, count in zip(coefficients, counts, strict=True):
-        p, e = xs[position], dtype.type(0)
+    for multiplier, count in zip(multipliers, counts, strict=True):
+        p, e = xs[position], None
         if count == 2:
-            p, e = two_prod(xs[position], xs[position + 1])
+            p, e = two_prod(p, xs[position + 1])
         position += count
-        if c == -1:
-            p, e = -p, -e
-        elif c != 1:
-            p, e = _times_coefficient(p, e, c)
+        if multiplier == -1:
+            p, e = -p, None if e is None else -e
+        elif multiplier != 1:
+            p, e = _times_coefficient(p, e, multiplier)
+        if position == count and constant == 0:  # the first addend
+            hi, lo, plain = p, lo if e is None else e, p
+            continue
         plain = plain + p
         hi, error = two_sum(hi, p)
-        lo = lo + error + e
+        lo = lo + error if e is None else lo + error + e
     total = hi + lo
     good = xp.isfinite(total)
+    if good.all():
+        return hi, lo
     return xp.where(good, hi, plain), xp.where(good, lo, dtype.type(0))
 
 
-def _times_coefficient(p: Any, e: Any, c: Rational) -> Pair:
-    high = round_to(c, p.dtype)[()]
-    rest = Fraction(c) - Fraction(float(high)) if math.isfinite(high) else Fraction(0)
-    low = round_to(exact(rest), p.dtype)[()]
+@cache
+def _constants(
+    constant: Exact, coefficients: tuple[Rational, ...], dtype: Any
+) -> tuple[Any, Any, tuple[Any, ...]]:
+    """The constant as hi and lo, and each coefficient as 1, -1 or hi and lo, in a dtype."""
+    hi, lo = _split(constant, dtype)
+    return hi, lo, tuple([c if c in (1, -1) else _split(c, dtype) for c in coefficients])
+
+
+def _split(value: Exact, dtype: Any) -> Pair:
+    high = round_to(value, dtype)[()]
+    if isinstance(value, str) or not math.isfinite(high):
+        return high, dtype.type(0)
+    return high, round_to(exact(Fraction(value) - Fraction(float(high))), dtype)[()]
+
+
+def _times_coefficient(p: Any, e: Any, multiplier: Pair) -> Pair:
+    high, low = multiplier
     q, f = two_prod(p, high)
-    return q, f + e * high + p * low
+    if low != 0:
+        f = f + p * low
+    return q, f if e is None else f + e * high
 
 
 def _compensated_sum(
