@@ -364,6 +364,18 @@ def test_bce_of_a_sigmoid_is_bce_with_logits(target: float) -> None:
         assert worst_ulp(gradient(f, z).numpy(), slope.astype(np.float64)) <= 4
 
 
+def test_bce_of_a_layer_and_a_sigmoid_sees_through_the_layers_sum() -> None:
+    layer = nn.Linear(2, 1, seed=0)
+    layer.load_state_dict({"weight": [[50.0, 50.0]], "bias": [10.0]})
+    x = np.array([[1.0, 1.0], [-1.0, -1.0], [0.0, 0.0]], np.float32)  # logits 110, -90, 10
+    loss = nn.BCELoss(reduction="sum")(nn.Sigmoid()(layer(x)), np.array([[0.0], [1], [1]], "f4"))
+    assert loss.item() == np.float32(110 + 90 + math.log1p(math.exp(-10)))
+    loss.backward()
+    assert layer.bias is not None
+    assert layer.bias.grad is not None
+    assert worst_ulp(layer.bias.grad.numpy()[0], -1 / (1 + math.exp(10))) <= 4
+
+
 def test_bce_never_clamps_and_counts_certain_truths_as_free() -> None:
     p = np.array([0.0, 1.0, 0.0, 1.0, 1e-30])
     y = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
