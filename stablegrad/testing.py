@@ -16,9 +16,9 @@ import numpy as np
 import scipy.special
 
 from stablegrad.ir import Facts, Term, make
-from stablegrad.oracle import Truth, err_ulp, mixed, taylor, truth
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import LEAF, REAL, VARIABLE, NotDifferentiable, Op, const, is_float
+from stablegrad.oracle import Truth, err_ulp, mixed, taylor, truth
 from stablegrad.program import evaluate
 from stablegrad.settings import Settings, current
 
@@ -218,6 +218,7 @@ class OpReport:
 
     op: str
     seed: int
+    domain: tuple[Facts, ...] = ()
     worst: dict[tuple[str, str], float] = field(default_factory=dict)
     points: int = 0
     undecided: int = 0
@@ -266,7 +267,7 @@ def check_op(
         spurious value where the truth underflows, nan where it is undefined, NumPy's values at
         special points.
     """
-    report = OpReport(op.name, seed)
+    report = OpReport(op.name, seed, op.domain)
     static = params or {}
     for kind in dtypes:
         dtype = np.dtype(kind)
@@ -350,21 +351,26 @@ def _truths(
     return out
 
 
-def _excused(values: list[Array], at_value: Array, got: Array) -> Array:
+def _excused(values: list[Array], at_value: Array, got: Array, true: Truth) -> Array:
     """Where a derivative is no promise.
 
-    At a nan; at an infinity among several arguments; and at a pole (the value is infinite, or
-    there is none, at finite arguments), where any infinity, nan or zero may stand, but no number.
+    At a nan; at an infinity among several arguments; and where there is no value nearby (at a
+    pole, a zero of several arguments, an infinity without a limit): there any infinity, nan or
+    zero may stand, but no number. At -0 an infinity may have either sign.
     """
     every = np.stack([np.asarray(v, np.float64) for v in values])
     out = np.isnan(every).any(axis=0)
     infinite = np.isinf(every).any(axis=0)
     if len(values) > 1:
         out |= infinite
-    pole = ~infinite & ~np.isfinite(np.asarray(at_value, np.float64))
-    if len(values) == 1:  # there the limit is known, but for the side that -0 stands for
-        pole &= np.signbit(every[0]) & (every[0] == 0)
-    return out | (pole & (~np.isfinite(got) | (got == 0)))
+    no_number = ~np.isfinite(got) | (got == 0)
+    value = np.asarray(at_value, np.float64)
+    pole = ~infinite & ~np.isfinite(value) if len(values) > 1 else infinite & np.isnan(value)
+    if len(values) > 1:
+        pole |= true.undefined & (every == 0).any(axis=0)
+    negative_zero = (np.signbit(every) & (every == 0)).any(axis=0)
+    either = negative_zero & np.isinf(np.asarray(true.value, np.float64)) & np.isinf(got)
+    return out | (pole & no_number) | either
 
 
 def _as_numpy(name: str, values: list[Array], got: Array) -> Array:
@@ -417,11 +423,23 @@ def _compare(
     made_up = true.undefined & ~np.isnan(wide)
     beyond = normal & ~small & (error > bound)
     if order:
-        excused = _excused(values, at_value, wide)
+        excused = _excused(values, at_value, wide, true)
         made_up, spurious, beyond = (m & ~excused for m in (made_up, spurious, beyond))
-        normal &= ~excused
     else:
-        made_up &= ~_as_numpy(report.op, values, wide)
+        odd = ~np.isfinite(np.stack([np.asarray(v, np.float64) for v in values])).all(axis=0)
+        excused = odd & _as_numpy(report.op, values, wide)
+        made_up, spurious, beyond = (m & ~excused for m in (made_up, spurious, beyond))
+    outside = np.zeros(got.shape, bool)
+    for v, allowed in zip(values, report.domain, strict=True):
+        with np.errstate(invalid="ignore"):
+            low, high = np.asarray(v) <= allowed.lo, np.asarray(v) >= allowed.hi
+            low = low if allowed.lo_open else np.asarray(v) < allowed.lo
+            high = high if allowed.hi_open else np.asarray(v) > allowed.hi
+        outside |= low | high
+    # outside its domain an op may say nan where a formula goes on
+    made = outside & np.isnan(wide)
+    made_up, spurious, beyond = (m & ~made for m in (made_up, spurious, beyond))
+    normal &= ~(excused | made)
     report.points += got.size
     report.undecided += int(true.undecided.sum())
     finite = normal & np.isfinite(value) & ~small

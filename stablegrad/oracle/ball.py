@@ -118,14 +118,14 @@ class Ball(Elementary, Special):
             if c.is_finite():
                 continue
             if not c.is_nan():
-                if not c.is_exact():
+                if not c.rad().is_finite():
                     return UNKNOWN
             elif not any(a.is_nan() for a in came) and (
                 all(a.is_finite() for a in came)
                 or any(not a.is_exact() and a.contains(ZERO) for a in came)
             ):
                 return UNKNOWN
-        return Ball(out, flags)
+        return Ball(tuple([_plain_infinity(c) for c in out]), flags)
 
     def sign_of_zero(self) -> int:
         """+1 or -1: the sign of the value, where a zero has one; 0 where unknown."""
@@ -347,6 +347,13 @@ class Ball(Elementary, Special):
         if c.is_nan():
             return NAN
         return low if c < ZERO else high
+
+
+def _plain_infinity(c: Arb) -> Arb:
+    """An infinity without a radius, which adding an inexact number leaves."""
+    if c.is_finite() or c.is_nan():
+        return c
+    return INF if c > ZERO else -INF
 
 
 UNKNOWN = Ball((NAN,), NOT_KNOWN)

@@ -59,13 +59,13 @@ class Elementary:
     def log(self: Ball) -> Ball:
         c = self.c[0]
         if c.is_zero():
-            return self.new((-INF, *([INF] * (len(self.c) > 1)), *([NAN] * (len(self.c) - 2))))
+            return self.new((-INF, *_steep(self)))
         return self.chain(_where_positive(self, c, arb.log, INF), lambda x: 1 / x)
 
     def log1p(self: Ball) -> Ball:
         c = self.c[0]
         if c == -1:
-            return self.new((-INF, *([INF] * (len(self.c) > 1)), *([NAN] * (len(self.c) - 2))))
+            return self.new((-INF, *_steep(self)))
         first = _where_positive(self, c + 1, lambda _: c.log1p(), INF)
         return self.chain(first, lambda x: 1 / (1 + x), flags=self.flags & _NEGATIVE_ZERO)
 
@@ -308,6 +308,16 @@ def _leading_sign(x: Ball) -> int | None:
     return None
 
 
+def _steep(x: Ball) -> tuple[Arb, ...]:
+    """The coefficients from 1 on where the slope is inf: 1/0 times the direction of x."""
+    rest = len(x.c) - 1
+    if not rest:
+        return ()
+    step = x.c[1]
+    slope = INF if step > ZERO else -INF if step < ZERO else NAN
+    return (slope, *([NAN] * (rest - 1)))
+
+
 def _root_at_zero(x: Ball, flags: int) -> Ball:
     """sqrt where the value is exactly 0: inf slope, or the even part of a square below it."""
     length = len(x.c)
@@ -318,8 +328,8 @@ def _root_at_zero(x: Ball, flags: int) -> Ball:
         known = (length + 1) // 2
         return x.new((ZERO,) * known + (NAN,) * (length - known))
     if k == 1:
-        # from the right, where the root is real
-        return x.new((ZERO, INF, *([-INF] * (length > 2)), *([NAN] * (length - 3))))
+        second = [] if length < 3 else [-INF if x.c[2].is_zero() else NAN]
+        return x.new((ZERO, *_steep(x)[:1], *second, *([NAN] * (length - 3))))
     if k % 2:
         return x.new((ZERO, *([NAN] * (length - 1))))
     shifted = x.new(x.c[k:])

@@ -21,16 +21,18 @@ if TYPE_CHECKING:
     from stablegrad.oracle.truth import _Problem, _Result
 
 SCALES = (4096, 8192)
-"""The point is missed by 2**-k, an infinity replaced by 2**k, for these k."""
+"""The point is missed by 2**-k for these k: beyond the square of every float."""
+GREAT = {4096: 1100, 8192: 2200}
+"""An infinity is replaced by 2**k: beyond every float, and near enough for exp(x*x)."""
 
 
 def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any]:
     """Leaves a little off their values: objects, for no float can hold them."""
     out = {}
-    alone = problem.single() is not None
+    alone = problem.single()
     rng = np.random.default_rng(scale)
     with precision(2 * scale + 200):
-        step, great = arb(2) ** -scale, arb(2) ** scale
+        step, great = arb(2) ** -scale, arb(2) ** GREAT[scale]
         for t, v in problem.values.items():
             if not is_float(t.dtype):
                 out[t] = v
@@ -39,7 +41,7 @@ def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any
             if not problem.direction:
                 # several numbers leave the point in another proportion at each scale, so that
                 # what depends on the path (x/y at 0) does not look like a limit
-                d = np.ones(v.shape) if alone else rng.uniform(0.5, 1.5, v.shape)
+                d = np.ones(v.shape) if alone is not None else rng.uniform(0.5, 1.5, v.shape)
             moved = np.empty(v.size, object)
             items = v.astype(object).ravel().tolist()
             steps = [0] * v.size if d is None else np.broadcast_to(d, v.shape).ravel().tolist()
@@ -47,7 +49,7 @@ def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any
             for i in chosen:
                 x = Ball.exact(items[i])
                 c = x.c[0]
-                if alone and not c.is_finite() and not c.is_nan():
+                if t is alone and not c.is_finite() and not c.is_nan():
                     c = great if c > 0 else -great
                 elif steps[i]:
                     c = c + side * arb(steps[i]) * step

@@ -153,7 +153,8 @@ def _power_at_infinity(x: Ball, y: Ball) -> Ball:
     if y0 > ZERO:
         return x.new((-INF if negative else INF, *tail))
     # towards 0: the derivatives are 0 too
-    zeros = (ZERO,) * len(tail) if len(y.c) == 1 else tail
+    calm = len(y.c) == 1 and all(c.is_finite() for c in x.c[1:])
+    zeros = (ZERO,) * len(tail) if calm else tail
     return x.new((ZERO, *zeros), _NEGATIVE_ZERO if negative else 0)
 
 

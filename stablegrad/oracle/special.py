@@ -39,7 +39,7 @@ class Special:
             return (self * self).exp() * self.erfc()
         # far out the factors leave every range; U(1/2, 1/2, x*x)/sqrt(pi) does not
         root = arb.pi().sqrt()
-        first = (c * c).hypgeom_u(arb(1) / 2, arb(1) / 2) / root
+        first = _far_erfcx(c)
         if not first.is_finite():
             return self.unknown()
         return self.chain(first, lambda x: 2 * x * x.erfcx() - self.new((2 / root,)))
@@ -128,6 +128,11 @@ class Special:
             return self.unknown()
         x = self * self.new((arb.pi(),))
         return x.sin() / x
+
+
+def _far_erfcx(c: Arb) -> Arb:
+    """erfcx as U(1/2, 1/2, c*c) / sqrt(pi), for c > 0: no factor leaves any range."""
+    return (c * c).hypgeom_u(arb(1) / 2, arb(1) / 2) / arb.pi().sqrt()
 
 
 def _gauss(x: Ball) -> Ball:

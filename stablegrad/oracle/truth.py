@@ -374,8 +374,10 @@ class _Problem:
                     r.fill(p, b if self.flat else [b[i] for i in p.tolist()], bits, limit=limit)
 
     def single(self) -> Term | None:
-        """The only float leaf, if each element of the terms depends on one number alone."""
+        """The one leaf on whose numbers, each alone, the elements depend: by which they move."""
         leaves = [t for t in self.values if is_float(t.dtype)]
+        if self.flat and self.order and len(self.direction) == 1:
+            return next(iter(self.direction))
         if len(leaves) != 1 or not (self.flat or self.values[leaves[0]].size == 1):
             return None
         return leaves[0]
