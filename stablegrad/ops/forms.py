@@ -289,8 +289,6 @@ class Product:
                 self.coefficient = times(self.coefficient, folded)
                 self.multiply(core, p)
                 return
-        if term.support is not None and p > 0:
-            self.parts[term.support] = 1
         self._merge(term, p)
 
     def _monomial(self, term: Term, p: Rational) -> None:
@@ -316,6 +314,8 @@ class Product:
             self._merge(monomial(kept, term.shape, term.dtype), p)
 
     def _merge(self, x: Term, p: Rational) -> None:
+        if x.support is not None and p > 0:
+            self.parts[x.support] = 1
         q = self.parts.get(x)
         if q is None:
             self.parts[x] = p

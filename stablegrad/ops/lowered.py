@@ -17,40 +17,15 @@ import numpy as np
 from stablegrad.ir import Shape, Term
 from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
 from stablegrad.ops.form_records import MONOMIAL, coefficient
+from stablegrad.ops.pairs import Pair, two_prod, two_sum
 from stablegrad.ops.record import broadcast, declare
-
-Pair = tuple[Any, Any]
 
 
 def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
     return broadcast(MONOMIAL, args), args[0].dtype
 
 
-# -- error-free transforms ----------------------------------------------------------------
-
-
-def two_sum(a: Any, b: Any) -> Pair:
-    """The rounded sum and its exact error (Knuth)."""
-    s = a + b
-    v = s - a
-    return s, (a - (s - v)) + (b - v)
-
-
-def two_prod(a: Any, b: Any) -> Pair:
-    """The rounded product and its exact error (Dekker), where nothing over- or underflows."""
-    p = a * b
-    ah, al = _halves(a)
-    bh, bl = _halves(b)
-    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
-
-
-_SPLITTERS = {"d": np.float64(2**27 + 1), "f": np.float32(2**12 + 1), "e": np.float16(2**6 + 1)}
-
-
-def _halves(a: Any) -> Pair:
-    c = _SPLITTERS[a.dtype.char] * a
-    high = c - (c - a)
-    return high, a - high
+# -- sums ---------------------------------------------------------------------------------
 
 
 def sum_pair(

@@ -1,6 +1,16 @@
 """The rules: one file per theme; what follows from an op's spellings comes by itself."""
 
-from stablegrad.rules import explog, logistic, roots, signs, softmax, spellings, tails  # noqa: F401
+from stablegrad.rules import (
+    differences,
+    explog,
+    logistic,
+    powers,
+    roots,
+    signs,
+    softmax,
+    spellings,
+    tails,
+)
 from stablegrad.rules.databases import stabilize
 
 DATABASES = (stabilize,)
