@@ -198,7 +198,9 @@ def _check(body: ast.expr, text: str, names: dict[str, None]) -> None:
                 _listed(op, _COMPARE, node, text)
                 children = [left, right]
             case ast.Compare():
-                raise _refuse(node, text, "a chain of comparisons", "write logical_and(a < b, b < c)")
+                raise _refuse(
+                    node, text, "a chain of comparisons", "write logical_and(a < b, b < c)"
+                )
             case ast.Call(func=ast.Lambda() as function, args=args, keywords=[]):
                 _check_lambda(function, args, node, text)
                 parameters = {a.arg for a in function.args.args}
@@ -232,9 +234,7 @@ def _listed(op: ast.AST, table: Mapping[type[ast.AST], Any], node: ast.AST, text
         raise _refuse(node, text, f"the operator {type(op).__name__}", hint)
 
 
-def _check_lambda(
-    function: ast.Lambda, args: list[ast.expr], node: ast.AST, text: str
-) -> None:
+def _check_lambda(function: ast.Lambda, args: list[ast.expr], node: ast.AST, text: str) -> None:
     a = function.args
     plain = not (a.posonlyargs or a.kwonlyargs or a.vararg or a.kwarg or a.defaults)
     if not plain or len(a.args) != len(args):
@@ -315,7 +315,9 @@ class _Walker:
 
     def value(self, node: ast.expr, values: dict[str, Any]) -> Any:
         result = self._value(node, values)
-        if self.seen is not None and isinstance(node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Compare):
+        if self.seen is not None and isinstance(
+            node, ast.BinOp | ast.UnaryOp | ast.Call | ast.Compare
+        ):
             self.seen(ast.get_source_segment(self.text, node) or self.text, result)
         return result
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.audit.measure import Counts, Verdict, judge
-from stablegrad.audit.probes import true_gradients
+from stablegrad.audit.measure import NOTHING, Counts, Verdict, judge
+from stablegrad.audit.probes import Edge
 from stablegrad.audit.program import Backward, Pull, Slots, absolute, run, stripped
 from stablegrad.audit.truths import Known, conditions, truths
 from stablegrad.ir import Term, topological
@@ -37,10 +37,10 @@ class Line:
 
     place: str
     op: str
-    forward: Counts = Counts()
-    backward: Counts = Counts()
-    seen_forward: Counts = Counts()
-    seen_backward: Counts = Counts()
+    forward: Counts = NOTHING
+    backward: Counts = NOTHING
+    seen_forward: Counts = NOTHING
+    seen_backward: Counts = NOTHING
 
     @property
     def bad(self) -> int:
@@ -138,15 +138,31 @@ class Blame:
 
     # -- backward -------------------------------------------------------------------------
 
-    def backward(self, roots: Sequence[Term], variables: Sequence[Term], found: Backward) -> None:
-        """Judge every step of the reverse pass, and every sum of contributions."""
+    def backward(
+        self,
+        variables: Sequence[Term],
+        found: Backward,
+        gradients: Sequence[Known],
+        edges: Mapping[Edge, Known],
+        shared: Mapping[Term, Known],
+    ) -> None:
+        """Judge every step of the reverse pass, and every sum of contributions.
+
+        Args:
+            variables: what gradients are taken by.
+            found: the reverse pass.
+            gradients: the true gradients by the variables.
+            edges: what every node truly hands back to every argument.
+            shared: the true cotangents of values that several nodes use.
+        """
         pulls = found.pulls
-        gradients, edges, shared = true_gradients(roots, variables, self.bindings, found)
         self.edges = edges
         self.users: dict[Term, list[Term]] = {}
         for p in pulls:
             self.users.setdefault(p.arg, []).append(p.node)
-        cotangents = self._cotangents(found, dict(zip(variables, gradients, strict=True)) | shared)
+        cotangents = self._cotangents(
+            found, dict(zip(variables, gradients, strict=True)) | dict(shared)
+        )
         slots = Slots()
         local = [slots.pull(p) for p in pulls]
         scale = [absolute(t) for t in local]

@@ -12,6 +12,8 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.rewrite import Fired
 
 DERIVATIVE = "derivative of "
+LEVELS = 3
+"""How far below its root a rule's left side is searched for an op."""
 _SUMS = {"add", "subtract", "negative", "affine", ACCUMULATE}
 _PRODUCTS = {"multiply", "divide", "reciprocal", "square", "sqrt", "rsqrt", "power", "monomial"}
 
@@ -38,7 +40,8 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
 
 def _concerns(fired: Fired, op: str) -> bool:
     """Whether a rule rewrote something that holds this op, whatever form it had then."""
-    names = {t.op.name for t in topological([fired.before], stop=lambda t: t.depth < fired.before.depth - 3)}
+    floor = fired.before.depth - LEVELS
+    names = {t.op.name for t in topological([fired.before], stop=lambda t: t.depth <= floor)}
     if op in _SUMS:
         return AFFINE.name in names
     if op in _PRODUCTS:
@@ -65,7 +68,7 @@ def _is_masked(term: Term) -> bool:
 
 def _evaluation(op: str) -> Cure:
     if op in _SUMS:
-        return Cure("evaluation", "compensated sum", "the rounding errors of terms are carried along")
+        return Cure("evaluation", "compensated sum", "rounding errors are carried along")
     if op in _PRODUCTS:
         return Cure(
             "evaluation", "range-safe product", "what leaves the range on the way is redone apart"

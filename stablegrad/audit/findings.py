@@ -77,7 +77,7 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """ "file:line", the file relative to the working directory where it is below it."""
+        """The file and line as reports show them, below the working directory if they are."""
         if not self.line:
             return self.file
         return f"{short_path(self.file)}:{self.line}"

@@ -13,11 +13,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from stablegrad.oracle.errors import RIGHT_ULP, SHARP_ULP, WRONG_RELATIVE
+from stablegrad.oracle.rounding import ulp_exponents
 
-RIGHT_ULP = 64
-SHARP_ULP = 4
-WRONG_RELATIVE = 1e-3
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +71,7 @@ def precision_of(dtype: np.dtype[Any]) -> int:
     return ml_dtypes.finfo(dtype).nmant + 1
 
 
-def ulp_of(values: Array, dtype: np.dtype[Any]) -> Array:
-    """The distance of floats of ``dtype`` around each value, as float64."""
-    info = ml_dtypes.finfo(dtype)
-    magnitude = np.abs(np.asarray(values, np.float64))
-    magnitude = np.minimum(np.where(np.isnan(magnitude), 0.0, magnitude), float(info.max))
-    _, exponent = np.frexp(magnitude)
-    lowest = int(info.minexp) - info.nmant
-    exponent = np.where(magnitude == 0, lowest, np.maximum(exponent - info.nmant - 1, lowest))
-    return np.ldexp(1.0, exponent)
+NOTHING = Counts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +102,9 @@ class Verdict:
         return Counts(elements=int(np.count_nonzero(self.judged)), bits_lost=bits, **count)
 
 
-def judge(got: Array, truth: Array, *, judged: Array | None = None, scale: Array | None = None) -> Verdict:
+def judge(
+    got: Array, truth: Array, *, judged: Array | None = None, scale: Array | None = None
+) -> Verdict:
     """Compare an array with its correctly rounded truth.
 
     Args:
@@ -130,7 +123,7 @@ def judge(got: Array, truth: Array, *, judged: Array | None = None, scale: Array
         same = (g == t) | ~keep
         error = np.where(same, 0.0, np.abs(g - t))
         relative = np.where(same, 0.0, error / np.where(reach == 0, np.inf, reach))
-        err_ulp = np.where(same, 0.0, error / ulp_of(reach, dtype))
+        err_ulp = np.where(same, 0.0, np.ldexp(error, -ulp_exponents(reach, dtype)))
         nan = keep & np.isnan(g)
         inf = keep & np.isinf(g) & ~same & ~np.isinf(t)
         rest = keep & ~same & ~nan & ~inf

@@ -86,9 +86,7 @@ def backward(roots: Sequence[Term], variables: Sequence[Term], settings: Setting
             if not is_const(part, 0):
                 waiting.setdefault(arg, []).append(part)
                 found.pulls.append(Pull(term, arg, part, cotangent))
-    found.gradients = [
-        found.cotangents.get(x, const(0, x.dtype, x.shape)) for x in variables
-    ]
+    found.gradients = [found.cotangents.get(x, const(0, x.dtype, x.shape)) for x in variables]
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -30,7 +32,7 @@ class Stages:
         self._task = self._bar.add_task(self.current, total=STAGES)
         self._started = False
 
-    def __enter__(self) -> Stages:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 

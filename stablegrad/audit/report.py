@@ -18,8 +18,9 @@ from stablegrad.audit.findings import Audit, Finding
 from stablegrad.audit.measure import Counts
 
 WIDTH = 100
-LINE_HEAD = ("line", "operation", "pass", "bits lost", "nan", "inf", "zero", "off", "lossy", "of", "cure")
-TOTAL_HEAD = ("result", "program", "bits lost", "nan", "inf", "zero", "off", "lossy", "of")
+COUNTED = ("bits lost", "nan", "inf", "zero", "off", "lossy", "of")
+LINE_HEAD = ("line", "operation", "pass", *COUNTED, "cure")
+TOTAL_HEAD = ("result", "program", *COUNTED)
 LEGEND = (
     "Counted are elements: nan, inf or zero where the truth is not; off by more than 1e-3; lossy, "
     "off by more than 64 ulp but less. A line is judged on right arguments: what it loses itself."
@@ -98,8 +99,8 @@ def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Ta
 
 def tables(audit: Audit) -> Group:
     """What rich shows."""
-    style = "bold green" if audit.ok and audit.complete else "bold yellow" if audit.cured else "bold red"
-    parts: list[Any] = [Text(audit.verdict, style=style)]
+    colour = "green" if audit.ok and audit.complete else "yellow" if audit.cured else "red"
+    parts: list[Any] = [Text(audit.verdict, style=f"bold {colour}")]
     if audit.findings:
         parts.append(_table("Where digits are lost", LINE_HEAD, line_rows(audit)))
     if audit.totals:
@@ -138,7 +139,7 @@ def _html_table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) 
 
     def cell(value: str) -> str:
         number = value.replace(".", "", 1).isdigit()
-        return f'<td{" class=n" if number else ""}>{html.escape(value)}</td>'
+        return f"<td{' class=n' if number else ''}>{html.escape(value)}</td>"
 
     lines = [f"<h3>{html.escape(title)}</h3>", "<table><thead><tr>"]
     lines += [f"<th>{html.escape(name)}</th>" for name in names]

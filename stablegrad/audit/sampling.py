@@ -112,7 +112,9 @@ def drawn_arguments(
         )
     free = names[len(args) :]
     unknown = [n for n in intervals if n not in free]
-    missing = [n for n in free if n not in intervals and parameters[n].default is inspect._empty]
+    missing = [
+        n for n in free if n not in intervals and parameters[n].default is inspect.Parameter.empty
+    ]
     if unknown or missing:
         got = f"no interval for {missing[0]}" if missing else f"an interval for {unknown[0]}"
         expected = f"one for each of {', '.join(free) or 'no parameter'} of {name_of(f)}"
@@ -127,13 +129,16 @@ def drawn_arguments(
 # -- data too large for the oracle ----------------------------------------------------------
 
 
-def rows_of(args: Sequence[Any]) -> int:
-    """The length of the first axis that the largest arrays share; 0 where there is none."""
-    leaves = optree.tree_leaves(list(args), **TREES)
+def lengths_of(args: Sequence[Any]) -> list[int]:
+    """The lengths of first axes, those of most arrays, and of the largest, first."""
+    data: Any = tuple(args)
+    leaves: list[Any] = optree.tree_leaves(data, **TREES)
     arrays = [a for a in leaves if isinstance(a, np.ndarray | Tensor) and a.ndim]
-    if not arrays:
-        return 0
-    return max(arrays, key=lambda a: a.size).shape[0]
+    votes: dict[int, tuple[int, int]] = {}
+    for a in arrays:
+        number, size = votes.get(a.shape[0], (0, 0))
+        votes[a.shape[0]] = (number + 1, size + a.size)
+    return sorted(votes, key=lambda n: votes[n], reverse=True)
 
 
 def thinned(args: Sequence[Any], rows: int, keep: Array) -> list[Any]:

@@ -80,12 +80,15 @@ def _is_numbers(value: Any) -> bool:
     """Whether a list is one array written out, not a container of inputs."""
     if isinstance(value, list):
         return bool(value) and all(
-            isinstance(v, int | float) and not isinstance(v, bool) or _is_numbers(v) for v in value
+            (isinstance(v, int | float) and not isinstance(v, bool)) or _is_numbers(v)
+            for v in value
         )
     return False
 
 
-def as_inputs(f: Callable[..., Any], args: Sequence[Any]) -> tuple[list[Any], list[tuple[str, Tensor]]]:
+def as_inputs(
+    f: Callable[..., Any], args: Sequence[Any]
+) -> tuple[list[Any], list[tuple[str, Tensor]]]:
     """The arguments with tensors in place of data, and the tensors by name."""
     named: list[tuple[str, Tensor]] = []
     given: list[Any] = []

@@ -75,9 +75,7 @@ def conditions(terms: Sequence[Term], bindings: Mapping[Term, Any]) -> dict[Term
     return {t: np.broadcast_to(found[f].value == 1, t.shape) for t, f in floats.items()}
 
 
-def gradients(
-    root: Term, variables: Sequence[Term], bindings: Mapping[Term, Any]
-) -> list[Known]:
+def gradients(root: Term, variables: Sequence[Term], bindings: Mapping[Term, Any]) -> list[Known]:
     """The true gradients of the sum of a term, by the oracle's own reverse pass."""
     found = gradient(root, list(variables), bindings, budget=BUDGET)
     return [_known(f) for f in found]

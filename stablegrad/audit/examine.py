@@ -1,0 +1,212 @@
+"""One audit, stage by stage: run, truth, blame, findings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stablegrad.audit.blame import Blame, Line
+from stablegrad.audit.cures import DERIVATIVE, cures_of
+from stablegrad.audit.findings import Audit, Finding, Total, split_place
+from stablegrad.audit.measure import judge
+from stablegrad.audit.probes import true_gradients
+from stablegrad.audit.program import NAIVE, STABLE, Backward, backward, expand, run, stripped
+from stablegrad.audit.progress import Stages
+from stablegrad.audit.trace import Trace, inherit_places
+from stablegrad.audit.truths import Known, truths
+from stablegrad.ir import OPS, Term, topological
+from stablegrad.ops.derivative import gradient
+from stablegrad.ops.record import CONST, INPUT, const
+from stablegrad.program import compile_terms
+from stablegrad.rewrite import Fired
+from stablegrad.settings import Settings
+from stablegrad.transforms.expand import Expander
+
+Array = np.ndarray[Any, Any]
+
+
+# -- the examination ------------------------------------------------------------------------
+
+
+class Examination:
+    """One audit, stage by stage; what has been found is in ``result`` after each."""
+
+    def __init__(self, traced: Trace, order: int, result: Audit, stages: Stages) -> None:
+        self.traced = traced
+        self.order = order
+        self.result = result
+        self.stages = stages
+        self.variables = [x for _, x in traced.variables]
+        self.bindings = traced.bindings
+        self.places = dict(traced.places)
+        (root,) = expand([traced.result])
+        self.root = root
+        inherit_places(self.places, [root])
+        self.derived: dict[Term, str] = {}
+        self.passes: list[Backward] = []
+        self.roots = [root]
+        if order == 2:
+            self._differentiate()
+            self.roots = self.passes[0].gradients
+        if order:
+            self._differentiate()
+        self.blame = Blame(self.places, self.bindings, self.derived)
+        self.fired: list[Fired] = []
+        self.known: list[Known] = []
+        """The truth of the results, as far as it is known."""
+
+    def _differentiate(self) -> None:
+        """Another reverse pass, its terms on the lines of the nodes that they come from."""
+        found = backward(self.roots, self.variables, NAIVE)
+        for p in found.pulls:
+            place = self.places.get(p.node)
+            if place is None:
+                continue
+            name = self.derived.get(p.node, f"{DERIVATIVE}{p.node.op.name}")
+            for t in topological([p.term], stop=self.places.__contains__):
+                if t.op is not INPUT and t.op is not CONST and t not in self.places:
+                    self.places[t] = place
+                    self.derived[t] = name
+        inherit_places(self.places, found.gradients)
+        self.passes.append(found)
+
+    def all(self) -> None:
+        """Run everything; after an interrupt, what has been found until then is in the result."""
+        self.stages.next("the naive and the stabilized program")
+        naive, stabilized = self._naive(), self._stabilized()
+        try:
+            self.stages.next("the truth of every operation")
+            self._value()
+            self.blame.forward(self.roots)
+            if self.order == 2:
+                self.stages.next("the truth of the gradients")
+                self.known += true_gradients([self.root], self.variables, self.bindings)[0]
+            if self.order:
+                self.stages.next("the truth of every derivative")
+                found = true_gradients(self.roots, self.variables, self.bindings, self.passes[-1])
+                self.known += found[0]
+                self._fill_undefined()
+                self.blame.backward(self.variables, self.passes[-1], *found)
+        except KeyboardInterrupt:
+            self.result.complete = False
+            self._totals(naive, stabilized)
+            self._findings()
+            raise
+        self._totals(naive, stabilized)
+        self._findings()
+
+    # results, in this order: the value, the gradients, the gradients of their sum
+
+    def _names(self) -> list[str]:
+        names = [name for name, _ in self.traced.variables]
+        found = ["value"]
+        if self.order:
+            found += [f"gradient by {name}" for name in names]
+        if self.order == 2:
+            found += [f"second gradient by {name}" for name in names]
+        return found
+
+    def _terms(self) -> list[Term]:
+        """The naive terms of all results."""
+        return [self.root, *[g for p in self.passes for g in p.gradients]]
+
+    def _naive(self) -> list[Array]:
+        plain = stripped(self._terms())
+        values = run(plain, self.bindings)
+        return [values[t] for t in plain]
+
+    def _nodes(self) -> list[Term]:
+        """The results as derivative nodes over the program as written."""
+        y = self.traced.result
+        seed = const(1, y.dtype, y.shape)
+        first = [gradient(y, x, seed) for x in self.variables] if self.order else []
+        nodes = [y, *first]
+        if self.order == 2:
+            for x in self.variables:
+                total = None
+                for g in first:
+                    part = gradient(g, x, const(1, g.dtype, g.shape))
+                    total = part if total is None else OPS["add"](total, part)
+                assert total is not None
+                nodes.append(total)
+        return nodes
+
+    def _stabilized(self) -> list[Array]:
+        inputs = list(self.bindings)
+        program = compile_terms(self._nodes(), inputs, Settings(), dict(self.traced.places))
+        self.fired = program.fired
+        return program([self.bindings[t] for t in inputs])
+
+    def _value(self) -> None:
+        (plain,) = stripped([self.root])
+        self.known.append(truths([plain], self.bindings, limits=True)[plain])
+
+    def _fill_undefined(self) -> None:
+        """Where a true gradient has no value as it is written: by the records, and by limits."""
+        for limits in (False, True):
+            open_ones = [i for i, k in enumerate(self.known) if i and not k.decided.all()]
+            if not open_ones:
+                return
+            stable = Expander(STABLE)([self._nodes()[i] for i in open_ones])
+            fresh = truths(stable, self.bindings, limits=limits)
+            for i, t in zip(open_ones, stable, strict=True):
+                if t in fresh:
+                    self.known[i].fill(fresh[t])
+
+    def _totals(self, naive: list[Array], stabilized: list[Array]) -> None:
+        """Judge the results whose truth is known by now."""
+        terms = self._terms()
+        plain = stripped(terms)
+        for name, term, bare, a, b, k in zip(
+            self._names(), terms, plain, naive, stabilized, self.known, strict=False
+        ):
+            scale = self.blame.scales.get(term, self.blame.scales.get(bare))
+            before, after = (
+                judge(v, k.value, judged=k.decided, scale=scale).counts() for v in (a, b)
+            )
+            self.result.totals.append(Total(name, before, after))
+            left_out = int(np.count_nonzero(~k.decided & ~k.undefined))
+            if left_out:
+                self.result.notes.append(f"{name}: {left_out} elements undecided, left out")
+
+    def _findings(self) -> None:
+        """The lines that lose digits; none where that does no harm to the results."""
+        if self.result.complete and not any(t.naive.bad for t in self.result.totals):
+            return
+        order = {key: i for i, key in enumerate(self._program_order())}
+        lines = [line for line in self.blame.lines.values() if line.bad]
+        if not lines and self.result.complete and self.blame.lines:
+            lines = [max(self.blame.lines.values(), key=_bits)]
+            self.result.notes.append("no single place is at fault: rounding adds up")
+        lines.sort(key=lambda line: order.get((line.place, line.op), len(order)))
+        self.result.findings = [self._finding(line) for line in lines]
+
+    def _program_order(self) -> dict[tuple[str, str], None]:
+        nodes = topological(stripped(self.roots))
+        return dict.fromkeys([(self.places.get(t, ""), self.blame.op_of(t)) for t in nodes])
+
+    def _finding(self, line: Line) -> Finding:
+        file, number, text = split_place(line.place)
+        nodes = [
+            t
+            for t in topological(self.roots)
+            if self.blame.op_of(t) == line.op and self.places.get(t) == line.place
+        ]
+        cured = self.result.cured
+        return Finding(
+            file,
+            number,
+            text,
+            line.op,
+            line.forward,
+            line.backward,
+            line.seen_forward,
+            line.seen_backward,
+            cures_of(line, self.fired, nodes) if cured or self.fired else (),
+            cured,
+        )
+
+
+def _bits(line: Line) -> float:
+    return max(line.forward.bits_lost, line.backward.bits_lost)
