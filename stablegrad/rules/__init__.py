@@ -1,19 +1,25 @@
 """The rules: one file per theme; what follows from an op's spellings comes by itself."""
 
-from stablegrad.rules import (
-    differences,
-    explog,
-    logistic,
-    powers,
-    roots,
-    signs,
-    softmax,
-    spellings,
-    tails,
-)
+from importlib import import_module
+
+from stablegrad.rules import spellings
 from stablegrad.rules.databases import stabilize
+
+THEMES = (
+    "differences",
+    "explog",
+    "logistic",
+    "powers",
+    "roots",
+    "signs",
+    "softmax",
+    "tails",
+)
+"""The files in which rules are declared; importing one adds its rules to their databases."""
 
 DATABASES = (stabilize,)
 """The databases in force unless switched off, in the order in which they are consulted."""
 
+for _theme in THEMES:
+    import_module(f"{__name__}.{_theme}")
 spellings.load()
