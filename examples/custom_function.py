@@ -76,12 +76,16 @@ def reuse(function: sg.Function) -> tuple[Any, Any]:
     return a.grad.numpy(), b.grad.numpy()
 
 
+def gradient(y: Any, x: Any) -> Any:
+    """The gradient of a sum, differentiable in its turn."""
+    (found,) = sg.autograd.grad(y.sum(), x)
+    return found
+
+
 def second_derivative(function: sg.Function, points: Any) -> Any:
     """The second derivative through a function's own gradient, element by element."""
     x = sg.tensor(points, requires_grad=True)
-    (first,) = sg.autograd.grad(function(x).sum(), x)
-    (second,) = sg.autograd.grad(first.sum(), x)
-    return second.numpy()
+    return gradient(gradient(function(x), x), x).numpy()
 
 
 def polar_gradients() -> tuple[Any, Any]:

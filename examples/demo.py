@@ -172,8 +172,7 @@ def gradients_at(z: Array) -> tuple[Array, Array, Array]:
     """The gradient by the logits: naive, stable, true."""
 
     def program() -> Array:
-        leaf = sg.tensor(z, requires_grad=True)
-        return sg.autograd.grad(loss_of_logits(leaf), leaf)[0].numpy()
+        return sg.grad(loss_of_logits)(z).numpy()
 
     leaf = sg.tensor(z)
     bindings = {leaf.term: z, y.term: y.numpy()}

@@ -49,13 +49,19 @@ def sample(count: int = 501) -> Array:
     return np.concatenate([-v[::-1], v])
 
 
+def gradient(y: Any, x: Any) -> Any:
+    """The gradient of a sum, differentiable in its turn."""
+    (found,) = sg.autograd.grad(y.sum(), x)
+    return found
+
+
 def derivatives(f: Callable[[Any, Any], Any], v: Array) -> list[Array]:
     """The first three derivatives of f by b at a = b = v, each element on its own."""
     a, b = sg.tensor(v), sg.tensor(v, requires_grad=True)
     found: list[Array] = []
     y = f(a, b)
     for _ in TRUTH:
-        (y,) = sg.autograd.grad(y.sum(), b)
+        y = gradient(y, b)
         found.append(y.numpy())
     return found
 

@@ -149,7 +149,7 @@ def test_bad_settings_say_what_is_wrong() -> None:
     with pytest.raises(DomainError, match="'speed'"):
         optim.SGD([{"params": [w], "speed": 1}])
     with pytest.raises(DTypeError, match="a list of parameters"):
-        optim.SGD(w)
+        optim.SGD(w)  # type: ignore[arg-type]
     with pytest.raises(DTypeError, match="computed tensor"):
         optim.SGD([w * 2])
     with pytest.raises(DTypeError, match="ndarray"):

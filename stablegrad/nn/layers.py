@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, overload
+from typing import Any
 
 from stablegrad.errors import DomainError, DTypeError, ShapeError, message
 from stablegrad.nn import functional, init
 from stablegrad.nn.module import Module, Parameter
+from stablegrad.ops.structured import integer
 from stablegrad.tensor import Tensor, as_tensor, get_default_dtype
 
 
@@ -38,7 +39,8 @@ class Linear(Module):
         bias: shape (out_features,), or None.
 
     Raises:
-        DomainError: a number of features that is negative.
+        DomainError: a negative number of features.
+        DTypeError: a number of features that is no integer.
 
     Example:
         >>> layer = sg.nn.Linear(3, 2, seed=0)
@@ -62,7 +64,7 @@ class Linear(Module):
     ) -> None:
         super().__init__()
         for name, value in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(value, int) or value < 0:
+            if integer(value, name) < 0:
                 raise DomainError(message(f"{name}={value!r}", "an integer of 0 or more"))
         self.in_features = in_features
         self.out_features = out_features
@@ -71,11 +73,10 @@ class Linear(Module):
         self.weight = Parameter([[0.0] * in_features] * out_features, dtype=dtype)
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         init.uniform_(self.weight, -bound, bound, generator)
+        self.bias = None
         if bias:
-            self.bias = Parameter([0.0] * out_features, dtype=dtype)
-            init.uniform_(self.bias, -bound, bound, generator)
-        else:
-            self.bias = None
+            self.bias = added = Parameter([0.0] * out_features, dtype=dtype)
+            init.uniform_(added, -bound, bound, generator)
 
     def forward(self, input: Any) -> Tensor:
         return functional.linear(input, self.weight, self.bias)
@@ -174,11 +175,7 @@ class Sequential(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._list())
 
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
+    def __getitem__(self, index: int | slice) -> Any:
         found = self._list()[index]
         return Sequential(*found) if isinstance(found, list) else found
 

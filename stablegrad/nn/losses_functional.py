@@ -109,7 +109,7 @@ def binary_cross_entropy(
 
 def _product_at_zero(y: Tensor, p: Tensor) -> Tensor:
     """y*log(p), 0 where both are 0. For a sigmoid p the condition is proved false and goes."""
-    both = ops.logical_and(p == 0, y == 0)
+    both = ops.logical_and(ops.equal(p, 0), ops.equal(y, 0))
     return ops.where(both, 0, y * ops.log(p))
 
 
@@ -194,7 +194,7 @@ def cross_entropy(
     if label_smoothing:
         classes = x.shape[axis]
         each = _class_weighted(-log_p, weight, axis)
-        spread = ops.where(y == ignore_index, 0, ops.sum(each, axis=axis))
+        spread = ops.where(ops.equal(y, ignore_index), 0, ops.sum(each, axis=axis))
         loss = (1 - label_smoothing) * loss + (label_smoothing / classes) * spread
     return _reduce_by_weights(loss, weights, reduction)
 
@@ -260,7 +260,7 @@ def _picked(
     if y.dtype.kind not in "iu":
         raise DTypeError(message(f"{name} of a target of dtype {y.dtype}", "integers"))
     ignored = _check_classes(y, log_p.shape[axis], ignore_index)
-    kept = y if ignored is False else ops.where(y == ignore_index, 0, y)
+    kept = y if ignored is False else ops.where(ops.equal(y, ignore_index), 0, y)
     index = kept.reshape((*shape[:axis], 1, *shape[axis:]))
     loss = -ops.take_along_axis(log_p, index, axis=axis).reshape(shape)
     weights = None
@@ -268,9 +268,9 @@ def _picked(
         weights = _class_weights(weight, log_p, axis)[kept]
         loss = weights * loss
     if ignored is not False:
-        loss = ops.where(y == ignore_index, 0, loss)
+        loss = ops.where(ops.equal(y, ignore_index), 0, loss)
         ones = 1 if weights is None else weights
-        weights = ops.where(y == ignore_index, 0, ones).astype(log_p.dtype)
+        weights = ops.where(ops.equal(y, ignore_index), 0, ones).astype(log_p.dtype)
     return loss, weights
 
 
@@ -309,7 +309,7 @@ def _cross_entropy_of_probabilities(
     if label_smoothing:
         y = (1 - label_smoothing) * y + label_smoothing / log_p.shape[axis]
     # a class with logit -inf costs nothing where it has no part in the truth
-    absent = ops.logical_and(y == 0, log_p == -np.inf)
+    absent = ops.logical_and(ops.equal(y, 0), ops.equal(log_p, -np.inf))
     each = _class_weighted(-ops.where(absent, 0, y * log_p), weight, axis)
     loss = ops.sum(each, axis=axis)
     if check_reduction(reduction) == "mean":

@@ -34,6 +34,10 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make one: unlike a plain tensor, a parameter is made by calling its class."""
+        return object.__new__(cls)
+
     def __init__(self, data: Any, requires_grad: bool = True, dtype: Any = None) -> None:
         made = tensor(data, dtype=dtype, requires_grad=requires_grad)
         if not is_float(made.dtype):
@@ -114,7 +118,7 @@ class Module:
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module and all below it, each once, with dotted names."""
         seen: set[int] = set()
-        stack = [(prefix, self)]
+        stack: list[tuple[str, Module]] = [(prefix, self)]
         while stack:
             name, module = stack.pop()
             if id(module) in seen:
@@ -182,7 +186,7 @@ class Module:
         for parameter in self.parameters():
             parameter.zero_grad()
 
-    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+    def state_dict(self) -> dict[str, Any]:
         """The values of all parameters by name: ``np.savez(path, **model.state_dict())``.
 
         Returns:
