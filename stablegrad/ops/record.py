@@ -346,10 +346,9 @@ def broadcast(op: Op, args: tuple[Term, ...]) -> Shape:
     shape = args[0].shape
     for a in args[1:]:
         other = a.shape
-        if other != shape and other != ():
-            if shape == ():
-                shape = other
-                continue
+        if shape == ():
+            shape = other
+        elif other not in (shape, ()):
             try:
                 shape = np.broadcast_shapes(shape, other)
             except ValueError:
