@@ -1,0 +1,5 @@
+"""``python -m stablegrad``: the command line."""
+
+from stablegrad.cli import main
+
+main()

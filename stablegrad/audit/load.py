@@ -1,0 +1,178 @@
+"""Functions and inputs from files, for the command line; every fault in one clear sentence."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+import sys
+import traceback
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from stablegrad.errors import StablegradError
+from stablegrad.expressions import Expression
+
+Array = np.ndarray[Any, Any]
+PACKAGE = str(Path(__file__).resolve().parent.parent)
+
+
+class CallError(StablegradError):
+    """The call is wrong: a file, a function or inputs that are not there or do not fit."""
+
+
+class UserCodeError(CallError):
+    """The user's own code raised; the message is his exception with his file and line."""
+
+
+# -- the user's code ------------------------------------------------------------------------
+
+
+def told(error: BaseException) -> str:
+    """An exception of the user's code: his file and line, and what it says."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}: SyntaxError: {error.msg}"
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    inside = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
+    if not inside or isinstance(error, StablegradError):
+        return str(error) if isinstance(error, StablegradError) else text
+    last = inside[-1]
+    return f"{last.filename}:{last.lineno}: in {last.name}: {text}"
+
+
+def _is_users(file: str) -> bool:
+    return not file.startswith((PACKAGE, "<frozen", str(Path(importlib.util.__file__).parent)))
+
+
+def guarded(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, whatever it raises told as its own fault."""
+    if isinstance(f, Expression):
+        return f
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return f(*args, **kwargs)
+        except (Exception, SystemExit) as error:
+            raise UserCodeError(told(error)) from error
+
+    return call
+
+
+def load_module(file: str) -> ModuleType:
+    """Run a Python file as a module, its folder on the path as when it is run by itself."""
+    path = Path(file)
+    if not path.exists():
+        raise CallError(f"no file {file}")
+    if path.is_dir() or path.suffix != ".py":
+        raise CallError(f"{file} is no Python file; expected FILE.py:FUNCTION")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(f"{file} cannot be imported: {told(error)}") from error
+    return module
+
+
+def load_object(target: str) -> tuple[Any, ModuleType, str]:
+    """What "FILE.py:NAME" means, the module that holds it, and the name."""
+    file, colon, name = target.rpartition(":")
+    if not colon or not file or not name.isidentifier():
+        raise CallError(f"{target!r} is no FILE.py:FUNCTION; try model.py:loss")
+    module = load_module(file)
+    if not hasattr(module, name):
+        known = [
+            n
+            for n, v in vars(module).items()
+            if callable(v)
+            and not n.startswith("_")
+            and getattr(v, "__module__", "") == module.__name__
+        ]
+        there = f"it has {', '.join(known)}" if known else "it has no functions"
+        raise CallError(f"no {name} in {file}; {there}")
+    found = getattr(module, name)
+    if not callable(found):
+        raise CallError(f"{name} in {file} is a {type(found).__name__}; expected a function")
+    return found, module, name
+
+
+# -- inputs ---------------------------------------------------------------------------------
+
+
+def load_npz(file: str) -> dict[str, Array]:
+    """The arrays of an .npz file, nothing in it run."""
+    path = Path(file)
+    if not path.is_file():
+        raise CallError(f"no file {file}")
+    try:
+        data: Any = np.load(path, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            raise CallError(f"{file} holds one array without a name; expected an .npz file")
+        arrays: dict[str, Array] = {}
+        with data:
+            for name in data:
+                arrays[name] = data[name]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if "pickle" in str(error).lower():
+            raise CallError(
+                f"{file} holds objects, or is no .npz file; expected arrays of numbers"
+            ) from None
+        raise CallError(f"{file} is no .npz file: {error}") from None
+    for name, value in arrays.items():
+        if value.dtype.kind not in "fiub":
+            raise CallError(f"{name} in {file} has dtype {value.dtype}; expected real numbers")
+    return arrays
+
+
+def inputs_of(module: ModuleType, name: str) -> Any:
+    """What FUNCTION_inputs() in the same file returns."""
+    maker = getattr(module, f"{name}_inputs", None)
+    if maker is None:
+        raise CallError(
+            f"no inputs for {name}: write {name}_inputs() beside it, which returns its arguments, "
+            "or give --inputs FILE.npz or --domain x=LO:HI"
+        )
+    if not callable(maker):
+        raise CallError(f"{name}_inputs is a {type(maker).__name__}; expected a function")
+    return guarded(maker)()
+
+
+def as_arguments(f: Callable[..., Any], given: Any, origin: str) -> list[Any]:
+    """Positional arguments from a tuple, a list, arrays by name, or a single argument."""
+    if not isinstance(given, Mapping):
+        return list(given) if isinstance(given, tuple | list) else [given]
+    parameters = inspect.signature(f).parameters
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [n for n, p in parameters.items() if p.kind in kinds]
+    unknown = [str(n) for n in given if n not in names]
+    if len(names) == 1 and len(unknown) == len(given):
+        return [given]  # one parameter, and this is its value
+    missing = [
+        n for n in names if n not in given and parameters[n].default is inspect.Parameter.empty
+    ]
+    if unknown or missing:
+        fault = f"no {missing[0]}" if missing else f"{unknown[0]}, which is no parameter"
+        raise CallError(f"{origin} has {fault}; expected {', '.join(names) or 'nothing'}")
+    last = max((i for i, n in enumerate(names) if n in given), default=-1)
+    return [given.get(n, parameters[n].default) for n in names[: last + 1]]
+
+
+def check_count(f: Callable[..., Any], args: list[Any]) -> None:
+    """Refuse a number of arguments that the function does not take."""
+    try:
+        inspect.signature(f).bind(*args)
+    except TypeError as error:
+        name = getattr(f, "__name__", "the function")
+        raise CallError(f"{len(args)} inputs for {name}: {error}") from None

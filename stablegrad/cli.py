@@ -1,0 +1,345 @@
+"""The command line: ``stablegrad audit | check | rules | ops``.
+
+Exit status: 0 nothing to complain of, 1 digits are lost (or a gradient is wrong), 2 the call is
+wrong.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import stablegrad
+from stablegrad.audit import audit as run_audit
+from stablegrad.audit.load import (
+    CallError,
+    as_arguments,
+    check_count,
+    guarded,
+    inputs_of,
+    load_npz,
+    load_object,
+)
+from stablegrad.audit.report import write_atomically
+from stablegrad.audit.sampling import drawn_arguments
+from stablegrad.errors import StablegradError
+from stablegrad.expressions import parse
+from stablegrad.function import Function
+from stablegrad.function.check import check_gradients
+from stablegrad.ir import OPS, Facts
+from stablegrad.rewrite import Rule
+from stablegrad.rules import DATABASES
+
+LOST, WRONG_CALL = 1, 2
+WIDE = 140  # columns where the output is no terminal
+HIDDEN_FAMILIES = {"leaf"}
+
+
+class Failure(click.ClickException):
+    """A wrong call: one message, no traceback."""
+
+    exit_code = WRONG_CALL
+
+    def show(self, file: Any = None) -> None:
+        """Print the message."""
+        click.echo(f"stablegrad: error: {self.message}", err=True, file=file)
+
+
+def clear(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell every error that is raised on purpose in a sentence."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except StablegradError as error:
+            raise Failure(str(error)) from None
+        except OSError as error:
+            raise Failure(f"{error.filename or 'file'}: {error.strerror or error}") from None
+
+    return run
+
+
+def console() -> Console:
+    """Where reports go: as wide as the terminal, or wide enough for a file."""
+    found = Console()
+    return found if found.is_terminal else Console(width=WIDE)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(stablegrad.__version__, prog_name="stablegrad")
+def main() -> None:
+    """Find and cure the loss of digits in values and gradients.
+
+    \b
+    stablegrad audit model.py:loss                        which lines lose digits?
+    stablegrad audit --expr "log(1 - sigmoid(x))" --domain x=-50:50
+    stablegrad check layers.py:MyFunction                 is its gradient right?
+    stablegrad rules                                      what is rewritten, and why
+    stablegrad ops                                        what there is to compute with
+    """  # noqa: D301 - click wants the character
+
+
+# -- inputs ---------------------------------------------------------------------------------
+
+
+def inputs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where inputs come from."""
+    options = [
+        click.option(
+            "--inputs",
+            "file",
+            metavar="FILE.npz",
+            help="Inputs by the names of the parameters, in NumPy's format.",
+        ),
+        click.option(
+            "--domain",
+            metavar="x=LO:HI,...",
+            help="Draw inputs from intervals, half of them close to 0 where it is inside.",
+        ),
+        click.option("--points", default=1000, show_default=True, help="Points of a domain."),
+        click.option("--seed", default=0, show_default=True, help="Seed of the points."),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float32", "float64"]),
+            default="float32",
+            show_default=True,
+            help="Dtype of the points.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def arguments(
+    f: Callable[..., Any],
+    made: Callable[[], Any],
+    *,
+    file: str | None,
+    domain: str | None,
+    points: int,
+    seed: int,
+    dtype: str,
+    parameters: Callable[..., Any] | None = None,
+) -> list[Any]:
+    """The arguments that the options ask for; ``made`` gives them where no option does."""
+    described = f if parameters is None else parameters
+    if file and domain:
+        raise CallError("--inputs and --domain are both given; expected one of them")
+    if domain:
+        return drawn_arguments(described, [], domain, points=points, seed=seed, dtype=dtype)
+    if file:
+        args = as_arguments(described, load_npz(file), file)
+    else:
+        args = as_arguments(described, made(), "what the function of inputs returns")
+    check_count(described, args)
+    return args
+
+
+# -- audit ----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("target", metavar="[FILE.py:FUNCTION]", required=False)
+@click.option("--expr", metavar="TEXT", help="Audit an expression instead of a function.")
+@inputs
+@click.option(
+    "--order",
+    type=click.IntRange(0, 2),
+    default=1,
+    show_default=True,
+    help="0 values, 1 gradients too, 2 gradients of gradients too.",
+)
+@click.option("--json", "json_path", metavar="PATH", help="Write the findings as JSON.")
+@click.option("--html", "html_path", metavar="PATH", help="Write the report as a page.")
+@click.pass_context
+@clear
+def audit(
+    context: click.Context,
+    target: str | None,
+    expr: str | None,
+    order: int,
+    json_path: str | None,
+    html_path: str | None,
+    **options: Any,
+) -> None:
+    """Find the lines of FUNCTION that lose digits, forward or backward, and their cures.
+
+    The function takes arrays and returns one tensor; the gradient of its sum is audited. Inputs
+    are those that FUNCTION_inputs() in the same file returns, or --inputs, or --domain.
+
+    Exit status: 0 naive evaluation is fine, 1 it loses digits (cured or not), 2 the call is wrong.
+
+    \b
+    stablegrad audit model.py:loss
+    stablegrad audit model.py:loss --inputs batch.npz --json findings.json
+    stablegrad audit model.py:ratio --domain "a=1e-30:1e30,b=1e-30:1e30" --order 2
+    stablegrad audit --expr "log(1 - sigmoid(x))" --domain x=-50:50 --html report.html
+    """  # noqa: D301 - click wants the character
+    for path in (json_path, html_path):
+        if path and not Path(path).absolute().parent.is_dir():
+            raise CallError(f"no folder {Path(path).parent} for {path}")
+    if (target is None) == (expr is None):
+        raise CallError("expected FILE.py:FUNCTION or --expr TEXT, one of them")
+    if expr is not None:
+        f: Callable[..., Any] = parse(expr)
+        args = arguments(f, _no_inputs, **options)
+    else:
+        assert target is not None
+        found, module, name = load_object(target)
+        f = guarded(found)
+        args = arguments(f, lambda: inputs_of(module, name), **options)
+    result = run_audit(f, *args, order=order)
+    if options["domain"]:
+        result.notes.insert(0, f"inputs: {options['points']} points, seed {options['seed']}")
+    if json_path:
+        write_atomically(json_path, json.dumps(result.to_json(), indent=2) + "\n")
+    if html_path:
+        result.to_html(html_path)
+    console().print(result)
+    context.exit(0 if result.ok and result.complete else LOST)
+
+
+def _no_inputs() -> Any:
+    raise CallError("no inputs: give --domain x=LO:HI or --inputs FILE.npz")
+
+
+# -- check ----------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("target", metavar="FILE.py:CLASS")
+@inputs
+@click.option("--max-ulp", default=64.0, show_default=True, help="The greatest error allowed.")
+@click.pass_context
+@clear
+def check(context: click.Context, target: str, max_ulp: float, **options: Any) -> None:
+    """Compare the gradient of a Function, or of a function with its own, with the truth.
+
+    Inputs as for `audit`: CLASS_inputs() in the same file, --inputs or --domain.
+
+    Exit status: 0 the gradient is right, 1 it is wrong, 2 the call is wrong.
+
+    \b
+    stablegrad check layers.py:Sigmoid --domain x=-50:50
+    """  # noqa: D301 - click wants the character
+    found, module, name = load_object(target)
+    parameters = found
+    if inspect.isclass(found):
+        if not issubclass(found, Function):
+            raise CallError(f"{name} is a class of its own; expected a subclass of sg.Function")
+        found = guarded(found)()
+        parameters = found.forward
+    args = arguments(found, lambda: inputs_of(module, name), parameters=parameters, **options)
+    report = check_gradients(guarded(found), *args, max_ulp=max_ulp)
+    click.echo(str(report))
+    context.exit(0 if report.ok else LOST)
+
+
+# -- registries -----------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("text", required=False, default="")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@clear
+def rules(text: str, as_json: bool) -> None:
+    """List the rules, or those with TEXT in a name, group, reason or source.
+
+    \b
+    stablegrad rules sigmoid
+    """  # noqa: D301 - click wants the character
+    rows = [
+        {
+            "name": rule.name,
+            "database": rule.database,
+            "group": rule.group,
+            "reason": rule.reason,
+            "guard": guard_text(rule.guard) if isinstance(rule, Rule) else "",
+            "source": rule.source,
+            "place": rule.place,
+        }
+        for database in DATABASES
+        for rule in database.rules
+    ]
+    chosen = [row for row in rows if text.lower() in " ".join(row.values()).lower()]
+    _show(chosen, f"{len(chosen)} of {len(rows)} rules", as_json)
+
+
+def guard_text(guard: Callable[..., Any] | None) -> str:
+    """The condition of a rule as it is written."""
+    if guard is None:
+        return ""
+    code = getattr(guard, "__code__", None)
+    if code is None or guard.__name__ != "<lambda>":
+        return getattr(guard, "__name__", "guarded")
+    try:
+        tree = ast.parse(Path(code.co_filename).read_text("utf8"))
+    except (OSError, SyntaxError):
+        return "guarded"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
+            return ast.unparse(node.body)
+    return "guarded"
+
+
+@main.command()
+@click.argument("text", required=False, default="")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@clear
+def ops(text: str, as_json: bool) -> None:
+    """List the ops, or those with TEXT in a name, family or description.
+
+    The bound is in ulp of the value, the first and the second derivative.
+
+    \b
+    stablegrad ops exponential
+    """  # noqa: D301 - click wants the character
+    rows = [
+        {
+            "name": op.name,
+            "family": op.family,
+            "domain": " x ".join(interval(f) for f in op.domain) or "any",
+            "range": interval(op.range),
+            "bound": op.accuracy or ("/".join(f"{u:g}" for u in op.ulp) if op.ulp else ""),
+            "doc": op.doc,
+        }
+        for op in sorted(OPS.values(), key=lambda op: (op.family, op.name))
+        if op.family not in HIDDEN_FAMILIES
+    ]
+    chosen = [row for row in rows if text.lower() in " ".join(row.values()).lower()]
+    _show(chosen, f"{len(chosen)} of {len(rows)} ops", as_json)
+
+
+def interval(facts: Facts) -> str:
+    """An interval in the notation of mathematics."""
+    if math.isinf(facts.lo) and math.isinf(facts.hi):
+        return "R"
+    left, right = "(" if facts.lo_open else "[", ")" if facts.hi_open else "]"
+    return f"{left}{facts.lo:.6g}, {facts.hi:.6g}{right}"
+
+
+def _show(rows: list[dict[str, str]], title: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        raise CallError(f"nothing is called that: {title}")
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, overflow="fold", no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*[Text(" ".join(value.split())) for value in row.values()])
+    console().print(table)
