@@ -218,6 +218,7 @@ def test_demo_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     script = example("demo")
     found = script.train(50, (50,), quiet=True)
     (point,) = found
+    assert point.finite
     assert script.count(point.parameters, "naive") == (31, 0, 31)
     wrong, _, elements = script.count(point.logits, "naive")
     assert wrong > 300
