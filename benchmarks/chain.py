@@ -1,0 +1,210 @@
+"""A chain of n ops: captured, stabilized, differentiated, compiled and run, without recursion.
+
+Each figure is from a process of its own, so that peaks of memory can be told apart. The chain
+mixes ops of several kinds, and each link uses the one before, so the program is n deep.
+``growth`` is the time for each op over that of the shortest chain: 1 is linear.
+
+Run: ``python -m benchmarks.chain``
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks.libraries import OURS, PEERS, THEIR_WAYS, one_thread
+from benchmarks.measure import arguments, available, figure, save, table
+from benchmarks.small_expressions import mixed
+
+SIZES = (1_000, 10_000, 100_000)
+WAYS = ("compile", "backward", *PEERS)
+START = np.array([0.5, -0.25])
+RUNS = 3
+
+
+def elapsed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds of a call, and its result."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def compiled(n: int) -> dict[str, Any]:
+    """``sg.compile(sg.value_and_grad(f))``, first and second time, and run."""
+    import stablegrad as sg
+
+    before = peak_mib()
+    chain = mixed(n)
+
+    def f(x: Any) -> Any:
+        return chain(OURS, x)
+
+    first_s, (_, slope) = elapsed(lambda: sg.compile(sg.value_and_grad(f))(START))
+    after = peak_mib()
+    again = sg.compile(sg.value_and_grad(f))
+    second_s, _ = elapsed(lambda: again(START))
+    run_s = min(elapsed(lambda: again(START))[0] for _ in range(RUNS))
+    return {
+        "first_s": first_s,
+        "second_s": second_s,
+        "run_s": run_s,
+        "peak_mib": after - before,
+        "slope": slope.numpy().tolist(),
+    }
+
+
+def backward(n: int) -> dict[str, Any]:
+    """``Tensor.backward``: history is cut every few hundred ops, so no program is deep."""
+    import stablegrad as sg
+
+    before = peak_mib()
+    chain = mixed(n)
+    x = sg.tensor(START, requires_grad=True)
+
+    def run() -> Any:
+        x.zero_grad()
+        y = chain(OURS, x)
+        y.backward()
+        return x.grad.numpy()
+
+    first_s, slope = elapsed(run)
+    after = peak_mib()
+    run_s = min(elapsed(run)[0] for _ in range(RUNS))
+    return {
+        "first_s": first_s,
+        "run_s": run_s,
+        "peak_mib": after - before,
+        "slope": slope.tolist(),
+    }
+
+
+def theirs(library: str, n: int) -> dict[str, Any]:
+    """Value and gradient in another library, built anew each time, as it works."""
+    one_thread()
+    warm_up = THEIR_WAYS[library].prepare(mixed(5), START)
+    warm_up()
+    before = peak_mib()
+    run = THEIR_WAYS[library].prepare(mixed(n), START)
+    first_s, (_, slope) = elapsed(run)
+    after = peak_mib()
+    run_s = min(elapsed(run)[0] for _ in range(RUNS))
+    return {
+        "first_s": first_s,
+        "run_s": run_s,
+        "peak_mib": after - before,
+        "slope": np.asarray(slope).tolist(),
+    }
+
+
+def measure(way: str, n: int) -> dict[str, Any]:
+    """One row; an error of the library is a result, too."""
+    try:
+        match way:
+            case "compile":
+                found = compiled(n)
+            case "backward":
+                found = backward(n)
+            case _:
+                found = theirs(way, n)
+    except RecursionError as error:
+        found = {"error": type(error).__name__}
+    return {"way": way, "n": n, **found}
+
+
+def in_process(way: str, n: int, limit_s: float) -> dict[str, Any]:
+    """Measure in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.chain", "--measure", way, str(n)]
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=False, timeout=limit_s
+        )
+    except subprocess.TimeoutExpired:
+        return {"way": way, "n": n, "error": f"more than {limit_s:.0f} s"}
+    if done.returncode:
+        return {"way": way, "n": n, "error": f"exit status {done.returncode}"}
+    return json.loads(done.stdout)
+
+
+def with_growth(rows: list[dict[str, Any]]) -> None:
+    """Add the time for each op, and how it grows with the length."""
+    for row in rows:
+        for key in ("first_s", "second_s", "run_s"):
+            if key in row:
+                row[f"{key[:-2]}_us_per_op"] = row[key] / row["n"] * 1e6
+    shortest = {(r["way"]): r for r in reversed(rows)}
+    for row in rows:
+        for key in ("first", "second", "run"):
+            name = f"{key}_us_per_op"
+            if name in row and name in shortest[row["way"]]:
+                row[f"{key}_growth"] = row[name] / shortest[row["way"]][name]
+
+
+def check(rows: Sequence[dict[str, Any]]) -> None:
+    """All ways must find the same gradient."""
+    for n in {r["n"] for r in rows}:
+        slopes = [np.array(r["slope"]) for r in rows if r["n"] == n and "slope" in r]
+        for slope in slopes[1:]:
+            scale = np.max(np.abs(slopes[0]))
+            assert np.max(np.abs(slope - slopes[0])) <= 1e-9 * scale, f"gradients differ at {n}"
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the rows as a table."""
+    names = ["first", "second", "run"]
+    table(
+        "a chain of n ops with its gradient; microseconds for each op, growth in brackets",
+        ["way", "n", "first call", "same structure again", "run", "seconds, first", "peak MiB"],
+        [
+            [
+                r["way"],
+                r["n"],
+                *[
+                    f"{figure(r[f'{k}_us_per_op'])} ({figure(r.get(f'{k}_growth'))})"
+                    if f"{k}_us_per_op" in r
+                    else r.get("error", "-")
+                    for k in names
+                ],
+                figure(r.get("first_s")),
+                figure(r.get("peak_mib")),
+            ]
+            for r in rows
+        ],
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure all lengths."""
+    parser = arguments(__doc__)
+    parser.add_argument("--measure", nargs=2, help="what a process of one figure is told")
+    parser.add_argument("--limit", type=float, default=600, help="seconds for one process")
+    options = parser.parse_args(argv)
+    if options.measure:
+        print(json.dumps(measure(options.measure[0], int(options.measure[1]))))
+        return
+    peers = available(PEERS)
+    ways = [w for w in WAYS if w in peers or w not in PEERS]
+    if options.tiny:
+        ways = ways[:2]
+    sizes = (20, 600) if options.tiny else SIZES
+    rows = [in_process(way, n, options.limit) for way in ways for n in sizes]
+    check(rows)
+    with_growth(rows)
+    show(rows)
+    save(options.out, "chain", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Writes ``docs/benchmarks.md`` from the results that the benchmarks have saved.
+
+Run: ``python -m benchmarks.report``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import RESULTS, describe, figure
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+Data = dict[str, Any]
+
+HEAD = """# Benchmarks
+
+Written by `python -m benchmarks.report` from the files in `benchmarks/results`; `python -m
+benchmarks` measures everything anew. Figures are ratios of times taken in turns in one run: the
+least of several samples of each. Below 1, stablegrad is faster.
+
+Goals: faster than autograd and MyGrad everywhere, at most twice torch's time for a training step.
+**Bold**: missed.
+"""
+LIMITS = {"torch": None, "autograd": 1.0, "mygrad": 1.0}
+STEP_LIMITS = {"torch": 2.0, "autograd": 1.0, "mygrad": 1.0}
+
+
+def grid(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+
+
+def ratio(value: float, limit: float | None) -> str:
+    """A ratio, bold where it misses its goal."""
+    text = figure(value)
+    return f"**{text}**" if limit is not None and value > limit else text
+
+
+def machine(data: Data) -> str:
+    """The line that says where figures are from."""
+    return f"Measured on: {describe(data['machine'])}; load {data['machine']['load']}."
+
+
+def small_expressions(data: Data) -> str:
+    """Small expressions."""
+    peers = data["peers"]
+    ways = ("backward", "grad", "compile")
+    rows = [
+        [
+            f"`{r['program']}`" if "(" in r["program"] else r["program"],
+            r["size"],
+            r["dtype"],
+            figure(r["us_per_op"]["backward"]),
+            figure(r["us_per_op"]["compile"]),
+            *[ratio(r["ratio"]["backward"][p], LIMITS[p]) for p in peers],
+            *[ratio(r["ratio"]["compile"][p], LIMITS[p]) for p in peers],
+            figure(1e3 * r["cold_s"]["backward"]),
+        ]
+        for r in data["rows"]
+    ]
+    columns = ["program", "size", "dtype", "backward, us/op", "compile, us/op"]
+    columns += [f"backward/{p}" for p in peers] + [f"compile/{p}" for p in peers] + ["cold, ms"]
+    middle = [
+        [
+            way,
+            *[
+                ratio(statistics.median(r["ratio"][way][p] for r in data["rows"]), LIMITS[p])
+                for p in peers
+            ],
+        ]
+        for way in ways
+    ]
+    return "\n\n".join(
+        [
+            (
+                "## Small expressions\n\nBuilding and running an expression with its gradient. "
+                "`backward` is `Tensor.backward`, `grad` is `sg.value_and_grad`, `compile` is that "
+                "compiled. One thread. Warm: the structure was seen before. *Cold* is the first "
+                "`backward` of a structure, which also stabilizes, differentiates and compiles it. Median over all:"
+            ),
+            grid(["our way", *peers], middle),
+            grid(columns, rows),
+            machine(data),
+        ]
+    )
+
+
+def training_step(data: Data) -> str:
+    """The training step."""
+    libraries = data["libraries"]
+    times = [
+        [r["optimizer"], r["threads"], *[figure(1e3 * r["step"][n]["min_s"]) for n in libraries]]
+        for r in data["rows"]
+    ]
+    ours = [n for n in libraries if n.startswith("stablegrad")]
+    others = [n for n in libraries if n not in ours]
+    ratios = [
+        [
+            r["optimizer"],
+            r["threads"],
+            *[ratio(r["ratio"][a][b], STEP_LIMITS.get(b)) for a in ours for b in others],
+        ]
+        for r in data["rows"]
+    ]
+    sizes = "-".join(map(str, data["sizes"]))
+    return "\n\n".join(
+        [
+            (
+                f"## Training step\n\nA {sizes} network, relu, cross entropy, batch "
+                f"{data['batch']}, float32; `numpy` is the step written out by hand. Milliseconds:"
+            ),
+            grid(["optimizer", "threads", *libraries], times),
+            "Our time over theirs:",
+            grid(["optimizer", "threads", *[f"{a}/{b}" for a in ours for b in others]], ratios),
+            machine(data),
+        ]
+    )
+
+
+def chain(data: Data) -> str:
+    """The chain."""
+
+    def cell(row: Data, key: str) -> str:
+        if f"{key}_us_per_op" not in row:
+            return row.get("error", "-")
+        return f"{figure(row[f'{key}_us_per_op'])} ({figure(row.get(f'{key}_growth'))})"
+
+    rows = [
+        [
+            r["way"],
+            r["n"],
+            *[cell(r, key) for key in ("first", "second", "run")],
+            figure(r.get("first_s")),
+            figure(r.get("peak_mib")),
+        ]
+        for r in data["rows"]
+    ]
+    return "\n\n".join(
+        [
+            (
+                "## A chain of n ops\n\nCaptured, stabilized, differentiated, compiled and run, "
+                "without recursion. Microseconds for each op; in brackets the growth of that over the "
+                "shortest chain: 1 is linear. *again*: the same structure compiled once more."
+            ),
+            grid(["way", "n", "first", "again", "run", "first, s", "peak, MiB"], rows),
+            machine(data),
+        ]
+    )
+
+
+def cases(data: Data) -> str:
+    """The cases."""
+    counts = data["counts"]
+    rows = [[name, c["cases"], c["right"], c["sharp"]] for name, c in counts.items()]
+    missed = [r for r in data["rows"] if r["results"]["stablegrad"]["ulp"] > 4]
+    listed = [
+        [
+            f"`{r['id']}`",
+            f"`{r['expr']}`",
+            r["order"],
+            r["dtype"],
+            r["results"]["stablegrad"]["error"].partition(":")[0]
+            or figure(r["results"]["stablegrad"]["ulp"]),
+        ]
+        for r in missed
+    ]
+    return "\n\n".join(
+        [
+            (
+                "## Real failures\n\nThe programs of `tests/data/cases.json`, which some framework "
+                "gets wrong. *right*: within 64 ulp of the truth at all points; *sharp*: within 4."
+            ),
+            grid(["library", "cases", "right", "sharp"], rows),
+            "Those that are not sharp in stablegrad, with the error in ulp:",
+            grid(["case", "expression", "order", "dtype", "error"], listed),
+            machine(data),
+        ]
+    )
+
+
+SECTIONS: dict[str, Callable[[Data], str]] = {
+    "small_expressions": small_expressions,
+    "training_step": training_step,
+    "chain": chain,
+    "cases": cases,
+}
+
+
+def page(folder: Path) -> str:
+    """The whole page, with a section for each result that is there."""
+    sections = [HEAD]
+    for name, section in SECTIONS.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            sections.append(section(json.loads(path.read_text("utf8"))))
+    return "\n\n".join(s.strip() for s in sections) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--page", type=Path, default=PAGE)
+    options = parser.parse_args(argv)
+    options.page.write_text(page(options.results), "utf8")
+    print(f"wrote {options.page.name}")
+
+
+if __name__ == "__main__":
+    main()

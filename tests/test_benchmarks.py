@@ -1,0 +1,76 @@
+"""Every benchmark runs at its smallest size and writes results that can be read; no timing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import cases, chain, report, small_expressions, training_step
+from benchmarks.judge import WRONG, error_ulp, exact, worst_ulp
+
+BENCHMARKS = {
+    "small_expressions": small_expressions.main,
+    "training_step": training_step.main,
+    "chain": chain.main,
+    "cases": cases.main,
+}
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_benchmark_runs_and_its_results_make_a_page(name: str, tmp_path: Path) -> None:
+    main: Callable[[Sequence[str]], None] = BENCHMARKS[name]
+    main(["--tiny", "--out", str(tmp_path)])
+    data = json.loads((tmp_path / f"{name}.json").read_text("utf8"))
+    assert data["benchmark"] == name
+    assert data["rows"]
+    assert data["machine"]["cores"] >= 1
+    assert {"stablegrad", "numpy"} <= data["machine"]["versions"].keys()
+    assert "error" not in "".join(row for r in data["rows"] for row in r)
+    text = report.page(tmp_path)
+    assert text.startswith("# Benchmarks")
+    assert text.count("\n## ") == 1
+
+
+def test_saved_page_is_what_the_saved_results_say() -> None:
+    assert report.PAGE.read_text("utf8") == report.page(report.RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("got", "truth", "dtype", "ulp"),
+    [
+        (1.0, "1.0", "float32", 0),
+        (np.nextafter(np.float32(1), np.float32(2)), "1.0", "float32", 1),
+        (math.nan, "nan", "float64", 0),
+        (0.0, "nan", "float64", WRONG),
+        (math.inf, "inf", "float64", 0),
+        (-math.inf, "inf", "float64", WRONG),
+        (math.inf, "1e39", "float32", 0),  # what rounds to inf
+        (math.inf, "3.4e38", "float32", WRONG),
+        (0.0, "0.0", "float32", 0),
+        (1e-30, "0.0", "float32", WRONG),
+        (4 * 2.0**-149, "0.1e-44", "float32", 0),  # subnormal: within four spacings
+        (9 * 2.0**-149, "0.1e-44", "float32", WRONG),
+    ],
+)
+def test_judge(got: float, truth: str, dtype: str, ulp: float) -> None:
+    found = error_ulp(float(got), exact(truth), dtype, Fraction(0))
+    assert found == ulp
+
+
+def test_judge_measures_a_zero_among_others_by_the_greatest() -> None:
+    assert worst_ulp(np.array([1.0, 2.0**-52]), ["1.0", "0.0"], "float64") == 1
+    assert worst_ulp(np.array([1.0, 1e-3]), ["1.0", "0.0"], "float64") > 1e9
+
+
+def test_cases_are_complete() -> None:
+    found = cases.read_cases()
+    assert len(found) == 149
+    assert len({c["id"] for c in found}) == 149
+    for case in found:
+        assert len(case["points"]) == len(case["right_30digits"]) >= 1
