@@ -126,9 +126,9 @@ def train(
             optimizer.step()
             bar.update(task, advance=1)
             if step in checkpoints:
-                bar.update(task, description=f"auditing step {step}")
+                bar.stop()  # the audit shows a bar of its own
                 found.append(examine(step, w, b, finite=finite))
-                bar.update(task, description="training")
+                bar.start()
     return found
 
 
