@@ -108,7 +108,9 @@ class Optimizer:
         if group["weight_decay"]:
             gradient = gradient + group["weight_decay"] * value
         state = self._state.setdefault(id(p), {})
-        return np.asarray(value - self._change(gradient, state, group), value.dtype)
+        new = np.asarray(value - self._change(gradient, state, group), value.dtype)
+        new.setflags(write=False)  # what nobody can change is taken over without a copy
+        return new
 
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
         """What to take off a parameter, from its gradient and the state kept for it."""
