@@ -44,6 +44,10 @@ class Ball(Elementary, Special):
 
     c: Series
     flags: int
+    # as NumPy's own scalars have them: kernels on arrays of balls may meet one alone
+    shape = ()
+    ndim = 0
+    dtype = np.dtype(object)
 
     def __init__(self, coefficients: Series, flags: int = 0) -> None:
         self.c = coefficients

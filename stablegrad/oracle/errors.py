@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.oracle.ball import Ball
+from stablegrad.oracle.problem import Truth
 from stablegrad.oracle.rounding import (
     Status,
     float_format,
@@ -15,7 +16,6 @@ from stablegrad.oracle.rounding import (
     round_exact,
     ulp_exponents,
 )
-from stablegrad.oracle.truth import Truth
 
 Array = np.ndarray[Any, Any]
 

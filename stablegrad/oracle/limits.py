@@ -18,7 +18,7 @@ from stablegrad.oracle.rounding import Status
 from stablegrad.oracle.series import arb
 
 if TYPE_CHECKING:
-    from stablegrad.oracle.truth import _Problem, _Result
+    from stablegrad.oracle.problem import Problem, Result
 
 SCALES = (4096, 8192)
 """The point is missed by 2**-k for these k: beyond the square of every float."""
@@ -26,7 +26,7 @@ GREAT = {4096: 1100, 8192: 2200}
 """An infinity is replaced by 2**k: beyond every float, and near enough for exp(x*x)."""
 
 
-def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any]:
+def near(problem: Problem, places: Any, scale: int, side: int) -> dict[Any, Any]:
     """Leaves a little off their values: objects, for no float can hold them."""
     out = {}
     alone = problem.single()
@@ -58,19 +58,19 @@ def near(problem: _Problem, places: Any, scale: int, side: int) -> dict[Any, Any
     return out
 
 
-def _at_zero(problem: _Problem) -> Any:
+def _at_zero(problem: Problem) -> Any:
     leaf = problem.single()
     return False if leaf is None else (problem.values[leaf] == 0).ravel()
 
 
-def _negative_zero(problem: _Problem) -> Any:
+def _negative_zero(problem: Problem) -> Any:
     leaf = problem.single()
     return False if leaf is None else (np.signbit(problem.values[leaf])).ravel()
 
 
-def take_limits(problem: _Problem, results: list[_Result]) -> None:
+def take_limits(problem: Problem, results: list[Result]) -> None:
     """Give undefined elements their limit, where there is one."""
-    from stablegrad.oracle.truth import _Result
+    from stablegrad.oracle.problem import Result
 
     masks = [r.status == Status.UNDEFINED for r in results]
     anywhere = np.any(masks, axis=0) if problem.flat else None
@@ -80,11 +80,11 @@ def take_limits(problem: _Problem, results: list[_Result]) -> None:
         for scale in SCALES:
             fresh = []
             for r, mask in zip(results, masks, strict=True):
-                again = _Result(len(r.status), r.dtype)
+                again = Result(len(r.status), r.dtype)
                 again.status[:] = np.where(mask, Status.UNDECIDED, Status.DECIDED)
                 fresh.append(again)
             budget, problem.budget = problem.budget, 3 * max(SCALES)
-            problem._rise(fresh, problem.order, near(problem, places, scale, side))  # noqa: SLF001
+            problem.rise(fresh, problem.order, near(problem, places, scale, side))
             problem.budget = budget
             runs.append(fresh)
     for k, (r, mask) in enumerate(zip(results, masks, strict=True)):

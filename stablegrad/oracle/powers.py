@@ -32,6 +32,8 @@ def power(x: Ball, y: Ball) -> Ball:
     x0, y0 = x.c[0], y.c[0]
     if y0.is_zero() and len(y.c) == 1:
         return x.new((ONE,))
+    if y0 == ONE and len(y.c) == 1:
+        return x
     if x0 == ONE and len(x.c) == 1 and len(y.c) == 1:
         return x.new((ONE,))
     if x0.is_nan() or y0.is_nan():

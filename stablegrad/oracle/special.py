@@ -99,7 +99,8 @@ class Special:
             return self.digamma()
         c = self.c[0]
         if _at_pole(c):
-            first = INF if order % 2 else -INF if c.is_zero() and not self.negative_zero else NAN
+            side = -INF if c.is_zero() and not self.negative_zero else INF if c.is_zero() else NAN
+            first = INF if order % 2 else side
             return self.new((first, *([NAN] * (len(self.c) - 1))))
         first = self.at(lambda x: _polygamma(order, x), NAN, ZERO)
         return self.chain(first, lambda x: x.polygamma(order + 1))
