@@ -141,9 +141,9 @@ def arguments(
     if domain:
         return drawn_arguments(described, [], domain, points=points, seed=seed, dtype=dtype)
     if file:
-        args = as_arguments(described, load_npz(file), file)
+        args = as_arguments(described, load_npz(file), file, by_name=True)
     else:
-        args = as_arguments(described, made(), "what the function of inputs returns")
+        args = as_arguments(described, made(), "the function of inputs")
     check_count(described, args)
     return args
 

@@ -22,7 +22,7 @@ from stablegrad.errors import StablegradError, UnknownNameError
 from stablegrad.ir import OPS
 
 LONGEST_TEXT = 10_000
-DEEPEST_TREE = 100
+DEEPEST_TREE = 200
 LARGEST_POWER = 64  # of two whole numbers written out: more is a way to fill the memory
 
 MODULES = ("numpy", "numpy.linalg", "special", "nn.functional")

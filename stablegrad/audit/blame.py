@@ -171,7 +171,8 @@ class Blame:
         given = {p.cotangent: cotangents[p.node].value for p in pulls}
         values = run(
             [*local, *[s for s in scale if s is not None]],
-            {
+            dict(self.bindings)
+            | {
                 slot: given[t] if t in given else self.right(plain[t])
                 for t, slot in slots.slot.items()
             },

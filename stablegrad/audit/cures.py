@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from stablegrad.audit.blame import ACCUMULATE, Line
 from stablegrad.audit.findings import Cure
-from stablegrad.canonical import canonical_node
+from stablegrad.canonical import canonical, canonical_node
 from stablegrad.ir import OPS, Term, topological
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.rewrite import Fired
@@ -14,6 +14,8 @@ from stablegrad.rewrite import Fired
 DERIVATIVE = "derivative of "
 LEVELS = 3
 """How far below its root a rule's left side is searched for an op."""
+EXAMPLES = 8
+"""Nodes of one line that are looked for in what rules rewrote."""
 _SUMS = {"add", "subtract", "negative", "affine", ACCUMULATE}
 _PRODUCTS = {"multiply", "divide", "reciprocal", "square", "sqrt", "rsqrt", "power", "monomial"}
 
@@ -26,8 +28,12 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
         fired: the rules that fired when the program was stabilized.
         nodes: the terms of that operation, as the user wrote them.
     """
+    fired, nodes = list(fired), list(nodes)
     here = [f for f in fired if f.place == line.place]
     about = [f for f in here if _concerns(f, line.op)]
+    if not here:
+        images = {canonical(t) for t in nodes[:EXAMPLES]}
+        about = here = [f for f in fired if images & set(_top(f.before))]
     rules = dict.fromkeys([f.rule for f in about or here])
     found = [Cure("rule", r.name, r.reason, r.source) for r in rules]
     if line.backward.bad or line.op.startswith(DERIVATIVE):
@@ -40,13 +46,17 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
 
 def _concerns(fired: Fired, op: str) -> bool:
     """Whether a rule rewrote something that holds this op, whatever form it had then."""
-    floor = fired.before.depth - LEVELS
-    names = {t.op.name for t in topological([fired.before], stop=lambda t: t.depth <= floor)}
+    names = {t.op.name for t in _top(fired.before)}
     if op in _SUMS:
         return AFFINE.name in names
     if op in _PRODUCTS:
         return MONOMIAL.name in names
     return op in names
+
+
+def _top(term: Term) -> list[Term]:
+    floor = term.depth - LEVELS
+    return topological([term], stop=lambda t: t.depth <= floor)
 
 
 def _derivative(line: Line, nodes: Iterable[Term]) -> list[Cure]:

@@ -149,15 +149,25 @@ def inputs_of(module: ModuleType, name: str) -> Any:
     return guarded(maker)()
 
 
-def as_arguments(f: Callable[..., Any], given: Any, origin: str) -> list[Any]:
-    """Positional arguments from a tuple, a list, arrays by name, or a single argument."""
+def as_arguments(
+    f: Callable[..., Any], given: Any, origin: str, *, by_name: bool = False
+) -> list[Any]:
+    """Positional arguments from a tuple, a list, arrays by name, or a single argument.
+
+    Args:
+        f: the function that takes them.
+        given: the arguments.
+        origin: where they come from, for messages.
+        by_name: whether a mapping holds arguments by name in any case; else it may also be
+            the single argument itself.
+    """
     if not isinstance(given, Mapping):
         return list(given) if isinstance(given, tuple | list) else [given]
     parameters = inspect.signature(f).parameters
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     names = [n for n, p in parameters.items() if p.kind in kinds]
     unknown = [str(n) for n in given if n not in names]
-    if len(names) == 1 and len(unknown) == len(given):
+    if not by_name and len(names) == 1 and len(unknown) == len(given):
         return [given]  # one parameter, and this is its value
     missing = [
         n for n in names if n not in given and parameters[n].default is inspect.Parameter.empty

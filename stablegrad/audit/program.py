@@ -115,6 +115,9 @@ def _added(parts: Sequence[Term], settings: Settings) -> Term:
 # -- one node at a time ---------------------------------------------------------------------
 
 
+_NUMBERS = 1 << 42  # numbers of the inputs that stand for values
+
+
 class Slots:
     """Inputs that stand for the values of terms, so that a node can be run by itself."""
 
@@ -126,7 +129,8 @@ class Slots:
         if term.op is CONST:
             return term
         if term not in self.slot:
-            self.slot[term] = make(INPUT, (), (len(self.slot),), term.shape, term.dtype)
+            number = _NUMBERS + len(self.slot)
+            self.slot[term] = make(INPUT, (), (number,), term.shape, term.dtype)
         return self.slot[term]
 
     def node(self, term: Term) -> Term:
@@ -136,8 +140,9 @@ class Slots:
 
     def pull(self, pull: Pull) -> Term:
         """The step back over slots: of the node, its arguments and its cotangent."""
-        given = [*pull.node.args, pull.node, pull.cotangent]
-        return rebuild([pull.term], {t: self.of(t) for t in given})[0]
+        given = {*pull.node.args, pull.node, pull.cotangent}
+        used = topological([pull.term], stop=given.__contains__)
+        return rebuild([pull.term], {t: self.of(t) for t in used if t in given})[0]
 
 
 _BOUND_OF_SUMS = "n*eps relative to the sum of absolute"

@@ -30,7 +30,7 @@ def parse_domain(domain: Domain) -> dict[str, Interval]:
         DomainError: an interval that is not lo:hi with two finite numbers, lo below hi.
     """
     if isinstance(domain, Mapping):
-        pairs = [(name, tuple(ends)) for name, ends in domain.items()]
+        pairs = [(name, _ends(name, ends)) for name, ends in domain.items()]
     else:
         pairs = [_pair(part) for part in domain.split(",") if part.strip()]
     found: dict[str, Interval] = {}
@@ -45,6 +45,12 @@ def parse_domain(domain: Domain) -> dict[str, Interval]:
     if not found:
         raise _not_an_interval(repr(domain))
     return found
+
+
+def _ends(name: str, ends: Any) -> tuple[Any, ...]:
+    if not isinstance(ends, tuple | list):
+        raise _not_an_interval(f"{name}={ends}")
+    return tuple(ends)
 
 
 def _pair(part: str) -> tuple[str, tuple[str, ...]]:
