@@ -36,12 +36,24 @@ def region_cost(root: Term, stops: set[Term]) -> int:
         return 0
     cost = 0
     seen = {root}
+    sums = {t.args: t for t in stops if t.op is forms.AFFINE}
     stack = [root]
     while stack:
         term = stack.pop()
+        if term.op is forms.AFFINE and term.args in sums and _multiple(term, sums[term.args]):
+            continue  # a bound sum, scaled: both sides have it
         cost += node_cost(term)
         for a in term.args:
             if a not in seen and a not in stops:
                 seen.add(a)
                 stack.append(a)
     return cost
+
+
+def _multiple(a: Term, b: Term) -> bool:
+    """Whether a flat sum is another one times a constant."""
+    (c, first), (d, second) = a.params, b.params
+    if isinstance(c, str) or isinstance(d, str):
+        return False
+    pairs = zip((c, *first), (d, *second), strict=True)
+    return all(x * second[0] == y * first[0] for x, y in pairs)
