@@ -26,6 +26,7 @@ from stablegrad.ops.record import (
     elementwise,
     interval,
 )
+from stablegrad.ops.taylor_tables import polynomial
 from stablegrad.ops.trigonometric import cos, sin
 
 _ABOVE_MINUS_ONE = Facts(lo=-1.0)
@@ -35,13 +36,6 @@ _NOT_POSITIVE = interval(-math.inf, 0.0, closed=True)
 def _op(name: str, *args: Any, **params: Any) -> Term:
     """A term of an op that may be declared after this module."""
     return OPS[name](*args, **params)
-
-
-def _horner(x: Any, coefficients: tuple[float, ...]) -> Any:
-    total = coefficients[0] + 0.0 * x
-    for c in coefficients[1:]:
-        total = total * x + c
-    return total
 
 
 @cache
@@ -64,7 +58,7 @@ def _log1pmx(xp: Any, x: Any) -> Any:
     t = xp.where(inside, x, 0.0)
     r = t / (2.0 + t)
     square = r * r
-    near = r * (square * _horner(square, _coefficients(_atanh_tail, 24)) - t)
+    near = r * (square * polynomial(square, _coefficients(_atanh_tail, 24)) - t)
     return xp.where(inside, near, xp.where(x == xp.inf, -xp.inf, xp.log1p(x) - x))
 
 
@@ -209,7 +203,7 @@ log_exprel_slope = elementwise(
     family="exponential",
     kernel=lambda xp, x: _log_exprel(xp, x, n=1),
     ball=lambda x: _log_exprel_meaning(x, 1),
-    spellings=(lambda x: log_expm1_slope(x) - 1 / x, lambda x: 1 / (1 - exp(-x)) - 1 / x),
+    spellings=(lambda x: log_expm1_slope(x) - 1 / x, lambda x: -1 / expm1(-x) - 1 / x),
     partials=lambda y, x: (log_exprel_derivative(x, n=2),),
     domain=(REAL,),
     range=UNIT,
@@ -249,7 +243,7 @@ def _expm1mx(xp: Any, x: Any) -> Any:
     x = xp.asarray(x, dtype=float)
     inside = xp.abs(x) < 1.0
     t = xp.where(inside, x, 0.0)
-    near = t * _horner(t, _coefficients(_expm1mx_term, 18)) * t
+    near = t * polynomial(t, _coefficients(_expm1mx_term, 18)) * t
     far = xp.expm1(x) - xp.where(x == xp.inf, 0.0, x)
     return xp.where(inside, near, far)
 
@@ -271,14 +265,14 @@ expm1mx = elementwise(
 # -- circular and hyperbolic functions -----------------------------------------------------------
 
 
-def _twice_square(value: Any) -> Any:
-    return 2.0 * value * value
+def _minus_twice_square(value: Any) -> Any:
+    return -2.0 * value * value
 
 
 cosm1 = elementwise(
     "cosm1",
     family="trigonometric",
-    kernel=lambda xp, x: -_twice_square(xp.sin(0.5 * x)),
+    kernel=lambda xp, x: _minus_twice_square(xp.sin(0.5 * x)),
     ball=lambda x: -2 * (x / 2).sin() ** 2,
     spellings=(lambda x: cos(x) - 1,),
     partials=lambda y, x: (-sin(x),),
@@ -298,7 +292,7 @@ def versine(x: Any) -> Any:
 
 def _coshm1(xp: Any, x: Any) -> Any:
     size = xp.abs(xp.asarray(x, dtype=float))
-    near = _twice_square(xp.sinh(0.5 * xp.minimum(size, 2.0)))
+    near = -_minus_twice_square(xp.sinh(0.5 * xp.minimum(size, 2.0)))
     return xp.where(size < 2.0, near, xp.cosh(size) - 1.0)
 
 
@@ -326,7 +320,7 @@ def _x_minus_sin(xp: Any, x: Any) -> Any:
     x = xp.asarray(x, dtype=float)
     inside = xp.abs(x) < 2.0
     t = xp.where(inside, x, 0.0)
-    near = t * (t * (t * _horner(t * t, _coefficients(_x_minus_sin_term, 14))))
+    near = t * (t * (t * polynomial(t * t, _coefficients(_x_minus_sin_term, 14))))
     return xp.where(inside, near, x - xp.sin(x))
 
 

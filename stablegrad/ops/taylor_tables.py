@@ -102,6 +102,14 @@ def hyperbolic(c: Decimal, terms: int) -> tuple[Series, Series]:
     )
 
 
+def polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
+    """A polynomial in floats, the highest power first."""
+    total = coefficients[0] + 0.0 * x
+    for c in coefficients[1:]:
+        total = total * x + c
+    return total
+
+
 # -- tables --------------------------------------------------------------------------------
 
 
