@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ from stablegrad.expressions import DEEPEST_TREE, LONGEST_TEXT, ExpressionError, 
         ("softmax(x)[0]", ("x",), (sg.tensor([1.0, 1.0]),), 0.5),
     ],
 )
-def test_values(text, names, values, expected) -> None:
+def test_values(text: str, names: tuple[str, ...], values: tuple[Any, ...], expected: Any) -> None:
     f = parse(text)
     assert f.names == names
     assert np.allclose(np.asarray(f(*values)), expected, rtol=1e-6)

@@ -116,12 +116,12 @@ def load_npz(file: str) -> dict[str, Array]:
     path = Path(file)
     if not path.is_file():
         raise CallError(f"no file {file}")
+    arrays: dict[str, Array] = {}
     try:
-        data: Any = np.load(path, allow_pickle=False)
-        if isinstance(data, np.ndarray):
-            raise CallError(f"{file} holds one array without a name; expected an .npz file")
-        arrays: dict[str, Array] = {}
-        with data:
+        with path.open("rb") as stream:
+            data: Any = np.load(stream, allow_pickle=False)
+            if isinstance(data, np.ndarray):
+                raise CallError(f"{file} holds one array without a name; expected an .npz file")
             for name in data:
                 arrays[name] = data[name]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
