@@ -90,26 +90,36 @@ def numbered(roots: Sequence[Term]) -> tuple[list[Term], list[Term], dict[Term, 
     return order, leaves, inputs
 
 
-def structure(order: Sequence[Term], roots: Sequence[Term]) -> tuple[Any, ...]:
-    """A key that two programs share exactly when they differ in the values of leaves only."""
+def structure(roots: Sequence[Term]) -> tuple[tuple[Any, ...], list[Term]]:
+    """What two programs share exactly when they differ in the values of leaves only.
+
+    Returns:
+        The key, and the leaves in the order in which they are met, as ``numbered`` has it.
+        Every evaluation begins here, so the key is one flat tuple.
+    """
     position: dict[Term, int] = {}
+    leaves: list[Term] = []
     key: list[Any] = []
-    for i, term in enumerate(order):
+    for i, term in enumerate(topological(roots)):
         position[term] = i
+        args = term.args
         if term.op is LEAF:
-            key.append((term.shape, term.dtype))
-        else:
-            args = [position[a] for a in term.args]
-            key.append((term.op.uid, term.params, term.shape, term.dtype, *args))
-    return (*key, *[position[r] for r in roots])
+            leaves.append(term)
+            key += (term.shape, term.dtype)
+        else:  # an op, so that no leaf can be taken for it, and its number of arguments
+            key += (term.op, term.params, term.shape, term.dtype, len(args))
+            key += [position[a] for a in args]
+    key += [position[r] for r in roots]
+    return tuple(key), leaves
 
 
 def program_of(roots: Sequence[Term], settings: Settings) -> tuple[Program, list[Term]]:
     """The compiled program of terms over leaves, from the cache if its structure is known."""
-    order, leaves, inputs = numbered(roots)
-    key = (settings, structure(order, roots))
+    form, leaves = structure(roots)
+    key = (settings, form)
     program = _programs.get(key)
     if program is None:
+        order, leaves, inputs = numbered(roots)
         renamed = rebuild(order, dict(inputs))
         sites = provenance.sites
         places = {new: sites[t] for t, new in zip(order, renamed, strict=True) if t in sites}

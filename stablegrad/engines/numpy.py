@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,17 @@ def kernel_of(op: Op) -> Callable[..., Any]:
     return op.engine_kernels.get("numpy", op.kernel)
 
 
+Step = tuple[
+    Callable[..., Any], int | None, Callable[[list[Any]], Any], int, Any, Any, tuple[int, ...]
+]
+"""A kernel with its parameters bound; the slot of its one argument, or what takes several from
+the slots; the slot of its value, dtype and shape; the slots that nobody reads from then on."""
+
+
+def _nothing(cells: list[Any]) -> tuple[()]:
+    return ()
+
+
 class Plan:
     """A straight-line program for NumPy: one step per term, values dropped after last use."""
 
@@ -52,10 +65,7 @@ class Plan:
         for used, by in last_use.items():
             if used not in keep and order[used].op is not CONST:
                 dead.setdefault(by, []).append(used)
-        self.steps: list[
-            tuple[Callable[..., Any], tuple[int, ...], dict[str, Any], int, Any, Any, Any]
-        ]
-        self.steps = []
+        self.steps: list[Step] = []
         known = set(inputs)
         for term in order:
             if term in known:
@@ -65,12 +75,13 @@ class Plan:
                 value = np.broadcast_to(round_to(term.params[0], term.dtype), term.shape)
                 self.template[out] = value
                 continue
+            sources = [slot[a] for a in term.args]
             params = dict(zip(term.op.params, term.params, strict=True))
             self.steps.append(
                 (
-                    kernel_of(term.op),
-                    tuple(slot[a] for a in term.args),
-                    params,
+                    partial(kernel_of(term.op), xp, **params),
+                    sources[0] if len(sources) == 1 else None,
+                    itemgetter(*sources) if len(sources) > 1 else _nothing,
                     out,
                     term.dtype,
                     term.shape,
@@ -84,8 +95,8 @@ class Plan:
         for i, value in zip(self.input_slots, values, strict=True):
             cells[i] = value
         with np.errstate(all="ignore"):
-            for kernel, sources, params, out, dtype, shape, dead in self.steps:
-                value = kernel(xp, *[cells[i] for i in sources], **params)
+            for kernel, single, several, out, dtype, shape, dead in self.steps:
+                value = kernel(*several(cells)) if single is None else kernel(cells[single])
                 if getattr(value, "dtype", None) != dtype:
                     value = np.asarray(value).astype(dtype)
                 if value.shape != shape:
