@@ -21,6 +21,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     forms,
     hyperbolic,
     indexing,
+    information,
     interval_probability,
     inverse_power,
     linalg,
