@@ -33,6 +33,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     products,
     reduction,
     relatives,
+    robust,
     rounding,
     shape,
     sinc_family,

@@ -1,0 +1,274 @@
+"""Entropies and divergences."""
+
+from __future__ import annotations
+
+import math
+from decimal import Context, Decimal
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops import intervals, pairs
+from stablegrad.ops.exponential import log
+from stablegrad.ops.record import NONNEGATIVE, POSITIVE, REAL, elementwise
+from stablegrad.ops.taylor_tables import polynomial
+
+_ABOVE_MINUS_ONE = Facts(lo=-1.0)
+
+
+def _op(name: str, *args: Any, **params: Any) -> Term:
+    """A term of an op that may be declared after this module."""
+    return OPS[name](*args, **params)
+
+
+# -- the logarithm of a ratio --------------------------------------------------------------------
+
+
+def _log_ratio(xp: Any, x: Any, y: Any) -> Any:
+    value = xp.log(x / y)
+    close = (x / y > 0.5) & (x / y < 2.0)
+
+    def near(xp: Any, x: Any, y: Any) -> Any:
+        return xp.log1p((x - y) / y)
+
+    def far(xp: Any, x: Any, y: Any) -> Any:
+        # the quotient left the range: each logarithm is large, and their difference larger
+        apart = xp.log(xp.abs(x)) - xp.log(xp.abs(y))
+        return xp.where((x < 0) == (y < 0), apart, xp.nan)
+
+    x, y, value = xp.broadcast_arrays(x, y, value)
+    value = pairs.redo(xp, close, value, near, x, y)
+    size = xp.abs(x / y)
+    lost = (x != 0) & (y != 0) & xp.isfinite(x) & xp.isfinite(y)
+    lost = lost & ((size < 2.0**-1000) | (size > 2.0**1000))
+    return pairs.redo(xp, lost, value, far, x, y)
+
+
+def _log_ratio_facts(term: Term) -> Facts:
+    return Facts(defined=all(a.facts.defined and a.facts.positive for a in term.args))
+
+
+log_ratio = elementwise(
+    "log_ratio",
+    family="exponential",
+    kernel=_log_ratio,
+    spellings=(lambda x, y: log(x / y),),
+    partials=lambda out, x, y: (1 / x, -1 / y),
+    domain=(POSITIVE, POSITIVE),
+    infer_facts=_log_ratio_facts,
+    cost=4,
+    source="log1p((x - y)/y) where x/y is near 1",
+    doc="log(x / y), also where x/y is near 1 or leaves the range.",
+    example=">>> sg.ops.log_ratio(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+
+def _three_parts(value: Decimal) -> tuple[float, float, float]:
+    hi, lo = pairs.split(value)
+    return hi, lo, float(Fraction(value) - Fraction(hi) - Fraction(lo))
+
+
+_E = _three_parts(Decimal(1).exp(Context(prec=70)))
+
+
+def _one_plus_log_ratio(xp: Any, x: Any, y: Any) -> Any:
+    """Next to its zero at x = y/e, as log1p((e x - y)/y) with the difference in pairs."""
+    value = 1.0 + _log_ratio(xp, x, y)
+
+    def near(xp: Any, x: Any, y: Any) -> Any:
+        _, shift = xp.frexp(y)
+        u, v = xp.ldexp(x, -shift), xp.ldexp(y, -shift)
+        product, rest = pairs.two_prod(u, _E[0])
+        more, last = pairs.two_prod(u, _E[1])
+        total = pairs.add(pairs.two_sum(product - v, rest), (more, last + u * _E[2]))
+        return xp.log1p((total[0] + total[1]) / v)
+
+    x, y, value = xp.broadcast_arrays(x, y, value)
+    return pairs.redo(xp, xp.abs(value) < 0.4, value, near, x, y)
+
+
+one_plus_log_ratio = elementwise(
+    "one_plus_log_ratio",
+    family="exponential",
+    kernel=_one_plus_log_ratio,
+    spellings=(lambda x, y: 1 + log_ratio(x, y),),
+    partials=lambda out, x, y: (1 / x, -1 / y),
+    domain=(POSITIVE, POSITIVE),
+    infer_facts=_log_ratio_facts,
+    cost=4,
+    source="log1p((e x - y)/y) next to its zero at x = y/e",
+    doc="1 + log(x / y).",
+    example=">>> sg.ops.one_plus_log_ratio(sg.tensor([1.0]), 1.0).numpy()\n"
+    "array([1.], dtype=float32)",
+)
+
+one_plus_log = elementwise(
+    "one_plus_log",
+    family="exponential",
+    kernel=lambda xp, x: _one_plus_log_ratio(xp, x, xp.ones((), xp.asarray(x).dtype)),
+    spellings=(lambda x: 1 + log(x),),
+    partials=lambda out, x: (1 / x,),
+    domain=(POSITIVE,),
+    infer_facts=intervals.increasing(lambda v: 1 + math.log(v), POSITIVE, REAL),
+    cost=4,
+    source="log1p(e x - 1) next to its zero at 1/e",
+    doc="1 + log(x): the derivative of x log(x).",
+    example=">>> sg.ops.one_plus_log(sg.tensor([1.0])).numpy()\narray([1.], dtype=float32)",
+)
+
+# -- entropies -----------------------------------------------------------------------------------
+
+
+def _defined_with_logarithm(shift: float) -> Any:
+    def facts(term: Term) -> Facts:
+        x, y = (a.facts for a in term.args)
+        return Facts(defined=x.defined and y.defined and y.within(Facts(lo=shift)))
+
+    return facts
+
+
+xlogy = elementwise(
+    "xlogy",
+    family="exponential",
+    kernel=lambda xp, x, y: xp.special.xlogy(x, y),
+    ball=lambda x, y: x * y.log() if y > 0 else _zero_or_product(x, y),
+    partials=lambda out, x, y: (log(y), x / y),
+    domain=(REAL, POSITIVE),
+    infer_facts=_defined_with_logarithm(0.0),
+    cost=5,
+    aten="special_xlogy",
+    source="definition; 0 where x is 0",
+    doc="x * log(y), 0 where x is 0.",
+    example=">>> sg.ops.xlogy(sg.tensor([0.0]), 0.0).numpy()\narray([0.], dtype=float32)",
+)
+
+
+def _zero_or_product(x: Any, y: Any) -> Any:
+    return x * 0 if x == 0 else x * y.log()
+
+
+xlog1py = elementwise(
+    "xlog1py",
+    family="exponential",
+    kernel=lambda xp, x, y: xp.special.xlog1py(x, y),
+    ball=lambda x, y: x * y.log1p() if y > -1 else _zero_or_product(x, y + 1),
+    partials=lambda out, x, y: (_op("log1p", y), x / (1 + y)),
+    domain=(REAL, _ABOVE_MINUS_ONE),
+    infer_facts=_defined_with_logarithm(-1.0),
+    cost=5,
+    aten="special_xlog1py",
+    source="definition; 0 where x is 0",
+    doc="x * log1p(y), 0 where x is 0.",
+    example=">>> sg.ops.xlog1py(sg.tensor([0.0]), -1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+
+def _entr(xp: Any, x: Any) -> Any:
+    return xp.where(x < 0, -xp.inf, -xp.special.xlogy(x, x) + 0.0)
+
+
+entr = elementwise(
+    "entr",
+    family="exponential",
+    kernel=_entr,
+    ball=lambda x: -x * x.log() if x > 0 else x.sqrt() if x == 0 else x * 0 - math.inf,
+    # at 0 a root has its value and its slopes
+    partials=lambda out, x: (-one_plus_log(x),),
+    domain=(NONNEGATIVE,),
+    range=Facts(hi=0.36787944117144239, hi_open=False),
+    cost=5,
+    aten="special_entr",
+    source="SciPy's entr",
+    doc="-x * log(x), 0 at 0 and -inf below: a term of an entropy.",
+    example=">>> sg.ops.entr(sg.tensor([1.0])).numpy()\narray([0.], dtype=float32)",
+)
+
+
+def _rel_entr(xp: Any, x: Any, y: Any) -> Any:
+    value = xp.where(x == 0, 0.0, x * _log_ratio(xp, x, y))
+    outside = (x < 0) | (y < 0) | ((y == 0) & (x != 0))
+    return xp.where(outside, xp.inf, xp.where(xp.isnan(x) | xp.isnan(y), xp.nan, value))
+
+
+def _rel_entr_ball(x: Any, y: Any) -> Any:
+    if x > 0 and y > 0:
+        return x * (x / y).log()
+    return x * 0 if x == 0 and y >= 0 else x * 0 + math.inf
+
+
+rel_entr = elementwise(
+    "rel_entr",
+    family="exponential",
+    kernel=_rel_entr,
+    ball=_rel_entr_ball,
+    partials=lambda out, x, y: (one_plus_log_ratio(x, y), -x / y),
+    textbook=lambda out, x, y: (1 + log(x / y), -x / y),
+    domain=(NONNEGATIVE, POSITIVE),
+    infer_facts=_log_ratio_facts,
+    cost=5,
+    source="SciPy's rel_entr",
+    doc="x * log(x / y): a term of a relative entropy; 0 at x = 0.",
+    example=">>> sg.ops.rel_entr(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+
+@cache
+def _atanh_series() -> tuple[float, ...]:
+    """2/3, 2/5, ...: of 2 artanh(v)/v - 2 in v*v, the highest power first."""
+    return tuple([float(Fraction(2, 2 * k + 3)) for k in range(26)][::-1])
+
+
+def _kl_div(xp: Any, x: Any, y: Any) -> Any:
+    """With v = (x - y)/(x + y) it is v (x - y) + 2 x v (v**2/3 + v**4/5 + ...)."""
+    x, y = xp.broadcast_arrays(xp.asarray(x, dtype=float), xp.asarray(y, dtype=float))
+    value = x * _log_ratio(xp, x, y) - (x - y)
+    value = xp.where(x == 0, y, value)
+
+    def near(xp: Any, x: Any, y: Any) -> Any:
+        d = x - y
+        v = 0.5 * d / (0.5 * x + 0.5 * y)
+        square = v * v
+        return v * (d + x * (square * polynomial(square, _atanh_series())))
+
+    value = pairs.redo(xp, (x > 0.4 * y) & (x < 2.5 * y), value, near, x, y)
+    outside = (x < 0) | (y < 0) | ((y == 0) & (x != 0))
+    return xp.where(outside, xp.inf, xp.where(xp.isnan(x) | xp.isnan(y), xp.nan, value))
+
+
+def _kl_div_ball(x: Any, y: Any) -> Any:
+    if x > 0 and y > 0:
+        return x * (x / y).log() - x + y
+    return y if x == 0 and y >= 0 else x * 0 + math.inf
+
+
+kl_div = elementwise(
+    "kl_div",
+    family="exponential",
+    kernel=_kl_div,
+    ball=_kl_div_ball,
+    partials=lambda out, x, y: (log_ratio(x, y), one_minus_ratio(x, y)),
+    textbook=lambda out, x, y: (log(x / y), 1 - x / y),
+    domain=(NONNEGATIVE, POSITIVE),
+    range=NONNEGATIVE,
+    infer_facts=lambda term: NONNEGATIVE._replace(defined=_log_ratio_facts(term).defined),
+    cost=5,
+    source="SciPy's kl_div; Loader 2000, Fast and accurate computation of binomial probabilities",
+    doc="x * log(x / y) - x + y: a term of the Kullback-Leibler divergence.",
+    example=">>> sg.ops.kl_div(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+one_minus_ratio = elementwise(
+    "one_minus_ratio",
+    family="arithmetic",
+    kernel=lambda xp, x, y: (y - x) / y,
+    ball=lambda x, y: 1 - x / y,
+    # an op of its own, because (y - x)/y**2 - 1/y cancels where x is small
+    partials=lambda out, x, y: (-1 / y, x / y / y),
+    domain=(REAL, POSITIVE),
+    cost=2,
+    source="(y - x) / y",
+    doc="1 - x / y: the derivative of kl_div by y.",
+    example=">>> sg.ops.one_minus_ratio(sg.tensor([1.0]), 2.0).numpy()\n"
+    "array([0.5], dtype=float32)",
+)
