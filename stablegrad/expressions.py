@@ -20,6 +20,7 @@ from typing import Any
 
 from stablegrad.errors import StablegradError, UnknownNameError
 from stablegrad.ir import OPS
+from stablegrad.tensor import Tensor, as_tensor
 
 LONGEST_TEXT = 10_000
 DEEPEST_TREE = 200
@@ -32,7 +33,7 @@ NO_FUNCTIONS = {"leaf", "derivative", "forms", "lowered"}
 
 EXTRA = frozenset(
     """
-    array expit log_expit logit gammaln psi lgamma digamma ndtri betaln gammainc gammaincc betainc
+    expit log_expit logit gammaln psi lgamma digamma ndtri betaln gammainc gammaincc betainc
     i0 i0e i1 i1e xlogy xlog1py entr rel_entr kl_div logdiffexp log1pmx exprel cosm1 sinhc log_i0
     logsumexp softmax log_softmax logsigmoid softplus silu gelu elu selu mish relu leaky_relu
     hardswish softsign tanhshrink norm det slogdet inv solve cholesky svd eigh qr trace diag
@@ -272,12 +273,22 @@ def allowed(name: str) -> bool:
     return name in EXTRA or (name in OPS and OPS[name].family not in NO_FUNCTIONS)
 
 
+def array(data: Any) -> Tensor:
+    """A tensor of nested lists of numbers and tensors; unlike NumPy's, it stacks tensors."""
+    if isinstance(data, list | tuple):
+        parts = [array(item) for item in data]
+        return function_named("stack")(parts)
+    return as_tensor(data)
+
+
 def function_named(name: str, text: str = "") -> Callable[..., Any]:
     """The function of the library that an expression means by a name.
 
     Raises:
         UnknownNameError: there is none, or expressions may not call it.
     """
+    if name == "array":
+        return array
     if allowed(name) or allowed(OTHER_NAMES.get(name, "")):
         for module in _modules():
             for spelled in (name, OTHER_NAMES.get(name, name)):

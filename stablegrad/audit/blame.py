@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.audit.measure import NOTHING, Counts, Verdict, judge
+from stablegrad.audit.measure import NOTHING, Counts, Verdict, judge, precision_of
 from stablegrad.audit.probes import Edge
 from stablegrad.audit.program import Backward, Pull, Slots, absolute, run, stripped
 from stablegrad.audit.truths import Known, conditions, truths
@@ -58,6 +58,8 @@ class Blame:
     """What terms of a first derivative are called: they are no operations of the user's."""
     lines: dict[Key, Line] = field(default_factory=dict)
     known: dict[Term, Known] = field(default_factory=dict)
+    singular: dict[Key, Line] = field(default_factory=dict)
+    """Where a value that has no truth of its own (0/0, 0*inf) becomes nan."""
     scales: dict[Term, Array] = field(default_factory=dict)
     """Of gradients that are sums: what their error is relative to."""
 
@@ -93,6 +95,7 @@ class Blame:
             seen = judge(self.naive[t], known.value, judged=known.decided, scale=spread)
             self.line(t).seen_forward += seen.counts()
             self._attribute(t, here)
+            self._note_singular(t, known, values[local[t]], forward=True)
             if spread is not None:
                 self.scales[t] = spread
 
@@ -107,6 +110,24 @@ class Blame:
         if term in self.conditions:
             return self.conditions[term]
         return np.asarray(self.naive[term])
+
+    def _note_singular(self, term: Term, known: Known, value: Array, *, forward: bool) -> None:
+        """Remember where nan arises from arguments that are none."""
+        count = int(np.count_nonzero(known.undefined & np.isnan(value)))
+        if not count or (forward and any(self._is_nan(a) for a in term.args)):
+            return
+        key = (self.places.get(term, ""), self.op_of(term))
+        line = self.singular.setdefault(key, Line(*key))
+        counts = Counts(known.value.size, nan=count, bits_lost=precision_of(term.dtype))
+        if forward:
+            line.forward += counts
+        else:
+            line.backward += counts
+
+    def _is_nan(self, term: Term) -> bool:
+        return (
+            is_float(term.dtype) and term.op is not CONST and bool(np.isnan(self.right(term)).any())
+        )
 
     def _attribute(self, term: Term, verdict: Verdict) -> None:
         """Count what a node loses, where arguments left the range at the place they did so."""
@@ -186,6 +207,8 @@ class Blame:
             here = judge(values[term], true.value, judged=true.decided, scale=spread)
             seen = judge(naive[bare[p]], true.value, judged=true.decided, scale=spread)
             self.line(p.node).seen_backward += seen.counts()
+            if not np.isnan(cotangents[p.node].value).any():
+                self._note_singular(p.node, true, values[term], forward=False)
             self.line(p.node).backward += Counts(elements=here.counts().elements)
             for owner, where in self._owners(p, plain, here.bad, cotangents):
                 self.line(owner).backward += here.counts(where).at(0)

@@ -176,6 +176,9 @@ class Examination:
             return
         order = {key: i for i, key in enumerate(self._program_order())}
         lines = [line for line in self.blame.lines.values() if line.bad]
+        if not lines and self.blame.singular:
+            lines = list(self.blame.singular.values())
+            self.result.notes.append("a quotient or product is 0/0 or 0*inf, and has a limit")
         if not lines and self.result.complete and self.blame.lines:
             lines = [max(self.blame.lines.values(), key=_bits)]
             self.result.notes.append("no single place is at fault: rounding adds up")

@@ -156,14 +156,17 @@ def is_sum(term: Term) -> bool:
 
 def absolute(term: Term) -> Term | None:
     """The sum of the absolute terms of a sum: what its rounding error is relative to."""
-    if is_sum(term):
-        args = [OPS["abs"](a) if is_float(a.dtype) else a for a in term.args]
-        return make(term.op, tuple(args), term.params, term.shape, term.dtype)
-    if term.op.name in _MOVES and len(term.args) == 1:
-        inner = absolute(term.args[0])
-        if inner is not None:
-            return make(term.op, (inner,), term.params, term.shape, term.dtype)
-    return None
+    moves: list[Term] = []
+    while term.op.name in _MOVES and len(term.args) == 1:
+        moves.append(term)
+        term = term.args[0]
+    if not is_sum(term):
+        return None
+    args = [OPS["abs"](a) if is_float(a.dtype) else a for a in term.args]
+    result = make(term.op, tuple(args), term.params, term.shape, term.dtype)
+    for move in reversed(moves):
+        result = make(move.op, (result,), move.params, move.shape, move.dtype)
+    return result
 
 
 def run(roots: Sequence[Term], values: dict[Term, Any]) -> dict[Term, Any]:

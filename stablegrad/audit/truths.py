@@ -39,7 +39,7 @@ class Known:
         """Take what another way to the same value knows where this one has no value."""
         open_places = ~self.decided & other.decided
         for name in ("value", "decided", "out_of_range"):
-            mine = getattr(self, name).copy()
+            mine = np.array(getattr(self, name))
             mine[open_places] = getattr(other, name)[open_places]
             setattr(self, name, mine)
         self.undefined = self.undefined & ~self.decided
