@@ -14,6 +14,10 @@ BUDGET = 12_800
 """Bits after which a point is given up as undecided, unless the caller says otherwise."""
 
 
+CHEAP = 1600
+"""Bits up to which an evaluation costs hardly more than one of 100."""
+
+
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
     """Set the working precision in bits, and restore the caller's on the way out."""
@@ -25,9 +29,9 @@ def precision(bits: int) -> Iterator[None]:
         flint.ctx.prec = before
 
 
-def doubling(budget: int = BUDGET, start: int = MINIMUM) -> Iterator[int]:
-    """The precisions to try, each twice the one before."""
+def rising(budget: int = BUDGET, start: int = MINIMUM) -> Iterator[int]:
+    """The precisions to try: fourfold while they cost little, then doubled."""
     bits = start
     while bits <= budget:
         yield bits
-        bits *= 2
+        bits *= 4 if bits < CHEAP else 2

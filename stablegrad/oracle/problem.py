@@ -13,7 +13,7 @@ from stablegrad.ir import Term, topological
 from stablegrad.ops.record import is_float
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.evaluate import bind, evaluate, is_elementwise
-from stablegrad.oracle.precision import doubling, precision
+from stablegrad.oracle.precision import precision, rising
 from stablegrad.oracle.rounding import Status, round_balls
 
 Array = np.ndarray[Any, Any]
@@ -184,7 +184,7 @@ class Problem:
         limit: bool = False,
     ) -> None:
         """Fill in what is undecided, doubling the precision until the budget is spent."""
-        for bits in doubling(self.budget):
+        for bits in rising(self.budget):
             places = [r.open(np.arange(len(r.status))) for r in results]
             if self.flat:
                 todo = np.unique(np.concatenate(places))

@@ -13,7 +13,7 @@ from stablegrad.ir import Term
 from stablegrad.ops.record import is_float
 from stablegrad.oracle.ball import Ball
 from stablegrad.oracle.evaluate import bind
-from stablegrad.oracle.precision import BUDGET, doubling, precision
+from stablegrad.oracle.precision import BUDGET, precision, rising
 from stablegrad.oracle.problem import Problem, Result, Truth
 from stablegrad.oracle.reverse import pullback
 
@@ -152,7 +152,7 @@ def gradient(
         Result(math.prod(np.shape(bindings[t])), t.dtype if dtype is None else dtype)
         for t in leaves
     ]
-    for bits in doubling(budget):
+    for bits in rising(budget):
         places = [r.open(np.arange(len(r.status))) for r in results]
         if not any(len(p) for p in places):
             break

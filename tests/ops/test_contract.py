@@ -43,7 +43,6 @@ INTERNAL = {"leaf", "forms", "derivative", "lowered"}
 
 PARAMS: dict[str, list[dict[str, Any]]] = {
     "erfcx_derivative": [{"n": 1}, {"n": 3}],
-    "power_derivative": [{"n": 1, "m": 0}, {"n": 0, "m": 1}, {"n": 1, "m": 1}],
     "astype": [{"dtype": np.dtype(np.float64)}],
     "affine": [{"constant": 1, "coefficients": (2,)}],
     "monomial": [{"powers": (-2,)}, {"powers": (Fraction(1, 2),)}, {"powers": (1, -2)}],
@@ -64,15 +63,18 @@ NEAR: dict[str, list[float]] = {
 }
 """Zeros and poles, around which a part of the sample lies."""
 
-FAMILY_OF_DERIVATIVES = [{"n": 1}, {"n": 2}]
-"""For ops whose one parameter is n, the order of a derivative, unless PARAMS says otherwise."""
+ORDERS: dict[tuple[str, ...], list[dict[str, Any]]] = {
+    ("n",): [{"n": 1}, {"n": 2}],
+    ("n", "m"): [{"n": 1, "m": 0}, {"n": 0, "m": 1}, {"n": 1, "m": 1}],
+}
+"""For families of derivatives, whose parameters are orders, unless PARAMS says otherwise."""
 
 
 def parameters(op: Op) -> list[dict[str, Any]]:
     """The static parameters that an elementwise op is tested with."""
     if not op.params:
         return [{}]
-    return PARAMS.get(op.name, FAMILY_OF_DERIVATIVES if op.params == ("n",) else [])
+    return PARAMS.get(op.name, ORDERS.get(op.params, []))
 
 
 ELEMENTWISE = [
