@@ -49,7 +49,6 @@ __version__ = "0.1.0"
 _LAZY = {
     "audit": "stablegrad.audit",
     "check_gradients": "stablegrad.function.check",
-    "jax": "stablegrad.jax",
     "nn": "stablegrad.nn",
     "optim": "stablegrad.optim",
     "testing": "stablegrad.testing",
@@ -91,8 +90,8 @@ __all__ = [
     "tensor",
     "value_and_grad",
     "vjp",
-    *_LAZY,
 ]
+__all__ += list(_LAZY)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 class _Package(ModuleType):

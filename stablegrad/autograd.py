@@ -1,5 +1,7 @@
 """torch's functional form of derivatives: ``sg.autograd.grad``."""
 
+# ruff: noqa: SLF001 - fields of tensors are private to the package, not to the class
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,7 @@
 """What goes into a transformed function and what comes out: variables, values, containers."""
 
+# ruff: noqa: SLF001 - fields of tensors are private to the package, not to the class
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -15,12 +17,23 @@ from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import LEAF, const, is_float
 from stablegrad.program import evaluate
 from stablegrad.settings import current
+from stablegrad.tensor import history
 from stablegrad.tensor.cells import freeze, placeholder
 from stablegrad.tensor.core import Tensor, as_tensor, leaf_of, wrap
 from stablegrad.tensor.gradients import requires_grad
 from stablegrad.tensor.mode import MODE, mode
 
 Argnums = int | Sequence[int]
+
+
+def flatten(tree: Any) -> tuple[list[Any], Any]:
+    """The leaves of a container (dicts, lists, tuples and what is registered); its structure."""
+    return optree.tree_flatten(tree)
+
+
+def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
+    """The container of this structure with these leaves."""
+    return optree.tree_unflatten(structure, leaves)
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -57,7 +70,7 @@ class Variables:
 
     def rebuilt(self, leaves: Sequence[Any]) -> Any:
         """Leaves in the structure of the chosen arguments."""
-        chosen = optree.tree_unflatten(self.structure, leaves)
+        chosen = unflatten(self.structure, leaves)
         return chosen[0] if self.single else chosen
 
 
@@ -68,7 +81,7 @@ def take_variables(
     single = isinstance(argnums, int)
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for number in numbers:
-        if not isinstance(number, int) or not -len(args) <= number < len(args):
+        if not -len(args) <= number < len(args):
             raise ShapeError(
                 message(
                     f"argnums={argnums!r} for {len(args)} positional arguments of {name_of(f)}",
@@ -76,10 +89,10 @@ def take_variables(
                 )
             )
     places = [number % len(args) for number in numbers]
-    chosen, structure = optree.tree_flatten(tuple([args[i] for i in places]))
+    chosen, structure = flatten(tuple([args[i] for i in places]))
     tensors = variables([_differentiable(x, transform) for x in chosen])
     result = Variables(structure, tensors, single)
-    rebuilt = optree.tree_unflatten(structure, tensors)
+    rebuilt = unflatten(structure, tensors)
     given = [optree.tree_map(_array_to_tensor, a) for a in args]
     for place, value in zip(places, rebuilt, strict=True):
         given[place] = value
@@ -131,7 +144,13 @@ def _marked(x: Term) -> Term:
 
 
 def values_of(tensors: Sequence[Tensor]) -> list[Any]:
-    """The values of several tensors, computed together where they have the same rules."""
+    """The values of several tensors, computed together where they have the same rules.
+
+    A long history is cut here, so that a loop of steps runs the same programs each time.
+    """
+    for t in tensors:
+        if t.term.depth > history.KEEP_AT_ENTRY and not t.requires_grad:
+            t._term = history.cut(t.term, t.settings, chained=False, keep=history.KEEP_AT_ENTRY)
     groups: dict[Any, list[Tensor]] = {}
     for t in tensors:
         if t._value is None and t.term.op is not LEAF:
@@ -150,7 +169,7 @@ def call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -
 
 def output_tensors(f: Callable[..., Any], result: Any, transform: str) -> tuple[list[Tensor], Any]:
     """The leaves of a function's result as tensors, and its structure."""
-    leaves, structure = optree.tree_flatten(result)
+    leaves, structure = flatten(result)
     tensors: list[Tensor] = []
     for leaf in leaves:
         if not isinstance(leaf, Tensor | np.ndarray | np.generic | float | int):

@@ -1,5 +1,7 @@
 """compile: a function traced once and run many times."""
 
+# ruff: noqa: SLF001 - fields of tensors are private to the package, not to the class
+
 from __future__ import annotations
 
 import functools
@@ -8,9 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import optree
 
-from stablegrad.api.arguments import check_callable, outermost, output_tensors, values_of
+from stablegrad.api.arguments import (
+    check_callable,
+    flatten,
+    outermost,
+    output_tensors,
+    unflatten,
+    values_of,
+)
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, rebuild
 from stablegrad.ops.record import LEAF
@@ -75,7 +83,7 @@ def compile(f: Callable[..., Any], engine: str = "numpy") -> Callable[..., Any]:
     def compiled(*args: Any, **kwargs: Any) -> Any:
         if not outermost():
             return f(*args, **kwargs)
-        leaves, structure = optree.tree_flatten((args, kwargs))
+        leaves, structure = flatten((args, kwargs))
         dynamic = [i for i, x in enumerate(leaves) if _is_input(x)]
         given = [as_tensor(leaves[i]) for i in dynamic]
         static = [None if _is_input(x) else x for x in leaves]
@@ -113,7 +121,7 @@ def _trace(
     inputs = [traced_input(t.shape, t.dtype) for t in given]
     for i, t in zip(dynamic, inputs, strict=True):
         leaves[i] = t
-    args, kwargs = optree.tree_unflatten(structure, leaves)
+    args, kwargs = unflatten(structure, leaves)
     settings = current()
     with mode(whole=True, traced=True, level=MODE.get().level + 1):
         ys, result = output_tensors(f, f(*args, **kwargs), "compile")
@@ -140,7 +148,7 @@ def _run(trace: Traced, given: list[Tensor]) -> Any:
         tensors = [_tracked(v, t) for v, t in zip(found, _origins(trace, given), strict=True)]
     for t, root in zip(tensors, trace.roots, strict=True):
         t._program = (root, trace.settings)
-    return optree.tree_unflatten(trace.structure, tensors)
+    return unflatten(trace.structure, tensors)
 
 
 def _tracked(value: Any, origin: Term) -> Tensor:

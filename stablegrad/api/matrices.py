@@ -1,5 +1,7 @@
 """jacobian and hessian."""
 
+# ruff: noqa: SLF001 - fields of tensors are private to the package, not to the class
+
 from __future__ import annotations
 
 import functools
@@ -8,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import optree
 
 from stablegrad.api.arguments import (
     Argnums,
@@ -19,6 +20,7 @@ from stablegrad.api.arguments import (
     output_tensors,
     results,
     take_variables,
+    unflatten,
     zeros_for,
 )
 from stablegrad.api.derivatives import grad
@@ -53,7 +55,7 @@ def jacobian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     def derivative(*args: Any, **kwargs: Any) -> Any:
         xs, given = take_variables(f, args, argnums, "jacobian")
         ys, structure = output_tensors(f, call(f, given, kwargs), "jacobian")
-        return optree.tree_unflatten(structure, [xs.rebuilt(_matrices(y.term, xs)) for y in ys])
+        return unflatten(structure, [xs.rebuilt(_matrices(y.term, xs)) for y in ys])
 
     return derivative
 
@@ -106,7 +108,7 @@ def _rows(y: Term, xs: list[Term]) -> list[Any]:
         found = gradients([(y, seed)], xs, settings)
         rows.append([found.get(x, zeros_for(x)) for x in xs])
     shapes = [(*y.shape, *x.shape) for x in xs]
-    return _assembled([list(column) for column in zip(*rows, strict=True)], shapes, xs)
+    return _assembled([[row[i] for row in rows] for i in range(len(xs))], shapes, xs)
 
 
 def _columns(y: Term, xs: list[Term]) -> list[Any]:

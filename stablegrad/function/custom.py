@@ -14,7 +14,7 @@ from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import const
 from stablegrad.settings import current
 from stablegrad.tensor.cells import placeholder
-from stablegrad.tensor.core import Tensor, as_tensor, wrap
+from stablegrad.tensor.core import Tensor, as_tensor, finish, wrap
 from stablegrad.tensor.mode import mode
 
 Pull = Callable[..., Any]
@@ -172,9 +172,7 @@ def call_custom(name: str, start: Callable[..., Any], args: tuple[Any, ...]) -> 
 
 
 def _result(term: Term, *, requires: bool) -> Tensor:
-    from stablegrad.tensor.core import finish
-
-    return finish(term, requires=requires and term.dtype.kind in "fV")
+    return finish(term, requires)
 
 
 def _is_input(a: Any) -> bool:

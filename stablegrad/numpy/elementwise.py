@@ -25,7 +25,7 @@ ELEMENTWISE: dict[str, str] = {
         **{name: name for name in _SAME},
         "absolute": "abs", "fabs": "abs", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin",
         "asinh": "arcsinh", "atan": "arctan", "atan2": "arctan2", "atanh": "arctanh",
-        "fix": "trunc", "float_power": "power", "invert": "logical_not", "pow": "power",
+        "fix": "trunc", "invert": "logical_not", "pow": "power",
         "remainder": "mod", "rint": "round", "true_divide": "divide",
     }.items()
     if op_name in OPS

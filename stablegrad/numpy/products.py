@@ -6,8 +6,7 @@ from typing import Any
 
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS
-from stablegrad.ops import einsums
-from stablegrad.ops import linalg
+from stablegrad.ops import einsums, linalg
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
 

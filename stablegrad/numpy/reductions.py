@@ -56,7 +56,7 @@ def _running(name: str) -> Callable[..., Tensor]:
 
 
 def _all_elements(name: str, where: Any, params: dict[str, Any]) -> None:
-    if where is not True or params.get("initial", None) is not None:
+    if where is not True or params.get("initial") is not None:
         raise DTypeError(
             message(
                 f"{name} with where= or initial=", "all elements", "Choose them with where first."

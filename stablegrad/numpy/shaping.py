@@ -26,7 +26,7 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None:
         return tuple([as_tensor(i) for i in np.nonzero(chosen.numpy())])
     if chosen.dtype.kind != "b":
-        chosen = chosen != 0
+        chosen = OPS["not_equal"](chosen, 0)
     if not isinstance(x, Tensor | np.ndarray) and not isinstance(y, Tensor | np.ndarray):
         x, y = as_tensor(x), as_tensor(y)
     return apply(OPS["where"], (chosen, x, y))
@@ -202,15 +202,22 @@ def diag(v: Any, k: int = 0) -> Tensor:
     )
 
 
+def _lower(x: Tensor, k: int) -> np.ndarray[Any, Any]:
+    if x.ndim < 2:
+        raise ShapeError(message(f"a triangle of shape {x.shape}", "a matrix"))
+    rows, columns = x.shape[-2:]
+    return np.tri(rows, columns, k, dtype=bool)
+
+
 def _triangle(m: Any, keep: np.ndarray[Any, Any]) -> Tensor:
     return where(keep, as_tensor(m), 0)
 
 
 def tril(m: Any, k: int = 0) -> Tensor:
     """The elements on and below a diagonal, zero elsewhere."""
-    return _triangle(m, np.tri(*as_tensor(m).shape[-2:], k, dtype=bool))
+    return _triangle(m, _lower(as_tensor(m), k))
 
 
 def triu(m: Any, k: int = 0) -> Tensor:
     """The elements on and above a diagonal, zero elsewhere."""
-    return _triangle(m, ~np.tri(*as_tensor(m).shape[-2:], k - 1, dtype=bool))
+    return _triangle(m, ~_lower(as_tensor(m), k - 1))

@@ -18,7 +18,8 @@ from stablegrad.special.functions import (
 
 globals().update(elementwise())
 
-__all__ = [*sorted(ELEMENTWISE), "log_softmax", "logsumexp", "polygamma", "softmax"]
+__all__ = ["log_softmax", "logsumexp", "polygamma", "softmax"]
+__all__ += list(ELEMENTWISE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

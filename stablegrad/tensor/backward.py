@@ -1,5 +1,7 @@
 """``Tensor.backward``: the gradients of all leaves, in one evaluation with the value."""
 
+# ruff: noqa: SLF001 - fields of tensors are private to the package, not to the class
+
 from __future__ import annotations
 
 from typing import Any

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import Shape, Term, topological
+from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import LEAF
 from stablegrad.program import evaluate
 from stablegrad.settings import Settings
-from stablegrad.tensor.cells import Array, Cell, MutationError, TracedCell, freeze
+from stablegrad.tensor.cells import Array, Cell, MutationError, TracedCell, freeze, no_value_yet
 from stablegrad.tensor.mode import MODE
 
 if TYPE_CHECKING:
@@ -30,6 +32,40 @@ class Lazy:
     """The value, if it is known; never more than a cache."""
     _program: tuple[Term, Settings] | None
     """What a value was computed by where it is not the term, for ``explain``."""
+
+    if TYPE_CHECKING:  # given by ``methods.install``, from a table
+
+        def __add__(self, other: Any, /) -> Tensor: ...
+        def __radd__(self, other: Any, /) -> Tensor: ...
+        def __sub__(self, other: Any, /) -> Tensor: ...
+        def __rsub__(self, other: Any, /) -> Tensor: ...
+        def __mul__(self, other: Any, /) -> Tensor: ...
+        def __rmul__(self, other: Any, /) -> Tensor: ...
+        def __truediv__(self, other: Any, /) -> Tensor: ...
+        def __rtruediv__(self, other: Any, /) -> Tensor: ...
+        def __floordiv__(self, other: Any, /) -> Tensor: ...
+        def __rfloordiv__(self, other: Any, /) -> Tensor: ...
+        def __mod__(self, other: Any, /) -> Tensor: ...
+        def __rmod__(self, other: Any, /) -> Tensor: ...
+        def __pow__(self, other: Any, /) -> Tensor: ...
+        def __rpow__(self, other: Any, /) -> Tensor: ...
+        def __matmul__(self, other: Any, /) -> Tensor: ...
+        def __rmatmul__(self, other: Any, /) -> Tensor: ...
+        def __lt__(self, other: Any, /) -> Tensor: ...
+        def __le__(self, other: Any, /) -> Tensor: ...
+        def __gt__(self, other: Any, /) -> Tensor: ...
+        def __ge__(self, other: Any, /) -> Tensor: ...
+        def __and__(self, other: Any, /) -> Tensor: ...
+        def __or__(self, other: Any, /) -> Tensor: ...
+        def __xor__(self, other: Any, /) -> Tensor: ...
+        def __eq__(self, other: Any, /) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any, /) -> Tensor: ...  # type: ignore[override]
+        def __neg__(self) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __getitem__(self, index: Any, /) -> Tensor: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
 
     # -- what it is -----------------------------------------------------------------------
 
@@ -101,7 +137,11 @@ class Lazy:
             cell = self._cell
             if cell is not None:
                 value = cell.value
+                if value is None:
+                    raise no_value_yet()
             else:
+                if MODE.get().whole and _needs_placeholder(self._term):
+                    raise no_value_yet()
                 value = freeze(evaluate([self._term], self._settings)[0])
             self._value = value
         return value
@@ -163,6 +203,27 @@ class Lazy:
             return f"tensor(<traced>, shape={self.shape}, dtype={self.dtype}{extra})"
         text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
         return f"tensor({text}, dtype={self.dtype}{extra})"
+
+
+def _needs_placeholder(term: Term) -> bool:
+    """Whether the value of a term depends on a cotangent or tangent that is not known yet."""
+    seen = {term}
+    stack = [term]
+    while stack:
+        node = stack.pop()
+        if node.op is LEAF and _is_placeholder(node.params[0]):
+            return True
+        # a function with its own gradient holds placeholders that its value does not need
+        count = node.params[0] + node.params[1] if node.op is CUSTOM else len(node.args)
+        for arg in node.args[:count]:
+            if arg not in seen:
+                seen.add(arg)
+                stack.append(arg)
+    return False
+
+
+def _is_placeholder(cell: Cell) -> bool:
+    return not isinstance(cell, TracedCell) and cell.value is None
 
 
 def is_traced(term: Term) -> bool:

@@ -75,14 +75,19 @@ class TracedCell(Cell):
     @property
     def value(self) -> Any:  # type: ignore[override]
         """There is none: looking is an error at the user's line."""
-        raise TraceError(
-            message(
-                "a look at the value of a tensor while its program is being traced",
-                "a program that does not depend on values",
-                "Choose between values with sg.numpy.where(condition, a, b), or leave what "
-                "looks at them outside of sg.compile.",
-            )
+        raise no_value_yet()
+
+
+def no_value_yet() -> TraceError:
+    """The error of looking at a value while a program is being traced."""
+    return TraceError(
+        message(
+            "a look at the value of a tensor while its program is being traced",
+            "a program that does not depend on values",
+            "Choose between values with sg.numpy.where(condition, a, b), or leave what looks at "
+            "them outside of the traced function.",
         )
+    )
 
 
 def leaf_term(cell: Cell, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Term:

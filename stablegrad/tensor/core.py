@@ -1,17 +1,21 @@
 """The tensor: how it is made, what operations do with it, and how its gradients flow."""
 
+# ruff: noqa: SLF001 - fields of tensors are private to the package, not to the class
+
 from __future__ import annotations
 
 import sys
 from fractions import Fraction
-from typing import Any
+from functools import lru_cache
+from typing import Any, Self
+from weakref import ref
 
 import numpy as np
 
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import Shape, Term, provenance
 from stablegrad.ops.derivative import STOP_GRADIENT
-from stablegrad.ops.record import Op, const, is_float, set_data_handler
+from stablegrad.ops.record import Op, const, is_float, round_const, set_data_handler
 from stablegrad.settings import Settings, current
 from stablegrad.tensor import history
 from stablegrad.tensor.base import Lazy
@@ -26,8 +30,6 @@ from stablegrad.tensor.cells import (
 from stablegrad.tensor.mode import MODE
 
 _PACKAGE = __file__.rpartition("tensor")[0]
-_sites = provenance.sites
-_DEFAULT = Settings()
 
 
 class Tensor(Lazy):
@@ -41,7 +43,7 @@ class Tensor(Lazy):
     __slots__ = ()
     __array_priority__ = 1000
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Tensor:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Refuse: ``tensor`` makes tensors of data."""
         if cls is Tensor:
             raise DTypeError(message("a call of Tensor", "sg.tensor(data, dtype, requires_grad)"))
@@ -304,30 +306,76 @@ def apply(op: Op, args: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Tensor
     if plain:
         terms = [tensor(a)._term for a in terms]
     term = op.term(tuple(terms), params)
-    return finish(term, requires=requires and term.dtype.kind in "fV")
+    return finish(term, requires)
 
 
-def finish(term: Term, *, requires: bool) -> Tensor:
+def apply_one(op: Op, x: Tensor) -> Tensor:
+    """Apply an op without parameters to one tensor."""
+    return finish(op.term((x._term,)), x._requires)
+
+
+def apply_two(op: Op, a: Tensor, b: Any) -> Tensor:
+    """Apply an op without parameters to a tensor and a tensor, array or number."""
+    if isinstance(b, Tensor):
+        return finish(op.term((a._term, b._term)), a._requires or b._requires)
+    if type(b) is float or type(b) is int:
+        return finish(op.term((a._term, _number(b, a._term.dtype))), a._requires)
+    return apply(op, (a, b))
+
+
+def apply_reflected(op: Op, a: Any, b: Tensor) -> Tensor:
+    """Apply an op without parameters to a number, array or list, and a tensor."""
+    if type(a) is float or type(a) is int:
+        return finish(op.term((_number(a, b._term.dtype), b._term)), b._requires)
+    return apply(op, (a, b))
+
+
+def _number(value: float, dtype: np.dtype[Any]) -> Any:
+    """A Python number among elements of ``dtype``: a constant of it where that is sure."""
+    if value == 0 or dtype.kind != "f":  # 0.0 and -0.0 are equal as keys
+        return value
+    return _constant(value, type(value), dtype)
+
+
+@lru_cache(maxsize=4096)
+def _constant(value: Any, kind: type, dtype: np.dtype[Any]) -> Term:
+    """A Python number among floats of ``dtype``."""
+    return const(round_const(value, dtype), dtype)
+
+
+_site_data = provenance.sites.data  # type: ignore[attr-defined]
+_site_gone = provenance.sites._remove  # type: ignore[attr-defined]
+
+
+def finish(term: Term, requires: bool) -> Tensor:
     """A tensor around a term just built: tracked, cut where too deep, its line noted."""
     settings = current()
     mode = MODE.get()
-    if requires and not mode.grad:
-        term = STOP_GRADIENT.term((term,))
-        requires = False
+    if requires:
+        if term.dtype.kind not in "fV":
+            requires = False
+        elif not mode.grad:
+            term = STOP_GRADIENT.term((term,))
+            requires = False
     if term.depth > history.LIMIT and not mode.whole:
         term = history.cut(term, settings, chained=requires)
-    if term not in _sites:
-        frame = sys._getframe(1)
+    # the user's line; what WeakKeyDictionary.setdefault does, at a third of its time
+    key = ref(term, _site_gone)
+    if key not in _site_data:
+        frame = sys._getframe(2)
         while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
             frame = frame.f_back
-        _sites[term] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    result = object.__new__(Tensor)
+        _site_data[key] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    result = _new(Tensor)
     result._term = term
     result._settings = settings
     result._requires = requires
     result._value = None
     result._program = None
     return result
+
+
+_new = object.__new__
 
 
 def _data_term(op: Op, arg: Any) -> Term:

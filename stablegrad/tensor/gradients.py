@@ -107,7 +107,7 @@ def gradients(
         seeds.setdefault(y, []).append(seed)
     work = [(history.tops[y], _sum(given)) for y, given in seeds.items()]
     cuts = list(history.below)
-    settle = bool(cuts) and not MODE.get().whole
+    settle = any(b.leads for b in history.below.values()) and not MODE.get().whole
     found: dict[Term, list[Term]] = {}
     arrived: dict[Term, list[Term]] = {}
     while work or cuts:
@@ -126,6 +126,8 @@ def gradients(
         ]
         if settle:
             nodes = settled(nodes, settings)
+        else:
+            nodes = _apart(targets, nodes, settings)
         for target, node in zip(targets, nodes, strict=True):
             if target in history.image_of:
                 found.setdefault(history.image_of[target], []).append(node)
@@ -133,6 +135,28 @@ def gradients(
                 arrived.setdefault(target, []).append(node)
     order = history.variables if variables is None else variables
     return {x: _sum(found[x]) for x in order if x in found}
+
+
+def _apart(targets: Sequence[Term], nodes: list[Term], settings: Settings) -> list[Term]:
+    """Derivatives by variables of which one depends on another, computed apart.
+
+    Together, the derivative by the lower one would hold the upper one fixed.
+    """
+    inner = [t for t in targets if t.args]
+    if not inner or len(targets) == 1 or MODE.get().whole:
+        return nodes
+    chosen = set(targets)
+    below = {t: [v for v in topological([t]) if v in chosen and v is not t] for t in inner}
+    if not any(below.values()):
+        return nodes
+    level: dict[Term, int] = {}
+    for t in sorted(targets, key=lambda t: t.depth):
+        level[t] = 1 + max([level[v] for v in below.get(t, ())], default=-1)
+    result = dict(zip(targets, nodes, strict=True))
+    for height in sorted(set(level.values())):
+        group = [t for t in targets if level[t] == height]
+        result.update(zip(group, settled([result[t] for t in group], settings), strict=True))
+    return [result[t] for t in targets]
 
 
 def settled(nodes: Sequence[Term], settings: Settings) -> list[Term]:

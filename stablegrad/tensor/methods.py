@@ -11,7 +11,7 @@ from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import OPS
 from stablegrad.ops import indexing, shape
 from stablegrad.tensor.cells import as_dtype, shape_tuple
-from stablegrad.tensor.core import OPERANDS, Tensor, apply
+from stablegrad.tensor.core import OPERANDS, Tensor, apply, apply_one, apply_reflected, apply_two
 
 UNARY = {
     "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2",
@@ -67,8 +67,10 @@ def _plain(axis: Any) -> Any:
 
 
 def _unary(op_name: str) -> Callable[[Tensor], Tensor]:
+    op = OPS[op_name]
+
     def method(self: Tensor) -> Tensor:
-        return apply(OPS[op_name], (self,))
+        return apply_one(op, self)
 
     return method
 
@@ -77,10 +79,10 @@ def _operator(op_name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     op = OPS[op_name]
 
     def method(self: Tensor, other: Any) -> Any:
-        return apply(op, (self, other)) if isinstance(other, OPERANDS) else NotImplemented
+        return apply_two(op, self, other) if isinstance(other, OPERANDS) else NotImplemented
 
     def reflected(self: Tensor, other: Any) -> Any:
-        return apply(op, (other, self)) if isinstance(other, OPERANDS) else NotImplemented
+        return apply_reflected(op, other, self) if isinstance(other, OPERANDS) else NotImplemented
 
     return method, reflected
 

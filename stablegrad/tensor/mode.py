@@ -26,7 +26,7 @@ class Mode:
     traced: bool = False
 
 
-MODE: ContextVar[Mode] = ContextVar("stablegrad_mode", default=Mode())
+MODE: ContextVar[Mode] = ContextVar("stablegrad_mode", default=Mode())  # noqa: B039 - frozen
 
 
 @contextmanager

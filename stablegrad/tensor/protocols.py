@@ -1,5 +1,7 @@
 """NumPy's protocols: ``np.exp(tensor)`` and its kind give tensors."""
 
+# ruff: noqa: SLF001 - fields of tensors are private to the package, not to the class
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from stablegrad.tensor.methods import no_out
 
 UFUNCS: dict[str, str] = {
     "absolute": "abs", "fabs": "abs", "true_divide": "divide", "conjugate": "positive",
-    "rint": "round", "remainder": "mod", "float_power": "power", "matvec": "matmul",
+    "rint": "round", "remainder": "mod", "matvec": "matmul",
     "invert": "logical_not", "bitwise_and": "logical_and", "bitwise_or": "logical_or",
     "bitwise_xor": "logical_xor",
     "expit": "sigmoid", "log_expit": "log_sigmoid", "gammaln": "lgamma", "psi": "digamma",
