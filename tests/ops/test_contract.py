@@ -19,13 +19,7 @@ from stablegrad import ops  # noqa: F401 - declares the ops
 from stablegrad.engines.numpy import Plan, kernel_of, xp
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.derivative import gradient, pushforward
-from stablegrad.ops.record import (
-    NONNEGATIVE,
-    REAL,
-    Op,
-    ZeroDerivative,
-    is_float,
-)
+from stablegrad.ops.record import NONNEGATIVE, REAL, Op, ZeroDerivative, is_float
 from stablegrad.oracle import truth
 from stablegrad.program import evaluate
 from stablegrad.settings import current
@@ -44,7 +38,6 @@ INTERNAL = {"leaf", "forms", "derivative", "lowered"}
 PARAMS: dict[str, list[dict[str, Any]]] = {
     "erfcx_derivative": [{"n": 1}, {"n": 3}],
     "astype": [{"dtype": np.dtype(np.float64)}],
-    "affine": [{"constant": 1, "coefficients": (2,)}],
     "monomial": [{"powers": (-2,)}, {"powers": (Fraction(1, 2),)}, {"powers": (1, -2)}],
 }
 
