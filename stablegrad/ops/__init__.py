@@ -19,10 +19,12 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     exponential,
     extremes,
     forms,
+    gaps,
     hyperbolic,
     indexing,
     information,
     interval_probability,
+    inverse_error,
     inverse_power,
     linalg,
     logistic,
@@ -42,6 +44,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     special_gamma,
     structured,
     trigonometric,
+    vectors,
 )
 
 if TYPE_CHECKING:

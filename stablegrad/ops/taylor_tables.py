@@ -78,6 +78,14 @@ def exp(c: Decimal, terms: int, rate: int = 1) -> Series:
     return out
 
 
+def exp_of(a: Series) -> Series:
+    """The exponential of a series."""
+    out = [a[0].exp()]
+    for k in range(1, len(a)):
+        out.append(sum((j * a[j] * out[k - j] for j in range(1, k + 1)), Decimal(0)) / k)
+    return out
+
+
 def sine_cosine(c: Decimal, terms: int) -> tuple[Series, Series]:
     """The series of sin and cos about c, by their power series at c."""
     parts = [Decimal(0), Decimal(0)]
