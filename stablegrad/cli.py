@@ -11,6 +11,7 @@ import functools
 import inspect
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,10 @@ WIDE = 140  # columns where the output is no terminal
 HIDDEN_FAMILIES = {"leaf"}
 
 
+_NOT_USERS = re.compile(r" \(at [^)]*(?:[\\/]click[\\/][^)]*|<[^)]*)\)")
+"""A place in an error text that is the command line's own."""
+
+
 class Failure(click.ClickException):
     """A wrong call: one message, no traceback."""
 
@@ -64,7 +69,7 @@ def clear(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except StablegradError as error:
-            raise Failure(str(error)) from None
+            raise Failure(_NOT_USERS.sub("", str(error))) from None
         except OSError as error:
             raise Failure(f"{error.filename or 'file'}: {error.strerror or error}") from None
 

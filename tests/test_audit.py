@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 
 import stablegrad as sg
-from stablegrad.audit import examine, run
+from stablegrad.audit import examine, program, run
 from stablegrad.audit.findings import SCHEMA, Audit, Finding
 from stablegrad.audit.measure import Counts, judge
 from stablegrad.audit.report import page, text, write_atomically
 from stablegrad.audit.sampling import draw, parse_domain
-from stablegrad.errors import DomainError, DTypeError, StablegradError
+from stablegrad.errors import (
+    DomainError,
+    DTypeError,
+    NotDifferentiableError,
+    StablegradError,
+)
 from stablegrad.expressions import parse
 
 Array = np.ndarray[Any, Any]
@@ -414,6 +419,20 @@ def test_bad_calls(f: Callable[..., Any], args: tuple[Any, ...], words: str) -> 
         sg.audit(f, *args)
     assert words in str(caught.value)
     assert Path(__file__).name in str(caught.value)
+
+
+def test_missing_derivative_names_the_users_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: Any) -> None:
+        raise NotDifferentiableError("got a derivative of tanh; expected another (at else.py:1)")
+
+    def f(x: Any) -> Any:
+        y = sg.ops.tanh(x)
+        return sg.ops.stop_gradient(y)
+
+    monkeypatch.setattr(program, "vjp", none)
+    with pytest.raises(NotDifferentiableError) as caught:
+        sg.audit(f, X)
+    assert f"(at {__file__}:{line(f, 'stop_gradient(y)')})" in str(caught.value)
 
 
 def test_bad_options() -> None:

@@ -256,6 +256,7 @@ def test_wrong_calls(model: Path, args: tuple[str, ...], words: str) -> None:
     message = fails("audit", *args)
     assert words in message
     assert len(message) < 600
+    assert "click" not in message
 
 
 def test_error_of_the_users_own_message_names_his_line(model: Path) -> None:

@@ -58,7 +58,7 @@ class Examination:
 
     def _differentiate(self) -> None:
         """Another reverse pass, its terms on the lines of the nodes that they come from."""
-        found = backward(self.roots, self.variables, NAIVE)
+        found = backward(self.roots, self.variables, NAIVE, self.places)
         for p in found.pulls:
             place = self.places.get(p.node)
             if place is None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stablegrad.engines.numpy import Plan
+from stablegrad.errors import NotDifferentiableError
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import CUSTOM
@@ -57,13 +59,22 @@ def expand(roots: Sequence[Term]) -> list[Term]:
     return Expander(NAIVE).expand(roots)
 
 
-def backward(roots: Sequence[Term], variables: Sequence[Term], settings: Settings) -> Backward:
+def backward(
+    roots: Sequence[Term],
+    variables: Sequence[Term],
+    settings: Settings,
+    places: Mapping[Term, str] | None = None,
+) -> Backward:
     """The reverse pass of the sum of all elements of the roots.
 
     Args:
         roots: terms without derivative nodes.
         variables: inputs.
         settings: NAIVE for the textbook's partials, STABLE for the records'.
+        places: the user's lines, for errors.
+
+    Raises:
+        NotDifferentiableError: a derivative on the way does not exist; names the user's line.
     """
     order = topological(roots)
     active = set(variables)
@@ -82,7 +93,13 @@ def backward(roots: Sequence[Term], variables: Sequence[Term], settings: Setting
         arguments = [a for a in dict.fromkeys(_inputs(term)) if a in active]
         if is_const(cotangent, 0) or not arguments:
             continue
-        for arg, part in zip(arguments, vjp(term, arguments, cotangent, settings), strict=True):
+        try:
+            parts = vjp(term, arguments, cotangent, settings)
+        except NotDifferentiableError as error:
+            place = (places or {}).get(term, "<unknown>")
+            told = re.sub(r"\(at [^)]*\)", "(at PLACE)", str(error)).replace("PLACE", place)
+            raise NotDifferentiableError(told) from None
+        for arg, part in zip(arguments, parts, strict=True):
             if not is_const(part, 0):
                 waiting.setdefault(arg, []).append(part)
                 found.pulls.append(Pull(term, arg, part, cotangent))

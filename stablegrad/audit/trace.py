@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import optree
 
-from stablegrad.errors import DTypeError, message
+from stablegrad.errors import DTypeError
 from stablegrad.expressions import Expression
 from stablegrad.ir import Term, provenance, rebuild, topological
 from stablegrad.ops.record import CONST, INPUT, is_float
@@ -120,11 +120,10 @@ def trace(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
     given, named = as_inputs(f, args)
     floats = [(name, x) for name, x in named if is_float(x.dtype)]
     if not floats:
-        raise DTypeError(
-            message(
-                f"{name_of(f)} with no floating-point input",
-                "at least one array of floats, or float, among the arguments",
-            )
+        raise _wrong(
+            f,
+            f"{name_of(f)} with no floating-point input",
+            "at least one array of floats, or float, among the arguments",
         )
     texts: dict[Term, str] = {}
     with mode(whole=True, grad=True), naive(), provenance:
@@ -136,12 +135,11 @@ def trace(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
     known = set(leaves)
     variables = [(name, image[x.term]) for name, x in floats if x.term in known]
     if not variables:
-        raise DTypeError(
-            message(
-                f"a result of {name_of(f)} that does not depend on its inputs",
-                "one computed from them by operations on tensors",
-                "np.asarray, .numpy() and float() leave the program that can be audited.",
-            )
+        raise _wrong(
+            f,
+            f"a result of {name_of(f)} that does not depend on its inputs",
+            "one computed from them by operations on tensors",
+            "np.asarray, .numpy() and float() leave the program that can be audited.",
         )
     sites = provenance.sites
     places = {
@@ -175,9 +173,16 @@ def _check(f: Callable[..., Any], result: Any) -> None:
             hint = "Audit one result at a time."
         elif result is None:
             hint = "Is the return statement missing?"
-        raise DTypeError(message(f"a result of type {what} from {name_of(f)}", expected, hint))
+        raise _wrong(f, f"a result of type {what} from {name_of(f)}", expected, hint)
     if not is_float(result.dtype):
-        raise DTypeError(message(f"a result of dtype {result.dtype} from {name_of(f)}", expected))
+        raise _wrong(f, f"a result of dtype {result.dtype} from {name_of(f)}", expected)
+
+
+def _wrong(f: Callable[..., Any], got: str, expected: str, hint: str = "") -> DTypeError:
+    """An error about a whole function, with the place where it is written."""
+    code = getattr(inspect.unwrap(f), "__code__", None)
+    place = f" (at {code.co_filename}:{code.co_firstlineno})" if code is not None else ""
+    return DTypeError(f"got {got}; expected {expected}{place}. {hint}".strip())
 
 
 def inherit_places(places: dict[Term, str], roots: Sequence[Term]) -> None:
