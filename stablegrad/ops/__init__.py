@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from stablegrad.ir import OPS
 from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
+    activations,
     along_axis,
     arithmetic,
     comparison,

@@ -1,0 +1,376 @@
+"""Differences f(a) - f(b) as ops of both arguments, whose difference keeps its rounding error.
+
+A difference of neighbouring values cancels; written by a - b it is a product. Its derivatives
+are those of f, each by its own argument, as the plain difference has them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops import pairs
+from stablegrad.ops.exact import Rational, exact_ratio, to_float
+from stablegrad.ops.pairs import Pair, two_sum
+from stablegrad.ops.record import REAL, elementwise, interval
+
+_HALF_PI = 1.5707963267948966
+_TWICE_UNIT = interval(-2.0, 2.0, closed=True)
+
+
+def _op(name: str, *args: Any, **params: Any) -> Term:
+    """A term of an op that may be declared after this module."""
+    return OPS[name](*args, **params)
+
+
+def sine(xp: Any, angle: Pair) -> Any:
+    """The sine of an unevaluated sum of any two floats."""
+    hi, lo = angle
+    return xp.sin(hi) * xp.cos(lo) + xp.cos(hi) * xp.sin(lo)
+
+
+def cosine(xp: Any, angle: Pair) -> Any:
+    """The cosine of an unevaluated sum of any two floats."""
+    hi, lo = angle
+    return xp.cos(hi) * xp.cos(lo) - xp.sin(hi) * xp.sin(lo)
+
+
+def _wide(xp: Any, *xs: Any) -> list[Any]:
+    return xp.broadcast_arrays(*[xp.asarray(x, dtype=float) for x in xs])
+
+
+# -- circular functions -------------------------------------------------------------------
+
+
+def _cos_gap(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    plain = xp.cos(a) - xp.cos(b)
+    near = -2.0 * sine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
+    return xp.where(xp.abs(plain) > 0.5, plain, near)
+
+
+def _sin_gap(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    plain = xp.sin(a) - xp.sin(b)
+    near = 2.0 * cosine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
+    return xp.where(xp.abs(plain) > 0.5, plain, near)
+
+
+def _arctan_of(xp: Any, difference: Any, a: Any, b: Any) -> Any:
+    """arctan2(a - b, 1 + a*b), both divided by the greater of |b| and 1."""
+    size = xp.maximum(1.0, xp.abs(b))
+    p, e = pairs.two_prod(a, b / size)
+    e = xp.where((xp.abs(p) < 1e290) & (xp.abs(a) < 1e290), e, 0.0)
+    return xp.arctan2(difference / size, (1.0 / size + p) + e)
+
+
+def _arctan_gap(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    value = _arctan_of(xp, a - b, a, b)
+    # the complement of an infinite argument's right angle is the arctangent of an inverse
+    value = xp.where(xp.isinf(a), xp.sign(a) * xp.arctan2(1.0, xp.sign(a) * b), value)
+    other = -xp.sign(b) * xp.arctan2(1.0, xp.sign(b) * a)
+    value = xp.where(xp.isinf(b), other, value)
+    return xp.where(xp.isinf(a) & xp.isinf(b), xp.arctan(a) - xp.arctan(b), value)
+
+
+def _arctan_slope(x: Term) -> Term:
+    partials = OPS["arctan"].partials
+    assert partials is not None
+    (slope,) = partials(OPS["arctan"](x), x)
+    assert isinstance(slope, Term)
+    return slope
+
+
+def _sin_of_difference(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    big = xp.abs(a) + xp.abs(b) > 1e300
+    total = two_sum(xp.where(big, 0.0, a), xp.where(big, 0.0, -b))
+    split = xp.sin(a) * xp.cos(b) - xp.cos(a) * xp.sin(b)
+    return xp.where(big, split, sine(xp, total))
+
+
+def _cos_of_difference(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    big = xp.abs(a) + xp.abs(b) > 1e300
+    total = two_sum(xp.where(big, 0.0, a), xp.where(big, 0.0, -b))
+    split = xp.cos(a) * xp.cos(b) + xp.sin(a) * xp.sin(b)
+    return xp.where(big, split, cosine(xp, total))
+
+
+# -- powers -------------------------------------------------------------------------------
+
+
+def _power_gap_by(xp: Any, a: Any, b: Any, h: Pair, p: Rational) -> Any:
+    """a**p - b**p where a = b + h, by (1 + h/b)**p - 1 unless a and b are far apart."""
+    exponent = to_float(p)
+    ratio = h[0] / b
+    near = (xp.abs(ratio) < 0.5) & xp.isfinite(ratio) & (b != 0)
+    safe = xp.where(near, b, 1.0)
+    ratio = xp.where(near, ratio, 0.0)
+    lost = xp.where(near, h[1] / safe, 0.0)
+    gain = OPS["pow1pm1"].kernel(xp, ratio, exponent)
+    gain = gain + exponent * lost
+    return xp.where(near, xp.power(safe, exponent) * gain, xp.power(a, exponent) - b**exponent)
+
+
+def _power_step(xp: Any, b: Any, h: Any, *, p: Rational) -> Any:
+    b, h = _wide(xp, b, h)
+    return _power_gap_by(xp, b + h, b, (h, 0.0 * h), p)
+
+
+def _power_gap(xp: Any, a: Any, b: Any, *, p: Rational) -> Any:
+    a, b = _wide(xp, a, b)
+    return _power_gap_by(xp, a, b, two_sum(a, -b), p)
+
+
+def _power_step_partials(out: Term, b: Term, h: Term) -> tuple[Term, Term]:
+    p = out.param("p")
+    by_h = p * _power(b + h, p - 1)
+    return (p * h if p == 2 else p * power_step(b, h, p=exact_ratio(p - 1))), by_h
+
+
+def _power(x: Term, p: Rational) -> Term:
+    return OPS["power"](x, p)
+
+
+# -- logistic and logarithm ---------------------------------------------------------------
+
+
+def _exp_gap(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    high, low = xp.maximum(a, b), xp.minimum(a, b)
+    plain = xp.exp(a) - xp.exp(b)
+    near = high - low < 1.0
+    change = xp.where(near, low - high, 0.0)
+    value = -xp.exp(xp.where(near, high, 0.0)) * xp.expm1(change)
+    return xp.where(near, xp.where(a < b, -value, value), plain)
+
+
+def _sigmoid_gap(xp: Any, a: Any, b: Any) -> Any:
+    """sigmoid(a)*sigmoid(-b)*(1 - exp(b - a)) for a >= b."""
+    a, b = _wide(xp, a, b)
+    high, low = xp.maximum(a, b), xp.minimum(a, b)
+    rise = -xp.expm1(xp.where(high == low, 0.0, low - high))
+    value = xp.special.expit(high) * xp.special.expit(-low) * rise
+    same = (high == low) & xp.isinf(high)
+    return xp.where(same, 0.0, xp.where(a < b, -value, value))
+
+
+def _log1p_gap(xp: Any, u: Any, v: Any) -> Any:
+    u, v = _wide(xp, u, v)
+    base = 1.0 + v
+    change = (u - v) / base
+    near = xp.abs(change) < 0.5
+    ratio = (1.0 + u) / base
+    plain = xp.log1p(u) - xp.log1p(v)
+    sound = (ratio > 1e-290) & (ratio < 1e290)
+    far = xp.where(sound, xp.log(xp.where(sound, ratio, 1.0)), plain)
+    value = xp.where(near, xp.log1p(xp.where(near, change, 0.0)), far)
+    return xp.where((u < -1) | (v < -1), xp.nan, value)
+
+
+_ABOVE_MINUS_ONE = Facts(lo=-1.0)
+
+# -- records ------------------------------------------------------------------------------
+
+cos_gap = elementwise(
+    "cos_gap",
+    family="trigonometric",
+    kernel=_cos_gap,
+    ball=lambda a, b: a.cos() - b.cos(),
+    partials=lambda y, a, b: (-_op("sin", a), _op("sin", b)),
+    domain=(REAL, REAL),
+    range=_TWICE_UNIT,
+    cost=7,
+    ulp=(math.inf, 4, 4),
+    accuracy="4 ulp, but near a zero that is not a = b relative to 1",
+    source="DLMF 4.21.8",
+    doc="cos(a) - cos(b).",
+    example=">>> sg.ops.cos_gap(sg.tensor([0.0]), 0.0).numpy()\narray([-0.], dtype=float32)",
+)
+
+sin_gap = elementwise(
+    "sin_gap",
+    family="trigonometric",
+    kernel=_sin_gap,
+    ball=lambda a, b: a.sin() - b.sin(),
+    partials=lambda y, a, b: (_op("cos", a), -_op("cos", b)),
+    domain=(REAL, REAL),
+    range=_TWICE_UNIT,
+    cost=7,
+    ulp=(math.inf, 4, 4),
+    accuracy="4 ulp, but near a zero that is not a = b relative to 1",
+    source="DLMF 4.21.7",
+    doc="sin(a) - sin(b).",
+    example=">>> sg.ops.sin_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+sin_of_difference = elementwise(
+    "sin_of_difference",
+    family="trigonometric",
+    kernel=_sin_of_difference,
+    spellings=(lambda a, b: _op("sin", a) * _op("cos", b) - _op("cos", a) * _op("sin", b),),
+    ball=lambda a, b: (a - b).sin(),
+    partials=lambda y, a, b: (cos_of_difference(a, b), -cos_of_difference(a, b)),
+    domain=(REAL, REAL),
+    range=interval(-1.0, 1.0, closed=True),
+    cost=5,
+    ulp=(math.inf, math.inf, math.inf),
+    accuracy="4 ulp where a - b is a float, elsewhere relative to 1",
+    source="DLMF 4.21.2",
+    doc="sin(a - b), the difference not rounded.",
+    example=">>> sg.ops.sin_of_difference(sg.tensor([1.0]), 1.0).numpy()\n"
+    "array([0.], dtype=float32)",
+)
+
+cos_of_difference = elementwise(
+    "cos_of_difference",
+    family="trigonometric",
+    kernel=_cos_of_difference,
+    spellings=(lambda a, b: _op("cos", a) * _op("cos", b) + _op("sin", a) * _op("sin", b),),
+    ball=lambda a, b: (a - b).cos(),
+    partials=lambda y, a, b: (-sin_of_difference(a, b), sin_of_difference(a, b)),
+    domain=(REAL, REAL),
+    range=interval(-1.0, 1.0, closed=True),
+    cost=5,
+    ulp=(math.inf, math.inf, math.inf),
+    accuracy="4 ulp where a - b is a float, elsewhere relative to 1",
+    source="DLMF 4.21.3",
+    doc="cos(a - b), the difference not rounded.",
+    example=">>> sg.ops.cos_of_difference(sg.tensor([1.0]), 1.0).numpy()\n"
+    "array([1.], dtype=float32)",
+)
+
+
+def _arccos1m(xp: Any, u: Any) -> Any:
+    return 2.0 * xp.arctan2(xp.sqrt(u), xp.sqrt(2.0 - u))
+
+
+def _arcsin1m(xp: Any, u: Any) -> Any:
+    middle = (u > 0.5) & (u < 1.5)  # there 1 - u is exact
+    right = _HALF_PI - _arccos1m(xp, u)
+    return xp.where(middle, xp.arcsin(xp.where(middle, 1.0 - u, 0.0)), right)
+
+
+def _arccos1m_slope(u: Term) -> Term:
+    return 1 / (_op("sqrt", u) * _op("sqrt", 2 - u))
+
+
+arccos1m = elementwise(
+    "arccos1m",
+    family="trigonometric",
+    kernel=_arccos1m,
+    spellings=(lambda u: _op("arccos", 1 - u),),
+    partials=lambda y, u: (_arccos1m_slope(u),),
+    domain=(interval(0.0, 2.0, closed=True),),
+    range=interval(0.0, 3.1415926535897936, closed=True),
+    cost=5,
+    source="2*arctan2(sqrt(u), sqrt(2 - u))",
+    doc="arccos(1 - u).",
+    example=">>> sg.ops.arccos1m(sg.tensor([2e-30])).numpy()\narray([2.e-15], dtype=float32)",
+)
+
+arcsin1m = elementwise(
+    "arcsin1m",
+    family="trigonometric",
+    kernel=_arcsin1m,
+    spellings=(lambda u: _op("arcsin", 1 - u), lambda u: -_op("arcsin", u - 1)),
+    partials=lambda y, u: (-_arccos1m_slope(u),),
+    domain=(interval(0.0, 2.0, closed=True),),
+    range=interval(-1.570796326794897, 1.570796326794897, closed=True),
+    cost=5,
+    source="pi/2 - arccos(1 - u)",
+    doc="arcsin(1 - u).",
+    example=">>> sg.ops.arcsin1m(sg.tensor([1.0])).numpy()\narray([0.], dtype=float32)",
+)
+
+arctan_gap = elementwise(
+    "arctan_gap",
+    family="trigonometric",
+    kernel=_arctan_gap,
+    ball=lambda a, b: a.arctan() - b.arctan(),
+    partials=lambda y, a, b: (_arctan_slope(a), -_arctan_slope(b)),
+    textbook=lambda y, a, b: (1 / (1 + a * a), -1 / (1 + b * b)),
+    domain=(REAL, REAL),
+    cost=5,
+    source="arctan2(a - b, 1 + a*b)",
+    doc="arctan(a) - arctan(b).",
+    example=">>> sg.ops.arctan_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+power_step = elementwise(
+    "power_step",
+    family="arithmetic",
+    params=("p",),
+    kernel=_power_step,
+    ball=lambda b, h, *, p: (b + h) ** p - b**p,
+    partials=_power_step_partials,
+    domain=(Facts(lo=0.0), REAL),
+    cost=6,
+    source="b**p * ((1 + h/b)**p - 1)",
+    doc="(b + h)**p - b**p for a constant p.",
+    example=">>> sg.ops.power_step(sg.tensor([1.0]), 1e-9, p=3).numpy()\n"
+    "array([3.e-09], dtype=float32)",
+)
+
+power_gap = elementwise(
+    "power_gap",
+    family="arithmetic",
+    params=("p",),
+    kernel=_power_gap,
+    ball=lambda a, b, *, p: a**p - b**p,
+    partials=lambda y, a, b: (
+        y.param("p") * _power(a, exact_ratio(y.param("p") - 1)),
+        -y.param("p") * _power(b, exact_ratio(y.param("p") - 1)),
+    ),
+    domain=(Facts(lo=0.0), Facts(lo=0.0)),
+    cost=6,
+    source="b**p * ((1 + (a - b)/b)**p - 1)",
+    doc="a**p - b**p for a constant p.",
+    example=">>> sg.ops.power_gap(sg.tensor([2.0]), 1.0, p=3).numpy()\narray([7.], dtype=float32)",
+)
+
+exp_gap = elementwise(
+    "exp_gap",
+    family="exponential",
+    kernel=_exp_gap,
+    ball=lambda a, b: a.exp() - b.exp(),
+    partials=lambda y, a, b: (_op("exp", a), -_op("exp", b)),
+    domain=(REAL, REAL),
+    cost=7,
+    source="exp(b) * expm1(a - b) for a < b",
+    doc="exp(a) - exp(b).",
+    example=">>> sg.ops.exp_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+sigmoid_gap = elementwise(
+    "sigmoid_gap",
+    family="logistic",
+    kernel=_sigmoid_gap,
+    spellings=(lambda a, b: _op("sigmoid", a) - _op("sigmoid", b),),
+    ball=lambda a, b: 1 / (1 + (-a).exp()) - 1 / (1 + (-b).exp()),
+    partials=lambda y, a, b: (_op("sigmoid_slope", a), -_op("sigmoid_slope", b)),
+    domain=(REAL, REAL),
+    range=interval(-1.0, 1.0, closed=True),
+    cost=7,
+    source="sigmoid(a)*sigmoid(-b)*(1 - exp(b - a))",
+    doc="sigmoid(a) - sigmoid(b): the probability of an interval.",
+    example=">>> sg.ops.sigmoid_gap(sg.tensor([40.0]), 39.0).numpy()\n"
+    "array([7.29987e-18], dtype=float32)",
+)
+
+log1p_gap = elementwise(
+    "log1p_gap",
+    family="exponential",
+    kernel=_log1p_gap,
+    spellings=(lambda u, v: _op("log1p", u) - _op("log1p", v),),
+    ball=lambda u, v: (1 + u).log() - (1 + v).log(),
+    partials=lambda y, u, v: (1 / (1 + u), -1 / (1 + v)),
+    domain=(_ABOVE_MINUS_ONE, _ABOVE_MINUS_ONE),
+    cost=5,
+    source="log1p((u - v) / (1 + v))",
+    doc="log1p(u) - log1p(v).",
+    example=">>> sg.ops.log1p_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
