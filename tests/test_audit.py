@@ -232,6 +232,16 @@ def test_well_conditioned_program_gets_a_clean_bill() -> None:
     assert [t.naive.elements for t in audit.totals] == [1, 280, 21]
 
 
+def test_a_rule_elsewhere_on_the_line_is_no_cure() -> None:
+    def f(x: Any) -> Any:
+        return log(1 - sigmoid(x)) + sg.ops.cos(x * x)
+
+    audit = sg.audit(f, np.array([1.0, 1234.567, 30.0], np.float32), order=0)
+    assert [c.kind for c in found(audit, "cos").cures] == ["evaluation"]
+    assert "one_minus_sigmoid" in [c.name for c in found(audit, "subtract").cures]
+    assert audit.cured
+
+
 def test_overflow_is_blamed_on_the_place_where_it_happens() -> None:
     def f(x: Any) -> Any:
         e = exp(x)

@@ -30,11 +30,16 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
     """
     fired, nodes = list(fired), list(nodes)
     here = [f for f in fired if f.place == line.place]
-    about = [f for f in here if _concerns(f, line.op)]
+    about: list[Fired] = []
+    made: set[Term] = set()
+    for f in here:
+        if _concerns(f, line.op) or made & set(_top(f.before)):
+            about.append(f)
+            made.add(f.after)
     if not here:
         images = {canonical(t) for t in nodes[:EXAMPLES]}
-        about = here = [f for f in fired if images & set(_top(f.before))]
-    rules = dict.fromkeys([f.rule for f in about or here])
+        about = [f for f in fired if images & set(_top(f.before))]
+    rules = dict.fromkeys([f.rule for f in about])
     found = [Cure("rule", r.name, r.reason, r.source) for r in rules]
     if line.backward.bad or line.op.startswith(DERIVATIVE):
         if not (about and line.forward.bad):
