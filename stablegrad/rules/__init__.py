@@ -6,10 +6,14 @@ from stablegrad.rules import spellings
 from stablegrad.rules.databases import stabilize
 
 THEMES = (
+    "angles",
+    "compound",
     "differences",
     "explog",
     "logistic",
+    "logs",
     "powers",
+    "quotients",
     "roots",
     "signs",
     "softmax",

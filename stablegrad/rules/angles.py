@@ -1,0 +1,237 @@
+"""Angles: small ones, differences of circular functions, inverse pairs, arcs on a sphere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.hyperbolic import cosh, sinh
+from stablegrad.ops.trigonometric import arccos, arcsin, cos, sin
+from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import opposite_pair, simpler_difference, single
+
+Pair = tuple[Any, Any]
+rule = stabilize.rule
+
+
+@rule(source="DLMF 4.21.12", group="angles")
+def one_minus_sine_squared(x: Term) -> Pair:
+    """1 - sin(x)**2 cancels near the tops of the sine."""
+    return 1 - sin(x) ** 2, cos(x) ** 2
+
+
+@rule(source="DLMF 4.21.12", group="angles")
+def one_minus_cosine_squared(x: Term) -> Pair:
+    """1 - cos(x)**2 cancels near 0."""
+    return 1 - cos(x) ** 2, sin(x) ** 2
+
+
+@rule(source="DLMF 4.21.12", group="angles")
+def sum_of_squared_sine_and_cosine(x: Term) -> Pair:
+    """sin(x)**2 + cos(x)**2 is 1, and its derivatives are exactly 0."""
+    return sin(x) ** 2 + cos(x) ** 2, OPS["require"](1 + 0 * x, OPS["isfinite"](x))
+
+
+@rule(source="DLMF 4.35.11", group="angles")
+def cosh_squared_minus_one(x: Term) -> Pair:
+    """cosh(x)**2 - 1 cancels near 0."""
+    return cosh(x) ** 2 - 1, sinh(x) ** 2
+
+
+@rule(source="DLMF 4.35.11", group="angles")
+def difference_of_squared_cosh_and_sinh(x: Term) -> Pair:
+    """cosh(x)**2 - sinh(x)**2 is 1; both overflow."""
+    return cosh(x) ** 2 - sinh(x) ** 2, OPS["require"](1 + 0 * x, OPS["isfinite"](x))
+
+
+@rule(source="DLMF 4.21.29", group="angles")
+def one_plus_cosine(x: Term) -> Pair:
+    """1 + cos(x) cancels near pi."""
+    return 1 + cos(x), 2 * cos(x / 2) ** 2
+
+
+@rule(source="DLMF 4.21.30", group="angles")
+def tangent_of_half(x: Term) -> Pair:
+    """(1 - cos(x))/sin(x) is the tangent of half the angle."""
+    return OPS["cosm1"](x) / sin(x), -OPS["tan"](x / 2)
+
+
+@rule(
+    source="the cosine in [-1, 1] determines an angle in [0, pi]",
+    group="angles",
+    rises="arccos loses half the digits near 1, arctan2 none",
+)
+def arccos_of_cosine(x: Term) -> Pair:
+    """arccos(cos(x)) loses half the digits near 0."""
+    return arccos(cos(x)), OPS["arctan2"](OPS["abs"](sin(x)), cos(x))
+
+
+@rule(
+    source="the sine in [-1, 1] determines an angle in [-pi/2, pi/2]",
+    group="angles",
+    rises="arcsin loses half the digits near 1, arctan2 none",
+)
+def arcsin_of_sine(x: Term) -> Pair:
+    """arcsin(sin(x)) loses half the digits near pi/2."""
+    return arcsin(sin(x)), OPS["arctan2"](sin(x), OPS["abs"](cos(x)))
+
+
+def _half(x: Term) -> Term:
+    return x / 2
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda a, b: cos(a) - cos(b),
+    source="DLMF 4.21.8",
+    group="angles",
+)
+def difference_of_cosines(term: Term) -> Term | None:
+    """cos(a) - cos(b) cancels where a is near b, and near -b."""
+    found = opposite_pair(term, "cos")
+    if found is None:
+        return None
+    c, (a,), (b,) = found[0], found[1].args, found[2].args
+    step = simpler_difference(a, b)
+    if step is not None:
+        total = forms.total([(1, a), (1, b)], term.shape, term.dtype)
+        result = -2 * sin(_half(total)) * sin(_half(step))
+    elif single(a) and single(b):
+        result = OPS["cos_gap"](a, b)
+    else:
+        return None
+    return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda a, b: sin(a) - sin(b),
+    source="DLMF 4.21.7",
+    group="angles",
+)
+def difference_of_sines(term: Term) -> Term | None:
+    """sin(a) - sin(b) cancels where a is near b."""
+    found = opposite_pair(term, "sin")
+    if found is None:
+        return None
+    c, (a,), (b,) = found[0], found[1].args, found[2].args
+    step = simpler_difference(a, b)
+    if step is not None:
+        total = forms.total([(1, a), (1, b)], term.shape, term.dtype)
+        result = 2 * cos(_half(total)) * sin(_half(step))
+    elif single(a) and single(b):
+        result = OPS["sin_gap"](a, b)
+    else:
+        return None
+    return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda b, h: OPS["tan"](b + h) - OPS["tan"](b),
+    source="sin(a - b)/(cos(a)*cos(b))",
+    group="angles",
+)
+def difference_of_tangents(term: Term) -> Term | None:
+    """tan(a) - tan(b) cancels where a is near b; fires where a - b is simpler than a."""
+    found = opposite_pair(term, "tan")
+    if found is None:
+        return None
+    c, (a,), (b,) = found[0], found[1].args, found[2].args
+    step = simpler_difference(a, b)
+    if step is None:
+        return None
+    result = sin(step) / (cos(a) * cos(b))
+    return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda a, b: OPS["arctan"](a) - OPS["arctan"](b),
+    source="arctan2(a - b, 1 + a*b)",
+    group="angles",
+)
+def difference_of_arctangents(term: Term) -> Term | None:
+    """arctan(a) - arctan(b) cancels where a is near b, and where both are large."""
+    found = opposite_pair(term, "arctan")
+    if found is None:
+        return None
+    c, (a,), (b,) = found[0], found[1].args, found[2].args
+    step = simpler_difference(a, b)
+    if step is not None:
+        result = OPS["arctan2"](step, 1 + a * b)
+    elif single(a) and single(b):
+        result = OPS["arctan_gap"](a, b)
+    else:
+        return None
+    return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
+
+
+# -- arcs ---------------------------------------------------------------------------------
+
+
+@stabilize.procedure(
+    "arccos",
+    example=lambda a, b, d: arccos(sin(a) * sin(b) + cos(a) * cos(b) * cos(d)),
+    source="Vincenty 1975",
+    group="angles",
+)
+def law_of_cosines(term: Term) -> Term | None:
+    """The great circle from latitudes a and b and a longitude d: arccos is blind near 1.
+
+    The arc is arctan2 of its sine and cosine, and the sine has no cancellation when
+    cos(a)*sin(b) - sin(a)*cos(b)*cos(d) is sin(b - a) + 2*sin(a)*cos(b)*sin(d/2)**2.
+    """
+    (c,) = term.args
+    if c.op is not forms.AFFINE or c.params != (0, (1, 1)):
+        return None
+    for sines, cosines in (c.args, c.args[::-1]):
+        found = _latitudes(sines, cosines)
+        if found is None:
+            continue
+        a, b, d = found
+        half = sin(d / 2)
+        north = OPS["sin_of_difference"](b, a) + 2 * sin(a) * cos(b) * half * half
+        arc = OPS["hypot"](cos(b) * sin(d), north)
+        return forms.with_shape(OPS["arctan2"](arc, c), term.shape)
+    return None
+
+
+def _latitudes(sines: Term, cosines: Term) -> tuple[Term, Term, Term] | None:
+    """The a, b, d of sin(a)*sin(b) and cos(a)*cos(b)*cos(d)."""
+    ones = all(t.op is forms.MONOMIAL and set(t.params[0]) == {1} for t in (sines, cosines))
+    if not ones or len(sines.args) != 2 or len(cosines.args) != 3:
+        return None
+    if any(x.op is not sin for x in sines.args) or any(x.op is not cos for x in cosines.args):
+        return None
+    a, b = (x.args[0] for x in sines.args)
+    rest = [x.args[0] for x in cosines.args if x.args[0] not in (a, b)]
+    return (a, b, rest[0]) if len(rest) == 1 else None
+
+
+@stabilize.procedure(
+    "arccos",
+    example=lambda x, y: arccos(
+        OPS["sum"](OPS["unit_vector"](x, axis=-1) * OPS["unit_vector"](y, axis=-1), axis=-1)
+    ),
+    source="Kahan 2006",
+    group="vectors",
+)
+def angle_between_vectors(term: Term) -> Term | None:
+    """arccos of a cosine similarity is blind to small angles, whether it was clipped or not."""
+    (c,) = term.args
+    if c.op.name == "clip" and all(b.op is forms.const(0, b.dtype).op for b in c.args[1:]):
+        low, high = (b.params[0] for b in c.args[1:])
+        if not (isinstance(low, str) or isinstance(high, str)) and low <= -1 and high >= 1:
+            c = c.args[0]
+    if c.op.name != "sum" or c.args[0].op is not forms.MONOMIAL:
+        return None
+    units = c.args[0]
+    if units.params[0] != (1, 1) or any(u.op.name != "unit_vector" for u in units.args):
+        return None
+    u, v = units.args
+    axis = c.param("axis")
+    if u.param("axis") != axis or v.param("axis") != axis or u.shape != v.shape:
+        return None
+    return OPS["vector_angle"](u.args[0], v.args[0], axis=axis, keepdims=c.param("keepdims"))

@@ -1,0 +1,166 @@
+"""Compound growth: powers of 1 + u, powers less 1, geometric sums, differences of powers."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.record import CONST, const
+from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import opposite_pair, simpler_difference
+
+PLAIN = (1, 2, -1, Fraction(1, 2), Fraction(-1, 2))
+"""Powers whose difference to 1 other rules, or compensated sums, take care of."""
+
+MANY = 8
+"""From this power on, the rounding of 1 + u is felt in (1 + u)**p."""
+
+
+def _excess(base: Term) -> Term | None:
+    """The u of 1 + u."""
+    if base.op is not forms.AFFINE or base.params[0] != 1:
+        return None
+    parts = list(zip(base.params[1], base.args, strict=True))
+    return forms.total(parts, base.shape, base.dtype)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: x**7 - 1,
+    source="x**p - 1 = expm1(p * log(x))",
+    group="growth",
+)
+def power_less_one(term: Term) -> Term | None:
+    """x**p - 1 cancels near x = 1, for any constant power p."""
+    constant, coefficients = term.params
+    if len(term.args) != 1 or isinstance(constant, str) or constant == 0:
+        return None
+    (x,), (c,) = term.args, coefficients
+    if c != -constant or x.op is not forms.MONOMIAL or len(x.args) != 1:
+        return None
+    (base,), (p,) = x.args, x.params[0]
+    if p in PLAIN or base.dtype.kind == "b":
+        return None
+    exponent = const(p, term.dtype)
+    excess = _excess(base)
+    if excess is None:
+        gain = OPS["powm1"](base, exponent)
+    else:
+        gain = OPS["pow1pm1"](excess, exponent)
+    return forms.with_shape(forms.scale(c, gain), term.shape)
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda u: (1 + u) ** 360,
+    source="(1 + u)**p = exp(p * log1p(u))",
+    group="growth",
+)
+def high_power_of_one_plus(term: Term) -> Term | None:
+    """A high power of 1 + u feels the rounding of 1 + u."""
+    if len(term.args) != 1:
+        return None
+    (base,), (p,) = term.args, term.params[0]
+    excess = _excess(base)
+    if excess is None or abs(p) < MANY:
+        return None
+    return forms.with_shape(OPS["pow1p"](excess, const(p, term.dtype)), term.shape)
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda r, n: (OPS["power"](1 + r, n) - 1) / r,
+    source="an annuity",
+    group="growth",
+)
+def sum_of_compound_interest(term: Term) -> Term | None:
+    """((1 + r)**n - 1)/r and its inverse cancel in every derivative for small r."""
+    parts = forms.factors(term)
+    for gain, p in parts.items():
+        if gain.op.name != "pow1pm1" or p not in (1, -1):
+            continue
+        u, n = gain.args
+        c, core = forms.split(u)
+        if parts.get(core) != -p:
+            continue
+        rest = {x: q for x, q in parts.items() if x is not gain and x is not core}
+        total = forms.power(OPS["compound_sum"](u, n), p)
+        scaled = forms.scale(c if p == 1 else forms.exact_ratio(1 / Fraction(c)), total)
+        product = forms.product([scaled, forms.monomial(rest, None, term.dtype)])
+        return forms.with_shape(product, term.shape)
+    return None
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, n: (1 - OPS["power"](x, n)) / (1 - x),
+    source="1 + x + ... + x**(n - 1)",
+    group="growth",
+)
+def geometric_series(term: Term) -> Term | None:
+    """(1 - x**n)/(1 - x) and its inverse cancel in every derivative near x = 1."""
+    parts = forms.factors(term)
+    for gain, p in parts.items():
+        if gain.op.name != "powm1" or p not in (1, -1):
+            continue
+        x, n = gain.args
+        for below, q in parts.items():
+            sign = _sign_of_excess(below, x)
+            if q != -p or sign == 0:
+                continue
+            rest = {y: r for y, r in parts.items() if y is not gain and y is not below}
+            total = forms.power(OPS["geometric_sum"](x, n), p)
+            product = forms.product([total, forms.monomial(rest, None, term.dtype)])
+            return forms.with_shape(forms.scale(sign, product), term.shape)
+    return None
+
+
+def _sign_of_excess(term: Term, x: Term) -> int:
+    """1 where a term is x - 1, -1 where it is 1 - x, else 0."""
+    one = const(1, x.dtype)
+    for sign in (1, -1):
+        if forms.total([(sign, x), (-sign, one)], term.shape, term.dtype) is term:
+            return sign
+    return 0
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda b, h: (b + h) ** 3 - b**3,
+    source="b**p * ((1 + h/b)**p - 1)",
+    group="growth",
+)
+def difference_of_powers(term: Term) -> Term | None:
+    """a**p - b**p cancels where a is near b; what a and b share is taken out before."""
+    found = opposite_pair(term, "monomial")
+    if found is None:
+        return None
+    c, left, right = found
+    if len(left.args) != 1 or len(right.args) != 1 or left.params != right.params:
+        return None
+    (p,) = left.params[0]
+    (a,), (b,) = left.args, right.args
+    if a.dtype.kind == "b" or p in (-1, Fraction(1, 2)):
+        return None
+    step = simpler_difference(a, b)
+    if step is not None and step.op is not CONST and not _is_sum(a) and not _is_sum(b):
+        step = None  # the powers of multiples of one term
+    if step is not None:
+        base = b if not _is_sum(b) or (_is_sum(a) and len(b.args) <= len(a.args)) else a
+        if base is a:
+            step = simpler_difference(b, a)
+            c = -c
+        assert step is not None
+        return forms.scale(c, OPS["power_step"](base, _number(step, base), p=p))
+    if p == 2 or _is_sum(a) or _is_sum(b):
+        return None  # squares are compensated; rounded sums gain nothing
+    return forms.scale(c, OPS["power_gap"](a, b, p=p))
+
+
+def _is_sum(x: Term) -> bool:
+    return x.op is forms.AFFINE and len(x.args) + (x.params[0] != 0) > 1
+
+
+def _number(step: Term, like: Term) -> Term:
+    return forms.with_shape(step, like.shape) if step.op is CONST else step

@@ -1,0 +1,197 @@
+"""Logs and exponentials of neighbours: what they share is taken out before it is rounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.exponential import exp, expm1, log, log1p
+from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import opposite_pair, simpler_difference, single
+
+Pair = tuple[Any, Any]
+rule = stabilize.rule
+
+
+@rule(source="log(a) - log(b) = log(a/b)", group="logarithm")
+def difference_of_logs(a: Term, b: Term) -> Pair:
+    """log(a) - log(b) cancels where a is near b; a quotient in a log keeps range and digits."""
+    return log(a) - log(b), OPS["require"](log(a / b), a >= 0)
+
+
+def _argument(term: Term) -> Term:
+    """What a log or log1p is the logarithm of."""
+    (x,) = term.args
+    if term.op.name == "log":
+        return x
+    one = forms.const(1, x.dtype)
+    return forms.total([(1, one), (1, x)], x.shape, x.dtype)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: log1p(x) - log(x),
+    source="log(a) - log(b) = log1p((a - b)/b)",
+    group="logarithm",
+)
+def difference_of_shifted_logs(term: Term) -> Term | None:
+    """log1p(x) - log(x) cancels for large x: what is left of a - b is taken first."""
+    found = opposite_pair(term, "log", "log1p")
+    if found is None:
+        return None
+    c, left, right = found
+    a, b = _argument(left), _argument(right)
+    step = simpler_difference(a, b)
+    if step is None:
+        return None
+    result = OPS["require"](log1p(step / b), OPS["greater_equal"](b, 0.0))
+    return forms.with_shape(forms.scale(c, result), term.shape)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: log((x + 1) / x),
+    source="log(a/b) = log1p((a - b)/b)",
+    group="logarithm",
+)
+def log_of_ratio_near_one(term: Term) -> Term | None:
+    """log(a/b) is blind where a is near b: what is left of a - b is taken first."""
+    (x,) = term.args
+    if x.op is not forms.MONOMIAL or sorted(x.params[0]) != [-1, 1]:
+        return None
+    (a, b) = x.args if x.params[0] == (1, -1) else x.args[::-1]
+    step = simpler_difference(a, b)
+    if step is None or forms.split(step)[1] is a or forms.split(step)[1] is b:
+        return None
+    return forms.with_shape(log1p(step / b), term.shape)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: log(OPS["prod"](x, axis=-1)),
+    source="mantissas and exponents apart",
+    group="vectors",
+)
+def log_of_prod(term: Term) -> Term | None:
+    """The log of a product over an axis: the product leaves the range, or is near 1."""
+    (x,) = term.args
+    if x.op.name != "prod":
+        return None
+    return OPS["log_prod"](x.args[0], axis=x.param("axis"), keepdims=x.param("keepdims"))
+
+
+# -- exponentials -------------------------------------------------------------------------
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda a, b: exp(a) - exp(b),
+    source="exp(a) - exp(b) = exp(b)*expm1(a - b)",
+    group="exponentials",
+)
+def difference_of_exponentials(term: Term) -> Term | None:
+    """exp(a) - exp(b) cancels where a is near b; the greater of the two is the factor."""
+    found = opposite_pair(term, "exp")
+    if found is None:
+        return None
+    c, (a,), (b,) = found[0], found[1].args, found[2].args
+    step = simpler_difference(a, b)
+    if step is not None:
+        falls = exp(b) * expm1(step)
+        climbs = -exp(a) * expm1(-step)
+        if step.facts.nonpositive:
+            result = falls
+        elif step.facts.nonnegative:
+            result = climbs
+        else:
+            result = OPS["where"](OPS["less"](step, 0.0), falls, climbs)
+    elif single(a) and single(b):
+        result = OPS["exp_gap"](a, b)
+    else:
+        return None
+    return forms.with_shape(forms.scale(c, result), term.shape)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda a, h: log(exp(a + h) - exp(a)),
+    source="Maechler 2012",
+    group="exponentials",
+)
+def log_of_difference_of_exponentials(term: Term) -> Term | None:
+    """log(exp(a) - exp(b)) where a - b is simpler: a + log1mexp(b - a)."""
+    (x,) = term.args
+    found = opposite_pair(x, "exp")
+    if found is None:
+        (a, b), c = _orders(x) or (None, None), 1
+        if a is None or b is None:
+            return None
+    else:
+        c, a, b = found[0], found[1].args[0], found[2].args[0]
+    result = _log_of_gap(a, b, term)
+    if result is None or c == 1:
+        return result
+    return forms.total([(1, log(forms.const(c, term.dtype))), (1, result)], term.shape, term.dtype)
+
+
+def _log_of_gap(a: Term, b: Term, term: Term) -> Term | None:
+    step = simpler_difference(b, a)
+    if step is None:
+        return None
+    shape, dtype = term.shape, term.dtype
+    return forms.total([(1, a), (1, OPS["log1mexp"](step))], shape, dtype)
+
+
+def _orders(x: Term) -> tuple[Term, Term] | None:
+    """The a and b of exp(a) - exp(b) as ``difference_of_exponentials`` leaves it."""
+    if x.op.name != "where":
+        return None
+    condition, falls, climbs = x.args
+    step = condition.args[0] if condition.op.name == "less" else None
+    c, core = forms.split(climbs)
+    if step is None or c != -1 or core.op is not forms.MONOMIAL or falls.op is not core.op:
+        return None
+    parts, others = forms.factors(core), forms.factors(falls)
+    tops = [t for t in parts if t.op.name == "exp"]
+    lows = [t for t in others if t.op.name == "exp"]
+    steps = [t for t in parts if t.op.name == "expm1" and t.args[0] is forms.scale(-1, step)]
+    if len(parts) != 2 or len(tops) != 1 or len(lows) != 1 or len(steps) != 1:
+        return None
+    return tops[0].args[0], lows[0].args[0]
+
+
+@stabilize.procedure(
+    "logdiffexp",
+    example=lambda a, h: OPS["logdiffexp"](a + h, a),
+    source="Maechler 2012",
+    group="exponentials",
+)
+def logdiffexp_of_neighbours(term: Term) -> Term | None:
+    """logdiffexp(a, b) where a - b is simpler: b - a is taken before it is rounded."""
+    a, b = term.args
+    return _log_of_gap(a, b, term)
+
+
+@rule(source="exp(2*x) - 1 = (exp(x) - 1)*(exp(x) + 1)", group="exponentials")
+def ratio_of_expm1(x: Term) -> Pair:
+    """expm1(2*x)/expm1(x) is 0/0 at 0 and inf/inf far out."""
+    return expm1(2 * x) / expm1(x), 1 + exp(x)
+
+
+@rule(source="exp(x)/(exp(x) - 1) = 1/(1 - exp(-x))", group="exponentials")
+def exp_over_expm1(x: Term) -> Pair:
+    """exp(x)/(exp(x) - 1) is inf/inf for large x."""
+    return exp(x) / expm1(x), -1 / expm1(-x)
+
+
+@rule(source="4*sinh(x/2)**2 = exp(x) - 2 + exp(-x)", group="exponentials")
+def second_difference_of_exp(x: Term) -> Pair:
+    """exp(x) - 2 + exp(-x) cancels twice near 0."""
+    return exp(x) + exp(-x) - 2, 4 * OPS["sinh"](x / 2) ** 2
+
+
+@rule(source="tanh(x) = 2*sigmoid(2*x) - 1", group="exponentials")
+def difference_of_tanh(a: Term, b: Term) -> Pair:
+    """tanh(a) - tanh(b) cancels where a is near b, and in both tails."""
+    return OPS["tanh"](a) - OPS["tanh"](b), 2 * OPS["sigmoid_gap"](2 * a, 2 * b)

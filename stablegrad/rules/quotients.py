@@ -1,0 +1,242 @@
+"""Quotients and vectors whose squares, products or scales leave the range before the result."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational
+from stablegrad.ops.reduction import count, every
+from stablegrad.rules.databases import stabilize
+from stablegrad.rules.roots import _legs
+
+HALF = Fraction(1, 2)
+
+
+def _rest(term: Term, *used: Term) -> Term:
+    parts = {x: p for x, p in forms.factors(term).items() if all(x is not u for u in used)}
+    return forms.monomial(parts, None, term.dtype)
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: x / (1 + x * x),
+    source="hypot(1, x)**2 = 1 + x**2",
+    group="quotients",
+)
+def inverse_of_sum_of_squares(term: Term) -> Term | None:
+    """x/(1 + x*x) vanishes where x*x overflows; the powers of a hypotenuse do not."""
+    for base, p in forms.factors(term).items():
+        if not isinstance(p, int) or p >= 0 or base.op is not forms.AFFINE:
+            continue
+        legs = _legs(base)
+        if legs is None:
+            continue
+        length = legs[0]
+        for leg in legs[1:]:
+            length = OPS["hypot"](length, leg)
+        product = forms.product([forms.power(length, 2 * p), _rest(term, base)])
+        return forms.with_shape(product, term.shape)
+    return None
+
+
+# -- lengths of vectors -------------------------------------------------------------------
+
+
+def _even_root(x: Term, p: Rational) -> Term | None:
+    """The y of x = y**p or |y|**p, for a product x of powers that are multiples of p."""
+    if x.op is not forms.MONOMIAL or any(a.dtype.kind == "b" for a in x.args):
+        return None
+    powers = [Fraction(q) / p for q in x.params[0]]
+    if any(q.denominator != 1 for q in powers):
+        return None
+    parts = dict(zip(x.args, [forms.exact_ratio(q) for q in powers], strict=True))
+    return forms.monomial(parts, x.shape, x.dtype)
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["sqrt"](OPS["sum"](x * x, axis=-1)),
+    source="Blue 1978",
+    group="vectors",
+)
+def root_of_summed_squares(term: Term) -> Term | None:
+    """sqrt(sum(x*x)) and sqrt(mean(x*x)) overflow and underflow where the norm does not."""
+    for total, p in forms.factors(term).items():
+        if p.denominator != 2 or total.op.name not in ("sum", "mean"):
+            continue
+        root = _even_root(total.args[0], 2)
+        if root is None:
+            continue
+        params = {"axis": total.param("axis"), "keepdims": total.param("keepdims")}
+        length = forms.power(OPS["norm"](root, **params), forms.exact_ratio(2 * p))
+        if total.op.name == "mean":
+            n = count(root.shape, total.param("axis"))
+            length = forms.product([length, forms.power(forms.const(n, term.dtype), -p)])
+        return forms.with_shape(forms.product([length, _rest(term, total)]), term.shape)
+    return None
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["power"](OPS["sum"](OPS["abs"](x) ** 3, axis=-1), 1.0 / 3.0),
+    source="homogeneity of norms",
+    group="vectors",
+)
+def p_norm_of_powers(term: Term) -> Term | None:
+    """sum(|x|**p)**(1/p) overflows and underflows where the p-norm does not."""
+    for total, q in forms.factors(term).items():
+        if total.op.name != "sum" or isinstance(q, int) or total.args[0].op is not forms.MONOMIAL:
+            continue
+        inner = total.args[0]
+        (p, *others) = inner.params[0]
+        if others or p <= 2 or inner.args[0].dtype.kind == "b":
+            continue
+        (x,) = inner.args
+        if not (isinstance(p, int) and p % 2 == 0) and not x.facts.nonnegative:
+            continue
+        x = x.args[0] if x.op.name == "abs" else x
+        params = {"axis": total.param("axis"), "keepdims": total.param("keepdims"), "p": p}
+        size = forms.power(OPS["p_norm"](x, **params), forms.exact_ratio(p * q))
+        return forms.with_shape(forms.product([size, _rest(term, total)]), term.shape)
+    return None
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["power"](OPS["prod"](x, axis=-1), 1.0 / 3.0),
+    source="mantissas and exponents apart",
+    group="vectors",
+)
+def root_of_prod(term: Term) -> Term | None:
+    """prod(x)**(1/n), a geometric mean: the product leaves the range where its root does not."""
+    for total, p in forms.factors(term).items():
+        if total.op.name != "prod" or isinstance(p, int):
+            continue
+        params = {"axis": total.param("axis"), "keepdims": total.param("keepdims"), "p": p}
+        size = OPS["prod_power"](total.args[0], **params)
+        return forms.with_shape(forms.product([size, _rest(term, total)]), term.shape)
+    return None
+
+
+def _view(term: Term) -> Term:
+    """What stands below a broadcast or reshape that only restores reduced axes."""
+    while term.op.name in ("broadcast_to", "expand_dims", "reshape"):
+        term = term.args[0]
+    return term
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: x / OPS["norm"](x, axis=-1, keepdims=True),
+    source="homogeneity of norms",
+    group="vectors",
+)
+def normalized_vector(term: Term) -> Term | None:
+    """x/norm(x) is the unit vector, whose derivative does not cancel."""
+    parts = forms.factors(term)
+    for below, p in parts.items():
+        length = _view(below)
+        if p != -1 or length.op.name != "norm" or parts.get(length.args[0]) != 1:
+            continue
+        x = length.args[0]
+        whole = length.size == 1 or length.param("keepdims") or below is not length
+        if not whole or below.ndim not in (0, x.ndim) or _misplaced(below, length, x):
+            continue
+        unit = OPS["unit_vector"](x, axis=length.param("axis"))
+        return forms.with_shape(forms.product([unit, _rest(term, below, x)]), term.shape)
+    return None
+
+
+def _misplaced(below: Term, length: Term, x: Term) -> bool:
+    """Whether lengths stand along other axes than those that they were taken over."""
+    if length.size == 1 or length.param("keepdims"):
+        return False
+    axes = length.param("axis")
+    kept = tuple([1 if axes is None or i in axes else n for i, n in enumerate(x.shape)])
+    return below.op.name == "broadcast_to" or below.shape != kept
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: (
+        OPS["sum"](x * y, axis=-1) / (OPS["norm"](x, axis=-1) * OPS["norm"](y, axis=-1))
+    ),
+    source="homogeneity of the scalar product",
+    group="vectors",
+)
+def cosine_similarity(term: Term) -> Term | None:
+    """sum(x*y)/(norm(x)*norm(y)) of unit vectors keeps range and digits of its derivatives."""
+    parts = forms.factors(term)
+    for total, p in parts.items():
+        if p != 1 or total.op.name != "sum" or total.args[0].op is not forms.MONOMIAL:
+            continue
+        inner = total.args[0]
+        params = (total.param("axis"), total.param("keepdims"))
+        used: list[Term] = []
+        units: list[Term] = []
+        for x, q in zip(inner.args, inner.params[0], strict=True):
+            length = _length(parts, x, params)
+            if length is None or q != 1 or x.shape != inner.shape:
+                units.append(forms.power(x, q))
+                continue
+            used.append(length)
+            units.append(OPS["unit_vector"](x, axis=params[0]))
+        if not used:
+            continue
+        dot = OPS["sum"](forms.product(units), axis=params[0], keepdims=params[1])
+        product = forms.product([dot, _rest(term, total, *used)])
+        return forms.with_shape(product, term.shape)
+    return None
+
+
+def _length(parts: dict[Term, Rational], x: Term, params: tuple[object, object]) -> Term | None:
+    for below, p in parts.items():
+        if p == -1 and below.op.name == "norm" and below.args[0] is x and below.params == params:
+            return below
+    return None
+
+
+# -- softmax of products ------------------------------------------------------------------
+
+
+@stabilize.procedure(
+    "softmax",
+    "log_softmax",
+    example=lambda x, s: OPS["softmax"](x * s, axis=-1),
+    source="softmax(x) = softmax(x - c)",
+    group="softmax",
+)
+def softmax_of_product(term: Term) -> Term | None:
+    """softmax(x*s): shifted before it is scaled, and what is -inf passes no derivative.
+
+    A factor s that is constant along the axis scales differences of x, which are exact where
+    s*x is rounded; a factor of -inf suppresses its entry, whose derivative 0*inf is 0.
+    """
+    (z,) = term.args
+    c, core = forms.split(z)
+    if core.op is not forms.MONOMIAL or any(a.dtype.kind == "b" for a in core.args):
+        return None
+    axis = term.param("axis")
+    axes = every(axis, term.ndim)
+    along = [x for x in core.args if x.ndim == term.ndim and any(x.shape[i] != 1 for i in axes)]
+    if term.ndim != core.ndim or not along:
+        return None
+    shifted = z
+    if len(along) == 1 and len(core.args) > 1 and forms.factors(core)[along[0]] == 1:
+        (x,) = along
+        factor = forms.scale(c, _rest(core, x))
+        x = forms.with_shape(x, term.shape) if x.shape != term.shape else x
+        ends = [OPS[name](x, axis=axis, keepdims=True) for name in ("max", "min")]
+        end = OPS["stop_gradient"](
+            ends[0]
+            if factor.facts.nonnegative
+            else OPS["where"](OPS["less"](factor, 0.0), ends[1], ends[0])
+        )
+        shifted = 2 * factor * (x / 2 - end / 2)
+    elif len(core.args) < 2:
+        return None
+    infinite = forms.const("-inf", term.dtype)
+    masked = OPS["where"](OPS["greater"](z, infinite), shifted, infinite)
+    return term.op.term((masked,), term.params)

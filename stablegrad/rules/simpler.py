@@ -1,0 +1,56 @@
+"""Differences taken before anything is rounded, where that leaves less than there was."""
+
+from __future__ import annotations
+
+from stablegrad.ir import Term
+from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational
+from stablegrad.ops.record import CONST
+
+
+def bare(term: Term) -> Term:
+    """The term without the guards around it."""
+    while term.op is forms.REQUIRE:
+        term = term.args[0]
+    return term
+
+
+def addends(term: Term) -> int:
+    """How many addends a term has as a flat sum."""
+    return len(term.args) + (term.params[0] != 0) if term.op is forms.AFFINE else 1
+
+
+def plain_difference(a: Term, b: Term) -> Term:
+    """a - b as a flat sum."""
+    shape = forms.broadcast(forms.AFFINE, (a, b))
+    return forms.total([(1, a), (-1, b)], shape, a.dtype)
+
+
+def simpler_difference(a: Term, b: Term) -> Term | None:
+    """a - b where what a and b share drops out: x + 1 and x leave 1, -a/m and -b/m (b - a)/m."""
+    if a.dtype != b.dtype or (a.op is CONST and b.op is CONST):
+        return None
+    difference = plain_difference(a, b)
+    core = forms.split(bare(difference))[1]
+    if core.op is CONST or addends(core) < max(addends(a), addends(b)):
+        return difference
+    if core is forms.split(a)[1]:  # multiples of one term
+        return difference
+    shares = core.op is forms.MONOMIAL and any(x.op is forms.AFFINE for x in core.args)
+    return difference if shares and CONST not in (a.op, b.op) else None
+
+
+def opposite_pair(term: Term, *names: str) -> tuple[Rational, Term, Term] | None:
+    """The c, f, g of a flat sum c*f - c*g without a constant, f and g of these ops, c > 0."""
+    if term.op is not forms.AFFINE or len(term.args) != 2 or term.params[0] != 0:
+        return None
+    (c, k), (f, g) = term.params[1], term.args
+    if c != -k or f.op.name not in names or g.op.name not in names:
+        return None
+    return (c, f, g) if c > 0 else (k, g, f)
+
+
+def single(x: Term) -> bool:
+    """Whether a term is no sum, product or quotient, so that its value is not rounded here."""
+    c, core = forms.split(x)
+    return c in (1, -1) and core.op not in (forms.AFFINE, forms.MONOMIAL) and core.op is not CONST
