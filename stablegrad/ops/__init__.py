@@ -12,6 +12,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     activations,
     along_axis,
     arithmetic,
+    bessel,
     comparison,
     compound,
     derivative,
