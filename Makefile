@@ -69,7 +69,7 @@ format: $(VENV)/.dev  ## put the source into the project's form
 	@$(BIN)/ruff format
 
 bench: $(VENV)/.bench  ## cost, as ratios to other libraries in the same run
-	@for f in benchmarks/bench_*.py; do echo "$$f"; $(BIN)/python "$$f" || exit 1; done
+	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev  ## write the tables in docs/ from the registries
 	@$(BIN)/python tools/tables.py

@@ -1,4 +1,4 @@
-"""Write the tables in docs/ (ops.md, rules.md) from the registries.
+"""Write the tables of docs/ and the README from the registries and the saved benchmark results.
 
 `python tools/tables.py` writes them; with `--check` it only says whether they are current.
 """
@@ -6,26 +6,31 @@
 from __future__ import annotations
 
 import importlib
+import json
 import math
 import pkgutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import stablegrad.ops
-import stablegrad.rules
 from stablegrad.ir import OPS, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+RESULTS = ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
+BEGIN = "<!-- table: written by `make docs` from benchmarks/results -->"
+END = "<!-- end of table -->"
 NOTE = "<!-- written by `make docs` from the registry: change the records, not this page -->"
 UNLISTED = {"leaf"}
 
 
-def load(package: Any) -> list[Any]:
+def load(name: str) -> list[Any]:
     """Every module of a package, imported."""
+    package = importlib.import_module(name)
     found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     return [importlib.import_module(info.name) for info in found]
 
@@ -53,7 +58,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def ops_page() -> str:
     """The page of all ops, by family."""
-    load(stablegrad.ops)
+    load("stablegrad.ops")
     families: dict[str, list[Any]] = {}
     for op in OPS.values():
         if op.family not in UNLISTED:
@@ -85,7 +90,7 @@ def rules_page() -> str:
     from stablegrad.rewrite import Database
 
     databases: dict[str, Database] = {}
-    for module in [importlib.import_module("stablegrad.rewrite"), *load(stablegrad.rules)]:
+    for module in [importlib.import_module("stablegrad.rewrite"), *load("stablegrad.rules")]:
         databases |= {d.name: d for d in vars(module).values() if isinstance(d, Database)}
     parts = [
         "# Rules",
@@ -102,16 +107,85 @@ def rules_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES = {"ops.md": ops_page, "rules.md": rules_page}
+def results(name: str) -> dict[str, Any]:
+    """A saved benchmark result."""
+    return json.loads((RESULTS / f"{name}.json").read_text("utf8"))
 
 
-def stale() -> dict[str, str]:
-    """The pages whose text on disk is not what the registries say, with the right text."""
-    pages = {name: write() for name, write in PAGES.items()}
+def versions(data: dict[str, Any]) -> str:
+    """What a result was measured with."""
+    machine = data["machine"]
+    return ", ".join(f"{n} {v}" for n, v in machine["versions"].items())
+
+
+def accuracy_page() -> str:
+    """The page of the 63 functions at three orders, libraries side by side."""
+    from benchmarks.accuracy import cell as share
+
+    data = results("accuracy")
+    libraries = list(data["counts"])
+    parts = [
+        "# Accuracy over the whole float32 range",
+        "<!-- written by `make docs` from the result of `python -m benchmarks.accuracy` -->",
+        (
+            "400 normal float32 inputs per sign, log-spaced over the whole range, the truth "
+            "rounded once from balls. A cell: % of points within 4 ulp / % wrong (nan, inf, 0, or off by "
+            "more than 1e-3). Only points whose true result is a normal float32 count."
+        ),
+        f"Measured with {versions(data)}.",
+        "## Functions with every point within 4 ulp",
+        table(
+            ("library", "values", "first derivative", "second derivative"),
+            [(n, *[f"{c} of {len(data['rows'])}" for c in data["counts"][n]]) for n in libraries],
+        ),
+    ]
+    for order, title in enumerate(("Values", "First derivatives", "Second derivatives")):
+        rows = [
+            (f"`{r['formula']}`", *[share(r["results"][n][order]) for n in libraries])
+            for r in data["rows"]
+        ]
+        parts += [f"## {title}", table(("function", *libraries), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison() -> str:
+    """The README's table: accuracy and real failures, libraries side by side."""
+    accuracy, cases = results("accuracy"), results("cases")
+    total = len(accuracy["rows"])
+    rows = [
+        (
+            name,
+            *[f"{c} of {total}" for c in accuracy["counts"][name]],
+            f"{cases['counts'][name]['right']} of {cases['counts'][name]['cases']}",
+        )
+        for name in accuracy["counts"]
+    ]
+    head = ("", "values", "1st derivative", "2nd derivative", "failing programs right")
+    return "\n\n".join([BEGIN, table(head, rows), f"Measured with {versions(accuracy)}.", END])
+
+
+def readme() -> str:
+    """The README with its table as the results say."""
+    text = README.read_text("utf8")
+    before, _, rest = text.partition(BEGIN)
+    return before + comparison() + rest.partition(END)[2]
+
+
+PAGES = {
+    DOCS / "ops.md": ops_page,
+    DOCS / "rules.md": rules_page,
+    DOCS / "accuracy.md": accuracy_page,
+    README: readme,
+}
+
+
+def stale() -> dict[Path, str]:
+    """The pages whose text on disk is not what it should be, with the right text."""
+    pages = {path: write() for path, write in PAGES.items()}
     return {
-        name: text
-        for name, text in pages.items()
-        if not (DOCS / name).exists() or (DOCS / name).read_text("utf8") != text
+        path: text
+        for path, text in pages.items()
+        if not path.exists() or path.read_text("utf8") != text
     }
 
 
@@ -119,14 +193,15 @@ def main() -> int:
     """Write the stale pages, or with ``--check`` only name them."""
     pages = stale()
     if "--check" in sys.argv[1:]:
-        for name in pages:
-            print(f"docs/{name} is not current: run `make docs`")
+        for path in pages:
+            print(f"{path.relative_to(ROOT)} is not current: run `make docs`")
         return bool(pages)
-    for name, text in pages.items():
-        (DOCS / name).write_text(text, "utf8")
-        print(f"wrote docs/{name}")
+    for path, text in pages.items():
+        path.write_text(text, "utf8")
+        print(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))  # the benchmarks are no installed package
     sys.exit(main())

@@ -19,7 +19,9 @@ MATRIX_WORK = 2000
 
 
 def lift(value: Any) -> Ball:
-    """A ball, from a ball or a number."""
+    """A ball, from a ball or a number; in an array of no axes too, as assignment may leave one."""
+    if isinstance(value, np.ndarray):
+        value = value.item()
     return value if type(value) is Ball else Ball.exact(value)
 
 
