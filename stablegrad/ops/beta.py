@@ -183,6 +183,7 @@ def _betaln(xp: Any, a: Any, b: Any) -> Any:
         return total + (_correction(p) + (_correction(q) - _correction(p + q)))
 
     value = pairs.redo(xp, p >= _SHIFT, value, both_large, p, q)
+    value = xp.where((q == xp.inf) & (p > 0), -xp.inf, value)
 
     def near_zero(xp: Any, p: Any, q: Any) -> Any:
         zero = 0.0 * p
@@ -198,7 +199,14 @@ def _betaln(xp: Any, a: Any, b: Any) -> Any:
     cancelled = (xp.abs(value) < 0.5 * xp.abs(lgamma.kernel(xp, p)) + 0.7) & (p > 1e-280)
     value = pairs.redo(xp, cancelled & (q > 0.5) & (q < 1e8), value, near_zero, p, q)
     value = xp.where(p == 1.0, -xp.log(q), value)
-    return xp.where(q == 1.0, -xp.log(p), value)
+    value = xp.where((q == 1.0) & (p > 0), -xp.log(p), value)
+
+    def with_negative(xp: Any, p: Any, q: Any) -> Any:
+        total = pairs.two_sum(lgamma.kernel(xp, p), lgamma.kernel(xp, q))
+        whole = pairs.two_sum(total[0], -lgamma.kernel(xp, p + q))
+        return xp.where(xp.isfinite(whole[0]), whole[0] + (whole[1] + total[1]), whole[0])
+
+    return pairs.redo(xp, ~(p > 0), value, with_negative, p, q)
 
 
 betaln = elementwise(

@@ -164,6 +164,12 @@ xlog1py = elementwise(
 )
 
 
+def _entr_ball(x: Any) -> Any:
+    if x == 0:
+        return x.sqrt()  # which has its value and its slopes
+    return -x * x.log() if x > 0 else x * 0 - math.inf
+
+
 def _entr(xp: Any, x: Any) -> Any:
     return xp.where(x < 0, -xp.inf, -xp.special.xlogy(x, x) + 0.0)
 
@@ -172,8 +178,7 @@ entr = elementwise(
     "entr",
     family="exponential",
     kernel=_entr,
-    ball=lambda x: -x * x.log() if x > 0 else x.sqrt() if x == 0 else x * 0 - math.inf,
-    # at 0 a root has its value and its slopes
+    ball=_entr_ball,
     partials=lambda out, x: (-one_plus_log(x),),
     domain=(NONNEGATIVE,),
     range=Facts(hi=0.36787944117144239, hi_open=False),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import Term
 from stablegrad.ops import mills, pairs
 from stablegrad.ops.exponential import log, log1mexp
 from stablegrad.ops.logistic import log_sigmoid, sigmoid
@@ -25,11 +25,6 @@ from stablegrad.ops.special_error import ndtr
 _ROOT_2PI = math.sqrt(2 * math.pi)
 _LOG_ROOT_2PI = 0.5 * math.log(2 * math.pi)
 _SHORT = 2.0
-
-
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
 
 
 @cache
