@@ -10,7 +10,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,8 +34,17 @@ class Timing:
     calls: int
 
 
+Clock = Callable[[], float]
+"""``time.perf_counter``, or ``time.process_time`` where everything runs in one thread: then it
+tells the same on an idle machine, and on a busy one leaves out the time of other programs."""
+
+
 def compare(
-    contenders: Mapping[str, Callable[[], object]], *, samples: int, sample_s: float
+    contenders: Mapping[str, Callable[[], object]],
+    *,
+    samples: int,
+    sample_s: float,
+    clock: Clock,
 ) -> dict[str, Timing]:
     """Time functions in turns, so that what slows the machine down hits all of them alike.
 
@@ -44,11 +52,12 @@ def compare(
         contenders: the functions by name; each is called once first, to warm up.
         samples: how many samples of each.
         sample_s: how long one sample should last at least.
+        clock: what tells the time.
     """
     calls: dict[str, int] = {}
     for name, run in contenders.items():
         run()
-        calls[name] = _calls(run, sample_s)
+        calls[name] = _calls(run, sample_s, clock)
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
     gc.collect()
@@ -56,7 +65,7 @@ def compare(
     for i in range(samples):
         turn = i % len(names)
         for name in names[turn:] + names[:turn]:
-            taken[name].append(_sample(contenders[name], calls[name]))
+            taken[name].append(_sample(contenders[name], calls[name], clock))
     gc.unfreeze()
     return {
         name: Timing(min(found), statistics.median(found), samples, calls[name])
@@ -64,23 +73,23 @@ def compare(
     }
 
 
-def _calls(run: Callable[[], object], sample_s: float) -> int:
+def _calls(run: Callable[[], object], sample_s: float, clock: Clock) -> int:
     calls = 1
-    while (taken := _sample(run, calls) * calls) < sample_s:
+    while (taken := _sample(run, calls, clock) * calls) < sample_s:
         calls = max(2 * calls, int(calls * sample_s / max(taken, 1e-9)))
     return calls
 
 
-def _sample(run: Callable[[], object], calls: int) -> float:
-    start = time.perf_counter()
+def _sample(run: Callable[[], object], calls: int, clock: Clock) -> float:
+    start = clock()
     for _ in range(calls):
         run()
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
-def once(run: Callable[[], object]) -> float:
+def once(run: Callable[[], object], clock: Clock) -> float:
     """Seconds of a single call."""
-    return _sample(run, 1)
+    return _sample(run, 1, clock)
 
 
 # -- what it ran on -----------------------------------------------------------------------

@@ -2,15 +2,15 @@
 
 Everything a define-by-run user waits for is inside: building the expression, its value and
 its gradient as an array. Ours three ways: ``Tensor.backward``, ``sg.value_and_grad``, and that
-compiled. One thread. *Warm*: the structure has been seen before. *Cold*: it has not, so that
-the call also stabilizes, differentiates and compiles it.
+compiled. One thread, CPU time. *Warm*: the structure has been seen before. *Cold*: it has not,
+so that the call also stabilizes, differentiates and compiles it.
 
 Run: ``python -m benchmarks.small_expressions``
 """
 
 from __future__ import annotations
 
-import gc
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +19,6 @@ import numpy as np
 from benchmarks.libraries import OUR_WAYS, PEERS, THEIR_WAYS, Array, Program, one_thread
 from benchmarks.measure import arguments, available, compare, figure, once, save, table
 from stablegrad.program import forget
-
-COLD_RUNS = 5
 
 
 def sigmoid_log1p(m: Any, x: Any) -> Any:
@@ -78,7 +76,14 @@ def agreement(found: dict[str, tuple[float, Array]], dtype: str) -> float:
 
 
 def measure(
-    name: str, size: int, dtype: str, peers: Sequence[str], samples: int, sample_s: float
+    name: str,
+    size: int,
+    dtype: str,
+    peers: Sequence[str],
+    *,
+    cold_runs: int,
+    samples: int,
+    sample_s: float,
 ) -> dict[str, Any]:
     """One row: all contenders on one program and one input."""
     program, ops = PROGRAMS[name]
@@ -86,17 +91,16 @@ def measure(
     cold: dict[str, float] = {}
     for way in OUR_WAYS:
         taken: list[float] = []
-        for _ in range(COLD_RUNS):
+        for _ in range(cold_runs):
             run = way.prepare(program, x)
             forget()
-            gc.collect()
-            taken.append(once(run))
+            taken.append(once(run, time.process_time))
         cold[way.name] = min(taken)
     ways = [*OUR_WAYS, *[THEIR_WAYS[p] for p in peers]]
     runs = {way.name: way.prepare(program, x) for way in ways}
     difference = agreement({n: run() for n, run in runs.items()}, dtype)
     assert difference < (1e-4 if dtype == "float32" else 1e-12), f"{name}: {difference}"
-    warm = compare(runs, samples=samples, sample_s=sample_s)
+    warm = compare(runs, samples=samples, sample_s=sample_s, clock=time.process_time)
     return {
         "program": name,
         "ops": ops,
@@ -154,9 +158,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     one_thread()
     names = list(PROGRAMS)[:2] if options.tiny else list(PROGRAMS)
     sizes = SIZES[:1] if options.tiny else SIZES
-    samples, sample_s = (1, 1e-4) if options.tiny else (41, 2e-3)
+    cold_runs, samples, sample_s = (1, 1, 1e-4) if options.tiny else (5, 41, 2e-3)
     rows = [
-        measure(name, size, dtype, peers, samples, sample_s)
+        measure(name, size, dtype, peers, cold_runs=cold_runs, samples=samples, sample_s=sample_s)
         for name in names
         for size in sizes
         for dtype in ("float32", "float64")

@@ -4,7 +4,8 @@ The same weights and batches for all. Ours with ``nn`` and ``optim`` as one woul
 and compiled: ``sg.compile`` of value and gradient with an update written in NumPy, which is
 also what autograd and MyGrad get, because they bring no optimizer for it. ``numpy`` is the
 step written out by hand, without automatic differentiation: the floor. Each number of threads
-is a process of its own, because BLAS reads it when it starts.
+is a process of its own, because BLAS reads it when it starts. CPU time for one thread, wall
+clock for two.
 
 Run: ``python -m benchmarks.training_step``
 """
@@ -15,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import cycle, pairwise
@@ -246,6 +248,8 @@ OURS = ("stablegrad", "stablegrad compiled")
 def measure(libraries: Sequence[str], samples: int, sample_s: float) -> list[dict[str, Any]]:
     """The rows of one process."""
     rows: list[dict[str, Any]] = []
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    clock = time.process_time if threads == 1 else time.perf_counter
     for optimizer in OPTIMIZERS:
         losses = {}
         for name in libraries:
@@ -257,11 +261,13 @@ def measure(libraries: Sequence[str], samples: int, sample_s: float) -> list[dic
             {name: STEPS[name](optimizer) for name in libraries},
             samples=samples,
             sample_s=sample_s,
+            clock=clock,
         )
         rows.append(
             {
                 "optimizer": optimizer,
-                "threads": int(os.environ["OMP_NUM_THREADS"]),
+                "threads": threads,
+                "clock": clock.__name__,
                 "loss_after_20": losses,
                 "step": {name: asdict(t) for name, t in timings.items()},
                 "ratio": {
