@@ -435,3 +435,16 @@ def test_autograd_grad_of_unused_inputs():
     gx, gy = sg.autograd.grad(x * x, [x, y], allow_unused=True)
     assert gx.item() == 2
     assert gy is None
+
+
+def test_gradients_by_nested_variables_are_each_the_whole_derivative():
+    """An intermediate value and what it depends on, asked for together."""
+
+    def both(w):
+        x = w * w
+        y = x**3 + w
+        a, b = sg.autograd.grad(y, [x, w])
+        return a, b
+
+    by_x, by_w = sg.compile(both)(sg.tensor(2.0))
+    assert (by_x.item(), by_w.item()) == (48.0, 193.0)

@@ -523,6 +523,7 @@ STEPS = {
     "root": lambda a, b: (a * a + b * b + 1).sqrt(),
     "softplus": lambda a, b: ((a - b).exp() + 1).log(),
     "tanh": lambda a, b: (a - b).tanh(),
+    "where": lambda a, b: np.where(a > b, a, b * 0.5),
 }
 
 

@@ -27,7 +27,8 @@ from stablegrad.ops.exact import (
     times,
 )
 from stablegrad.ops.form_records import AFFINE, INDICATOR, MONOMIAL, REQUIRE
-from stablegrad.ops.record import CONST, INPUT, broadcast, const, is_const
+from stablegrad.ops.guards import implied, needless, not_nan, propagates
+from stablegrad.ops.record import CONST, broadcast, const, is_const
 
 CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
 
@@ -70,7 +71,7 @@ def with_shape(term: Term, shape: Shape) -> Term:
 
 
 def unbroadcast_view(term: Term) -> Term:
-    """The term without a broadcast on top, for use under an operation that broadcasts."""
+    """The term below a broadcast, for use where shapes broadcast anyway."""
     while term.op.name == "broadcast_to":
         term = term.args[0]
     return term
@@ -107,43 +108,13 @@ def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> T
         guards.append(x)
     result = affine(constant, parts, shape, dtype)
     for x in guards:
-        if not _propagates(result, x):
-            result = OPS["require"](result, _not_nan(x))
+        if not propagates(result, x):
+            result = OPS["require"](result, not_nan(x))
     return with_shape(result, shape)
 
 
 def _accumulate(parts: dict[Term, Rational], x: Term, c: Rational) -> None:
     parts[x] = exact_ratio(parts[x] + c) if x in parts else c
-
-
-def _not_nan(x: Term) -> Term:
-    """Whether ``x`` is a number; an input must be finite too, for inf - inf is nan."""
-    if x.op is INPUT or not x.facts.defined:
-        return OPS["isfinite"](x)
-    return OPS["logical_not"](OPS["isnan"](x))
-
-
-def _propagates(rest: Term, x: Term) -> bool:
-    """Whether a nan in ``x`` is sure to reach ``rest``, looking at a few levels only."""
-    roots = {x}
-    for _ in range(4):
-        roots = {a for r in roots for a in (r.args if r.op.elementwise and r.args else (r,))}
-    roots = {r for r in roots if r.op is not CONST}
-    near = {rest}
-    level = {rest}
-    for _ in range(4):
-        level = {a for t in level if t.op.elementwise for a in t.args}
-        near |= level
-    return (x in near) or (x.facts.defined and roots <= near)
-
-
-def _needless(guard: Term, rest: Term) -> bool:
-    """Whether a guard is proved, or only says that a value is a number that ``rest`` shows."""
-    if guard.facts.lo >= 1:
-        return True
-    if guard.op.name == "logical_not":
-        guard = guard.args[0]
-    return guard.op.name in ("isfinite", "isnan") and _propagates(rest, guard.args[0])
 
 
 def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype: Any) -> Term:
@@ -191,7 +162,8 @@ def _common_factor(terms: list[Term]) -> dict[Term, Rational]:
                 common[x] = min(p, q) if p > 0 else max(p, q)
         if not common:
             return {}
-    return common or {}
+    inherent = {x.support for t in terms for x in factors(t)}  # such a mask would come back
+    return {x: p for x, p in (common or {}).items() if x not in inherent}
 
 
 def _without(term: Term, common: Mapping[Term, Rational]) -> Term:
@@ -340,16 +312,21 @@ class Product:
         self._merge_exponentials()
         if self.coefficient == 0:
             return self._zero(shape)
-        parts = {x: p for x, p in self.parts.items() if p != 0}
-        core = monomial(parts, shape, self.dtype)
-        guards = [g for g in self.guards if not _needless(g, core)]
-        guards += [_not_nan(x) for x in self.cancelled if not _propagates(core, x)]
+        parts = {x: p for x, p in self.parts.items() if p != 0 and x.dtype.kind != "b"}
+        masks = {x: p for x, p in self.parts.items() if x.dtype.kind == "b"}
+        core = monomial(parts, None, self.dtype)
+        guards = [g for g in self.guards if not (needless(g, core) or implied(g, masks))]
+        guards += [not_nan(x) for x in self.cancelled if not propagates(core, x)]
+        if not guards:
+            core = monomial(parts | masks, None, self.dtype)
         if isinstance(self.coefficient, str):
             core = OPS["multiply"](const(self.coefficient, self.dtype), core)
         else:
             core = scale(self.coefficient, core)
-        for guard in guards:
+        for guard in guards:  # inside the masks: what is blocked needs no guard
             core = OPS["require"](core, guard)
+        if guards and masks:
+            core = monomial({core: 1, **masks}, None, self.dtype)
         return with_shape(core, shape)
 
     def _zero(self, shape: Shape) -> Term:

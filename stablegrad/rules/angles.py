@@ -9,7 +9,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.hyperbolic import cosh, sinh
 from stablegrad.ops.trigonometric import arccos, arcsin, cos, sin
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import opposite_pair, simpler_difference, single
+from stablegrad.rules.simpler import neighbours, opposite_pair, simpler_difference, single
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -93,10 +93,10 @@ def difference_of_cosines(term: Term) -> Term | None:
     if found is None:
         return None
     c, (a,), (b,) = found[0], found[1].args, found[2].args
-    step = simpler_difference(a, b)
-    if step is not None:
-        total = forms.total([(1, a), (1, b)], term.shape, term.dtype)
-        result = -2 * sin(_half(total)) * sin(_half(step))
+    near = neighbours(a, b)
+    if near is not None:
+        sign, base, step = near
+        result = -2 * sign * OPS["sin_of_difference"](base, -_half(step)) * sin(_half(step))
     elif single(a) and single(b):
         result = OPS["cos_gap"](a, b)
     else:
@@ -116,10 +116,10 @@ def difference_of_sines(term: Term) -> Term | None:
     if found is None:
         return None
     c, (a,), (b,) = found[0], found[1].args, found[2].args
-    step = simpler_difference(a, b)
-    if step is not None:
-        total = forms.total([(1, a), (1, b)], term.shape, term.dtype)
-        result = 2 * cos(_half(total)) * sin(_half(step))
+    near = neighbours(a, b)
+    if near is not None:
+        sign, base, step = near
+        result = 2 * sign * OPS["cos_of_difference"](base, -_half(step)) * sin(_half(step))
     elif single(a) and single(b):
         result = OPS["sin_gap"](a, b)
     else:
@@ -139,10 +139,11 @@ def difference_of_tangents(term: Term) -> Term | None:
     if found is None:
         return None
     c, (a,), (b,) = found[0], found[1].args, found[2].args
-    step = simpler_difference(a, b)
-    if step is None:
+    near = neighbours(a, b)
+    if near is None:
         return None
-    result = sin(step) / (cos(a) * cos(b))
+    sign, base, step = near
+    result = sign * sin(step) / (OPS["cos_of_difference"](base, -step) * cos(base))
     return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
 
 

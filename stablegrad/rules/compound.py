@@ -70,7 +70,7 @@ def high_power_of_one_plus(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "monomial",
-    example=lambda r, n: (OPS["power"](1 + r, n) - 1) / r,
+    example=lambda r, n: OPS["pow1pm1"](r, n) / r,
     source="an annuity",
     group="growth",
 )
@@ -94,7 +94,7 @@ def sum_of_compound_interest(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "monomial",
-    example=lambda x, n: (1 - OPS["power"](x, n)) / (1 - x),
+    example=lambda x, n: OPS["powm1"](x, n) / (x - 1),
     source="1 + x + ... + x**(n - 1)",
     group="growth",
 )

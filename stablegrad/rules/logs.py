@@ -45,7 +45,8 @@ def difference_of_shifted_logs(term: Term) -> Term | None:
     step = simpler_difference(a, b)
     if step is None:
         return None
-    result = OPS["require"](log1p(step / b), OPS["greater_equal"](b, 0.0))
+    size = b if b.facts.nonnegative else OPS["abs"](b)  # -0 is 0
+    result = OPS["require"](OPS["log_step"](size, step), OPS["greater_equal"](b, 0.0))
     return forms.with_shape(forms.scale(c, result), term.shape)
 
 
@@ -64,7 +65,7 @@ def log_of_ratio_near_one(term: Term) -> Term | None:
     step = simpler_difference(a, b)
     if step is None or forms.split(step)[1] is a or forms.split(step)[1] is b:
         return None
-    return forms.with_shape(log1p(step / b), term.shape)
+    return forms.with_shape(OPS["log_step"](b, step), term.shape)
 
 
 @stabilize.procedure(
@@ -120,7 +121,7 @@ def difference_of_exponentials(term: Term) -> Term | None:
     group="exponentials",
 )
 def log_of_difference_of_exponentials(term: Term) -> Term | None:
-    """log(exp(a) - exp(b)) where a - b is simpler: a + log1mexp(b - a)."""
+    """log(exp(a) - exp(b)) where a - b is simpler: b + log(expm1(a - b))."""
     (x,) = term.args
     found = opposite_pair(x, "exp")
     if found is None:
@@ -136,11 +137,10 @@ def log_of_difference_of_exponentials(term: Term) -> Term | None:
 
 
 def _log_of_gap(a: Term, b: Term, term: Term) -> Term | None:
-    step = simpler_difference(b, a)
+    step = simpler_difference(a, b)
     if step is None:
         return None
-    shape, dtype = term.shape, term.dtype
-    return forms.total([(1, a), (1, OPS["log1mexp"](step))], shape, dtype)
+    return forms.with_shape(OPS["log_exp_step"](b, step), term.shape)
 
 
 def _orders(x: Term) -> tuple[Term, Term] | None:
@@ -168,7 +168,7 @@ def _orders(x: Term) -> tuple[Term, Term] | None:
     group="exponentials",
 )
 def logdiffexp_of_neighbours(term: Term) -> Term | None:
-    """logdiffexp(a, b) where a - b is simpler: b - a is taken before it is rounded."""
+    """logdiffexp(a, b) where a - b is simpler: it is taken before it is rounded."""
     a, b = term.args
     return _log_of_gap(a, b, term)
 
@@ -182,7 +182,7 @@ def ratio_of_expm1(x: Term) -> Pair:
 @rule(source="exp(x)/(exp(x) - 1) = 1/(1 - exp(-x))", group="exponentials")
 def exp_over_expm1(x: Term) -> Pair:
     """exp(x)/(exp(x) - 1) is inf/inf for large x."""
-    return exp(x) / expm1(x), -1 / expm1(-x)
+    return exp(x) / expm1(x), OPS["log_expm1_slope"](x)
 
 
 @rule(source="4*sinh(x/2)**2 = exp(x) - 2 + exp(-x)", group="exponentials")

@@ -54,3 +54,16 @@ def single(x: Term) -> bool:
     """Whether a term is no sum, product or quotient, so that its value is not rounded here."""
     c, core = forms.split(x)
     return c in (1, -1) and core.op not in (forms.AFFINE, forms.MONOMIAL) and core.op is not CONST
+
+
+def neighbours(a: Term, b: Term) -> tuple[int, Term, Term] | None:
+    """The sign, base and step with f(a) - f(b) = sign*(f(base + step) - f(base)).
+
+    The base is the plainer of the two, and the step what is left of their difference.
+    """
+    sign, top, base = (1, a, b) if addends(b) <= addends(a) else (-1, b, a)
+    step = simpler_difference(top, base)
+    if step is None:
+        return None
+    shape = forms.broadcast(forms.AFFINE, (a, b))
+    return sign, base, forms.with_shape(step, shape)

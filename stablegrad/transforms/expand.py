@@ -43,23 +43,23 @@ class Expander:
     def expand(self, roots: Sequence[Term]) -> list[Term]:
         """Replace gradient and pushforward nodes, inner ones first."""
         order = topological(roots)
-        groups: dict[tuple[Term, Term], list[Term]] = {}
+        groups: dict[tuple[Term, Term, Term | None], list[Term]] = {}
         for term in order:
             if term.op is GRADIENT:
-                y, x, seed = term.args
-                groups.setdefault((y, seed), []).append(x)
+                groups.setdefault(_group(term), []).append(term.args[1])
         done: dict[Term, Term] = {}
-        gradients: dict[tuple[Term, Term], dict[Term, Term]] = {}
+        gradients: dict[tuple[Term, Term, Term | None], dict[Term, Term]] = {}
         for term in order:
             args = tuple([done[a] for a in term.args])
             if term.op is GRADIENT:
                 y, x, seed = term.args
-                if (y, seed) not in gradients:
-                    xs = groups[y, seed]
+                group = _group(term)
+                if group not in gradients:
+                    xs = groups[group]
                     self._ready(xs, done)
                     found = self._gradients(done[y], [done[v] for v in xs], done[seed])
-                    gradients[y, seed] = dict(zip(xs, found, strict=True))
-                done[term] = gradients[y, seed][x]
+                    gradients[group] = dict(zip(xs, found, strict=True))
+                done[term] = gradients[group][x]
             elif term.op is PUSHFORWARD:
                 n = term.params[0]
                 done[term] = self._pushforward(args[0], args[1 : n + 1], args[n + 1 :])
@@ -95,6 +95,15 @@ class Expander:
             if x.op is not INPUT
         }
         return stand_ins, {new: old for old, new in stand_ins.items()}
+
+
+def _group(term: Term) -> tuple[Term, Term, Term | None]:
+    """The gradient nodes that one reverse pass serves: those of all inputs together.
+
+    An intermediate value is alone: an input below it would lose the paths through it.
+    """
+    y, x, seed = term.args
+    return y, seed, None if x.op is INPUT else x
 
 
 def strip(roots: Sequence[Term]) -> list[Term]:

@@ -18,6 +18,12 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT
+from stablegrad.ops.lowered_logs import (
+    LOG_OF_PRODUCT,
+    LOG_OF_SUM,
+    PRODUCT_WITH_SUMS,
+    half_whole,
+)
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
 
 WIDE = np.dtype(np.float64)
@@ -107,6 +113,8 @@ class Lowering:
             lowered = _emit_product(term, args, dtype)
         elif term.op.name == "exp" and term.dtype == WIDE and not self.native:
             lowered = self._emit_exp(term, args)
+        elif term.op.name == "log" and term.dtype == WIDE and not self.native:
+            lowered = self._emit_log(term, args)
         elif args == term.args and dtype == term.dtype:
             return term
         else:
@@ -128,6 +136,24 @@ class Lowering:
             return make(term.op, args, (), term.shape, term.dtype)
         params = (constant, coefficients, counts)
         return make(EXP_OF_SUM, flat, params, inner.shape, term.dtype)
+
+    def _emit_log(self, term: Term, args: tuple[Term, ...]) -> Term:
+        """log, with range and rounding error of its argument where that is a sum or a product."""
+        (inner,) = term.args
+        factor, core = forms.split(inner)
+        factors = forms.factors(core)
+        own = [self.own[a] for a in (inner.args if inner.op is AFFINE else ())]
+        if inner.op is AFFINE and core is inner and not isinstance(inner.params[0], str):
+            flat, counts = _with_products(tuple(own))
+            params = (inner.params[0], inner.params[1], counts)
+            return make(LOG_OF_SUM, flat, params, inner.shape, term.dtype)
+        plain = core.op is not MONOMIAL and factor == 1
+        masked = any(x.dtype.kind == "b" for x in factors)
+        if plain or masked or factor < 0 or core not in self.own:
+            return make(term.op, args, (), term.shape, term.dtype)
+        xs = tuple([self.own[x] for x in factors])
+        params = (tuple(factors.values()), factor)
+        return make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
 
 
 def fragile(term: Term) -> bool:
@@ -175,6 +201,9 @@ def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: A
         return const(factor, dtype)
     if len(items) > 1 and dtype == WIDE and any(_ranging(x) for x, _ in items):
         return _scaled(items, factor, dtype)
+    sums = _sums_of_products(items, dtype)
+    if sums:
+        return _product_with_sums(items, sums, factor, dtype)
     if factor in (1, -1):
         simple = _simple_product(items, dtype)
         if simple is not None:
@@ -184,6 +213,30 @@ def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: A
     if len(items) == 1 and items[0][1] == -1 and factor != 1:
         return OPS["divide"](const(factor, dtype), items[0][0])
     return _scaled(items, factor, dtype)
+
+
+def _sums_of_products(items: list[tuple[Term, Rational]], dtype: Any) -> list[tuple[int, Term]]:
+    """The factors, by position, that are sums of products: these may have left the range."""
+    if dtype != WIDE or (len(items) == 1 and items[0][1] == 1):
+        return []
+    return [
+        (i, x)
+        for i, (x, p) in enumerate(items)
+        if x.op is COMPENSATED_SUM and 2 in x.params[2] and half_whole(p)
+    ]
+
+
+def _product_with_sums(
+    items: list[tuple[Term, Rational]],
+    sums: list[tuple[int, Term]],
+    factor: Rational,
+    dtype: Any,
+) -> Term:
+    """A product that keeps its range even where a sum of products among its factors does not."""
+    scaled = _scaled(items, factor, dtype)
+    addends = [a for _, x in sums for a in x.args]
+    params = (*scaled.params, tuple([(i, *x.params) for i, x in sums]))
+    return make(PRODUCT_WITH_SUMS, (*scaled.args, *addends), params, scaled.shape, dtype)
 
 
 def _scaled(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:

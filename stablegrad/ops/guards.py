@@ -1,0 +1,56 @@
+"""Guards: what a cancellation must leave behind, and when it need not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops.record import CONST, INPUT
+
+
+def not_nan(x: Term) -> Term:
+    """Whether ``x`` is a number; an input must be finite too, for inf - inf is nan."""
+    if x.op is INPUT or not x.facts.defined:
+        return OPS["isfinite"](x)
+    return OPS["logical_not"](OPS["isnan"](x))
+
+
+def propagates(rest: Term, x: Term) -> bool:
+    """Whether a nan in ``x`` is sure to reach ``rest``, looking at a few levels only."""
+    roots = {x}
+    for _ in range(4):
+        roots = {a for r in roots for a in (r.args if r.op.elementwise and r.args else (r,))}
+    roots = {r for r in roots if r.op is not CONST}
+    near = {rest}
+    level = {rest}
+    for _ in range(4):
+        level = {a for t in level if t.op.elementwise for a in t.args}
+        near |= level
+    return (x in near) or (x.facts.defined and roots <= near)
+
+
+def needless(guard: Term, rest: Term) -> bool:
+    """Whether a guard is proved, or only says that a value is a number that ``rest`` shows."""
+    if guard.facts.lo >= 1:
+        return True
+    if guard.op.name == "logical_not":
+        guard = guard.args[0]
+    return guard.op.name in ("isfinite", "isnan") and propagates(rest, guard.args[0])
+
+
+_STRICT = {"greater_equal": "greater", "less_equal": "less"}
+
+
+def implied(guard: Term, masks: Iterable[Term]) -> bool:
+    """Whether a mask holds only where a guard does: x > 0 implies x >= 0 and x != 0."""
+    strict = _STRICT.get(guard.op.name)
+    for m in masks:
+        if m is guard or (m.args == guard.args and m.op.name == strict):
+            return True
+        if (
+            guard.op.name == "not_equal"
+            and m.op.name in ("greater", "less")
+            and m.args == guard.args
+        ):
+            return True
+    return False
