@@ -1,9 +1,8 @@
 """Compound growth: (1 + u)**y, what it gains, and sums of its powers.
 
 (1 + u)**y is exp(y * log1p(u)) with the product of y and the logarithm as a pair hi + lo, so
-that neither 1 + u nor the product is rounded before the exponential. A geometric sum
-((1 + u)**y - 1)/u and its derivatives by u are integrals without cancellation:
-
+that neither 1 + u nor the product is rounded. A geometric sum ((1 + u)**y - 1)/u and its
+derivatives by u are integrals without cancellation:
     d^n/du^n = y*(y - 1)*...*(y - n) / u**(n + 1) * integral_0^L (1 - exp(-s))**n * exp(y*s) ds
 
 with L = log1p(u), done by Gauss's rule where y*L is moderate; elsewhere the recurrence
@@ -234,9 +233,6 @@ def _geometric_of_base(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
     return _geometric(xp, base, excess, y, n, m)
 
 
-# -- meanings -----------------------------------------------------------------------------
-
-
 def _power_ball(base: Any, y: Any, n: int, m: int) -> Any:
     if m == 0:
         return falling(y, n, 0) * base ** (y - n)
@@ -275,8 +271,6 @@ def _gain_facts(term: Term) -> Facts:
         return NONNEGATIVE._replace(defined=defined)
     return REAL._replace(defined=defined) if defined else UNKNOWN
 
-
-# -- records ------------------------------------------------------------------------------
 
 pow1p = elementwise(
     "pow1p",

@@ -13,7 +13,7 @@ from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import pairs
 from stablegrad.ops.exact import Rational, exact_ratio, to_float
 from stablegrad.ops.pairs import Pair, two_sum
-from stablegrad.ops.record import REAL, elementwise, interval
+from stablegrad.ops.record import POSITIVE, REAL, elementwise, interval
 
 _HALF_PI = 1.5707963267948966
 _TWICE_UNIT = interval(-2.0, 2.0, closed=True)
@@ -47,14 +47,15 @@ def _cos_gap(xp: Any, a: Any, b: Any) -> Any:
     a, b = _wide(xp, a, b)
     plain = xp.cos(a) - xp.cos(b)
     near = -2.0 * sine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
-    return xp.where(xp.abs(plain) > 0.5, plain, near)
+    close = xp.minimum(xp.abs(a - b), xp.abs(a + b)) < 1.0
+    return xp.where(close, near, plain)
 
 
 def _sin_gap(xp: Any, a: Any, b: Any) -> Any:
     a, b = _wide(xp, a, b)
     plain = xp.sin(a) - xp.sin(b)
     near = 2.0 * cosine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
-    return xp.where(xp.abs(plain) > 0.5, plain, near)
+    return xp.where(xp.abs(a - b) < 1.0, near, plain)
 
 
 def _arctan_of(xp: Any, difference: Any, a: Any, b: Any) -> Any:
@@ -83,19 +84,27 @@ def _arctan_slope(x: Term) -> Term:
     return slope
 
 
+def _product_sum(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """a*b + c*d with the rounding errors of both products."""
+    p, e = pairs.two_prod(a, b)
+    q, f = pairs.two_prod(c, d)
+    hi, lo = two_sum(p, q)
+    return hi + (lo + (e + f))
+
+
 def _sin_of_difference(xp: Any, a: Any, b: Any) -> Any:
     a, b = _wide(xp, a, b)
-    big = xp.abs(a) + xp.abs(b) > 1e300
-    total = two_sum(xp.where(big, 0.0, a), xp.where(big, 0.0, -b))
-    split = xp.sin(a) * xp.cos(b) - xp.cos(a) * xp.sin(b)
+    total = two_sum(a, -b)
+    big = ~(xp.abs(total[1]) < 1e-3)  # also where the sum overflows
+    split = _product_sum(xp.sin(a), xp.cos(b), -xp.cos(a), xp.sin(b))
     return xp.where(big, split, sine(xp, total))
 
 
 def _cos_of_difference(xp: Any, a: Any, b: Any) -> Any:
     a, b = _wide(xp, a, b)
-    big = xp.abs(a) + xp.abs(b) > 1e300
-    total = two_sum(xp.where(big, 0.0, a), xp.where(big, 0.0, -b))
-    split = xp.cos(a) * xp.cos(b) + xp.sin(a) * xp.sin(b)
+    total = two_sum(a, -b)
+    big = ~(xp.abs(total[1]) < 1e-3)  # also where the sum overflows
+    split = _product_sum(xp.cos(a), xp.cos(b), xp.sin(a), xp.sin(b))
     return xp.where(big, split, cosine(xp, total))
 
 
@@ -134,44 +143,6 @@ def _power_step_partials(out: Term, b: Term, h: Term) -> tuple[Term, Term]:
 def _power(x: Term, p: Rational) -> Term:
     return OPS["power"](x, p)
 
-
-# -- logistic and logarithm ---------------------------------------------------------------
-
-
-def _exp_gap(xp: Any, a: Any, b: Any) -> Any:
-    a, b = _wide(xp, a, b)
-    high, low = xp.maximum(a, b), xp.minimum(a, b)
-    plain = xp.exp(a) - xp.exp(b)
-    near = high - low < 1.0
-    change = xp.where(near, low - high, 0.0)
-    value = -xp.exp(xp.where(near, high, 0.0)) * xp.expm1(change)
-    return xp.where(near, xp.where(a < b, -value, value), plain)
-
-
-def _sigmoid_gap(xp: Any, a: Any, b: Any) -> Any:
-    """sigmoid(a)*sigmoid(-b)*(1 - exp(b - a)) for a >= b."""
-    a, b = _wide(xp, a, b)
-    high, low = xp.maximum(a, b), xp.minimum(a, b)
-    rise = -xp.expm1(xp.where(high == low, 0.0, low - high))
-    value = xp.special.expit(high) * xp.special.expit(-low) * rise
-    same = (high == low) & xp.isinf(high)
-    return xp.where(same, 0.0, xp.where(a < b, -value, value))
-
-
-def _log1p_gap(xp: Any, u: Any, v: Any) -> Any:
-    u, v = _wide(xp, u, v)
-    base = 1.0 + v
-    change = (u - v) / base
-    near = xp.abs(change) < 0.5
-    ratio = (1.0 + u) / base
-    plain = xp.log1p(u) - xp.log1p(v)
-    sound = (ratio > 1e-290) & (ratio < 1e290)
-    far = xp.where(sound, xp.log(xp.where(sound, ratio, 1.0)), plain)
-    value = xp.where(near, xp.log1p(xp.where(near, change, 0.0)), far)
-    return xp.where((u < -1) | (v < -1), xp.nan, value)
-
-
-_ABOVE_MINUS_ONE = Facts(lo=-1.0)
 
 # -- records ------------------------------------------------------------------------------
 
@@ -254,16 +225,12 @@ def _arcsin1m(xp: Any, u: Any) -> Any:
     return xp.where(middle, xp.arcsin(xp.where(middle, 1.0 - u, 0.0)), right)
 
 
-def _arccos1m_slope(u: Term) -> Term:
-    return 1 / (_op("sqrt", u) * _op("sqrt", 2 - u))
-
-
 arccos1m = elementwise(
     "arccos1m",
     family="trigonometric",
     kernel=_arccos1m,
     spellings=(lambda u: _op("arccos", 1 - u),),
-    partials=lambda y, u: (_arccos1m_slope(u),),
+    partials=lambda y, u: (arccos1m_slope(u),),
     domain=(interval(0.0, 2.0, closed=True),),
     range=interval(0.0, 3.1415926535897936, closed=True),
     cost=5,
@@ -272,12 +239,26 @@ arccos1m = elementwise(
     example=">>> sg.ops.arccos1m(sg.tensor([2e-30])).numpy()\narray([2.e-15], dtype=float32)",
 )
 
+arccos1m_slope = elementwise(
+    "arccos1m_slope",
+    family="trigonometric",
+    kernel=lambda xp, u: 1.0 / (xp.sqrt(u) * xp.sqrt(2.0 - u)),
+    ball=lambda u: 1 / (u * (2 - u)).sqrt(),
+    partials=lambda y, u: (y * (u - 1) / (u * (2 - u)),),
+    domain=(interval(0.0, 2.0),),
+    range=POSITIVE,
+    cost=4,
+    source="definition",
+    doc="1/sqrt(u*(2 - u)): the derivative of arccos(1 - u).",
+    example=">>> sg.ops.arccos1m_slope(sg.tensor([1.0])).numpy()\narray([1.], dtype=float32)",
+)
+
 arcsin1m = elementwise(
     "arcsin1m",
     family="trigonometric",
     kernel=_arcsin1m,
     spellings=(lambda u: _op("arcsin", 1 - u), lambda u: -_op("arcsin", u - 1)),
-    partials=lambda y, u: (-_arccos1m_slope(u),),
+    partials=lambda y, u: (-arccos1m_slope(u),),
     domain=(interval(0.0, 2.0, closed=True),),
     range=interval(-1.570796326794897, 1.570796326794897, closed=True),
     cost=5,
@@ -330,47 +311,4 @@ power_gap = elementwise(
     source="b**p * ((1 + (a - b)/b)**p - 1)",
     doc="a**p - b**p for a constant p.",
     example=">>> sg.ops.power_gap(sg.tensor([2.0]), 1.0, p=3).numpy()\narray([7.], dtype=float32)",
-)
-
-exp_gap = elementwise(
-    "exp_gap",
-    family="exponential",
-    kernel=_exp_gap,
-    ball=lambda a, b: a.exp() - b.exp(),
-    partials=lambda y, a, b: (_op("exp", a), -_op("exp", b)),
-    domain=(REAL, REAL),
-    cost=7,
-    source="exp(b) * expm1(a - b) for a < b",
-    doc="exp(a) - exp(b).",
-    example=">>> sg.ops.exp_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
-)
-
-sigmoid_gap = elementwise(
-    "sigmoid_gap",
-    family="logistic",
-    kernel=_sigmoid_gap,
-    spellings=(lambda a, b: _op("sigmoid", a) - _op("sigmoid", b),),
-    ball=lambda a, b: 1 / (1 + (-a).exp()) - 1 / (1 + (-b).exp()),
-    partials=lambda y, a, b: (_op("sigmoid_slope", a), -_op("sigmoid_slope", b)),
-    domain=(REAL, REAL),
-    range=interval(-1.0, 1.0, closed=True),
-    cost=7,
-    source="sigmoid(a)*sigmoid(-b)*(1 - exp(b - a))",
-    doc="sigmoid(a) - sigmoid(b): the probability of an interval.",
-    example=">>> sg.ops.sigmoid_gap(sg.tensor([40.0]), 39.0).numpy()\n"
-    "array([7.29987e-18], dtype=float32)",
-)
-
-log1p_gap = elementwise(
-    "log1p_gap",
-    family="exponential",
-    kernel=_log1p_gap,
-    spellings=(lambda u, v: _op("log1p", u) - _op("log1p", v),),
-    ball=lambda u, v: (1 + u).log() - (1 + v).log(),
-    partials=lambda y, u, v: (1 / (1 + u), -1 / (1 + v)),
-    domain=(_ABOVE_MINUS_ONE, _ABOVE_MINUS_ONE),
-    cost=5,
-    source="log1p((u - v) / (1 + v))",
-    doc="log1p(u) - log1p(v).",
-    example=">>> sg.ops.log1p_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
 )

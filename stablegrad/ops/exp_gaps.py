@@ -1,0 +1,157 @@
+"""Differences of exponentials, logistic functions and logarithms, as ops of both arguments.
+
+As in ``gaps``, a difference of neighbouring values is written by the difference of arguments.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops import pair_exp, pairs
+from stablegrad.ops.pairs import two_sum
+from stablegrad.ops.record import POSITIVE, REAL, elementwise, interval
+
+_ABOVE_MINUS_ONE = Facts(lo=-1.0)
+
+
+def _op(name: str, *args: Any, **params: Any) -> Term:
+    """A term of an op that may be declared after this module."""
+    return OPS[name](*args, **params)
+
+
+def _wide(xp: Any, *xs: Any) -> list[Any]:
+    return xp.broadcast_arrays(*[xp.asarray(x, dtype=float) for x in xs])
+
+
+def _exp_gap(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    high, low = xp.maximum(a, b), xp.minimum(a, b)
+    plain = xp.exp(a) - xp.exp(b)
+    near = high - low < 1.0
+    change = xp.where(near, low - high, 0.0)
+    value = -xp.exp(xp.where(near, high, 0.0)) * xp.expm1(change)
+    return xp.where(near, xp.where(a < b, -value, value), plain)
+
+
+def _sigmoid_gap(xp: Any, a: Any, b: Any) -> Any:
+    """sigmoid(a)*sigmoid(-b)*(1 - exp(b - a)) for a >= b."""
+    a, b = _wide(xp, a, b)
+    high, low = xp.maximum(a, b), xp.minimum(a, b)
+    rise = -xp.expm1(xp.where(high == low, 0.0, low - high))
+    value = xp.special.expit(high) * xp.special.expit(-low) * rise
+    same = (high == low) & xp.isinf(high)
+    return xp.where(same, 0.0, xp.where(a < b, -value, value))
+
+
+def _log1p_gap(xp: Any, u: Any, v: Any) -> Any:
+    u, v = _wide(xp, u, v)
+    base = 1.0 + v
+    change = (u - v) / base
+    near = xp.abs(change) < 0.5
+    ratio = (1.0 + u) / base
+    plain = xp.log1p(u) - xp.log1p(v)
+    sound = (ratio > 1e-290) & (ratio < 1e290)
+    far = xp.where(sound, xp.log(xp.where(sound, ratio, 1.0)), plain)
+    value = xp.where(near, xp.log1p(xp.where(near, change, 0.0)), far)
+    return xp.where((u < -1) | (v < -1), xp.nan, value)
+
+
+def _log_step(xp: Any, b: Any, h: Any) -> Any:
+    b, h = _wide(xp, b, h)
+    change = h / b
+    near = xp.abs(change) < 0.5
+    hi, lo = two_sum(b, h)
+    ratio = hi / b
+    plain = xp.log(xp.abs(hi)) - xp.log(xp.abs(b))
+    sound = (ratio > 1e-290) & (ratio < 1e290)
+    far = xp.log(xp.where(sound, ratio, 1.0)) + xp.where(sound & (hi != 0), lo / hi, 0.0)
+    far = xp.where(sound, far, xp.where(ratio < 0, xp.nan, plain))
+    return xp.where(near, xp.log1p(xp.where(near, change, 0.0)), far)
+
+
+def _small_log(xp: Any, b: Any, h: Any) -> Any:
+    """log(exp(b)*expm1(h)) where that is near 0: the product in pairs, less 1."""
+    zero = 0.0 * b
+    product = pairs.multiply(pair_exp.exp(xp, (b, zero)), pair_exp.expm1(xp, (h, zero)))
+    less = pairs.add(product, (zero - 1.0, zero))
+    return xp.log1p(less[0] + less[1])
+
+
+def _log_exp_step(xp: Any, b: Any, h: Any) -> Any:
+    b, h = _wide(xp, b, h)
+    value = b + OPS["log_expm1"].kernel(xp, h)
+    small = (xp.abs(value) < 0.25 * xp.abs(b)) & (xp.abs(value) < 0.5) & (xp.abs(b) < 500)
+    return pairs.redo(xp, small & (h < 500), value, _small_log, b, h)
+
+
+exp_gap = elementwise(
+    "exp_gap",
+    family="exponential",
+    kernel=_exp_gap,
+    ball=lambda a, b: a.exp() - b.exp(),
+    partials=lambda y, a, b: (_op("exp", a), -_op("exp", b)),
+    domain=(REAL, REAL),
+    cost=7,
+    source="exp(b) * expm1(a - b) for a < b",
+    doc="exp(a) - exp(b).",
+    example=">>> sg.ops.exp_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+sigmoid_gap = elementwise(
+    "sigmoid_gap",
+    family="logistic",
+    kernel=_sigmoid_gap,
+    spellings=(lambda a, b: _op("sigmoid", a) - _op("sigmoid", b),),
+    ball=lambda a, b: 1 / (1 + (-a).exp()) - 1 / (1 + (-b).exp()),
+    partials=lambda y, a, b: (_op("sigmoid_slope", a), -_op("sigmoid_slope", b)),
+    domain=(REAL, REAL),
+    range=interval(-1.0, 1.0, closed=True),
+    cost=7,
+    source="sigmoid(a)*sigmoid(-b)*(1 - exp(b - a))",
+    doc="sigmoid(a) - sigmoid(b): the probability of an interval.",
+    example=">>> sg.ops.sigmoid_gap(sg.tensor([40.0]), 39.0).numpy()\n"
+    "array([7.29987e-18], dtype=float32)",
+)
+
+log1p_gap = elementwise(
+    "log1p_gap",
+    family="exponential",
+    kernel=_log1p_gap,
+    spellings=(lambda u, v: _op("log1p", u) - _op("log1p", v),),
+    ball=lambda u, v: (1 + u).log() - (1 + v).log(),
+    partials=lambda y, u, v: (1 / (1 + u), -1 / (1 + v)),
+    domain=(_ABOVE_MINUS_ONE, _ABOVE_MINUS_ONE),
+    cost=5,
+    source="log1p((u - v) / (1 + v))",
+    doc="log1p(u) - log1p(v).",
+    example=">>> sg.ops.log1p_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+log_step = elementwise(
+    "log_step",
+    family="exponential",
+    kernel=_log_step,
+    ball=lambda b, h: ((b + h) / b).log(),
+    partials=lambda y, b, h: (-h / (b * (b + h)), 1 / (b + h)),
+    textbook=lambda y, b, h: (1 / (b + h) - 1 / b, 1 / (b + h)),
+    domain=(POSITIVE, POSITIVE),
+    cost=5,
+    source="log1p(h/b)",
+    doc="log((b + h)/b), for b and b + h of one sign.",
+    example=">>> sg.ops.log_step(sg.tensor([1.0]), 0.0).numpy()\narray([0.], dtype=float32)",
+)
+
+log_exp_step = elementwise(
+    "log_exp_step",
+    family="exponential",
+    kernel=_log_exp_step,
+    ball=lambda b, h: b + (h.exp() - 1).log(),
+    partials=lambda y, b, h: (1 + 0 * b, _op("log_expm1_slope", h)),
+    domain=(REAL, POSITIVE),
+    cost=6,
+    source="b + log(expm1(h))",
+    doc="log(exp(b + h) - exp(b)) of h > 0.",
+    example=">>> sg.ops.log_exp_step(sg.tensor([800.0]), 800.0).numpy()\n"
+    "array([1600.], dtype=float32)",
+)
