@@ -13,9 +13,12 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 Pair = tuple[Any, Any]
 
 _SPLIT = 134217729.0  # 2**27 + 1
+_SPLIT_32 = np.float32(4097.0)  # 2**12 + 1
 
 
 def two_sum(a: Any, b: Any) -> Pair:
@@ -34,10 +37,11 @@ def fast_two_sum(a: Any, b: Any) -> Pair:
 def two_prod(a: Any, b: Any) -> Pair:
     """The rounded product of two floats and its error, exact while nothing leaves 1e-290..1e290."""
     p = a * b
-    t = _SPLIT * a
+    split = _SPLIT_32 if getattr(p, "dtype", None) == np.float32 else _SPLIT
+    t = split * a
     a_hi = t - (t - a)
     a_lo = a - a_hi
-    t = _SPLIT * b
+    t = split * b
     b_hi = t - (t - b)
     b_lo = b - b_hi
     return p, ((a_hi * b_hi - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
@@ -67,6 +71,13 @@ def divide(a: Pair, b: Pair) -> Pair:
     q = a[0] / b[0]
     r = add(a, negative(multiply((q, 0.0 * q), b)))
     return fast_two_sum(q, (r[0] + r[1]) / b[0])
+
+
+def sqrt(xp: Any, a: Pair) -> Pair:
+    """Square root of a pair."""
+    root = xp.sqrt(a[0])
+    p, e = two_prod(root, root)
+    return fast_two_sum(root, (((a[0] - p) - e) + a[1]) / (2 * root))
 
 
 def power(a: Pair, n: int) -> Pair:

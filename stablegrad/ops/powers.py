@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
-from stablegrad.ops import intervals, pair_exp, pairs
-from stablegrad.ops.arithmetic import masked
+from stablegrad.ops import hypot_kernels, intervals, pairs, power_kernels
+from stablegrad.ops.power_kernels import falling  # noqa: F401 - compound powers use it too
 from stablegrad.ops.record import (
     CONST,
     NONNEGATIVE,
@@ -173,69 +172,6 @@ def _power_facts(term: Term) -> Facts:
     return UNKNOWN
 
 
-def falling(y: Any, n: int, i: int) -> Any:
-    """The i-th derivative of y*(y - 1)*...*(y - n + 1), for floats and for balls."""
-    if i > n:
-        return 0 * y
-    if n == 0:
-        return 1 + 0 * y
-    shorter = falling(y, n - 1, i) * (y - (n - 1))
-    return shorter + i * falling(y, n - 1, i - 1) if i else shorter
-
-
-def _power_factor(y: Any, log: Any, n: int, m: int) -> Any:
-    """The q in  d^n/dx^n d^m/dy^m x**y = q * x**(y - n), by Leibniz; ``log`` is that of x."""
-    total: Any = 0
-    for i in range(min(n, m) + 1):
-        total = total + math.comb(m, i) * falling(y, n, i) * log ** (m - i)
-    return total
-
-
-def _power_derivative_ball(x: Any, y: Any, *, n: int, m: int) -> Any:
-    if m == 0:
-        return falling(y, n, 0) * x ** (y - n)
-    return _power_factor(y, x.log(), n, m) * x ** (y - n)
-
-
-def _mixed_factor(xp: Any, x: Any, y: Any) -> Any:
-    """1 + y*log(x) in pairs, for where it cancels."""
-    log = pair_exp.log(xp, x)
-    total = pairs.add(pairs.multiply((y, 0.0 * y), log), (1.0 + 0.0 * y, 0.0 * y))
-    return total[0] + total[1]
-
-
-def _careful_power(xp: Any, x: Any, y: Any, q: Any, *, n: int) -> Any:
-    """q * x**(y - n) by the square of a root, with what y - n lost to rounding put back."""
-    size = xp.abs(x)
-    rounded, lost = pairs.two_sum(y, -float(n))
-    root = xp.power(size, rounded / 2)
-    back = xp.where(lost == 0, 1.0, 1 + lost * xp.log(size))
-    sign = xp.where(x < 0, (-1.0) ** n * xp.power(xp.sign(x), y), 1.0)
-    return ((q * root) * root) * back * sign
-
-
-def _power_derivative_kernel(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
-    """x**y itself divided by x, n times: y - 1 would be rounded, and x**1e-9 feel it."""
-    x, y = xp.broadcast_arrays(x, y)
-    q = _power_factor(y, xp.log(x), n, m) if m else falling(y, n, 0)
-    if n == 1 == m:
-        q = pairs.redo(xp, xp.abs(q) < 0.6, q, _mixed_factor, x, y)
-    whole = xp.power(x, y)
-    product = q * whole
-    info = xp.finfo(product.dtype)
-    result = product
-    for _ in range(n):
-        result = result / x
-    plain = (xp.abs(product) >= info.tiny) & (xp.abs(product) <= info.max)
-    plain &= (xp.abs(whole) >= info.tiny) & (xp.abs(x) <= info.max)
-    result = pairs.redo(xp, ~plain, result, partial(_careful_power, n=n), x, y, q)
-    # at x = 0 a power beats a logarithm, and a derivative of a constant is 0
-    vanishes = (x == 0) & (y > n)
-    if not m:
-        vanishes |= (q == 0) & ~xp.isnan(x)
-    return xp.where(vanishes, 0.0, result)
-
-
 power = elementwise(
     "power",
     result="same",
@@ -262,8 +198,8 @@ power_derivative = elementwise(
     "power_derivative",
     family="arithmetic",
     params=("n", "m"),
-    kernel=_power_derivative_kernel,
-    ball=_power_derivative_ball,
+    kernel=power_kernels.derivative,
+    ball=power_kernels.ball,
     partials=lambda out, x, y: (
         power_derivative(x, y, n=out.params[0] + 1, m=out.params[1]),
         power_derivative(x, y, n=out.params[0], m=out.params[1] + 1),
@@ -286,25 +222,6 @@ def _hypot_facts(term: Term) -> Facts:
     return Facts(lo, math.inf, is_open, True, a.defined and b.defined)
 
 
-def _hypot_unit_kernel(xp: Any, x: Any, y: Any) -> Any:
-    """X / hypot(x, y), both scaled where the hypotenuse would overflow or be subnormal."""
-    largest = xp.maximum(xp.abs(x), xp.abs(y))
-    info = xp.finfo(largest.dtype)
-    up = 2.0 ** (info.maxexp // 2)
-    big, small = largest > info.max / 4, largest < info.tiny / info.eps
-    if xp.name != "numpy" or (big | small).any():
-        scale = xp.where(big, 1 / up, xp.where(small, up, 1.0)).astype(largest.dtype)
-        x, y = x * scale, y * scale
-    h = xp.hypot(x, y)
-    return xp.where(h == 0, x, x / h)
-
-
-def _hypot_unit_partials(out: Term, x: Term, y: Term) -> tuple[Term, Term]:
-    h = hypot(x, y)
-    nonzero = OPS["greater"](h, const(0, h.dtype))
-    return masked(nonzero, y * y / h / h / h), masked(nonzero, -(x * y) / h / h / h)
-
-
 hypot = elementwise(
     "hypot",
     family="arithmetic",
@@ -319,7 +236,6 @@ hypot = elementwise(
     commutative=True,
     lax="",
     aten="hypot",
-    accuracy="second derivatives within 16 ulp where the hypotenuse itself is subnormal",
     source="definition; derivative 0 at the origin",
     doc="sqrt(x*x + y*y), without overflow or underflow on the way.",
     example=">>> sg.ops.hypot(sg.tensor([3.0]), 4.0).numpy()\narray([5.], dtype=float32)",
@@ -328,14 +244,34 @@ hypot = elementwise(
 hypot_unit = elementwise(
     "hypot_unit",
     family="arithmetic",
-    kernel=_hypot_unit_kernel,
-    ball=lambda x, y: x / (x * x + y * y).sqrt(),
-    partials=_hypot_unit_partials,
-    domain=(REAL, REAL),  # the origin is 0 by convention
+    kernel=hypot_kernels.unit,
+    ball=lambda x, y: hypot_kernels.ball(x, y, 1, 0),
+    partials=lambda out, x, y: (
+        hypot_derivative(x, y, n=2, m=0),
+        hypot_derivative(x, y, n=1, m=1),
+    ),
+    domain=(REAL, REAL),
     range=interval(-1.0, 1.0, closed=True),
     cost=4,
-    accuracy="derivatives within 16 ulp where the hypotenuse itself is subnormal",
     source="definition; 0 at the origin, and so are its derivatives there",
     doc="x / hypot(x, y): the cosine of the angle of (x, y), the derivative of hypot by x.",
     example=">>> sg.ops.hypot_unit(sg.tensor([3.0]), 4.0).numpy()\narray([0.6], dtype=float32)",
+)
+
+hypot_derivative = elementwise(
+    "hypot_derivative",
+    family="arithmetic",
+    params=("n", "m"),
+    kernel=lambda xp, x, y, *, n, m: hypot_kernels.derivative(xp, x, y, n, m),
+    ball=lambda x, y, *, n, m: hypot_kernels.ball(x, y, n, m),
+    partials=lambda out, x, y: (
+        hypot_derivative(x, y, n=out.params[0] + 1, m=out.params[1]),
+        hypot_derivative(x, y, n=out.params[0], m=out.params[1] + 1),
+    ),
+    domain=(REAL, REAL),
+    cost=6,
+    source="a polynomial over an odd power of the hypotenuse, in pairs; 0 at the origin",
+    doc="The mixed derivative of hypot(x, y), n times by x and m times by y, n + m > 0.",
+    example=">>> sg.ops.hypot_derivative(sg.tensor([3.0]), 4.0, n=2, m=0).numpy()\n"
+    "array([0.128], dtype=float32)",
 )

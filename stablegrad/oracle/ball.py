@@ -58,10 +58,10 @@ class Ball(Elementary, Special):
     @staticmethod
     def exact(value: Any, flags: int = 0) -> Ball:
         """The exact ball of a number: a float, an int, a Fraction, or a NumPy scalar."""
-        if isinstance(value, Fraction):
+        if type(value) is not float and isinstance(value, Fraction):
             ratio = flint.fmpq(value.numerator, value.denominator)
             return Ball((arb(ratio),), flags)
-        if isinstance(value, int):
+        if type(value) is not float and isinstance(value, int):
             return Ball((arb(value),), flags)
         number = float(value)
         if number == 0 and str(number)[0] == "-":

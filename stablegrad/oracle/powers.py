@@ -93,6 +93,8 @@ def _power_of_zero(x: Ball, y: Ball) -> Ball:
     length = max(len(x.c), len(y.c))
     y0 = y.c[0]
     n = _whole(y0)
+    if n is None and x.negative_zero and not y0.is_exact() and y0.contains_integer():
+        return x.unknown()  # whether a huge exponent is odd takes all of its bits
     odd = n is not None and n % 2 == 1
     negative = x.negative_zero and odd
     if len(y.c) > 1:

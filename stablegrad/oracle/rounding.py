@@ -69,42 +69,24 @@ def fraction_of(value: Any) -> Fraction:
     return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
-def _round_end(value: Any, dtype: Any) -> float:
-    """One end of a ball, rounded to a dtype."""
-    wide = float(value)  # the nearest float64, half to even
+def _round_ends(wide: Array, ends: Sequence[Any], dtype: Any) -> Array:
+    """Ends of balls, and the float64s nearest to them, rounded to a dtype (as float64s)."""
     if dtype == np.float64:
         return wide
-    if not np.isfinite(wide):
-        return wide
     if dtype == np.float32:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             # only float64s halfway between two float32s depend on what was rounded off
-            below = np.float32(np.nextafter(wide, -np.inf))
-            if float(below) == float(np.float32(np.nextafter(wide, np.inf))):
-                return float(np.float32(wide))
-    if abs(wide) < 1e-300:
-        return -0.0 if wide < 0 else 0.0
-    return round_exact(fraction_of(value), dtype)
-
-
-def round_ball(ball: Ball, dtype: Any) -> tuple[float, Status]:
-    """The float that a ball rounds to, if it rounds to one."""
-    value = ball.c[0]
-    if not value.is_finite():
-        if ball.flags & NOT_KNOWN:
-            return float("nan"), Status.UNDECIDED
-        if value.is_nan():
-            return float("nan"), Status.UNDEFINED
-        if value.is_exact():
-            return float(value), Status.DECIDED
-        return float("nan"), Status.UNDECIDED
-    if value.is_exact():
-        low = _round_end(value, dtype)
-        return (-0.0 if ball.flags & NEGATIVE_ZERO and low == 0 else low), Status.DECIDED
-    low, high = _round_end(value.lower(), dtype), _round_end(value.upper(), dtype)
-    if low == high:
-        return high, Status.DECIDED
-    return float("nan"), Status.UNDECIDED
+            below = np.nextafter(wide, -np.inf).astype(np.float32)
+            above = np.nextafter(wide, np.inf).astype(np.float32)
+            out = wide.astype(np.float32).astype(np.float64)
+        unsure = (below != above) & np.isfinite(wide)
+    else:
+        out, unsure = wide.copy(), np.isfinite(wide)
+    for i in np.flatnonzero(unsure).tolist():
+        size = abs(wide[i])
+        # far below every float of a narrow dtype; the fraction would be long
+        out[i] = 0.0 * wide[i] if size < 1e-300 else round_exact(fraction_of(ends[i]), dtype)
+    return out
 
 
 def ulp_exponents(values: Array, dtype: Any) -> Array:
@@ -125,14 +107,58 @@ def round_balls(balls: Sequence[Ball], dtype: Any) -> tuple[Array, Array, Array]
     """
     dtype = np.dtype(dtype)
     n = len(balls)
-    values, status, offset = np.empty(n), np.empty(n, np.int8), np.zeros(n)
+    values, status = np.full(n, np.nan), np.empty(n, np.int8)
+    lows: list[Any] = []
+    highs: list[Any] = []
+    finite: list[int] = []
     for i, b in enumerate(balls):
-        values[i], status[i] = round_ball(b, dtype)
+        c = b.c[0]
+        if not c.is_finite():
+            values[i], status[i] = _not_finite(b)
+            continue
+        finite.append(i)
+        if c.is_exact():
+            lows.append(c)
+            highs.append(c)
+        else:
+            lows.append(c.lower())
+            highs.append(c.upper())
+    low = _round_ends(np.array([float(c) for c in lows]), lows, dtype)
+    high = _round_ends(np.array([float(c) for c in highs]), highs, dtype)
+    same = low == high
+    places = np.array(finite, np.intp)
+    values[places] = np.where(same, high, np.nan)
+    status[places] = np.where(same, Status.DECIDED, Status.UNDECIDED)
+    for i in places[same & (high == 0)].tolist():
+        if balls[i].c[0].is_exact() and balls[i].flags & NEGATIVE_ZERO:
+            values[i] = -0.0
+    return values.astype(dtype), status, _offsets(balls, values, dtype)
+
+
+def _not_finite(ball: Ball) -> tuple[float, Status]:
+    """The float of a ball that is no finite number, if there is one."""
+    value = ball.c[0]
+    if ball.flags & NOT_KNOWN:
+        return float("nan"), Status.UNDECIDED
+    if value.is_nan():
+        return float("nan"), Status.UNDEFINED
+    if value.is_exact():
+        return float(value), Status.DECIDED
+    return float("nan"), Status.UNDECIDED
+
+
+def _offsets(balls: Sequence[Ball], values: Array, dtype: Any) -> Array:
     exponents = ulp_exponents(values, dtype).tolist()
-    good = np.isfinite(values)
-    for i in np.flatnonzero(good).tolist():
+    offset = np.zeros(len(balls))
+    for i in np.flatnonzero(np.isfinite(values)).tolist():
         c = balls[i].c[0]
-        if c.is_exact() and dtype == np.float64 and c == values[i]:
+        if c.is_exact() and c == values[i]:
             continue
         offset[i] = float((c - arb(values[i])) * two_to(-exponents[i]))
-    return values.astype(dtype) if dtype != np.float64 else values, status, offset
+    return offset
+
+
+def round_ball(ball: Ball, dtype: Any) -> tuple[float, Status]:
+    """The float that a ball rounds to, if it rounds to one."""
+    values, status, _ = round_balls([ball], dtype)
+    return float(values[0]), Status(int(status[0]))
