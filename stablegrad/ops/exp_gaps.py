@@ -44,6 +44,19 @@ def _sigmoid_gap(xp: Any, a: Any, b: Any) -> Any:
     return xp.where(same, 0.0, xp.where(a < b, -value, value))
 
 
+def _softplus_gap(xp: Any, a: Any, b: Any) -> Any:
+    """log1p(sigmoid(b) * (exp(a - b) - 1)) for b < a, unless they are far apart."""
+    a, b = _wide(xp, a, b)
+    high, low = xp.maximum(a, b), xp.minimum(a, b)
+    rise = xp.where(high == low, 0.0, high - low)
+    near = rise < 1.0
+    value = xp.log1p(xp.special.expit(low) * xp.expm1(xp.where(near, rise, 0.0)))
+    far = xp.logaddexp(0.0, high) - xp.logaddexp(0.0, low)
+    value = xp.where(near, value, far)
+    value = xp.where(high == low, xp.where(high == xp.inf, xp.nan, 0.0), value)
+    return xp.where(a < b, -value, value)
+
+
 def _log1p_gap(xp: Any, u: Any, v: Any) -> Any:
     u, v = _wide(xp, u, v)
     base = 1.0 + v
@@ -61,13 +74,26 @@ def _log_step(xp: Any, b: Any, h: Any) -> Any:
     b, h = _wide(xp, b, h)
     change = h / b
     near = xp.abs(change) < 0.5
-    hi, lo = two_sum(b, h)
-    ratio = hi / b
+    scale = xp.where((xp.abs(b) > 1e300) | (xp.abs(h) > 1e300), 0.5, 1.0)
+    hi, lo = two_sum(b * scale, h * scale)
+    ratio = hi / (b * scale)
     plain = xp.log(xp.abs(hi)) - xp.log(xp.abs(b))
     sound = (ratio > 1e-290) & (ratio < 1e290)
     far = xp.log(xp.where(sound, ratio, 1.0)) + xp.where(sound & (hi != 0), lo / hi, 0.0)
     far = xp.where(sound, far, xp.where(ratio < 0, xp.nan, plain))
-    return xp.where(near, xp.log1p(xp.where(near, change, 0.0)), far)
+    value = xp.where(near, xp.log1p(xp.where(near, change, 0.0)), far)
+    return xp.where(xp.isinf(b), xp.nan, value)
+
+
+def _log_step_slope(xp: Any, b: Any, h: Any) -> Any:
+    b, h = _wide(xp, b, h)
+    value = -(h / b) / (b + h)
+    return xp.where(b * xp.sign(b + h) < 0, xp.nan, value)
+
+
+def _log_step_partials(y: Term, b: Term, h: Term) -> tuple[Term, Term]:
+    inside = OPS["logical_not"](OPS["isnan"](y))
+    return log_step_slope(b, h), OPS["require"](1 / (b + h), inside)
 
 
 def _small_log(xp: Any, b: Any, h: Any) -> Any:
@@ -114,6 +140,20 @@ sigmoid_gap = elementwise(
     "array([7.29987e-18], dtype=float32)",
 )
 
+softplus_gap = elementwise(
+    "softplus_gap",
+    family="logistic",
+    kernel=_softplus_gap,
+    spellings=(lambda a, b: _op("softplus", a) - _op("softplus", b),),
+    ball=lambda a, b: (1 + a.exp()).log() - (1 + b.exp()).log(),
+    partials=lambda y, a, b: (_op("sigmoid", a), -_op("sigmoid", b)),
+    domain=(REAL, REAL),
+    cost=7,
+    source="log1p(sigmoid(b) * expm1(a - b))",
+    doc="softplus(a) - softplus(b).",
+    example=">>> sg.ops.softplus_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
 log1p_gap = elementwise(
     "log1p_gap",
     family="exponential",
@@ -133,13 +173,27 @@ log_step = elementwise(
     family="exponential",
     kernel=_log_step,
     ball=lambda b, h: ((b + h) / b).log(),
-    partials=lambda y, b, h: (-h / (b * (b + h)), 1 / (b + h)),
+    partials=_log_step_partials,
     textbook=lambda y, b, h: (1 / (b + h) - 1 / b, 1 / (b + h)),
     domain=(POSITIVE, POSITIVE),
     cost=5,
     source="log1p(h/b)",
     doc="log((b + h)/b), for b and b + h of one sign.",
     example=">>> sg.ops.log_step(sg.tensor([1.0]), 0.0).numpy()\narray([0.], dtype=float32)",
+)
+
+log_step_slope = elementwise(
+    "log_step_slope",
+    family="exponential",
+    kernel=_log_step_slope,
+    ball=lambda b, h: -h / (b * (b + h)),
+    partials=lambda y, b, h: (h / b / b * ((2 * b + h) / (b + h) / (b + h)), -1 / (b + h) ** 2),
+    domain=(POSITIVE, POSITIVE),
+    cost=5,
+    source="1/(b + h) - 1/b",
+    doc="The derivative by b of log((b + h)/b).",
+    example=">>> sg.ops.log_step_slope(sg.tensor([1.0]), 1.0).numpy()\n"
+    "array([-0.5], dtype=float32)",
 )
 
 log_exp_step = elementwise(

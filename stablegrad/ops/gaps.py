@@ -108,6 +108,15 @@ def _cos_of_difference(xp: Any, a: Any, b: Any) -> Any:
     return xp.where(big, split, cosine(xp, total))
 
 
+def _arc_between(xp: Any, a: Any, b: Any) -> Any:
+    a, b = _wide(xp, a, b)
+    hi, lo = two_sum(a, -b)
+    near = xp.abs(lo) < 1e-3
+    total = xp.where(near, hi, 0.0), xp.where(near, lo, 0.0)
+    arc = xp.arctan2(xp.abs(sine(xp, total)), cosine(xp, total))
+    return xp.where(near, arc, xp.arccos(_cos_of_difference(xp, a, b)))
+
+
 # -- powers -------------------------------------------------------------------------------
 
 
@@ -212,6 +221,27 @@ cos_of_difference = elementwise(
     doc="cos(a - b), the difference not rounded.",
     example=">>> sg.ops.cos_of_difference(sg.tensor([1.0]), 1.0).numpy()\n"
     "array([1.], dtype=float32)",
+)
+
+
+arc_between = elementwise(
+    "arc_between",
+    family="trigonometric",
+    kernel=_arc_between,
+    spellings=(lambda a, b: _op("arccos", cos_of_difference(a, b)),),
+    ball=lambda a, b: (a - b).cos().arccos(),
+    partials=lambda y, a, b: (
+        _op("sign", sin_of_difference(a, b)),
+        -_op("sign", sin_of_difference(a, b)),
+    ),
+    domain=(REAL, REAL),
+    range=interval(0.0, 3.1415926535897936, closed=True),
+    cost=5,
+    ulp=(math.inf, 4, 4),
+    accuracy="4 ulp where a - b is a float, elsewhere as arccos",
+    source="arctan2(|sin(a - b)|, cos(a - b))",
+    doc="arccos(cos(a - b)): the shorter arc between two points of a circle.",
+    example=">>> sg.ops.arc_between(sg.tensor([1.0]), 1.5).numpy()\narray([0.5], dtype=float32)",
 )
 
 

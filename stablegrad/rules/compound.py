@@ -8,7 +8,7 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, const
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import opposite_pair, simpler_difference
+from stablegrad.rules.simpler import opposite_pair, plain_difference, simpler_difference
 
 PLAIN = (1, 2, -1, Fraction(1, 2), Fraction(-1, 2))
 """Powers whose difference to 1 other rules, or compensated sums, take care of."""
@@ -164,3 +164,26 @@ def _is_sum(x: Term) -> bool:
 
 def _number(step: Term, like: Term) -> Term:
     return forms.with_shape(step, like.shape) if step.op is CONST else step
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda a, b: OPS["cbrt"](a) - OPS["cbrt"](b),
+    source="(p - q)*(p**2 + p*q + q**2) = p**3 - q**3",
+    group="growth",
+)
+def difference_of_cube_roots(term: Term) -> Term | None:
+    """cbrt(a) - cbrt(b) cancels where a is near b; the conjugate is a sum of squares."""
+    found = opposite_pair(term, "cbrt")
+    if found is None:
+        return None
+    c, p, q = found
+    (a,), (b,) = p.args, q.args
+    step = simpler_difference(a, b)
+    if step is None and (_is_sum(a) or _is_sum(b)):
+        return None
+    step = plain_difference(a, b) if step is None else step
+    squares = p * p + p * q + q * q  # roots are far from the ends of the range
+    cured = step / squares
+    both = OPS["where"](OPS["not_equal"](squares, 0.0), cured, 0.0)
+    return forms.with_shape(forms.scale(c, both), term.shape)

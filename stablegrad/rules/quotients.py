@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import permutations
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
@@ -39,6 +40,84 @@ def inverse_of_sum_of_squares(term: Term) -> Term | None:
         product = forms.product([forms.power(length, 2 * p), _rest(term, base)])
         return forms.with_shape(product, term.shape)
     return None
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x, y: OPS["hypot"](x, y) - x,
+    source="(h - x)*(h + x) = y**2",
+    group="quotients",
+)
+def hypotenuse_less_leg(term: Term) -> Term | None:
+    """hypot(x, y) - x cancels where x is much longer than y, as in the root of a complex number."""
+    if len(term.args) != 2 or term.params[0] != 0:
+        return None
+    for (c, h), (k, x) in permutations(zip(term.params[1], term.args, strict=True)):
+        if h.op.name != "hypot" or abs(c) != abs(k):
+            continue
+        bare = x.args[0] if x.op.name == "abs" else x
+        if bare not in h.args or h.args[0] is h.args[1]:
+            continue
+        other = h.args[1] if h.args[0] is bare else h.args[0]
+        if c * k > 0 and x.facts.nonnegative:
+            return None
+        leg = x if c * k > 0 else forms.scale(-1, x)  # the sum is c*(h + leg)
+        long = h + OPS["abs"](bare)
+        cured = forms.product([other, other, forms.power(long, -1)])
+        if not long.facts.nonzero:
+            cured = OPS["where"](OPS["not_equal"](long, 0.0), cured, 0.0)
+        result = cured if leg.facts.nonpositive else None
+        if result is None:
+            result = OPS["where"](OPS["less"](leg, 0.0), cured, long)
+        return forms.with_shape(forms.scale(c, result), term.shape)
+    return None
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: 1 / (x + 1) - 2 / x + 1 / (x - 1),
+    source="partial fractions, put together exactly",
+    group="quotients",
+)
+def sum_of_partial_fractions(term: Term) -> Term | None:
+    """1/(x+1) - 2/x + 1/(x-1) cancels for large x; the numerator over all is exact, and shorter."""
+    constant, coefficients = term.params
+    if len(term.args) < 3 or constant != 0:
+        return None
+    lines = [_linear(x) for x in term.args]
+    core = next((line[0] for line in lines if line is not None), None)
+    if core is None or any(line is None or line[0] is not core for line in lines):
+        return None
+    below = [(Fraction(line[1]), Fraction(line[2])) for line in lines if line is not None]
+    total = [Fraction(0)] * len(below)
+    for i, c in enumerate(coefficients):
+        product = [Fraction(c)]
+        for j, (slope, offset) in enumerate(below):
+            if j != i:
+                product = _times_linear(product, slope, offset)
+        total = [a + b for a, b in zip(total, product, strict=True)]
+    degree = max((d for d, a in enumerate(total) if a != 0), default=-1)
+    if degree != 0:
+        return None  # a numerator that is no constant may itself cancel
+    result = forms.product([*term.args])
+    return forms.with_shape(forms.scale(forms.exact_ratio(total[0]), result), term.shape)
+
+
+def _linear(term: Term) -> tuple[Term, Rational, Rational] | None:
+    """The x, a, b of 1/(a*x + b)."""
+    if term.op is not forms.MONOMIAL or term.params[0] != (-1,):
+        return None
+    (base,) = term.args
+    if base.op is not forms.AFFINE:
+        return base, 1, 0
+    if len(base.args) != 1 or isinstance(base.params[0], str):
+        return None
+    return base.args[0], base.params[1][0], base.params[0]
+
+
+def _times_linear(poly: list[Fraction], slope: Fraction, offset: Fraction) -> list[Fraction]:
+    shifted = [Fraction(0), *[slope * a for a in poly]]
+    return [a + b for a, b in zip(shifted, [*[offset * a for a in poly], Fraction(0)], strict=True)]
 
 
 # -- lengths of vectors -------------------------------------------------------------------
