@@ -38,7 +38,7 @@ def sum_pair(
     """The sum as a pair hi + lo; addend i is coefficient * the product of counts[i] arguments."""
     dtype = xs[0].dtype
     hi, lo, multipliers = _constants(constant, coefficients, dtype)
-    plain = hi
+    addends: list[Any] = [] if constant == 0 else [hi]
     position = 0
     for multiplier, count in zip(multipliers, counts, strict=True):
         p, e = xs[position], None
@@ -49,16 +49,19 @@ def sum_pair(
             p, e = -p, None if e is None else -e
         elif multiplier != 1:
             p, e = _times_coefficient(p, e, multiplier)
-        if position == count and constant == 0:  # the first addend
-            hi, lo, plain = p, lo if e is None else e, p
+        addends.append(p)
+        if len(addends) == 1:
+            hi, lo = p, lo if e is None else e
             continue
-        plain = plain + p
         hi, error = two_sum(hi, p)
         lo = lo + error if e is None else lo + error + e
     total = hi + lo
     good = xp.isfinite(total)
     if good.all():
         return hi, lo
+    plain = addends[0]  # where errors overflowed, the sum as it is: inf, nan or near the end
+    for p in addends[1:]:
+        plain = plain + p
     return xp.where(good, hi, plain), xp.where(good, lo, dtype.type(0))
 
 
@@ -127,6 +130,43 @@ def _scaled_product(
     ``exponents`` are (position, base) of the factors that are exponentials to the base e or 2;
     their arguments follow the factors, so that one that over- or underflowed can be had again.
     """
+    xs = args[: len(powers)]
+    try:
+        # the processor's flags tell an intermediate that left the range, at no cost
+        with np.errstate(over="raise", under="raise", divide="raise", invalid="raise"):
+            product = None if factor == 1 else coefficient(xp, factor, xs[0])
+            for x, p in zip(xs, powers, strict=True):
+                product = _times(xp, product, x, p)
+        if all(_ordinary(xs[i]) for i, _ in exponents):
+            return product
+    except FloatingPointError:
+        pass
+    return _careful_product(xp, args, powers, factor, exponents)
+
+
+def _ordinary(x: Any) -> bool:
+    """Whether an exponential neither underflowed nor overflowed anywhere; nan is not ordinary."""
+    info = np.finfo(x.dtype)
+    return x.size == 0 or bool(x.min() >= info.tiny * 4 and x.max() <= info.max)
+
+
+def _times(xp: Any, product: Any, x: Any, p: Rational) -> Any:
+    for step, divide in _steps(xp, x, p):
+        if product is None:
+            product = 1 / step if divide else step
+        else:
+            product = product / step if divide else product * step
+    return product
+
+
+def _careful_product(
+    xp: Any,
+    args: tuple[Any, ...],
+    powers: tuple[Rational, ...],
+    factor: Rational,
+    exponents: tuple[tuple[int, str], ...],
+) -> Any:
+    """The product with every intermediate looked at, and what left the range redone."""
     xs = args[: len(powers)]
     dtype = np.result_type(*xs)
     info = np.finfo(dtype)
