@@ -15,7 +15,8 @@ from stablegrad.rules.databases import stabilize
 @stabilize.rule(source="d/dx x/hypot(x, y) = y**2/hypot(x, y)**3", group="roots")
 def leg_over_hypotenuse(x: Term, y: Term) -> tuple[Any, Any]:
     """x / hypot(x, y) differentiates into 1/h - x**2/h**3, which cancels where x is large."""
-    return x / OPS["hypot"](x, y), OPS["hypot_unit"](x, y)
+    h = OPS["hypot"](x, y)
+    return x / h, OPS["require"](OPS["hypot_unit"](x, y), h > 0)
 
 
 @stabilize.procedure(
