@@ -291,6 +291,8 @@ def _emit_multiple(x: Term, factor: Rational, dtype: Any) -> Term:
         return OPS["negative"](x)
     if _ranging(x):
         return _scaled([(x, 1)], factor, dtype)
+    if x.op.name == "reciprocal" and x.dtype == dtype:  # c/x may be in range where 1/x is not
+        return OPS["divide"](const(factor, dtype), x.args[0])
     rounded = Fraction(float(round_to(factor, dtype)))
     if rounded != factor:  # x/3 rounds once, x*(1/3) twice
         inverse = 1 / Fraction(factor)
