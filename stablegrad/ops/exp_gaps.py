@@ -77,7 +77,7 @@ def _log_step(xp: Any, b: Any, h: Any) -> Any:
     scale = xp.where((xp.abs(b) > 1e300) | (xp.abs(h) > 1e300), 0.5, 1.0)
     hi, lo = two_sum(b * scale, h * scale)
     ratio = hi / (b * scale)
-    plain = xp.log(xp.abs(hi)) - xp.log(xp.abs(b))
+    plain = xp.log(xp.abs(hi)) - xp.log(xp.abs(b * scale))
     sound = (ratio > 1e-290) & (ratio < 1e290)
     far = xp.log(xp.where(sound, ratio, 1.0)) + xp.where(sound & (hi != 0), lo / hi, 0.0)
     far = xp.where(sound, far, xp.where(ratio < 0, xp.nan, plain))
@@ -87,8 +87,9 @@ def _log_step(xp: Any, b: Any, h: Any) -> Any:
 
 def _log_step_slope(xp: Any, b: Any, h: Any) -> Any:
     b, h = _wide(xp, b, h)
-    value = -(h / b) / (b + h)
-    return xp.where(b * xp.sign(b + h) < 0, xp.nan, value)
+    scale = xp.where(xp.abs(b) + xp.abs(h) > 1e300, 0.5, 1.0)
+    value = -(h * scale / (b * scale + h * scale)) / b
+    return xp.where(b * xp.sign(b * scale + h * scale) < 0, xp.nan, value)
 
 
 def _log_step_partials(y: Term, b: Term, h: Term) -> tuple[Term, Term]:

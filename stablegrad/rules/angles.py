@@ -6,7 +6,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
-from stablegrad.ops.hyperbolic import cosh, sinh
+from stablegrad.ops.hyperbolic import sinh
 from stablegrad.ops.trigonometric import arccos, arcsin, cos, sin
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import neighbours, opposite_pair, simpler_difference, single
@@ -35,14 +35,14 @@ def sum_of_squared_sine_and_cosine(x: Term) -> Pair:
 
 @rule(source="DLMF 4.35.11", group="angles")
 def cosh_squared_minus_one(x: Term) -> Pair:
-    """cosh(x)**2 - 1 cancels near 0."""
-    return cosh(x) ** 2 - 1, sinh(x) ** 2
+    """cosh(x)**2 - 1, which is 1/sech(x)**2 - 1 by now, cancels near 0."""
+    return 1 / OPS["sech_squared"](x) - 1, sinh(x) ** 2
 
 
 @rule(source="DLMF 4.35.11", group="angles")
 def difference_of_squared_cosh_and_sinh(x: Term) -> Pair:
     """cosh(x)**2 - sinh(x)**2 is 1; both overflow."""
-    return cosh(x) ** 2 - sinh(x) ** 2, OPS["require"](1 + 0 * x, OPS["isfinite"](x))
+    return 1 / OPS["sech_squared"](x) - sinh(x) ** 2, OPS["require"](1 + 0 * x, OPS["isfinite"](x))
 
 
 @rule(source="DLMF 4.21.29", group="angles")

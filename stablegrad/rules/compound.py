@@ -146,6 +146,9 @@ def difference_of_powers(term: Term) -> Term | None:
     step = simpler_difference(a, b)
     if step is not None and step.op is not CONST and not _is_sum(a) and not _is_sum(b):
         step = None  # the powers of multiples of one term
+    if step is not None and p == 2:  # a quotient by the step cancels
+        both = forms.total([(1, a), (1, b)], term.shape, term.dtype)
+        return forms.scale(c, forms.with_shape(forms.product([step, both]), term.shape))
     if step is not None:
         base = b if not _is_sum(b) or (_is_sum(a) and len(b.args) <= len(a.args)) else a
         if base is a:

@@ -52,16 +52,18 @@ def difference_of_shifted_logs(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "log",
+    "log_ratio",
     example=lambda x: log((x + 1) / x),
     source="log(a/b) = log1p((a - b)/b)",
     group="logarithm",
 )
 def log_of_ratio_near_one(term: Term) -> Term | None:
     """log(a/b) is blind where a is near b: what is left of a - b is taken first."""
-    (x,) = term.args
-    if x.op is not forms.MONOMIAL or sorted(x.params[0]) != [-1, 1]:
-        return None
-    (a, b) = x.args if x.params[0] == (1, -1) else x.args[::-1]
+    a, b = term.args if len(term.args) == 2 else (term.args[0], None)
+    if b is None:
+        if a.op is not forms.MONOMIAL or sorted(a.params[0]) != [-1, 1]:
+            return None
+        (a, b) = a.args if a.params[0] == (1, -1) else a.args[::-1]
     step = simpler_difference(a, b)
     if step is None or forms.split(step)[1] is a or forms.split(step)[1] is b:
         return None
@@ -183,12 +185,6 @@ def ratio_of_expm1(x: Term) -> Pair:
 def exp_over_expm1(x: Term) -> Pair:
     """exp(x)/(exp(x) - 1) is inf/inf for large x."""
     return exp(x) / expm1(x), OPS["log_expm1_slope"](x)
-
-
-@rule(source="4*sinh(x/2)**2 = exp(x) - 2 + exp(-x)", group="exponentials")
-def second_difference_of_exp(x: Term) -> Pair:
-    """exp(x) - 2 + exp(-x) cancels twice near 0."""
-    return exp(x) + exp(-x) - 2, 4 * OPS["sinh"](x / 2) ** 2
 
 
 @rule(source="tanh(x) = 2*sigmoid(2*x) - 1", group="exponentials")

@@ -295,27 +295,32 @@ def softmax_of_product(term: Term) -> Term | None:
     """
     (z,) = term.args
     c, core = forms.split(z)
-    if core.op is not forms.MONOMIAL or any(a.dtype.kind == "b" for a in core.args):
-        return None
     axis = term.param("axis")
+    parts = forms.factors(core)
+    if any(x.dtype.kind == "b" for x in parts) or core.ndim != term.ndim:
+        return None
     axes = every(axis, term.ndim)
-    along = [x for x in core.args if x.ndim == term.ndim and any(x.shape[i] != 1 for i in axes)]
-    if term.ndim != core.ndim or not along:
+    along = [x for x in parts if x.ndim == term.ndim and any(x.shape[i] != 1 for i in axes)]
+    if not along or (len(parts) == 1 and (abs(c) == 1 or parts[along[0]] != 1)):
         return None
     shifted = z
-    if len(along) == 1 and len(core.args) > 1 and forms.factors(core)[along[0]] == 1:
-        (x,) = along
-        factor = forms.scale(c, _rest(core, x))
-        x = forms.with_shape(x, term.shape) if x.shape != term.shape else x
-        ends = [OPS[name](x, axis=axis, keepdims=True) for name in ("max", "min")]
-        end = OPS["stop_gradient"](
-            ends[0]
-            if factor.facts.nonnegative
-            else OPS["where"](OPS["less"](factor, 0.0), ends[1], ends[0])
-        )
-        shifted = 2 * factor * (x / 2 - end / 2)
-    elif len(core.args) < 2:
-        return None
-    infinite = forms.const("-inf", term.dtype)
-    masked = OPS["where"](OPS["greater"](z, infinite), shifted, infinite)
-    return term.op.term((masked,), term.params)
+    if len(along) == 1 and parts[along[0]] == 1:
+        shifted = _shifted(term, along[0], forms.scale(c, _rest(core, along[0])))
+    if len(parts) > 1:
+        infinite = forms.const("-inf", term.dtype)
+        shifted = OPS["where"](OPS["greater"](z, infinite), shifted, infinite)
+    return None if shifted is z else term.op.term((shifted,), term.params)
+
+
+def _shifted(term: Term, x: Term, factor: Term) -> Term:
+    """factor * (x - end of x), halved on the way so that the difference cannot overflow."""
+    x = forms.with_shape(x, term.shape)
+    ends = [OPS[name](x, axis=term.param("axis"), keepdims=True) for name in ("max", "min")]
+    if factor.facts.nonnegative:
+        end = ends[0]
+    elif factor.facts.nonpositive:
+        end = ends[1]
+    else:
+        end = OPS["where"](OPS["less"](factor, 0.0), ends[1], ends[0])
+    end = OPS["stop_gradient"](end)
+    return 2 * factor * (x / 2 - end / 2)
