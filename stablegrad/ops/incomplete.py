@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
-from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ir import Facts, Term
 from stablegrad.ops import incomplete_kernels as kernels
 from stablegrad.ops.beta import polygamma_difference
 from stablegrad.ops.exponential import log, log1p
@@ -24,11 +25,6 @@ _EDGE = Fraction(1, 10**420)  # less than any float
 _THIRD = NotDifferentiable(
     "derivatives by a parameter of the incomplete gamma and beta functions end at the order given"
 )
-
-
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
 
 
 # -- meanings ------------------------------------------------------------------------------------
@@ -108,7 +104,7 @@ gamma_density = elementwise(
     domain=(POSITIVE, POSITIVE),
     infer_facts=lambda term: NONNEGATIVE._replace(defined=_both_defined(term)),
     cost=7,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="4 ulp for a < 1e10; derivatives relative to the terms whose difference they are",
     source="the exponential of a pair",
     doc="x**(a - 1) exp(-x) / gamma(a): the derivative of gammainc by x.",
@@ -128,7 +124,7 @@ gammainc_by_a = elementwise(
     domain=(POSITIVE, NONNEGATIVE),
     infer_facts=lambda term: Facts(defined=_both_defined(term)),
     cost=9,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="64 ulp for n = 1; for n = 2 relative to the terms whose difference it is",
     source="an integral over the tail where the integrand has one sign (Takahasi and Mori 1974)",
     doc="The n-th derivative of gammainc(a, x) by a, n = 1 or 2.",
@@ -154,7 +150,7 @@ gammainc = elementwise(
     range=_CLOSED_UNIT,
     infer_facts=lambda term: _CLOSED_UNIT._replace(defined=_both_defined(term)),
     cost=6,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="8 ulp where its series converges soon; else as SciPy's",
     lax="igamma",
     aten="special_gammainc",
@@ -174,7 +170,7 @@ gammaincc = elementwise(
     range=_CLOSED_UNIT,
     infer_facts=lambda term: _CLOSED_UNIT._replace(defined=_both_defined(term)),
     cost=6,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="8 ulp where its continued fraction converges soon; else as SciPy's",
     lax="igammac",
     aten="special_gammaincc",
@@ -212,7 +208,7 @@ beta_density = elementwise(
     domain=(POSITIVE, POSITIVE, interval(0.0, 1.0)),
     infer_facts=lambda term: NONNEGATIVE._replace(defined=_all_defined(term)),
     cost=7,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="4 ulp for a, b < 1e10; derivatives relative to the terms whose difference they are",
     source="the exponential of a pair",
     doc="x**(a - 1) (1 - x)**(b - 1) / beta(a, b): the derivative of betainc by x.",
@@ -233,7 +229,7 @@ betainc_by_a = elementwise(
     range=NEGATIVE,
     infer_facts=lambda term: Facts(hi=0.0, hi_open=False, defined=_all_defined(term)),
     cost=9,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="64 ulp; no second derivatives by the parameters",
     source="an integral over the tail where the integrand has one sign (Takahasi and Mori 1974)",
     doc="The derivative of betainc(a, b, x) by a.",
@@ -254,7 +250,7 @@ betainc_by_b = elementwise(
     range=POSITIVE,
     infer_facts=lambda term: NONNEGATIVE._replace(defined=_all_defined(term)),
     cost=9,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="64 ulp; no second derivatives by the parameters",
     source="betainc_by_a of the mirror image",
     doc="The derivative of betainc(a, b, x) by b.",
@@ -276,7 +272,7 @@ betainc = elementwise(
     range=_CLOSED_UNIT,
     infer_facts=lambda term: _CLOSED_UNIT._replace(defined=_all_defined(term)),
     cost=6,
-    ulp=None,
+    ulp=(64, math.inf, math.inf),
     accuracy="16 ulp where its continued fraction converges soon; else as SciPy's",
     lax="regularized_incomplete_beta",
     source="DLMF 8.17.22",

@@ -274,4 +274,4 @@ def betainc_by_b(xp: Any, a: Any, b: Any, x: Any) -> Any:
     """The derivative of I_x(a, b) by b, from the mirror image."""
     a, b, x = arrays(xp, a, b, x)
     density = beta_density(xp, a, b, x)
-    return -_beta_by_parameter(xp, b, a, 1.0 - x, x, xp.log1p(-x), density)
+    return 0.0 - _beta_by_parameter(xp, b, a, 1.0 - x, x, xp.log1p(-x), density)

@@ -166,7 +166,7 @@ xlog1py = elementwise(
 
 def _entr_ball(x: Any) -> Any:
     if x == 0:
-        return x.sqrt()  # which has its value and its slopes
+        return x**0.5  # which has its value and its slopes
     return -x * x.log() if x > 0 else x * 0 - math.inf
 
 
@@ -287,10 +287,16 @@ kl_div = elementwise(
     example=">>> sg.ops.kl_div(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
 )
 
+
+def _one_minus_ratio(xp: Any, x: Any, y: Any) -> Any:
+    apart = y - x
+    return xp.where(xp.isinf(apart), 1 - x / y, apart / y)
+
+
 one_minus_ratio = elementwise(
     "one_minus_ratio",
     family="arithmetic",
-    kernel=lambda xp, x, y: (y - x) / y,
+    kernel=_one_minus_ratio,
     ball=lambda x, y: 1 - x / y,
     # an op of its own, because (y - x)/y**2 - 1/y cancels where x is small
     partials=lambda out, x, y: (-1 / y, x / y / y),

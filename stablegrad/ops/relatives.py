@@ -42,7 +42,7 @@ def _family(
     sign: Callable[[int], Facts],
     domain: Facts = REAL,
     source: str,
-    example: str,
+    example: tuple[str, str],
     family: str = "hyperbolic",
 ) -> Op:
     """The op of all derivatives of another: ``name_derivative`` with the order as parameter."""
@@ -62,10 +62,12 @@ def _family(
         domain=(domain,),
         infer_facts=facts,
         cost=6,
+        ulp=(4, 4, 6),
+        accuracy="6 ulp at order 2, where orders beyond the second are asked for",
         source=source,
         doc=f"The n-th derivative of {what}.",
         example=f">>> sg.ops.{name}_derivative(sg.tensor([{example[0]}])).numpy()\n"
-        f"array([{example[1:]}], dtype=float32)",
+        f"array([{example[1]}], dtype=float32)",
     )
 
 
@@ -94,7 +96,7 @@ exprel_derivative = _family(
     what="expm1(x) / x: the integral of s**n exp(s x) over 0 < s < 1",
     sign=lambda n: POSITIVE,
     source="Taylor polynomials about points 1/8 apart; x f[n] + n f[n-1] = exp(x) beyond",
-    example="0.5",
+    example=("0.0", "0.5"),
     family="exponential",
 )
 
@@ -121,7 +123,7 @@ sinhc_derivative = _family(
     what="sinh(x) / x",
     sign=lambda n: REAL if n % 2 else POSITIVE,
     source="Taylor polynomials about points 1/8 apart; x f[n] + n f[n-1] = sinh or cosh beyond",
-    example="0.",
+    example=("0.0", "0."),
 )
 
 # -- circular functions ------------------------------------------------------------------------
@@ -153,7 +155,7 @@ sinc_unnormalised_derivative = _family(
     what="sin(x) / x",
     sign=lambda n: REAL,
     source="Taylor polynomials about points 1/8 apart; Leibniz beyond, in pairs where it cancels",
-    example="0.",
+    example=("0.0", "0."),
     family="trigonometric",
 )
 
@@ -184,7 +186,7 @@ one_minus_cos_over_square_derivative = _family(
     what="(1 - cos(x)) / x**2",
     sign=lambda n: REAL,
     source="Taylor polynomials about points 1/8 apart; Leibniz beyond, in pairs where it cancels",
-    example="0.",
+    example=("0.0", "0."),
     family="trigonometric",
 )
 
@@ -219,7 +221,7 @@ log1prel_derivative = _family(
     sign=_alternating,
     domain=_ABOVE_MINUS_ONE,
     source="power series for |x| < 1/8; Leibniz beyond, in pairs where it cancels",
-    example="0-0.5",
+    example=("0.0", "-0.5"),
     family="exponential",
 )
 
@@ -247,7 +249,7 @@ logrel_derivative = _family(
     sign=_alternating,
     domain=POSITIVE,
     source="power series for |x - 1| < 1/8; Leibniz beyond, in pairs where it cancels",
-    example="1-0.5",
+    example=("1.0", "-0.5"),
     family="exponential",
 )
 
@@ -279,7 +281,7 @@ sinhc_sqrt_derivative = _family(
     what="sinhc_sqrt",
     sign=lambda n: REAL,
     source="4 s f[n+2] + (4 n + 6) f[n+1] = f[n], in pairs where it cancels; tables near 0",
-    example="00.16666667",
+    example=("0.0", "0.16666667"),
 )
 
 sinh_sqrt_over_sqrt = elementwise(
