@@ -175,7 +175,7 @@ log1mexp = elementwise(
         lambda x: log(-expm1(x)),
         lambda x: log1p(-exp(x)),
     ),
-    partials=lambda y, x: (log_expm1_slope(x),),
+    partials=lambda y, x: (log1mexp_slope(x),),
     textbook=lambda y, x: (-exp(x) / (1 - exp(x)),),
     domain=(NEGATIVE,),
     range=NEGATIVE,
@@ -227,12 +227,58 @@ log_expm1_slope = elementwise(
     family="exponential",
     kernel=lambda xp, x: -1 / xp.expm1(-x),
     ball=lambda x: -1 / (-x).expm1(),
-    # expm1(x) and expm1(-x) overflow only where the derivative underflows
-    partials=lambda y, x: (1 / (expm1(x) * expm1(-x)),),
+    partials=lambda y, x: (-bose_slope(x),),
     domain=(REAL,),
     infer_facts=_log_expm1_slope_facts,
     cost=5,
     source="definition",
     doc="1 / (1 - exp(-x)): the derivative of log_expm1 for x > 0, of log1mexp for x < 0.",
     example=">>> sg.ops.log_expm1_slope(sg.tensor([100.0])).numpy()\narray([1.], dtype=float32)",
+)
+
+
+def _log1mexp_slope_ball(x: Any) -> Any:
+    if x < 0:
+        return -1 / (-x).expm1()
+    return -1 / (x * x) if x == 0 else (-x).log()  # -inf at 0, nan beyond
+
+
+log1mexp_slope = elementwise(
+    "log1mexp_slope",
+    family="exponential",
+    # 0 is met from the left, whatever its sign
+    kernel=lambda xp, x: xp.where(x > 0, math.nan, -1 / xp.expm1(xp.abs(x))),
+    ball=_log1mexp_slope_ball,
+    partials=lambda y, x: (y * (1 - y),),  # y < 0: nothing cancels
+    domain=(NEGATIVE,),
+    range=NEGATIVE,
+    cost=5,
+    source="definition",
+    doc="1 / (1 - exp(-x)) of x < 0: the derivative of log1mexp, -inf at 0.",
+    example=">>> sg.ops.log1mexp_slope(sg.tensor([-1.0])).numpy()\n"
+    "array([-0.5819767], dtype=float32)",
+)
+
+
+def bose_slope_kernel(xp: Any, x: Any) -> Any:
+    """exp(-|x|) / expm1(-|x|)**2: nothing overflows, and no square underflows early."""
+    size = -xp.abs(x)
+    e = xp.expm1(size)
+    return xp.exp(size) / e / e
+
+
+bose_slope = elementwise(
+    "bose_slope",
+    family="exponential",
+    kernel=bose_slope_kernel,
+    ball=lambda x: -1 / (x.expm1() * (-x).expm1()),
+    partials=lambda y, x: (-y / OPS["tanh"](x / 2),),
+    domain=(REAL,),  # but for 0, which no interval can say
+    infer_facts=lambda term: POSITIVE._replace(
+        defined=term.args[0].facts.defined and term.args[0].facts.nonzero
+    ),
+    cost=5,
+    source="definition",
+    doc="exp(x) / (exp(x) - 1)**2: minus the derivative of 1/(exp(x) - 1); inf at 0.",
+    example=">>> sg.ops.bose_slope(sg.tensor([1.0])).numpy()\narray([0.9206736], dtype=float32)",
 )

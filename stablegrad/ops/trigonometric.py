@@ -122,7 +122,8 @@ def _arcsin_slope(xp: Any, x: Any, *, n: int) -> Any:
     rest = xp.where(xp.abs(x) < 2.0**-400, 0.0, rest)
     d = (1.0 - square) - rest
     root = xp.sqrt(d)
-    return 1.0 / (root if n == 1 else d * root if n == 3 else xp.power(d, 0.5 * n))
+    power = root if n == 1 else d * root if n == 3 else xp.power(d, 0.5 * n)
+    return xp.where(d < 0, xp.nan, 1.0 / power)  # an even power would go on outside
 
 
 arcsin_slope = elementwise(
