@@ -86,7 +86,7 @@ def test_other_outputs_never_change_a_result(seed):
 def test_the_order_of_rules_never_changes_a_program(seed):
     leaves = [sg.tensor(v) for v in inputs(seed, np.float64)]
     result = random_program(random.Random(seed), leaves, 14)
-    _, leaf_terms, numbers = program.numbered([result.term])
+    _, _leaves, numbers = program.numbered([result.term])
     (root,) = rebuild([result.term], dict(numbers))
     (expected,) = Rewriter(DATABASES, Settings())([root])
     for shuffle in range(5):

@@ -129,8 +129,8 @@ def accuracy_page() -> str:
         "<!-- written by `make docs` from the result of `python -m benchmarks.accuracy` -->",
         (
             "400 normal float32 inputs per sign, log-spaced over the whole range, the truth "
-            "rounded once from balls. A cell: % of points within 4 ulp / % wrong (nan, inf, 0, or off by "
-            "more than 1e-3). Only points whose true result is a normal float32 count."
+            "rounded once from balls. A cell: % of points within 4 ulp / % wrong (nan, inf, 0, or "
+            "off by more than 1e-3). Only points whose true result is a normal float32 count."
         ),
         f"Measured with {versions(data)}.",
         "## Functions with every point within 4 ulp",

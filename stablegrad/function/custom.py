@@ -47,11 +47,11 @@ class Function:
 
     _saved: tuple[Tensor, ...] = ()
 
-    def forward(self, *tensors: Any) -> Any:
+    def forward(self, *tensors: Any, **_: Any) -> Any:
         """The results for the inputs."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def backward(self, *dys: Any) -> Any:
+    def backward(self, *dys: Any, **_: Any) -> Any:
         """The gradient by each input, for a cotangent of each result."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 

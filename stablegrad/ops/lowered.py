@@ -188,9 +188,12 @@ def _careful_product(
         return product
     bad = np.broadcast_to(bad, product.shape)
     chosen = [np.broadcast_to(a, product.shape)[bad] for a in args]
-    parts = [np.frexp(x) for x in chosen[: len(xs)]]
+    parts: list[Any] = [np.frexp(x) for x in chosen[: len(xs)]]
     for (i, base), u in zip(exponents, chosen[len(xs) :], strict=True):
-        parts[i] = _exp_in_parts(u, base)
+        # its argument has been rounded: an exponential that is a normal float knows better
+        normal = (chosen[i] >= info.tiny) & (chosen[i] <= info.max)
+        again = _exp_in_parts(u, base)
+        parts[i] = tuple([np.where(normal, a, b) for a, b in zip(parts[i], again, strict=True)])
     product = np.array(product)
     product[bad] = _product_by_parts(chosen[: len(xs)], parts, powers, factor, dtype)
     return product

@@ -176,7 +176,7 @@ def _no_data(op: Op, args: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
     raise DTypeError(f"{op.name} of {args} needs tensors: import stablegrad first")
 
 
-_data_handler = [_no_data]
+_data_handler: list[Callable[..., Any]] = [_no_data]
 
 
 def apply_to_data(op: Op, args: tuple[Any, ...], params: tuple[Any, ...]) -> Any:
