@@ -163,13 +163,13 @@ def test_excluding_stabilize_and_naive():
 
 
 def test_a_training_loop_compiles_once():
-
     data = np.linspace(-1, 1, 12).reshape(6, 2)
 
     def loss(w):
         return ((sg.tensor(data) @ w).tanh() ** 2).mean()
 
-    w = np.array([1.0, -2.0])
+    w = sg.tensor(np.array([1.0, -2.0]))
+    known = 0
     for i in range(30):
         _, g = sg.value_and_grad(loss)(w)
         w = w - 0.1 * g
