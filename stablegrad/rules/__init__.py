@@ -10,6 +10,7 @@ THEMES = (
     "compound",
     "differences",
     "explog",
+    "inverses",
     "logistic",
     "logs",
     "powers",

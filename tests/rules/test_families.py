@@ -22,7 +22,7 @@ from stablegrad.settings import Settings
 from stablegrad.testing import leaf
 
 WITHIN = 16.0  # ulp, for a whole program and its gradient
-THEMES = ("compound", "angles", "logs", "quotients")
+THEMES = ("compound", "angles", "logs", "quotients", "inverses")
 BUDGET = 20_000
 SPOILT = 1.4000000000000001  # here the squares of sine and cosine do not add up to 1
 
@@ -171,6 +171,36 @@ CASES: list[Case] = [
     ("cosine_similarity", lambda x, y: 1 - cosine(x, y), [[1e200, 2e200], [3e200, 1e200]]),
     ("softmax_of_product", lambda x, t: first(softmax(x / t)), [[0.97, 1.0, 0.3], 1e-3]),
     ("softmax_of_product", lambda x, s: first(softmax(s * x)), [[0.97, 1.0], 1000.1]),
+    ("expm1_of_softplus", lambda x: sqrt(expm1(f("softplus")(x))), [1000.0]),
+    ("expm1_of_softplus", lambda x: log(expm1(f("softplus")(x))), [800.0]),
+    ("expm1_of_log", lambda x: expm1(log(x)) * 3, [1e200]),
+    ("expm1_of_log", lambda x: sqrt(expm1(log(x))), [1e150]),
+    ("exp_of_log1mexp", lambda x: x * exp(f("log1mexp")(x)), [-1e-200]),
+    ("exp_of_log1mexp", lambda x: exp(log(1 - exp(x))), [-1e-15]),
+    ("expm1_of_log1mexp", lambda x: 1 + expm1(f("log1mexp")(-x * x)), [1e-6]),
+    ("expm1_of_log1mexp", lambda x: log(1 + expm1(f("log1mexp")(-x * x))), [1e-5]),
+    ("log1mexp_of_log", lambda x: f("log1mexp")(log(x)), [1e-300]),
+    ("log1mexp_of_log", lambda x: f("log1mexp")(log(x)) / sqrt(x), [1e-200]),
+    ("log1mexp_of_log1mexp", lambda x: f("log1mexp")(f("log1mexp")(x)), [-80.0]),
+    ("log1mexp_of_log1mexp", lambda x: f("log1mexp")(log(1 - exp(x))), [-30.0]),
+    ("arcsinh_of_sinh", lambda x: f("arcsinh")(sinh(x)), [800.0]),
+    ("arcsinh_of_sinh", lambda x: 2 * f("arcsinh")(sinh(x / 2)), [-2000.0]),
+    ("sinh_of_arcsinh", lambda x: sinh(f("arcsinh")(x)), [1e200]),
+    ("sinh_of_arcsinh", lambda x: x * sinh(f("arcsinh")(x)), [1e150]),
+    ("arctanh_of_tanh", lambda x: f("arctanh")(tanh(x)), [15.0]),
+    ("arctanh_of_tanh", lambda x: 2 * f("arctanh")(tanh(x / 2)), [80.0]),
+    ("arccosh_of_cosh", lambda x: f("arccosh")(cosh(x)), [1e-9]),
+    ("arccosh_of_cosh", lambda x: f("arccosh")(cosh(3 * x)), [-300.0]),
+    ("cosh_of_arccosh", lambda x: cosh(f("arccosh")(x)), [1e200]),
+    ("cosh_of_arccosh", lambda x: cosh(f("arccosh")(x)) - 1, [1 + 1e-12]),
+    ("sin_of_arcsin", lambda x: 1 - sin(arcsin(x)), [1 - 1e-12]),
+    ("sin_of_arcsin", lambda x: log(1 - sin(arcsin(x))), [1 - 1e-9]),
+    ("cos_of_arccos", lambda x: cos(arccos(x)), [1e-10]),
+    ("cos_of_arccos", lambda x: cos(arccos(x)) / x**2, [1e-8]),
+    ("tan_of_arctan", lambda x: tan(arctan(x)), [1e12]),
+    ("tan_of_arctan", lambda x: tan(arctan(x)) - 1, [1e10]),
+    ("log_of_several_exponentials", lambda x, y: log(exp(x) + exp(y) + exp(x + y)), [400.0, 500.0]),
+    ("log_of_several_exponentials", lambda x, y: log(1 + exp(x) + exp(y)), [800.0, 799.0]),
 ]
 
 

@@ -1,0 +1,133 @@
+"""Inverse pairs of functions: where one undoes the other, on the domain of the inner one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.exponential import exp, expm1, log, log1p
+from stablegrad.rules.databases import stabilize
+
+Pair = tuple[Any, Any]
+rule = stabilize.rule
+
+
+def _within(value: Any, condition: Any) -> Term:
+    return OPS["require"](value, condition)
+
+
+def _unit(x: Term) -> Term:
+    return OPS["logical_and"](x >= -1, x <= 1)
+
+
+@rule(source="definition", group="inverse")
+def expm1_of_softplus(x: Term) -> Pair:
+    """expm1(softplus(x)) loses digits for very negative x and overflows with both."""
+    return expm1(OPS["softplus"](x)), exp(x)
+
+
+@rule(source="definition", group="inverse", rises="x - 1 rounds once, log and expm1 twice")
+def expm1_of_log(x: Term) -> Pair:
+    """expm1(log(x)) is x - 1, on the domain of log."""
+    return expm1(log(x)), _within(x - 1, x >= 0)
+
+
+@rule(source="definition", group="inverse")
+def exp_of_log1mexp(x: Term) -> Pair:
+    """exp undoes the log of log1mexp."""
+    return exp(OPS["log1mexp"](x)), _within(-expm1(x), x <= 0)
+
+
+@rule(source="definition", group="inverse")
+def expm1_of_log1mexp(x: Term) -> Pair:
+    """expm1(log1mexp(x)) is -exp(x), which cancels where exp(x) is small."""
+    return expm1(OPS["log1mexp"](x)), _within(-exp(x), x <= 0)
+
+
+@rule(source="definition", group="inverse")
+def log1mexp_of_log(x: Term) -> Pair:
+    """log1mexp(log(x)) is log1p(-x)."""
+    return OPS["log1mexp"](log(x)), _within(log1p(-x), x >= 0)
+
+
+@rule(source="definition", group="inverse")
+def log1mexp_of_log1mexp(x: Term) -> Pair:
+    """log1mexp undoes itself; twice, it is blind for very negative x."""
+    return OPS["log1mexp"](OPS["log1mexp"](x)), _within(x, x <= 0)
+
+
+@rule(source="definition", group="inverse")
+def arcsinh_of_sinh(x: Term) -> Pair:
+    """arcsinh undoes sinh, which overflows."""
+    return OPS["arcsinh"](OPS["sinh"](x)), x
+
+
+@rule(source="definition", group="inverse")
+def sinh_of_arcsinh(x: Term) -> Pair:
+    """sinh undoes arcsinh, at the cost of the digits of its exponential."""
+    return OPS["sinh"](OPS["arcsinh"](x)), x
+
+
+@rule(source="definition", group="inverse")
+def arctanh_of_tanh(x: Term) -> Pair:
+    """arctanh undoes tanh, which saturates."""
+    return OPS["arctanh"](OPS["tanh"](x)), x
+
+
+@rule(source="cosh is even", group="inverse")
+def arccosh_of_cosh(x: Term) -> Pair:
+    """arccosh(cosh(x)) is |x|, not x; cosh overflows and is flat at 0."""
+    return OPS["arccosh"](OPS["cosh"](x)), OPS["abs"](x)
+
+
+@rule(source="definition", group="inverse")
+def cosh_of_arccosh(x: Term) -> Pair:
+    """cosh undoes arccosh, on its domain."""
+    return OPS["cosh"](OPS["arccosh"](x)), _within(x, x >= 1)
+
+
+@rule(source="definition", group="inverse")
+def sin_of_arcsin(x: Term) -> Pair:
+    """sin undoes arcsin, on its domain."""
+    return OPS["sin"](OPS["arcsin"](x)), _within(x, _unit(x))
+
+
+@rule(source="definition", group="inverse")
+def cos_of_arccos(x: Term) -> Pair:
+    """cos undoes arccos, on its domain; small x come back with few digits."""
+    return OPS["cos"](OPS["arccos"](x)), _within(x, _unit(x))
+
+
+@rule(source="definition", group="inverse")
+def tan_of_arctan(x: Term) -> Pair:
+    """tan undoes arctan, which loses the digits of a large x."""
+    return OPS["tan"](OPS["arctan"](x)), x
+
+
+@stabilize.procedure(
+    "log",
+    "log1p",
+    example=lambda x, y: log(exp(x) + exp(y) + exp(x * y)),
+    source="Blanchard, Higham and Higham 2021",
+    group="logarithm",
+)
+def log_of_several_exponentials(term: Term) -> Term | None:
+    """log(exp(a) + exp(b) + exp(c)), or with 1 for exp(c), overflows for large arguments."""
+    (x,) = term.args
+    if x.op is not forms.AFFINE:
+        return None
+    one = x.params[0] if term.op is log else x.params[0] + 1 if x.params[0] == 0 else None
+    if one not in (0, 1):
+        return None
+    if any(c != 1 for c in x.params[1]) or any(a.op.name != "exp" for a in x.args):
+        return None
+    arguments = [a.args[0] for a in x.args]
+    if one == 1:
+        arguments.append(forms.const(0, term.dtype))
+    if len(arguments) < 3:
+        return None
+    result = arguments[0]
+    for other in arguments[1:]:
+        result = OPS["logaddexp"](result, other)
+    return forms.with_shape(result, term.shape)
