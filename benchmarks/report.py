@@ -29,9 +29,9 @@ Goals: faster than autograd and MyGrad everywhere, at most twice torch's time fo
 SMALL_TEXT = """## Small expressions
 
 Building and running an expression with its gradient, one thread, CPU time. `backward` is
-`Tensor.backward`, `grad` is `sg.value_and_grad`, `compile` is that compiled. Warm: the structure was seen before.
-*Cold* is the first `backward` of a structure, which also stabilizes, differentiates and compiles
-it. Median of the ratios of all rows:"""
+`Tensor.backward`, `grad` is `sg.value_and_grad`, `compile` is that compiled. Warm: the structure
+was seen before. *Cold* is the first `backward` of a structure, which also stabilizes,
+differentiates and compiles it. Median of the ratios of all rows:"""
 CHAIN_TEXT = """## A chain of n ops
 
 Captured, stabilized, differentiated, compiled and run, without recursion. CPU microseconds for
