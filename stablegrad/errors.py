@@ -5,10 +5,12 @@ A message says what came, what was expected, where (the user's file and line) an
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).resolve().parent)
+_NOT_THE_USER = (_PACKAGE, contextlib.__file__)  # a with statement passes through contextlib
 
 
 class StablegradError(Exception):
@@ -44,7 +46,7 @@ def user_location() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
-        if not filename.startswith(_PACKAGE):
+        if not filename.startswith(_NOT_THE_USER):
             return f"{filename}:{frame.f_lineno}"
         frame = frame.f_back
     return "<unknown>"
