@@ -184,32 +184,9 @@ def _log_i0(xp: Any, x: Any, *, n: int = 0) -> Any:
 # -- meanings ------------------------------------------------------------------------------------
 
 
-_EDGES = Fraction(1, 10**250), Fraction(1, 10**1300)
-"""How far the terms of a meaning are carried on, near and far out: beyond any cancellation."""
-
-
-def _size(x: Any) -> Any:
-    value = x.constant()
-    return -value if value < 0 else value
-
-
 def _scaled_meaning(x: Any, n: int) -> Any:
-    """I_n(x) exp(-|x|): the power series, beyond 2000 the asymptotic one."""
-    size = abs(x)
-    far = bool(size > 2000)
-    term = x * 0 + 1 if far else (x / 2) ** n / math.factorial(n) if n else x * 0 + 1
-    total, k, square = term, 0, x * x / 4
-    while k < 12 or _size(term) > _size(total) * _EDGES[far]:
-        k += 1
-        if far:
-            term = term * Fraction((2 * k - 1) ** 2 - 4 * n * n, 8 * k) / size
-        else:
-            term = term * square / (k * (k + n))
-        total = total + term
-    if not far:
-        return total * (-size).exp()
-    total = total / (size * (type(x).exact(1).arctan() * 8)).sqrt()
-    return -total if n % 2 and x < 0 else total
+    """I_n(x) exp(-|x|)."""
+    return x.bessel_ie(n)
 
 
 def _derivative_meaning(x: Any, n: int, order: int) -> Any:
@@ -222,26 +199,20 @@ def _derivative_meaning(x: Any, n: int, order: int) -> Any:
 
 def _scaled_derivative_meaning(x: Any, n: int, order: int) -> Any:
     """The n-th derivative of exp(-|x|) I_order(x), the kink at 0 flat."""
-    if x == 0:
-        return _derivative_meaning(x, n, order)
-    total, sign = x * 0, 1 if x > 0 else -1
-    for k in range(n + 1):
-        part = _derivative_meaning(x, k, order)
-        total = total + part * (math.comb(n, k) * (-sign) ** (n - k))
-    return total
+    return x.bessel_ie(order, n)
 
 
 def _log_i0_meaning(x: Any, n: int) -> Any:
     """The n-th derivative of the logarithm of I_0, n >= 1."""
     whole = _scaled_meaning(x, 0)
-    ratios = [_derivative_meaning(x, k, 0) / whole for k in range(n + 1)]
+    ratios = [x.bessel_ie(0, k) / whole for k in range(n + 1)]
     logs = [x * 0]
     for m in range(1, n + 1):
         total = ratios[m]
         for k in range(1, m):
             total = total - logs[k] * ratios[m - k] * math.comb(m - 1, k - 1)
         logs.append(total)
-    return logs[n]
+    return logs[n] + x.sign() if n == 1 else logs[n]  # put back what the scale took
 
 
 # -- records -------------------------------------------------------------------------------------

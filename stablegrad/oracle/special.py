@@ -113,6 +113,36 @@ class Special:
             first = INF
         return q.chain(first, lambda x: -self * (self + 1).zeta(x))
 
+    # -- Bessel functions ------------------------------------------------------------------
+
+    def bessel_ie(self: Ball, order: int, n: int = 0) -> Ball:
+        """The n-th derivative of I_order(x) exp(-|x|), the kink of exp(-|x|) at 0 flat."""
+        c = self.c[0]
+        if not self.known or c.is_nan():
+            return self.undefined()
+        if not c.is_finite():
+            return self.new((ZERO,))
+        sign = 1 if c > ZERO else -1 if c < ZERO else 0
+        length = len(self.c)
+        if not sign and not (c.is_zero() or length == 1):
+            return self.unknown()
+        size, half = abs(c), ONE / 2
+        parts = {}
+        for m in range(order - n - length + 1, order + n + length):
+            value = size.bessel_i(arb(abs(m)), True)
+            parts[m] = -value if sign < 0 and m % 2 else value
+        # derivatives of I_m are means of its neighbours, those of the scale powers of its sign
+        outer = []
+        for k in range(n, n + length):
+            total = ZERO
+            for i in range(k + 1) if sign else (k,):
+                mean = sum([parts[order - i + 2 * j] * math.comb(i, j) for j in range(i + 1)], ZERO)
+                total += mean * half**i * math.comb(k, i) * (-sign) ** (k - i)
+            outer.append(total / math.factorial(k - n))
+        if length == 1:
+            return self.settle((outer[0],))
+        return self.settle(series.compose(tuple(outer), self.c))
+
     # -- circular functions in units of pi ------------------------------------------------
 
     def sinc(self: Ball) -> Ball:

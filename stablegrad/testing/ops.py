@@ -211,7 +211,8 @@ def _truths(
         out["value"] = (found[0], None)
         for order, true in enumerate(found[1:], 1):
             out["d" + str(i) * order] = (true, None)
-    out["value"] = (truth(term, bound, limits=limits), None)
+    if not limits or "value" not in out:  # a series along one of several may strip a 0/0
+        out["value"] = (truth(term, bound, limits=limits), None)
     if orders < 2:
         return out
     for i in moving:
