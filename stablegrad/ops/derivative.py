@@ -24,7 +24,8 @@ def _gradient_infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Sh
     if seed.shape != y.shape:
         raise ShapeError(
             message(
-                f"a gradient of shape {seed.shape}", f"the shape of what is differentiated, {y.shape}"
+                f"a gradient of shape {seed.shape}",
+                f"the shape of what is differentiated, {y.shape}",
             )
         )
     return x.shape, x.dtype
