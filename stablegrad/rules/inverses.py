@@ -33,16 +33,45 @@ def expm1_of_log(x: Term) -> Pair:
     return expm1(log(x)), _within(x - 1, x >= 0)
 
 
-@rule(source="definition", group="inverse")
-def exp_of_log1mexp(x: Term) -> Pair:
+def _proved_log1mexp(term: Term) -> Term | None:
+    """The x of a function of log1mexp(x), where x is proved to be in its domain.
+
+    A guard in its place would hide the result from the sum that it may stand in.
+    """
+    (inner,) = term.args
+    if inner.op.name != "log1mexp" or not inner.args[0].facts.nonpositive:
+        return None
+    return inner.args[0]
+
+
+@stabilize.procedure(
+    "exp",
+    example=lambda x: exp(OPS["log1mexp"](-OPS["abs"](x))),
+    source="definition",
+    group="inverse",
+)
+def exp_of_log1mexp(term: Term) -> Term | None:
     """exp undoes the log of log1mexp."""
-    return exp(OPS["log1mexp"](x)), _within(-expm1(x), x <= 0)
+    x = _proved_log1mexp(term)
+    return None if x is None else -expm1(x)
+
+
+@stabilize.procedure(
+    "expm1",
+    example=lambda x: expm1(OPS["log1mexp"](-OPS["abs"](x))),
+    source="definition",
+    group="inverse",
+)
+def expm1_of_log1mexp(term: Term) -> Term | None:
+    """expm1(log1mexp(x)) is -exp(x)."""
+    x = _proved_log1mexp(term)
+    return None if x is None else -exp(x)
 
 
 @rule(source="definition", group="inverse")
-def expm1_of_log1mexp(x: Term) -> Pair:
-    """expm1(log1mexp(x)) is -exp(x), which cancels where exp(x) is small."""
-    return expm1(OPS["log1mexp"](x)), _within(-exp(x), x <= 0)
+def one_plus_expm1(x: Term) -> Pair:
+    """1 + expm1(x) cancels for very negative x."""
+    return 1 + expm1(x), exp(x)
 
 
 @rule(source="definition", group="inverse")
