@@ -229,7 +229,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure all lengths."""
     parser = arguments(__doc__)
     parser.add_argument("--measure", nargs=3, help="what a process of one figure is told")
-    parser.add_argument("--limit", type=float, default=600, help="seconds for one process")
+    parser.add_argument("--limit", type=float, default=1800, help="seconds for one process")
     options = parser.parse_args(argv)
     if options.measure:
         kind, way, n = options.measure
