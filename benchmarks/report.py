@@ -20,8 +20,8 @@ Data = dict[str, Any]
 HEAD = """# Benchmarks
 
 Written by `python -m benchmarks.report` from the files in `benchmarks/results`; `python -m
-benchmarks` measures everything anew. Figures are ratios of times taken in turns in one run: the
-least of several samples of each. Below 1, stablegrad is faster.
+benchmarks` measures everything anew. Ratios are of times taken in turns in one run, the least of
+several samples of each (chains: each in a process of its own). Below 1, stablegrad is faster.
 
 Goals: faster than autograd and MyGrad everywhere, at most twice torch's time for a training step.
 **Bold**: missed.
@@ -154,6 +154,7 @@ def chain(data: Data) -> str:
         [
             CHAIN_TEXT,
             grid(["chain", "way", "n", "first", "again", "run", "first, s", "peak, MiB"], rows),
+            *[f"Note: {r['note']}." for r in data["rows"] if "note" in r],
             machine(data),
         ]
     )
