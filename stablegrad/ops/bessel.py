@@ -189,14 +189,6 @@ def _scaled_meaning(x: Any, n: int) -> Any:
     return x.bessel_ie(n)
 
 
-def _derivative_meaning(x: Any, n: int, order: int) -> Any:
-    """The n-th derivative of I_order, times exp(-|x|)."""
-    total = x * 0
-    for j in range(n + 1):
-        total = total + _scaled_meaning(x, abs(order - n + 2 * j)) * math.comb(n, j)
-    return total / 2**n
-
-
 def _scaled_derivative_meaning(x: Any, n: int, order: int) -> Any:
     """The n-th derivative of exp(-|x|) I_order(x), the kink at 0 flat."""
     return x.bessel_ie(order, n)

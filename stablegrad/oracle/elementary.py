@@ -329,7 +329,7 @@ def _root_at_zero(x: Ball, flags: int) -> Ball:
         return x.new((ZERO,) * known + (NAN,) * (length - known))
     if k == 1:
         second = [] if length < 3 else [-INF if x.c[2].is_zero() else NAN]
-        return x.new((ZERO, *_steep(x)[:1], *second, *([NAN] * (length - 3))))
+        return x.new((ZERO, *_steep(x)[:1], *second, *([NAN] * (length - 3))), flags)
     if k % 2:
         return x.new((ZERO, *([NAN] * (length - 1))))
     shifted = x.new(x.c[k:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 from flint import arb
@@ -126,19 +127,17 @@ class Special:
         length = len(self.c)
         if not sign and not (c.is_zero() or length == 1):
             return self.unknown()
-        size, half = abs(c), ONE / 2
-        parts = {}
-        for m in range(order - n - length + 1, order + n + length):
-            value = size.bessel_i(arb(abs(m)), True)
-            parts[m] = -value if sign < 0 and m % 2 else value
-        # derivatives of I_m are means of its neighbours, those of the scale powers of its sign
+        size = abs(c)
+        parts: dict[int, Arb] = {}
         outer = []
         for k in range(n, n + length):
             total = ZERO
-            for i in range(k + 1) if sign else (k,):
-                mean = sum([parts[order - i + 2 * j] * math.comb(i, j) for j in range(i + 1)], ZERO)
-                total += mean * half**i * math.comb(k, i) * (-sign) ** (k - i)
-            outer.append(total / math.factorial(k - n))
+            for m, weight in _bessel_weights(order, k, sign):
+                if m not in parts:
+                    value = size.bessel_i(arb(m), True)
+                    parts[m] = -value if sign < 0 and m % 2 else value
+                total += parts[m] * weight
+            outer.append(total / (2**k * math.factorial(k - n)))
         if length == 1:
             return self.settle((outer[0],))
         return self.settle(series.compose(tuple(outer), self.c))
@@ -159,6 +158,21 @@ class Special:
             return self.unknown()
         x = self * self.new((arb.pi(),))
         return x.sin() / x
+
+
+@cache
+def _bessel_weights(order: int, k: int, sign: int) -> tuple[tuple[int, int], ...]:
+    """(m, weight) of the I_m in  2**k d^k/dx^k (exp(-sign x) I_order(x))  without the factor.
+
+    The derivative of I_m is the mean of its neighbours, that of the factor a power of -sign.
+    """
+    out: dict[int, int] = {}
+    for i in range(k + 1) if sign else (k,):
+        for j in range(i + 1):
+            m = abs(order - i + 2 * j)
+            weight = math.comb(i, j) * math.comb(k, i) * (-2 * sign) ** (k - i)
+            out[m] = out.get(m, 0) + weight
+    return tuple(out.items())
 
 
 def _far_erfcx(c: Arb) -> Arb:
