@@ -41,6 +41,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     reduction,
     relatives,
     robust,
+    root_differences,
     rounding,
     shape,
     sinc_family,

@@ -41,6 +41,8 @@ def _derivatives(
         domain=(REAL,),
         range=REAL,
         cost=6,
+        ulp=(4, 6, 6),
+        accuracy="6 ulp beyond the second derivative of the activation",
         source="Taylor polynomials about points of a table; exponential series far out",
         doc=f"The n-th derivative of {what}.",
         example=f">>> sg.ops.{name}_derivative(sg.tensor([0.0])).numpy()\n"

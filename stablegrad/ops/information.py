@@ -45,6 +45,12 @@ def _log_ratio(xp: Any, x: Any, y: Any) -> Any:
     return pairs.redo(xp, lost, value, far, x, y)
 
 
+def _same_sign(slope: Term, x: Term, y: Term) -> Term:
+    """The slope where x / y is positive, nan elsewhere."""
+    inside = _op("greater", _op("sign", x) * _op("sign", y), 0.0)
+    return _op("require", slope, inside)
+
+
 def _log_ratio_facts(term: Term) -> Facts:
     return Facts(defined=all(a.facts.defined and a.facts.positive for a in term.args))
 
@@ -54,7 +60,7 @@ log_ratio = elementwise(
     family="exponential",
     kernel=_log_ratio,
     spellings=(lambda x, y: log(x / y),),
-    partials=lambda out, x, y: (1 / x, -1 / y),
+    partials=lambda out, x, y: (_same_sign(1 / x, x, y), _same_sign(-1 / y, x, y)),
     domain=(POSITIVE, POSITIVE),
     infer_facts=_log_ratio_facts,
     cost=4,
@@ -93,7 +99,7 @@ one_plus_log_ratio = elementwise(
     family="exponential",
     kernel=_one_plus_log_ratio,
     spellings=(lambda x, y: 1 + log_ratio(x, y),),
-    partials=lambda out, x, y: (1 / x, -1 / y),
+    partials=lambda out, x, y: (_same_sign(1 / x, x, y), _same_sign(-1 / y, x, y)),
     domain=(POSITIVE, POSITIVE),
     infer_facts=_log_ratio_facts,
     cost=4,
@@ -145,7 +151,7 @@ xlogy = elementwise(
 
 
 def _zero_or_product(x: Any, y: Any) -> Any:
-    return x * 0 if x == 0 else x * y.log()
+    return (x + y) * 0 if x == 0 else x * y.log()
 
 
 xlog1py = elementwise(
@@ -165,8 +171,8 @@ xlog1py = elementwise(
 
 
 def _entr_ball(x: Any) -> Any:
-    if x == 0:
-        return x**0.5  # which has its value and its slopes
+    if bool(x == 0):
+        return x.sqrt()  # which has its value and its slopes
     return -x * x.log() if x > 0 else x * 0 - math.inf
 
 
@@ -190,16 +196,21 @@ entr = elementwise(
 )
 
 
+def _outside(xp: Any, x: Any, y: Any, value: Any) -> Any:
+    """The infinity that SciPy's divergences take for a negative argument; nan beside nan."""
+    outside = (x < 0) | (y < 0) | ((y == 0) & (x != 0))
+    return xp.where(xp.isnan(x) | xp.isnan(y), xp.nan, xp.where(outside, xp.inf, value))
+
+
 def _rel_entr(xp: Any, x: Any, y: Any) -> Any:
     value = xp.where(x == 0, 0.0, x * _log_ratio(xp, x, y))
-    outside = (x < 0) | (y < 0) | ((y == 0) & (x != 0))
-    return xp.where(outside, xp.inf, xp.where(xp.isnan(x) | xp.isnan(y), xp.nan, value))
+    return _outside(xp, x, y, value)
 
 
 def _rel_entr_ball(x: Any, y: Any) -> Any:
     if x > 0 and y > 0:
         return x * (x / y).log()
-    return x * 0 if x == 0 and y >= 0 else x * 0 + math.inf
+    return x * 0 if x == 0 and y >= 0 else (x + y) * 0 + math.inf
 
 
 rel_entr = elementwise(
@@ -237,7 +248,7 @@ def _deviance(xp: Any, x: Any, y: Any) -> Any:
 
     ratio = x / y
     value = pairs.redo(xp, (ratio > 0.4) & (ratio < 2.5), value, near, x, y)
-    return xp.where((x == 0) & (y != 0), y, value)
+    return xp.where((x == 0) & (y != 0) & xp.isfinite(y), y, value)
 
 
 deviance = elementwise(
@@ -248,7 +259,7 @@ deviance = elementwise(
         lambda x, y: x * log_ratio(x, y) - x + y,
         lambda x, y: x * log(x / y) - x + y,
     ),
-    partials=lambda out, x, y: (log_ratio(x, y), one_minus_ratio(x, y)),
+    partials=lambda out, x, y: (log_ratio(x, y), _same_sign(one_minus_ratio(x, y), x, y)),
     textbook=lambda out, x, y: (log(x / y), 1 - x / y),
     domain=(POSITIVE, POSITIVE),
     infer_facts=lambda term: NONNEGATIVE if _log_ratio_facts(term).defined else Facts(),
@@ -261,14 +272,13 @@ deviance = elementwise(
 
 def _kl_div(xp: Any, x: Any, y: Any) -> Any:
     value = xp.where(x == 0, y, _deviance(xp, x, y))
-    outside = (x < 0) | (y < 0) | ((y == 0) & (x != 0))
-    return xp.where(outside, xp.inf, xp.where(xp.isnan(x) | xp.isnan(y), xp.nan, value))
+    return _outside(xp, x, y, value)
 
 
 def _kl_div_ball(x: Any, y: Any) -> Any:
     if x > 0 and y > 0:
         return x * (x / y).log() - x + y
-    return y if x == 0 and y >= 0 else x * 0 + math.inf
+    return y if x == 0 and y >= 0 else (x + y) * 0 + math.inf
 
 
 kl_div = elementwise(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import Term
+from stablegrad.ir import OPS, Term
 from stablegrad.ops import mills, pairs
 from stablegrad.ops.exponential import log, log1mexp
 from stablegrad.ops.logistic import log_sigmoid, sigmoid
@@ -30,7 +30,7 @@ _SHORT = 2.0
 @cache
 def _nodes() -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Gauss and Legendre's nodes and weights on (0, 1)."""
-    x, w = np.polynomial.legendre.leggauss(10)
+    x, w = np.polynomial.legendre.leggauss(12)
     return tuple(((x + 1) / 2).tolist()), tuple((w / 2).tolist())
 
 
@@ -88,7 +88,8 @@ def _log_ndtr_difference(xp: Any, x: Any, y: Any) -> Any:
 
     around = xp.log1p(-(ndtr.kernel(xp, y) + ndtr.kernel(xp, -x)))
     short = (x <= 0) | (around < -0.9)  # then -1.5 < y, about
-    return pairs.redo(xp, short, around, left, x, y)
+    value = pairs.redo(xp, short, around, left, x, y)
+    return xp.where((x == y) & xp.isfinite(x), -xp.inf, value)
 
 
 def _hazards(xp: Any, x: Any, y: Any) -> tuple[Any, Any]:
@@ -104,7 +105,7 @@ def _hazards(xp: Any, x: Any, y: Any) -> tuple[Any, Any]:
     narrow = 0.5 * (xp.special.erf(x * math.sqrt(0.5)) - xp.special.erf(y * math.sqrt(0.5)))
     at_x = mills.gauss(xp, xp.maximum(x, 0.0), 1, 1.0 / _ROOT_2PI) / narrow
     at_y = mills.gauss(xp, y, 1, 1.0 / _ROOT_2PI) / narrow
-    left = (x <= 0) | (y > -1.5)
+    left = (x <= 0) | (y > -0.9)
     at_x = pairs.redo(xp, left, at_x, right_end, x, y)
     return at_x, pairs.redo(xp, left, at_y, left_end, x, y)
 
@@ -113,7 +114,8 @@ def _interval_hazard(xp: Any, x: Any, y: Any) -> Any:
     """The normal density at x over the probability of (y, x)."""
     flip, x, y = _reflected(xp, x, y)
     at_x, at_y = _hazards(xp, x, y)
-    return xp.where(flip, at_y, at_x)
+    value = xp.where(flip, at_y, at_x)
+    return xp.where((x == y) & xp.isfinite(x), xp.inf, value)
 
 
 def _interval_hazard_excess(xp: Any, x: Any, y: Any) -> Any:
@@ -209,7 +211,7 @@ def _probability_meaning(x: Any, y: Any) -> Any:
 
 def _hazard_meaning(x: Any, y: Any) -> Any:
     density = (-(x * x) / 2).exp() / (type(x).exact(1).arctan() * 8).sqrt()
-    return density / _probability_meaning(x, y)
+    return density / abs(_probability_meaning(x, y))
 
 
 # -- the logistic distribution -----------------------------------------------------------------
@@ -221,12 +223,15 @@ def _log_sigmoid_difference(xp: Any, x: Any, y: Any) -> Any:
     gap = log1mexp.kernel(xp, xp.where(high < 0, high, xp.nan))
     steep = xp.expm1(-high)  # of the gap by its argument: -1 over this
     gap = gap - xp.where(low == 0, 0.0, low / steep)
-    return log_sigmoid.kernel(xp, x) + log_sigmoid.kernel(xp, -y) + gap
+    value = log_sigmoid.kernel(xp, x) + log_sigmoid.kernel(xp, -y) + gap
+    return xp.where((x == y) & xp.isfinite(x), -xp.inf, value)
 
 
 def _log_sigmoid_difference_partials(out: Term, x: Term, y: Term) -> tuple[Term, Term]:
     weight = logdiffexp_weight(y, x)
-    return sigmoid(-x) - weight, weight - sigmoid(y)
+    inside = OPS["greater_equal"](x, y)
+    slopes = sigmoid(-x) - weight, weight - sigmoid(y)
+    return OPS["require"](slopes[0], inside), OPS["require"](slopes[1], inside)
 
 
 log_sigmoid_difference = elementwise(

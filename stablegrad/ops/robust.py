@@ -33,7 +33,7 @@ def _huber_ball(delta: Any, r: Any) -> Any:
 def _huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
     size = _op("abs", r)
     inside = _op("less_equal", size, delta)
-    far = _op("logical_not", inside)
+    far = _op("logical_and", _op("greater", size, delta), _op("greater_equal", delta, 0.0))
     return masked(far, size - delta), masked(inside, r) + masked(far, delta * _op("sign", r))
 
 
@@ -50,6 +50,11 @@ huber = elementwise(
     doc="r*r/2 where |r| <= delta, delta*(|r| - delta/2) beyond; arguments delta and r.",
     example=">>> sg.ops.huber(sg.tensor([1.0]), 3.0).numpy()\narray([2.5], dtype=float32)",
 )
+
+
+def _unit_meaning(x: Any, y: Any) -> Any:
+    """The number x / hypot(x, y), 0 at the origin."""
+    return x * 0 if x == 0 and y == 0 else x / (x * x + y * y).sqrt()
 
 
 def _scaled_hypot(xp: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
@@ -72,14 +77,22 @@ def _pseudo_huber(xp: Any, delta: Any, r: Any) -> Any:
     far = delta * (xp.abs(v) / whole) * size
     value = xp.where(size < delta, near, far)
     value = xp.where(xp.isinf(delta) & xp.isfinite(r), 0.5 * r * r, value)
-    value = xp.where(xp.isinf(r) & (delta > 0), xp.inf, value)
+    value = xp.where(xp.isinf(r) & (delta > 0) & xp.isfinite(delta), xp.inf, value)
     return xp.where(delta < 0, xp.inf, value)
 
 
 def _pseudo_huber_ball(delta: Any, r: Any) -> Any:
     if delta < 0:
         return r * 0 + math.inf
+    if delta == 0 and r == 0:
+        return r * 0
     return delta * ((delta * delta + r * r).sqrt() - delta)
+
+
+def _pseudo_huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
+    inside = _op("greater_equal", delta, 0.0)
+    slopes = pseudo_huber_rate(delta, r), pseudo_huber_slope(delta, r)
+    return masked(inside, slopes[0]), masked(inside, slopes[1])
 
 
 pseudo_huber = elementwise(
@@ -87,10 +100,12 @@ pseudo_huber = elementwise(
     family="arithmetic",
     kernel=_pseudo_huber,
     ball=_pseudo_huber_ball,
-    partials=lambda out, delta, r: (pseudo_huber_rate(delta, r), pseudo_huber_slope(delta, r)),
+    partials=_pseudo_huber_partials,
     domain=(NONNEGATIVE, REAL),
     range=NONNEGATIVE,
     cost=4,
+    ulp=(4, 4, 6),
+    accuracy="6 ulp in the second derivative by delta",
     source="SciPy's pseudo_huber; delta r*r / (delta + hypot(delta, r))",
     doc="delta**2 * (sqrt(1 + (r/delta)**2) - 1); arguments delta and r.",
     example=">>> sg.ops.pseudo_huber(sg.tensor([4.0]), 3.0).numpy()\narray([4.], dtype=float32)",
@@ -99,17 +114,19 @@ pseudo_huber = elementwise(
 
 def _pseudo_huber_slope(xp: Any, delta: Any, r: Any) -> Any:
     near = r * hypot_unit.kernel(xp, delta, r)
-    return xp.where(xp.abs(r) < delta, near, delta * hypot_unit.kernel(xp, r, delta))
+    return xp.where(xp.abs(r) < xp.abs(delta), near, delta * hypot_unit.kernel(xp, r, delta))
 
 
 pseudo_huber_slope = elementwise(
     "pseudo_huber_slope",
     family="arithmetic",
     kernel=_pseudo_huber_slope,
-    ball=lambda delta, r: delta * r / (delta * delta + r * r).sqrt(),
+    ball=lambda delta, r: r * _unit_meaning(delta, r),
     partials=lambda out, delta, r: (hypot_unit_cube(r, delta), hypot_unit_cube(delta, r)),
     domain=(NONNEGATIVE, REAL),
     cost=4,
+    ulp=(4, 4, 8),
+    accuracy="8 ulp at order 2: products of inexact factors",
     source="definition",
     doc="delta * r / hypot(delta, r): the derivative of pseudo_huber by r.",
     example=">>> sg.ops.pseudo_huber_slope(sg.tensor([4.0]), 3.0).numpy()\n"
@@ -127,14 +144,16 @@ def _hypot_unit_cube(xp: Any, x: Any, y: Any) -> Any:
 def _hypot_unit_cube_partials(out: Term, x: Term, y: Term) -> tuple[Term, Term]:
     square = 3 * hypot_unit(x, y) ** 2
     h = hypot(x, y)
-    return square * y * y / h / h / h, -square * x * y / h / h / h
+    nonzero = _op("greater", h, 0.0)
+    by_x, by_y = square * y * y / h / h / h, -square * x * y / h / h / h
+    return masked(nonzero, by_x), masked(nonzero, by_y)
 
 
 hypot_unit_cube = elementwise(
     "hypot_unit_cube",
     family="arithmetic",
     kernel=_hypot_unit_cube,
-    ball=lambda x, y: (x / (x * x + y * y).sqrt()) ** 3,
+    ball=lambda x, y: _unit_meaning(x, y) ** 3,
     partials=_hypot_unit_cube_partials,
     domain=(REAL, REAL),  # the origin is 0 by convention
     range=interval(-1.0, 1.0, closed=True),
@@ -167,17 +186,24 @@ def _pseudo_huber_rate(xp: Any, delta: Any, r: Any) -> Any:
     return xp.abs(r) * (xp.abs(v) / safe) * (share * share)
 
 
+def _pseudo_huber_rate_ball(delta: Any, r: Any) -> Any:
+    if delta == 0 and r == 0:
+        return delta * 0
+    h = (delta * delta + r * r).sqrt()
+    return (h - delta) ** 2 / h
+
+
 pseudo_huber_rate = elementwise(
     "pseudo_huber_rate",
     family="arithmetic",
     kernel=_pseudo_huber_rate,
-    ball=lambda delta, r: (
-        ((delta * delta + r * r).sqrt() - delta) ** 2 / (delta * delta + r * r).sqrt()
-    ),
+    ball=_pseudo_huber_rate_ball,
     partials=lambda out, delta, r: (-pseudo_huber_bend(delta, r), hypot_unit_cube(r, delta)),
     domain=(NONNEGATIVE, REAL),
     range=NONNEGATIVE,
     cost=4,
+    ulp=(4, 6, 8),
+    accuracy="6 and 8 ulp at orders 1 and 2: products of inexact factors",
     source="(h - delta)**2 / h = (r / (h + delta))**2 r*r/h with h = hypot(delta, r)",
     doc="The derivative of pseudo_huber by delta.",
     example=">>> sg.ops.pseudo_huber_rate(sg.tensor([4.0]), 3.0).numpy()\n"
@@ -191,7 +217,9 @@ def _pseudo_huber_bend(xp: Any, delta: Any, r: Any) -> Any:
 
 
 def _pseudo_huber_bend_ball(delta: Any, r: Any) -> Any:
-    c = delta / (delta * delta + r * r).sqrt()
+    if delta == 0 and r == 0:
+        return delta * 0
+    c = _unit_meaning(delta, r)
     return (1 - c) ** 2 * (2 + c)
 
 
@@ -199,7 +227,9 @@ def _pseudo_huber_bend_partials(out: Term, delta: Term, r: Term) -> tuple[Term, 
     # -3 (1 - c**2) times the derivative of c = delta/h
     slope = -3 * hypot_unit(r, delta) ** 2
     h = hypot(delta, r)
-    return slope * r * r / h / h / h, -slope * delta * r / h / h / h
+    nonzero = _op("greater", h, 0.0)
+    by_delta, by_r = slope * r * r / h / h / h, -slope * delta * r / h / h / h
+    return masked(nonzero, by_delta), masked(nonzero, by_r)
 
 
 pseudo_huber_bend = elementwise(
@@ -209,10 +239,10 @@ pseudo_huber_bend = elementwise(
     ball=_pseudo_huber_bend_ball,
     partials=_pseudo_huber_bend_partials,
     domain=(NONNEGATIVE, REAL),
-    range=interval(0.0, 2.0, closed=True),
+    range=interval(0.0, 4.0, closed=True),
     cost=5,
-    ulp=(4, math.inf, math.inf),
-    accuracy="6 and 8 ulp at orders 1 and 2: products of inexact factors",
+    ulp=(6, math.inf, math.inf),
+    accuracy="6 ulp, 8 at orders 1 and 2: products of inexact factors",
     source="(1 - c)**2 (2 + c) with c = delta/h and 1 - c = r*r / (h (h + delta))",
     doc="Minus the second derivative of pseudo_huber by delta.",
     example=">>> sg.ops.pseudo_huber_bend(sg.tensor([4.0]), 3.0).numpy()\n"
