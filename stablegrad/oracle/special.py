@@ -6,6 +6,7 @@ import math
 from functools import cache
 from typing import Any
 
+import flint
 from flint import arb
 
 from stablegrad.oracle import series
@@ -91,7 +92,9 @@ class Special:
             sign = 1 if self.negative_zero else -1
             first = sign * INF if c.is_zero() else NAN
             return self.new((first, *([NAN] * (len(self.c) - 1))))
-        return self.chain(self.at(arb.digamma, NAN, INF), lambda x: x.polygamma(1))
+        if len(self.c) == 1 or not c.is_finite():
+            return self.chain(self.at(arb.digamma, NAN, INF), lambda x: x.polygamma(1))
+        return _psi(self, 0)
 
     def polygamma(self: Ball, n: Any) -> Ball:
         """The n-th derivative of digamma, n a whole number."""
@@ -103,8 +106,9 @@ class Special:
             side = -INF if c.is_zero() and not self.negative_zero else INF if c.is_zero() else NAN
             first = INF if order % 2 else side
             return self.new((first, *([NAN] * (len(self.c) - 1))))
-        first = self.at(lambda x: _polygamma(order, x), NAN, ZERO)
-        return self.chain(first, lambda x: x.polygamma(order + 1))
+        if not c.is_finite():
+            return self.chain(self.at(arb.digamma, NAN, ZERO), lambda x: x.polygamma(order + 1))
+        return _psi(self, order)
 
     def zeta(self: Ball, q: Any) -> Ball:
         """Hurwitz's zeta function of (self, q), for a constant self > 1 and q > 0."""
@@ -208,19 +212,40 @@ def _lgamma(c: Arb) -> Arb:
     return NAN  # around a pole: arb has no value, the caller sees "unknown"
 
 
-def _polygamma(n: int, c: Arb) -> Arb:
-    """(-1)**(n+1) n! zeta(n+1, c); reflected for negative c."""
-    sign = 1 if n % 2 else -1
+def _psi(x: Ball, n: int) -> Ball:
+    """The n-th derivative of digamma at a finite ball."""
+    c = x.c[0]
+    if not c > ZERO and (not c < ZERO or c.contains_integer()):
+        return x.unknown()
+    return x.settle(series.compose(_psi_taylor(n, c, len(x.c)), x.c))
+
+
+def _psi_taylor(n: int, c: Arb, length: int) -> series.Series:
+    """Taylor coefficients of the n-th derivative of digamma at c, reflected for negative c."""
     if c > ZERO:
-        return sign * math.factorial(n) * arb(n + 1).zeta(c)
-    if not c < ZERO or c.contains_integer():
-        return NAN
-    # psi_n(c) = (-1)**n psi_n(1 - c) - pi d^n/dc^n cot(pi c)
+        return _psi_right(n, c, length)
+    # psi(x) = psi(1 - x) - pi cot(pi x), n times and k more
     pi = arb.pi()
-    moving = (pi * c, pi, *([ZERO] * (n - 1)))
-    s, k = series.coupled(c.sin_pi(), c.cos_pi(), moving, -1)
-    cotangent = series.divide(k, s)[n] * math.factorial(n)
-    return -sign * _polygamma(n, 1 - c) - pi * cotangent
+    mirror = _psi_right(n, 1 - c, length)
+    moving = (pi * c, pi, *([ZERO] * (n + length - 2)))[: n + length]
+    cot = series.divide(*series.coupled(c.sin_pi(), c.cos_pi(), moving, -1)[::-1])
+    return tuple(
+        [(-1) ** (n + k) * mirror[k] - pi * cot[n + k] * math.perm(n + k, n) for k in range(length)]
+    )
+
+
+def _psi_right(n: int, c: Arb, length: int) -> series.Series:
+    """The same for c > 0: from the series of lgamma, or from zeta functions if it is long."""
+    top = n + length + 1
+    if top <= flint.ctx.cap:
+        logs = flint.arb_series([c, 1], prec=top).lgamma()
+        return tuple([logs[n + k + 1] * (n + k + 1) * math.perm(n + k, n) for k in range(length)])
+    out = []
+    for m in range(n, n + length):
+        sign = 1 if m % 2 else -1
+        value = sign * math.factorial(m) * arb(m + 1).zeta(c) if m else c.digamma()
+        out.append(value / math.factorial(m - n))
+    return tuple(out)
 
 
 def _sinc_at_zero(length: int) -> series.Series:
