@@ -25,7 +25,6 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     forms,
     gaps,
     hyperbolic,
-    incomplete,
     indexing,
     information,
     interval_probability,
