@@ -155,6 +155,8 @@ def _match_sum(
     if len(pattern.args) > len(parts) + 1:
         return
     elements = _addends(pattern)
+    if len(elements) < len(parts) and all(e.op is not VARIABLE for e, _ in elements):
+        return  # a sum matches whole, and only variables take several addends
     yield from _match_addends(elements, parts, bound, scale, term)
 
 
@@ -186,8 +188,10 @@ def _match_addends(
         fit = ratio(k, c)
         if scale not in (None, fit):
             continue
-        rest = {y: q for y, q in parts.items() if y is not x}
+        rest: Parts | None = None
         for result in _match(pattern, x, bound):
+            if rest is None:  # only here: a sum may have thousands of addends
+                rest = {y: q for y, q in parts.items() if y is not x}
             yield from _match_addends(others, rest, result, fit, like)
 
 

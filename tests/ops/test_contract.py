@@ -38,6 +38,8 @@ INTERNAL = {"leaf", "forms", "derivative", "lowered"}
 PARAMS: dict[str, list[dict[str, Any]]] = {
     "erfcx_derivative": [{"n": 1}, {"n": 3}],
     "astype": [{"dtype": np.dtype(np.float64)}],
+    "power_step": [{"p": Fraction(1, 2)}, {"p": 3}],
+    "power_gap": [{"p": Fraction(1, 2)}, {"p": 3}],
     "monomial": [{"powers": (-2,)}, {"powers": (Fraction(1, 2),)}, {"powers": (1, -2)}],
 }
 
@@ -314,6 +316,10 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
         ([np.array([0.0, 2.0, 3.0])], {}),
         ([np.array([0.0, 2.0, 0.0])], {}),
     ],
+    "vector_angle": [([X, array(3, 4, seed=1)], {"axis": 1})],
+    "p_norm": [([X], {"axis": 1, "p": 3})],
+    "prod_power": [([np.abs(X) + 0.1], {"axis": 1, "p": Fraction(1, 2)})],
+    "log_prod": [([np.abs(X) + 0.1], {"axis": 1})],
     "prod_others": [([np.array([0.0, 2.0, 3.0])], {"axis": (0,)})],
     "logsumexp": [([X], {"axis": 1}), ([X * 1000], {"axis": 0})],
     "softmax": [([X], {"axis": 1}), ([X * 1000], {"axis": 0})],
