@@ -58,12 +58,12 @@ def ball(x: Any, y: Any, *, n: int, m: int) -> Any:
             return limit
     if m == 0:
         factor = falling(y, n, 0)
-        if x == 0 and factor == 0:  # a polynomial of a lower degree: no pole to divide by
+        if x == 0.0 and factor == 0.0:  # a polynomial of a lower degree: no pole to divide by
             return factor * x**y
         return factor * x ** (y - n)
     if x == math.inf and y < n:
         return 0
-    if x == 0 and y > n:
+    if x == 0.0 and y > n:
         # by x the power beats it with two orders less, but no more
         return 0 if y > n + 2 else x ** (y - n) / x.log()
     if not n:
