@@ -384,3 +384,12 @@ def test_words() -> None:
 def test_derivative_by_one_of_two() -> None:
     d = derivative(X**Y, X, {X: np.array([2.0, 3.0]), Y: np.array([3.0, 0.5])}, 2)
     assert np.allclose(d.value, [12.0, 0.5 * -0.5 * 3**-1.5], rtol=1e-15)
+
+
+@pytest.mark.parametrize("x", [-3.5, -0.0, 0.25, 60.0])
+def test_scaled_bessel_series_is_its_own_derivatives(x: float) -> None:
+    with precision(200):
+        series = moving(x, 2).bessel_ie(1)
+        for k in (1, 2):
+            alone = Ball.exact(x).bessel_ie(1, k)  # k! is k here
+            assert (series.coefficient(k) * k - alone).c[0].contains(0)
