@@ -13,7 +13,6 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     along_axis,
     arithmetic,
     bessel,
-    beta,
     comparison,
     compound,
     derivative,

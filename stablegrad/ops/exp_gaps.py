@@ -122,7 +122,7 @@ exp_gap = elementwise(
     cost=7,
     source="exp(b) * expm1(a - b) for a < b",
     doc="exp(a) - exp(b).",
-    example=">>> sg.ops.exp_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+    example=">>> sg.ops.exp_gap(sg.tensor([2.0]), 1.0).numpy()\narray([4.6707745], dtype=float32)",
 )
 
 sigmoid_gap = elementwise(
