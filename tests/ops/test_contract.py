@@ -94,7 +94,16 @@ STATED = {"floor_divide", "astype"}
 _COMPOUND = "corner points of compound growth: the edge u = -1, zero crossings, huge exponents"
 _NEIGHBOURS = "corner points of steps and gaps: equal, huge or undefined neighbours"
 _NEXT_TO_OVERFLOW = "its own second derivative for the tiniest arguments, and next to overflow"
+_CORNERS = "derivatives at zeros of the arguments, at infinities and beyond 1e190"
 SHORT: dict[str, str] = {
+    "xlogy--": _CORNERS,
+    "xlog1py--": _CORNERS,
+    "entr--": _CORNERS,
+    "rel_entr--": _CORNERS,
+    "deviance--": _CORNERS,
+    "kl_div--": _CORNERS,
+    "interval_hazard--": _CORNERS,
+    "interval_hazard_excess--": _CORNERS,
     "arc_between--": "a = b is a kink by convention; huge angles",
     "arccos1m_slope--": "its own second derivative is nan for the tiniest arguments",
     "arccosh1p_slope-n=1": _NEXT_TO_OVERFLOW,
