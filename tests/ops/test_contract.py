@@ -96,6 +96,8 @@ _NEIGHBOURS = "corner points of steps and gaps: equal, huge or undefined neighbo
 _NEXT_TO_OVERFLOW = "its own second derivative for the tiniest arguments, and next to overflow"
 _CORNERS = "derivatives at zeros of the arguments, at infinities and beyond 1e190"
 SHORT: dict[str, str] = {
+    "pseudo_huber--": _CORNERS,
+    "pseudo_huber_bend--": _CORNERS,
     "xlogy--": _CORNERS,
     "xlog1py--": _CORNERS,
     "entr--": _CORNERS,
