@@ -33,6 +33,10 @@ class UnknownNameError(StablegradError, LookupError):
     """A name (of a rule, an op, an engine, a function) that does not exist."""
 
 
+class OutOfRangeError(ShapeError, IndexError):
+    """An index beyond the end of an axis."""
+
+
 class NotDifferentiableError(StablegradError, TypeError):
     """A derivative was asked for that does not exist, with the reason."""
 

@@ -73,7 +73,7 @@ def compile_terms(
         places: the user's lines of terms, for the log of what fired.
     """
     stable, fired = stable_terms(roots, settings, places)
-    lowering = Lowering(native=not settings.stabilizes)
+    lowering = Lowering(native=not settings.widens)
     return Program(lowering(stable), inputs, fired, lowering.casts)
 
 

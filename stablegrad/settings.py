@@ -22,8 +22,13 @@ class Settings:
 
     @property
     def stabilizes(self) -> bool:
-        """Whether programs are rewritten at all."""
-        return not self.naive and "stabilize" not in self.excluded
+        """Whether programs are rewritten at all: rules match in canonical form alone."""
+        return not self.naive and self.excluded.isdisjoint(("canonical", "stabilize"))
+
+    @property
+    def widens(self) -> bool:
+        """Whether fragile parts are computed in wider or compensated arithmetic."""
+        return self.stabilizes and "lower" not in self.excluded
 
 
 _current: ContextVar[Settings] = ContextVar("stablegrad_settings", default=Settings())
@@ -67,8 +72,9 @@ def rules(
 
     Args:
         include: names of optional rules to add, or of excluded ones to allow again.
-        exclude: names of databases ("stabilize" gives the program exactly as written),
-            groups or single rules to leave out.
+        exclude: names of databases, groups or single rules to leave out. "stabilize" gives the
+            program exactly as written, as does "canonical", the form that rules match;
+            "lower" keeps the rules but computes everything in the program's own dtype.
 
     Raises:
         UnknownNameError: a name that is no rule, group or database.

@@ -198,6 +198,7 @@ def test_names():
         (lambda: snp.exp("a"), DTypeError),
         (lambda: snp.zeros(3, dtype="U1"), DTypeError),
         (lambda: sg.special.polygamma(-1, V), DomainError),
+        (lambda: sg.ops.polygamma(V, n=-1), DomainError),
         (lambda: sg.special.logsumexp(V, return_sign=True), DTypeError),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.errors import DTypeError, ShapeError, message
+from stablegrad.errors import DTypeError, OutOfRangeError, ShapeError, message
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.record import CONST, const, is_float
 from stablegrad.ops.structured import (
@@ -34,10 +34,6 @@ from stablegrad.ops.structured import (
 
 Entry = int | tuple[Any, ...] | None
 Index = tuple[Entry, ...]
-
-
-class OutOfRangeError(ShapeError, IndexError):
-    """An index beyond the end of an axis."""
 
 
 # -- normal form --------------------------------------------------------------------------

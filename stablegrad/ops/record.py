@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.errors import DTypeError, ShapeError, message
+from stablegrad.errors import DomainError, DTypeError, ShapeError, message
 from stablegrad.ir import OPS, UNKNOWN, Facts, Shape, Term, make, provenance
 from stablegrad.ops.exact import Exact, exact, round_to, to_float
 
@@ -125,10 +125,7 @@ class Op:
         Tensors (anything with ``__stablegrad_apply__``) take over, and so do plain arrays
         and numbers through ``apply_to_data``; terms give a term.
         """
-        if params or len(self.defaults):
-            static = self.bind(params)
-        else:
-            static = ()
+        static = self.bind(params) if params or self.defaults else ()
         for arg in args:
             if type(arg) is Term:
                 return self.term(args, static)
@@ -390,6 +387,9 @@ def elementwise(name: str, *, result: str = "float", **fields: Any) -> Op:
     def infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
         dtype = args[-1 if op.conditions != (len(args) - 1,) else 0].dtype
         shape = args[0].shape if len(args) == 1 else broadcast(op, args)
+        for n, order in zip(op.params, params, strict=True):
+            if n in ("n", "m") and not (isinstance(order, int) and order >= 0):
+                raise DomainError(message(f"{name}({n}={order!r})", "a whole number, 0 or more"))
         if result == "bool":
             return shape, np.dtype(bool)
         if result == "float" and not is_float(dtype):
