@@ -7,12 +7,13 @@ range of floats early; each has derivatives in terms of itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from stablegrad.ir import OPS, Facts, Term
-from stablegrad.ops import norms, pairs
+from stablegrad.ops import forms, norms, pairs
 from stablegrad.ops.exact import Rational, to_float
 from stablegrad.ops.pair_exp import LN2
 from stablegrad.ops.record import POSITIVE, REAL, interval
@@ -139,7 +140,8 @@ def _p_norm_vjp(out: Term, args: Terms, g: Term, **params: Any) -> Terms:
 
 def _p_norm_meaning(x: Term, *, axis: Axis, keepdims: bool, p: Rational) -> Term:
     powers = OPS["power"](OPS["abs"](x), p)
-    return OPS["power"](OPS["sum"](powers, axis=axis, keepdims=keepdims), 1 / p)
+    total = OPS["sum"](powers, axis=axis, keepdims=keepdims)
+    return forms.power(total, Fraction(1) / p)  # 1/p itself, no float near it
 
 
 p_norm = structured(
