@@ -55,7 +55,7 @@ def exp_of_negative_softplus(x: Term) -> Pair:
     return exp(-OPS["softplus"](x)), OPS["sigmoid"](-x)
 
 
-@rule(source="definition", group="inverse")
+@rule(source="definition", group="inverse", rises="1 + x rounds once, log1p and exp twice")
 def exp_of_log1p(x: Term) -> Pair:
     """exp undoes log1p, on its domain."""
     return exp(OPS["log1p"](x)), OPS["require"](1 + x, x >= -1)
