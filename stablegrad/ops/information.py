@@ -45,10 +45,21 @@ def _log_ratio(xp: Any, x: Any, y: Any) -> Any:
     return pairs.redo(xp, lost, value, far, x, y)
 
 
-def _same_sign(slope: Term, x: Term, y: Term) -> Term:
-    """The slope where x / y is positive, nan elsewhere."""
-    inside = _op("greater", _op("sign", x) * _op("sign", y), 0.0)
-    return _op("require", slope, inside)
+def _same_sign(x: Term, y: Term) -> Term:
+    """Whether x / y is positive."""
+    return _op("greater", _op("sign", x) * _op("sign", y), 0.0)
+
+
+def _or_zero(x: Term, y: Term) -> Term:
+    """Whether x / y is positive or 0, y being positive then."""
+    zero = _op("logical_and", _op("equal", x, 0.0), _op("greater", y, 0.0))
+    return _op("logical_or", _same_sign(x, y), zero)
+
+
+def _log_ratio_partials(out: Term, x: Term, y: Term) -> tuple[Term, Term]:
+    """At x = 0 there is a slope by x, but none by y."""
+    by_x = _op("require", 1 / x, _or_zero(x, y))
+    return by_x, _op("require", -1 / y, _same_sign(x, y))
 
 
 def _log_ratio_facts(term: Term) -> Facts:
@@ -60,7 +71,7 @@ log_ratio = elementwise(
     family="exponential",
     kernel=_log_ratio,
     spellings=(lambda x, y: log(x / y),),
-    partials=lambda out, x, y: (_same_sign(1 / x, x, y), _same_sign(-1 / y, x, y)),
+    partials=_log_ratio_partials,
     domain=(POSITIVE, POSITIVE),
     infer_facts=_log_ratio_facts,
     cost=4,
@@ -99,7 +110,7 @@ one_plus_log_ratio = elementwise(
     family="exponential",
     kernel=_one_plus_log_ratio,
     spellings=(lambda x, y: 1 + log_ratio(x, y),),
-    partials=lambda out, x, y: (_same_sign(1 / x, x, y), _same_sign(-1 / y, x, y)),
+    partials=_log_ratio_partials,
     domain=(POSITIVE, POSITIVE),
     infer_facts=_log_ratio_facts,
     cost=4,
@@ -151,7 +162,8 @@ xlogy = elementwise(
 
 
 def _zero_or_product(x: Any, y: Any) -> Any:
-    return (x + y) * 0 if x == 0 else x * y.log()
+    """The product where y <= 0: 0 at x = 0, where it falls from inf to -inf."""
+    return y * 0 - x.cbrt() if x == 0 else x * y.log()
 
 
 xlog1py = elementwise(
@@ -173,6 +185,8 @@ xlog1py = elementwise(
 def _entr_ball(x: Any) -> Any:
     if bool(x == 0):
         return x.sqrt()  # which has its value and its slopes
+    if bool(x == math.inf):
+        return x.chain((-x).c[0], lambda t: -(1 + t.log()))
     return -x * x.log() if x > 0 else x * 0 - math.inf
 
 
@@ -207,10 +221,22 @@ def _rel_entr(xp: Any, x: Any, y: Any) -> Any:
     return _outside(xp, x, y, value)
 
 
+def _infinite(x: Any, y: Any) -> Any:
+    """The infinity outside the domain, without slopes; nan beside nan."""
+    return 1 / ((x - x) + (y - y))
+
+
 def _rel_entr_ball(x: Any, y: Any) -> Any:
     if x > 0 and y > 0:
         return x * (x / y).log()
-    return x * 0 if x == 0 and y >= 0 else (x + y) * 0 + math.inf
+    if x == 0 and y >= 0:
+        return x.sqrt() if y == 0 else -x.sqrt()  # which have its value and its slopes
+    return _infinite(x, y)
+
+
+def _inside(slope: Term, x: Term) -> Term:
+    """The slope by y where x is in the domain, nan outside."""
+    return _op("require", slope, _op("greater_equal", x, 0.0))
 
 
 rel_entr = elementwise(
@@ -218,7 +244,7 @@ rel_entr = elementwise(
     family="exponential",
     kernel=_rel_entr,
     ball=_rel_entr_ball,
-    partials=lambda out, x, y: (one_plus_log_ratio(x, y), -x / y),
+    partials=lambda out, x, y: (one_plus_log_ratio(x, y), _inside(-x / y, x)),
     textbook=lambda out, x, y: (1 + log(x / y), -x / y),
     domain=(NONNEGATIVE, POSITIVE),
     infer_facts=_log_ratio_facts,
@@ -248,7 +274,17 @@ def _deviance(xp: Any, x: Any, y: Any) -> Any:
 
     ratio = x / y
     value = pairs.redo(xp, (ratio > 0.4) & (ratio < 2.5), value, near, x, y)
-    return xp.where((x == 0) & (y != 0) & xp.isfinite(y), y, value)
+    return xp.where((x == 0) & (y > 0) & xp.isfinite(y), y, value)
+
+
+def _deviance_ball(x: Any, y: Any) -> Any:
+    if x == 0 and y > 0:
+        return y - x.sqrt()  # which has its value and its slopes
+    return x * (x / y).log() - x + y
+
+
+def _deviance_partials(out: Term, x: Term, y: Term) -> tuple[Term, Term]:
+    return log_ratio(x, y), _op("require", one_minus_ratio(x, y), _or_zero(x, y))
 
 
 deviance = elementwise(
@@ -259,9 +295,10 @@ deviance = elementwise(
         lambda x, y: x * log_ratio(x, y) - x + y,
         lambda x, y: x * log(x / y) - x + y,
     ),
-    partials=lambda out, x, y: (log_ratio(x, y), _same_sign(one_minus_ratio(x, y), x, y)),
+    ball=_deviance_ball,
+    partials=_deviance_partials,
     textbook=lambda out, x, y: (log(x / y), 1 - x / y),
-    domain=(POSITIVE, POSITIVE),
+    domain=(NONNEGATIVE, POSITIVE),
     infer_facts=lambda term: NONNEGATIVE if _log_ratio_facts(term).defined else Facts(),
     cost=5,
     source="Loader 2000, Fast and accurate computation of binomial probabilities",
@@ -278,7 +315,9 @@ def _kl_div(xp: Any, x: Any, y: Any) -> Any:
 def _kl_div_ball(x: Any, y: Any) -> Any:
     if x > 0 and y > 0:
         return x * (x / y).log() - x + y
-    return y if x == 0 and y >= 0 else (x + y) * 0 + math.inf
+    if x == 0 and y >= 0:
+        return y - x.sqrt()  # which has its value and its slopes
+    return _infinite(x, y)
 
 
 kl_div = elementwise(
@@ -286,7 +325,7 @@ kl_div = elementwise(
     family="exponential",
     kernel=_kl_div,
     ball=_kl_div_ball,
-    partials=lambda out, x, y: (log_ratio(x, y), one_minus_ratio(x, y)),
+    partials=lambda out, x, y: (log_ratio(x, y), _inside(one_minus_ratio(x, y), x)),
     textbook=lambda out, x, y: (log(x / y), 1 - x / y),
     domain=(NONNEGATIVE, POSITIVE),
     range=NONNEGATIVE,
