@@ -7,6 +7,7 @@ an ulp of the truth and nothing leaves the range early.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -61,14 +62,27 @@ def ball(x: Any, y: Any, n: int, m: int) -> Any:
     square = x * x + y * y
     if square == float("inf"):
         return (x / square.sqrt() if n else y / square.sqrt()) if n + m == 1 else 1 / square
+    return quotient_ball(x, y, numerator(n, m), 2 * (n + m) - 1)
+
+
+def quotient_ball(x: Any, y: Any, p: Polynomial, k: int) -> Any:
+    """The quotient for balls, away from the origin."""
+    square = x * x + y * y
+    if square == math.inf:
+        if sum(next(iter(p))) < k:
+            return 1 / square
+        if abs(x) == abs(y):
+            return x * 0
+        x, y = (x.sign(), 0 * y) if abs(x) == math.inf else (0 * x, y.sign())
+        square = x * x + y * y
     total: Any = 0
-    for (i, j), c in numerator(n, m).items():
+    for (i, j), c in p.items():
         # products, for a power of a series must not meet 0**0
         term: Any = c
         for factor in [x] * i + [y] * j:
             term = factor * term
         total = term + total
-    return total / (square ** (n + m - 1) * square.sqrt())
+    return total / (square ** (k // 2) * square.sqrt())
 
 
 def derivative(xp: Any, x: Any, y: Any, n: int, m: int) -> Any:
@@ -76,15 +90,31 @@ def derivative(xp: Any, x: Any, y: Any, n: int, m: int) -> Any:
     k = n + m
     if k == 1:
         return unit(xp, x, y) if n else unit(xp, y, x)
+    return quotient(xp, x, y, numerator(n, m), 2 * k - 1)
+
+
+def quotient(xp: Any, x: Any, y: Any, p: Polynomial, k: int) -> Any:
+    """A homogeneous polynomial, even or odd in x and in y, over an odd power of the hypotenuse.
+
+    It is 0 at the origin, and at infinities where its degree is below zero.
+    """
     x, y = xp.broadcast_arrays(x, y)
     largest = xp.maximum(xp.abs(x), xp.abs(y))
+    degree = sum(next(iter(p)))
+    if degree == k and (xp.name != "numpy" or xp.isinf(largest).any()):
+        far = xp.isinf(largest)
+        one_sided = far & (xp.abs(x) != xp.abs(y))  # else it depends on the path
+        x, y = (
+            xp.where(one_sided, xp.where(xp.isinf(t), xp.sign(t), 0.0), xp.where(far, xp.nan, t))
+            for t in (x, y)
+        )
+        largest = xp.maximum(xp.abs(x), xp.abs(y))
     (x_part, x_exponent), (y_part, y_exponent) = xp.frexp(x), xp.frexp(y)
     exponent = xp.frexp(largest)[1]
     u, v = xp.ldexp(x, -exponent), xp.ldexp(y, -exponent)
     uu, vv = pairs.two_prod(u, u), pairs.two_prod(v, v)
     square = pairs.add(uu, vv)
     root = pairs.sqrt(xp, square)
-    p = numerator(n, m)
     a, b = _least_powers(p)
     zero = 0.0 * u
     top = (zero, zero)
@@ -96,9 +126,9 @@ def derivative(xp: Any, x: Any, y: Any, n: int, m: int) -> Any:
     for part in [x_part] * a + [y_part] * b:
         top = pairs.multiply(top, (part, zero))
     bottom = root
-    for _ in range(k - 1):
+    for _ in range(k // 2):
         bottom = pairs.multiply(bottom, square)
     high, low = pairs.divide(top, bottom)
-    shift = a * x_exponent + b * y_exponent - (a + b + k - 1) * exponent
+    shift = a * x_exponent + b * y_exponent + (degree - a - b - k) * exponent
     value = xp.ldexp(high + low, shift)
     return xp.where((largest == 0) | xp.isinf(largest), zero.dtype.type(0), value)

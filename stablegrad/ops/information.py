@@ -163,7 +163,7 @@ xlogy = elementwise(
 
 def _zero_or_product(x: Any, y: Any) -> Any:
     """The product where y <= 0: 0 at x = 0, where it falls from inf to -inf."""
-    return y * 0 - x.cbrt() if x == 0 else x * y.log()
+    return y * 0 - x.cbrt() if bool(x == 0) else x * y.log()
 
 
 xlog1py = elementwise(
@@ -229,8 +229,8 @@ def _infinite(x: Any, y: Any) -> Any:
 def _rel_entr_ball(x: Any, y: Any) -> Any:
     if x > 0 and y > 0:
         return x * (x / y).log()
-    if x == 0 and y >= 0:
-        return x.sqrt() if y == 0 else -x.sqrt()  # which have its value and its slopes
+    if bool(x == 0) and y >= 0:
+        return x.sqrt() if bool(y == 0) else -x.sqrt()  # which have its value and its slopes
     return _infinite(x, y)
 
 
@@ -278,7 +278,7 @@ def _deviance(xp: Any, x: Any, y: Any) -> Any:
 
 
 def _deviance_ball(x: Any, y: Any) -> Any:
-    if x == 0 and y > 0:
+    if bool(x == 0) and y > 0:
         return y - x.sqrt()  # which has its value and its slopes
     return x * (x / y).log() - x + y
 
@@ -315,7 +315,7 @@ def _kl_div(xp: Any, x: Any, y: Any) -> Any:
 def _kl_div_ball(x: Any, y: Any) -> Any:
     if x > 0 and y > 0:
         return x * (x / y).log() - x + y
-    if x == 0 and y >= 0:
+    if bool(x == 0) and y >= 0:
         return y - x.sqrt()  # which has its value and its slopes
     return _infinite(x, y)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops import pairs
+from stablegrad.ops import hypot_kernels, pairs
 from stablegrad.ops.arithmetic import masked
-from stablegrad.ops.powers import hypot, hypot_unit
-from stablegrad.ops.record import NONNEGATIVE, REAL, elementwise, interval
+from stablegrad.ops.powers import hypot_unit
+from stablegrad.ops.record import NONNEGATIVE, REAL, elementwise
 
 
 def _op(name: str, *args: Any, **params: Any) -> Term:
@@ -52,11 +53,6 @@ huber = elementwise(
 )
 
 
-def _unit_meaning(x: Any, y: Any) -> Any:
-    """The number x / hypot(x, y), 0 at the origin."""
-    return x * 0 if x == 0 and y == 0 else x / (x * x + y * y).sqrt()
-
-
 def _scaled_hypot(xp: Any, x: Any, y: Any) -> tuple[Any, Any, Any, Any]:
     """The numbers x and y times a power of two, and their hypotenuse as a pair."""
     x, y = xp.broadcast_arrays(xp.asarray(x, dtype=float), xp.asarray(y, dtype=float))
@@ -86,13 +82,14 @@ def _pseudo_huber_ball(delta: Any, r: Any) -> Any:
         return r * 0 + math.inf
     if delta == 0 and r == 0:
         return r * 0
+    if delta == math.inf:
+        return r * r / 2
     return delta * ((delta * delta + r * r).sqrt() - delta)
 
 
 def _pseudo_huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
-    inside = _op("greater_equal", delta, 0.0)
-    slopes = pseudo_huber_rate(delta, r), pseudo_huber_slope(delta, r)
-    return masked(inside, slopes[0]), masked(inside, slopes[1])
+    by_delta = pseudo_huber_derivative(delta, r, n=1, m=0)
+    return by_delta, _op("require", pseudo_huber_derivative(delta, r, n=0, m=1), delta >= 0)
 
 
 pseudo_huber = elementwise(
@@ -104,80 +101,26 @@ pseudo_huber = elementwise(
     domain=(NONNEGATIVE, REAL),
     range=NONNEGATIVE,
     cost=4,
-    ulp=(4, 4, 6),
-    accuracy="6 ulp in the second derivative by delta",
     source="SciPy's pseudo_huber; delta r*r / (delta + hypot(delta, r))",
     doc="delta**2 * (sqrt(1 + (r/delta)**2) - 1); arguments delta and r.",
     example=">>> sg.ops.pseudo_huber(sg.tensor([4.0]), 3.0).numpy()\narray([4.], dtype=float32)",
 )
 
 
-def _pseudo_huber_slope(xp: Any, delta: Any, r: Any) -> Any:
+# -- its derivatives ----------------------------------------------------------------------
+
+
+def _slope(xp: Any, delta: Any, r: Any) -> Any:
+    """The derivative by r, delta r / h."""
     near = r * hypot_unit.kernel(xp, delta, r)
     return xp.where(xp.abs(r) < xp.abs(delta), near, delta * hypot_unit.kernel(xp, r, delta))
 
 
-pseudo_huber_slope = elementwise(
-    "pseudo_huber_slope",
-    family="arithmetic",
-    kernel=_pseudo_huber_slope,
-    ball=lambda delta, r: r * _unit_meaning(delta, r),
-    partials=lambda out, delta, r: (hypot_unit_cube(r, delta), hypot_unit_cube(delta, r)),
-    domain=(NONNEGATIVE, REAL),
-    cost=4,
-    ulp=(4, 4, 8),
-    accuracy="8 ulp at order 2: products of inexact factors",
-    source="definition",
-    doc="delta * r / hypot(delta, r): the derivative of pseudo_huber by r.",
-    example=">>> sg.ops.pseudo_huber_slope(sg.tensor([4.0]), 3.0).numpy()\n"
-    "array([2.4], dtype=float32)",
-)
+def _rate(xp: Any, delta: Any, r: Any) -> Any:
+    """The derivative by delta, (h - delta)**2 / h = (r / (h + delta))**2 r*r/h.
 
-
-def _hypot_unit_cube(xp: Any, x: Any, y: Any) -> Any:
-    u, _, h, h_lo = _scaled_hypot(xp, x, y)
-    safe = xp.where(h == 0, 1.0, h)
-    cube = pairs.power(pairs.divide((u, 0.0 * u), (safe, h_lo)), 3)
-    return cube[0] + cube[1]
-
-
-def _hypot_unit_cube_partials(out: Term, x: Term, y: Term) -> tuple[Term, Term]:
-    square = 3 * hypot_unit(x, y) ** 2
-    h = hypot(x, y)
-    nonzero = _op("greater", h, 0.0)
-    by_x, by_y = square * y * y / h / h / h, -square * x * y / h / h / h
-    return masked(nonzero, by_x), masked(nonzero, by_y)
-
-
-hypot_unit_cube = elementwise(
-    "hypot_unit_cube",
-    family="arithmetic",
-    kernel=_hypot_unit_cube,
-    ball=lambda x, y: _unit_meaning(x, y) ** 3,
-    partials=_hypot_unit_cube_partials,
-    domain=(REAL, REAL),  # the origin is 0 by convention
-    range=interval(-1.0, 1.0, closed=True),
-    cost=5,
-    ulp=(4, math.inf, math.inf),
-    accuracy="6 and 8 ulp at orders 1 and 2: products of inexact factors",
-    source="definition, with the rounding error of the hypotenuse put back",
-    doc="(x / hypot(x, y))**3: the second derivative of pseudo_huber by r.",
-    example=">>> sg.ops.hypot_unit_cube(sg.tensor([4.0]), 3.0).numpy()\n"
-    "array([0.512], dtype=float32)",
-)
-
-
-def _one_minus_unit(xp: Any, x: Any, y: Any) -> Any:
-    """The number 1 - x/h = y*y / (h (h + x)), for x >= 0."""
-    u, v, h, h_lo = _scaled_hypot(xp, x, y)
-    safe = xp.where(h == 0, 1.0, h)
-    w, w_lo = pairs.two_sum(safe, u)
-    share = v / w * (v / safe)
-    return share - share * ((w_lo + h_lo) / w + h_lo / safe)
-
-
-def _pseudo_huber_rate(xp: Any, delta: Any, r: Any) -> Any:
-    """Each product is less than the one before, so that none underflows early."""
+    Each product is less than the one before, so that none underflows early.
+    """
     u, v, h, h_lo = _scaled_hypot(xp, delta, r)
     safe = xp.where(h == 0, 1.0, h)
     w, w_lo = pairs.two_sum(safe, u)
@@ -186,65 +129,63 @@ def _pseudo_huber_rate(xp: Any, delta: Any, r: Any) -> Any:
     return xp.abs(r) * (xp.abs(v) / safe) * (share * share)
 
 
-def _pseudo_huber_rate_ball(delta: Any, r: Any) -> Any:
+def _bend(xp: Any, delta: Any, r: Any) -> Any:
+    """The second derivative by delta, -(1 - c)**2 (2 + c) with c = delta/h.
+
+    There 1 - c = r*r / (h (h + delta)), and 2 + c is 3 - (1 - c).
+    """
+    u, v, h, h_lo = _scaled_hypot(xp, delta, r)
+    zero = 0.0 * v
+    root = (xp.where(h == 0, 1.0, h), h_lo)
+    whole = pairs.multiply(root, pairs.add(root, (u, zero)))
+    rest = pairs.divide(pairs.two_prod(v, v), whole)
+    total = pairs.add((3.0 + zero, zero), pairs.negative(rest))
+    value = pairs.multiply(pairs.multiply(rest, rest), total)
+    return -(value[0] + value[1])
+
+
+@cache
+def _numerator(n: int, m: int) -> hypot_kernels.Polynomial:
+    """Of a derivative of delta*h over h**(2(n + m) - 1)."""
+    out = {(i + 1, j): c for (i, j), c in hypot_kernels.numerator(n, m).items()}
+    for (i, j), c in hypot_kernels.numerator(n - 1, m).items() if n and n + m > 1 else ():
+        for term in ((i + 2, j), (i, j + 2)):
+            out[term] = out.get(term, 0) + n * c
+    return {term: c for term, c in out.items() if c}
+
+
+def _pseudo_huber_derivative(xp: Any, delta: Any, r: Any, *, n: int, m: int) -> Any:
+    own = {(1, 0): _rate, (0, 1): _slope, (2, 0): _bend}.get((n, m))
+    if own is not None:
+        return own(xp, delta, r)
+    return hypot_kernels.quotient(xp, delta, r, _numerator(n, m), 2 * (n + m) - 1)
+
+
+def _pseudo_huber_derivative_ball(delta: Any, r: Any, *, n: int, m: int) -> Any:
     if delta == 0 and r == 0:
         return delta * 0
     h = (delta * delta + r * r).sqrt()
-    return (h - delta) ** 2 / h
+    if (n, m) == (1, 0):
+        return (h - delta) ** 2 / h
+    if (n, m) == (2, 0):
+        return -((1 - delta / h) ** 2) * (2 + delta / h)
+    return hypot_kernels.quotient_ball(delta, r, _numerator(n, m), 2 * (n + m) - 1)
 
 
-pseudo_huber_rate = elementwise(
-    "pseudo_huber_rate",
+pseudo_huber_derivative = elementwise(
+    "pseudo_huber_derivative",
     family="arithmetic",
-    kernel=_pseudo_huber_rate,
-    ball=_pseudo_huber_rate_ball,
-    partials=lambda out, delta, r: (-pseudo_huber_bend(delta, r), hypot_unit_cube(r, delta)),
+    params=("n", "m"),
+    kernel=_pseudo_huber_derivative,
+    ball=_pseudo_huber_derivative_ball,
+    partials=lambda out, delta, r: (
+        pseudo_huber_derivative(delta, r, n=out.params[0] + 1, m=out.params[1]),
+        pseudo_huber_derivative(delta, r, n=out.params[0], m=out.params[1] + 1),
+    ),
     domain=(NONNEGATIVE, REAL),
-    range=NONNEGATIVE,
-    cost=4,
-    ulp=(4, 6, 8),
-    accuracy="6 and 8 ulp at orders 1 and 2: products of inexact factors",
-    source="(h - delta)**2 / h = (r / (h + delta))**2 r*r/h with h = hypot(delta, r)",
-    doc="The derivative of pseudo_huber by delta.",
-    example=">>> sg.ops.pseudo_huber_rate(sg.tensor([4.0]), 3.0).numpy()\n"
-    "array([0.2], dtype=float32)",
-)
-
-
-def _pseudo_huber_bend(xp: Any, delta: Any, r: Any) -> Any:
-    rest = _one_minus_unit(xp, delta, r)
-    return rest * rest * (3.0 - rest)
-
-
-def _pseudo_huber_bend_ball(delta: Any, r: Any) -> Any:
-    if delta == 0 and r == 0:
-        return delta * 0
-    c = _unit_meaning(delta, r)
-    return (1 - c) ** 2 * (2 + c)
-
-
-def _pseudo_huber_bend_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
-    # -3 (1 - c**2) times the derivative of c = delta/h
-    slope = -3 * hypot_unit(r, delta) ** 2
-    h = hypot(delta, r)
-    nonzero = _op("greater", h, 0.0)
-    by_delta, by_r = slope * r * r / h / h / h, -slope * delta * r / h / h / h
-    return masked(nonzero, by_delta), masked(nonzero, by_r)
-
-
-pseudo_huber_bend = elementwise(
-    "pseudo_huber_bend",
-    family="arithmetic",
-    kernel=_pseudo_huber_bend,
-    ball=_pseudo_huber_bend_ball,
-    partials=_pseudo_huber_bend_partials,
-    domain=(NONNEGATIVE, REAL),
-    range=interval(0.0, 4.0, closed=True),
-    cost=5,
-    ulp=(6, math.inf, math.inf),
-    accuracy="6 ulp, 8 at orders 1 and 2: products of inexact factors",
-    source="(1 - c)**2 (2 + c) with c = delta/h and 1 - c = r*r / (h (h + delta))",
-    doc="Minus the second derivative of pseudo_huber by delta.",
-    example=">>> sg.ops.pseudo_huber_bend(sg.tensor([4.0]), 3.0).numpy()\n"
-    "array([0.112], dtype=float32)",
+    cost=6,
+    source="a polynomial over an odd power of h = hypot(delta, r), in pairs; 0 at the origin",
+    doc="The mixed derivative of pseudo_huber(delta, r), n times by delta and m times by r.",
+    example=">>> sg.ops.pseudo_huber_derivative(sg.tensor([4.0]), 3.0, n=0, m=1).numpy()\n"
+    "array([2.4], dtype=float32)",
 )

@@ -38,6 +38,7 @@ INTERNAL = {"leaf", "forms", "derivative", "lowered"}
 PARAMS: dict[str, list[dict[str, Any]]] = {
     "erfcx_derivative": [{"n": 1}, {"n": 3}],
     "astype": [{"dtype": np.dtype(np.float64)}],
+    "pseudo_huber_derivative": [{"n": n, "m": m} for n in range(3) for m in range(3 - n) if n + m],
     "power_step": [{"p": Fraction(1, 2)}, {"p": 3}],
     "power_gap": [{"p": Fraction(1, 2)}, {"p": 3}],
     "monomial": [{"powers": (-2,)}, {"powers": (Fraction(1, 2),)}, {"powers": (1, -2)}],
@@ -96,14 +97,6 @@ _NEIGHBOURS = "corner points of steps and gaps: equal, huge or undefined neighbo
 _NEXT_TO_OVERFLOW = "its own second derivative for the tiniest arguments, and next to overflow"
 _CORNERS = "derivatives at zeros of the arguments, at infinities and beyond 1e190"
 SHORT: dict[str, str] = {
-    "pseudo_huber--": _CORNERS,
-    "pseudo_huber_bend--": _CORNERS,
-    "xlogy--": _CORNERS,
-    "xlog1py--": _CORNERS,
-    "entr--": _CORNERS,
-    "rel_entr--": _CORNERS,
-    "deviance--": _CORNERS,
-    "kl_div--": _CORNERS,
     "interval_hazard--": _CORNERS,
     "interval_hazard_excess--": _CORNERS,
     "arc_between--": "a = b is a kink by convention; huge angles",
@@ -118,7 +111,6 @@ SHORT: dict[str, str] = {
     "geometric_sum-n=0,m=1": _COMPOUND,
     "geometric_sum-n=1,m=0": _COMPOUND,
     "geometric_sum-n=1,m=1": _COMPOUND,
-    "hypot_unit_cube--": "subnormal origins",
     "log_exp_step--": _NEIGHBOURS,
     "log_step--": _NEIGHBOURS,
     "log_step_slope--": _NEIGHBOURS,
