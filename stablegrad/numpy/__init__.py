@@ -40,6 +40,7 @@ from stablegrad.numpy.joining import (
     stack,
     vstack,
 )
+from stablegrad.numpy.matrices import kron
 from stablegrad.numpy.products import (
     cross,
     dot,
@@ -161,6 +162,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "kron",
     "linalg",
     "linspace",
     "logspace",
@@ -220,7 +222,9 @@ for _name in __all__:
     if callable(_theirs) and not isinstance(_theirs, type):
         FUNCTIONS[_theirs] = globals()[_name]
 for _name in linalg.__all__:
-    FUNCTIONS[getattr(np.linalg, _name)] = getattr(linalg, _name)
+    _theirs = getattr(np.linalg, _name, None)
+    if _theirs is not None:  # names of scipy.linalg stand among them
+        FUNCTIONS[_theirs] = getattr(linalg, _name)
 set_namespace(sys.modules[__name__])
 
 

@@ -6,6 +6,17 @@ from typing import Any
 
 from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.matrices import (
+    cholesky,
+    det,
+    inv,
+    matrix_power,
+    multi_dot,
+    outer,
+    slogdet,
+    solve,
+    solve_triangular,
+)
 from stablegrad.ops import linalg, shape
 from stablegrad.tensor import Tensor, as_tensor
 
@@ -61,4 +72,20 @@ def diagonal(x: Any, *, offset: int = 0) -> Tensor:
     return linalg.diagonal(as_tensor(x), offset, -2, -1)
 
 
-__all__ = ["diagonal", "matmul", "matrix_transpose", "norm", "trace", "vector_norm"]
+__all__ = [
+    "cholesky",
+    "det",
+    "diagonal",
+    "inv",
+    "matmul",
+    "matrix_power",
+    "matrix_transpose",
+    "multi_dot",
+    "norm",
+    "outer",
+    "slogdet",
+    "solve",
+    "solve_triangular",
+    "trace",
+    "vector_norm",
+]

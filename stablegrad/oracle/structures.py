@@ -9,6 +9,7 @@ from typing import Any
 import flint
 import numpy as np
 
+from stablegrad.oracle import matrices
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.series import ZERO
 
@@ -158,5 +159,6 @@ TABLE: dict[str, Callable[..., Array]] = {
     "einsum": _einsum,
     "any": _logical("any"),
     "all": _logical("all"),
+    **matrices.TABLE,
 }
 """Functions of arrays of balls by op; a structured op not here runs its own kernel."""

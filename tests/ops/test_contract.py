@@ -31,6 +31,7 @@ from stablegrad.testing import (
     sample_bits,
     variable,
 )
+from tests.ops import matrix_cases
 
 INTERNAL = {"leaf", "forms", "derivative", "lowered"}
 """Families that users do not call; what rewriting emits from them is tested with it."""
@@ -380,6 +381,7 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
     "einsum": [([X, array(4, 5, seed=1)], {"subscripts": "ij,jk->k"})],
     "diagonal": [([X], {})],
     "from_diagonal": [([array(3)], {"rows": 3, "columns": 4})],
+    **matrix_cases.CASES,
 }
 
 STRUCTURED = [
