@@ -12,14 +12,16 @@ import pytest
 import scipy.special as sp
 
 import stablegrad as sg
-from stablegrad.errors import DomainError, DTypeError, ShapeError
+from stablegrad.errors import DomainError, DTypeError, ShapeError, UnknownNameError
 from stablegrad.numpy.elementwise import ELEMENTWISE
+from stablegrad.ops.sorting import METHODS
 from stablegrad.special.functions import ELEMENTWISE as SPECIAL
 
 snp = sg.numpy
 X = np.array([[0.5, -0.25, 0.75], [0.1, 0.9, -0.6]])
 Y = np.array([[1.5, 0.2, -2.0], [0.3, 3.0, 0.7]])
 V = np.array([1.0, 2.0, 3.0])
+W = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, np.nan]])
 
 
 def same(got, want, rtol=1e-14):
@@ -158,6 +160,25 @@ def test_special_functions(name):
         lambda m: m.asarray(V),
         lambda m: m.rad2deg(X),
         lambda m: m.astype(X, np.float32),
+        lambda m: m.cumprod(X),
+        lambda m: m.cumprod(X, axis=1),
+        lambda m: m.sort(X),
+        lambda m: m.sort(X, axis=None),
+        lambda m: m.argsort(X, axis=0),
+        lambda m: m.searchsorted(V, Y, side="right"),
+        lambda m: m.median(X),
+        lambda m: m.median(X, axis=1, keepdims=True),
+        lambda m: m.median(np.array([1.0, np.nan])),
+        lambda m: m.quantile(X, 0.3),
+        lambda m: m.quantile(X, [0.1, 0.9], axis=(0, 1), keepdims=True),
+        *[lambda m, n=n: m.quantile(V, [0.0, 0.2, 0.5, 0.8], method=n) for n in METHODS],
+        lambda m: m.percentile(X, 40, axis=0),
+        lambda m: m.nansum(W, axis=0),
+        lambda m: m.nanprod(W),
+        lambda m: m.nanmean(W, axis=1),
+        lambda m: m.nanmax(W, axis=1),
+        lambda m: m.nanmin(W),
+        lambda m: m.nan_to_num(np.array([np.nan, np.inf, -np.inf]), posinf=1.0),
     ],
 )
 def test_functions_follow_numpy(f):
@@ -194,6 +215,11 @@ def test_names():
         (lambda: snp.reshape(V, 3, order="F"), DTypeError),
         (lambda: snp.pad(V, 1, mode="edge"), DTypeError),
         (lambda: snp.linalg.norm(X, 3), DomainError),
+        (lambda: snp.quantile(X, 1.5), DomainError),
+        (lambda: snp.quantile(X, 0.5, method="best"), UnknownNameError),
+        (lambda: snp.median(np.zeros(0)), ShapeError),
+        (lambda: snp.topk(V, 4), ShapeError),
+        (lambda: snp.searchsorted(X, V), ShapeError),
         (lambda: snp.broadcast_arrays(V, np.ones(2)), ShapeError),
         (lambda: snp.exp("a"), DTypeError),
         (lambda: snp.zeros(3, dtype="U1"), DTypeError),
@@ -208,8 +234,8 @@ def test_bad_calls(f, error):
 
 
 def test_names_that_are_missing():
-    with pytest.raises(AttributeError, match=r"np\.median"):
-        snp.median
+    with pytest.raises(AttributeError, match=r"np\.unique"):
+        snp.unique
     with pytest.raises(AttributeError, match="no 'foo'"):
         snp.foo
     with pytest.raises(AttributeError, match="no 'foo'"):

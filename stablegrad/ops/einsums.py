@@ -22,7 +22,7 @@ from stablegrad.ops.linalg import (
     working,
 )
 from stablegrad.ops.shape import expand_dims, squeeze
-from stablegrad.ops.structured import Normal, Params, Terms, structured, sum_of
+from stablegrad.ops.structured import Normal, Params, Terms, full_support, structured, sum_of
 
 WORK_FOR_PLAN = 20_000  # products; below, NumPy's plain loop is faster than planning
 
@@ -176,10 +176,11 @@ def _einsum_support(term: Term) -> Term | None:
     inputs, output = _split(term.params[0])
     masks: list[Term] = []
     for labels, a in zip(inputs, term.args, strict=True):
-        if a.support is None:
+        support = full_support(a)
+        if support is None:
             continue
         summed = tuple([k for k, c in enumerate(labels) if c not in output])
-        mask = OPS["any"](a.support, axis=summed) if summed else a.support
+        mask = OPS["any"](support, axis=summed) if summed else support
         left = [c for c in labels if c in output]
         order = sorted(range(len(left)), key=lambda k, left=left: output.index(left[k]))
         mask = OPS["transpose"](mask, axes=tuple(order))

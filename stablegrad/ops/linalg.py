@@ -16,6 +16,7 @@ from stablegrad.ops.structured import (
     EXACT_ZERO,
     Params,
     Terms,
+    full_support,
     linear_jvp,
     moved_support,
     normal_axis,
@@ -100,11 +101,12 @@ def _matmul_support(term: Term) -> Term | None:
     """Where a row of the first and a column of the second have any support."""
     a, b = term.args
     masks: list[Term] = []
-    if a.support is not None:
-        rows = OPS["any"](a.support, axis=-1)
+    of_a, of_b = full_support(a), full_support(b)
+    if of_a is not None:
+        rows = OPS["any"](of_a, axis=-1)
         masks.append(rows if b.ndim == 1 else expand_dims(rows, -1))
-    if b.support is not None:
-        columns = OPS["any"](b.support, axis=max(-2, -b.ndim))
+    if of_b is not None:
+        columns = OPS["any"](of_b, axis=max(-2, -b.ndim))
         masks.append(columns if a.ndim == 1 or b.ndim == 1 else expand_dims(columns, -2))
     return joint_mask(masks, term.shape)
 

@@ -15,6 +15,7 @@ from stablegrad.ops.structured import (
     Normal,
     Params,
     Terms,
+    full_support,
     is_symbolic,
     linear_jvp,
     normal_axes,
@@ -155,7 +156,7 @@ def _sum_dtype(dtype: Any) -> Any:
 
 def any_support(term: Term) -> Term | None:
     """The support of a sum: where any element has one."""
-    support = term.args[0].support
+    support = full_support(term.args[0])
     if support is None or term.dtype.kind == "b":
         return None
     return OPS["any"](support, axis=term.params[0], keepdims=term.params[1])
@@ -361,7 +362,7 @@ def _cumsum_vjp(out: Term, args: Terms, g: Term, *, axis: int) -> Terms:
 
 
 def _cumsum_support(term: Term) -> Term | None:
-    support = term.args[0].support
+    support = full_support(term.args[0])
     if support is None:
         return None
     counted = OPS["astype"](support, dtype=np.dtype(np.int64))

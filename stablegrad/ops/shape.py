@@ -16,6 +16,7 @@ from stablegrad.ops.structured import (
     Normal,
     Params,
     Terms,
+    full_support,
     integer,
     linear_jvp,
     moved_support,
@@ -211,7 +212,7 @@ def _concatenate_vjp(out: Term, args: Terms, g: Term, *, axis: int) -> Terms:
 def _concatenate_support(term: Term) -> Term | None:
     if all(a.support is None for a in term.args):
         return None
-    parts = [const(1, bool, a.shape) if a.support is None else a.support for a in term.args]
+    parts = [full_support(a) or const(1, bool, a.shape) for a in term.args]
     return concatenate(*parts, axis=term.params[0])
 
 

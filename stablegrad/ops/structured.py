@@ -130,8 +130,16 @@ def linear_jvp(out: Term, args: Terms, tangents: Sequence[Term | None], **_: Any
 
 def same_support(term: Term) -> Term | None:
     """The support of an op that only moves elements: the same op on its argument's."""
-    support = term.args[0].support
+    support = full_support(term.args[0])
     return None if support is None else term.op.term((support, *term.args[1:]), term.params)
+
+
+def full_support(x: Term) -> Term | None:
+    """The support of a term in the term's own shape: that of a product may be smaller."""
+    support = x.support
+    if support is None or support.shape == x.shape:
+        return support
+    return OPS["broadcast_to"](support, shape=x.shape)
 
 
 def same_facts(term: Term) -> Facts:
@@ -158,7 +166,7 @@ def moved_support(term: Term) -> Term | None:
     x = term.args[0]
     if x.dtype.kind == "b":
         return None
-    support = const(1, bool, x.shape) if x.support is None else x.support
+    support = const(1, bool, x.shape) if x.support is None else full_support(x)
     return term.op.term((support, *term.args[1:]), term.params)
 
 

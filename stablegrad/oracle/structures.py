@@ -11,6 +11,7 @@ import numpy as np
 
 from stablegrad.oracle import matrices
 from stablegrad.oracle.ball import UNKNOWN, Ball
+from stablegrad.oracle.orders import ORDERS
 from stablegrad.oracle.series import ZERO
 
 Array = np.ndarray[Any, Any]
@@ -160,5 +161,6 @@ TABLE: dict[str, Callable[..., Array]] = {
     "any": _logical("any"),
     "all": _logical("all"),
     **matrices.TABLE,
+    **ORDERS,
 }
 """Functions of arrays of balls by op; a structured op not here runs its own kernel."""

@@ -279,8 +279,11 @@ def _push(
     if op is CUSTOM:
         return _push_custom(term, tangents, settings)
     if op.jvp is not None:
+        given = tuple([tangents.get(a) for a in term.args])
+        if all(t is None for t in given):  # an op below found that nothing moves
+            return None
         params = dict(zip(op.params, term.params, strict=True))
-        return op.jvp(term, term.args, tuple([tangents.get(a) for a in term.args]), **params)
+        return op.jvp(term, term.args, given, **params)
     if op.partials is None:
         raise _no_derivative(term, "it declares none")
     parts: list[Term] = []

@@ -31,7 +31,7 @@ from stablegrad.testing import (
     sample_bits,
     variable,
 )
-from tests.ops import matrix_cases
+from tests.ops import matrix_cases, order_cases
 
 INTERNAL = {"leaf", "forms", "derivative", "lowered"}
 """Families that users do not call; what rewriting emits from them is tested with it."""
@@ -382,6 +382,7 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
     "diagonal": [([X], {})],
     "from_diagonal": [([array(3)], {"rows": 3, "columns": 4})],
     **matrix_cases.CASES,
+    **order_cases.CASES,
 }
 
 STRUCTURED = [

@@ -1,0 +1,209 @@
+"""Order: sorting, places, quantiles, running extremes; and reductions that skip nan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stablegrad.errors import DTypeError, message
+from stablegrad.ir import OPS
+from stablegrad.ops import sorting
+from stablegrad.ops.record import is_float
+from stablegrad.tensor import Tensor, as_tensor
+from stablegrad.tensor.methods import no_out
+
+
+def _flat(a: Any, axis: int | None) -> tuple[Tensor, int]:
+    """NumPy's axis=None: all elements in one axis."""
+    x = as_tensor(a)
+    return (x.ravel(), 0) if axis is None else (x, axis)
+
+
+def sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
+    """The elements in rising order along an axis, nan last; ties share derivatives equally.
+
+    Args:
+        a: an array.
+        axis: the axis; None sorts all elements.
+        kind: accepted as NumPy has it; the result is the same.
+        stable: accepted as NumPy has it.
+    """
+    x, axis = _flat(a, axis)
+    return OPS["sort"](x, axis=axis)
+
+
+def argsort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Tensor:
+    """The places of the elements in rising order along an axis; equal ones keep theirs."""
+    x, axis = _flat(a, axis)
+    return OPS["argsort"](x, axis=axis)
+
+
+def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Tensor:
+    """For each of v the place in the sorted vector a where it would keep the order."""
+    x = as_tensor(a)
+    if sorter is not None:
+        x = x[sorter]
+    values = as_tensor(v)
+    return OPS["searchsorted"](x, values, side=side)
+
+
+def topk(a: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The k greatest (or least) elements along an axis, best first, and their places.
+
+    Example:
+        >>> values, places = sg.numpy.topk([1.0, 3.0, 2.0], 2)
+        >>> values.numpy(), places.numpy()
+        (array([3., 2.], dtype=float32), array([1, 2]))
+    """
+    return sorting.topk(as_tensor(a), k, axis, largest)
+
+
+def quantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+) -> Tensor:
+    """The values below which shares q of the elements lie; ties share derivatives equally.
+
+    Args:
+        a: an array.
+        q: a number from 0 to 1, or an array of them, which becomes the first axes.
+        axis: an axis or several, all by default.
+        out: must be None.
+        overwrite_input: accepted as NumPy has it; tensors never change in place.
+        method: how to choose between two neighbours: see ``ops.sorting.METHODS``.
+        keepdims: whether reduced axes stay with length 1.
+
+    Example:
+        >>> sg.numpy.quantile([1.0, 2.0, 4.0], [0.5, 0.75]).numpy()
+        array([2., 3.], dtype=float32)
+    """
+    no_out(out)
+    x = as_tensor(a)
+    if not is_float(x.dtype):
+        x = x.astype(np.float64)
+    shares = np.asarray(q)
+    found = [sorting.quantile(x, s, axis, keepdims, method) for s in shares.ravel().tolist()]
+    if shares.ndim == 0:
+        return found[0]
+    joined = OPS["concatenate"](*[f.reshape((1, *f.shape)) for f in found], axis=0)
+    return joined.reshape((*shares.shape, *found[0].shape))
+
+
+def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Tensor:
+    """``quantile`` of q/100."""
+    return quantile(a, np.true_divide(q, 100), *args, **kwargs)
+
+
+def median(
+    a: Any,
+    axis: Any = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
+) -> Tensor:
+    """The middle element, or the mean of the two middle ones; ties share derivatives equally.
+
+    Example:
+        >>> sg.grad(sg.numpy.median)(np.array([1.0, 2.0, 2.0])).numpy()
+        array([0. , 0.5, 0.5])
+    """
+    return quantile(a, 0.5, axis, out, keepdims=keepdims)
+
+
+def _running(name: str) -> Callable[..., Tensor]:
+    def run(a: Any, axis: int | None = None) -> Tensor:
+        x, axis = _flat(a, axis)
+        return OPS[name](x, axis=axis)
+
+    run.__name__ = run.__qualname__ = name
+    run.__module__ = "stablegrad.numpy"
+    run.__doc__ = OPS[name].doc
+    return run
+
+
+cummax = _running("cummax")
+cummin = _running("cummin")
+cumlogsumexp = _running("cumlogsumexp")
+
+
+# -- without nan --------------------------------------------------------------------------
+
+
+def _skipping(name: str, instead: float) -> Callable[..., Tensor]:
+    def reduce(
+        a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
+    ) -> Tensor:
+        no_out(out)
+        x = as_tensor(a)
+        x = x if dtype is None else x.astype(dtype)
+        kept = OPS["where"](OPS["isnan"](x), instead, x)
+        return OPS[name](kept, axis=axis, keepdims=keepdims)
+
+    reduce.__name__ = reduce.__qualname__ = f"nan{name}"
+    reduce.__module__ = "stablegrad.numpy"
+    reduce.__doc__ = f"{OPS[name].doc} Elements that are nan have no part in it."
+    return reduce
+
+
+nansum = _skipping("sum", 0.0)
+nanprod = _skipping("prod", 1.0)
+
+
+def _order(name: str, instead: float) -> Callable[..., Tensor]:
+    inner = _skipping(name, instead)
+
+    def reduce(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor:
+        x = as_tensor(a)
+        none = OPS["isnan"](x).all(axis=axis, keepdims=keepdims)
+        return OPS["where"](none, math.nan, inner(x, axis, None, out, keepdims))
+
+    reduce.__name__ = reduce.__qualname__ = f"nan{name}"
+    reduce.__module__ = "stablegrad.numpy"
+    reduce.__doc__ = inner.__doc__
+    return reduce
+
+
+nanmax = _order("max", -math.inf)
+nanmin = _order("min", math.inf)
+
+
+def nanmean(
+    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
+) -> Tensor:
+    """The mean of the elements over axes that are not nan; nan where none is left."""
+    x = as_tensor(a)
+    left = OPS["logical_not"](OPS["isnan"](x)).sum(axis=axis, keepdims=keepdims)
+    whole = nansum(x, axis, dtype, out, keepdims)
+    return whole / left.astype(whole.dtype)
+
+
+def nan_to_num(
+    x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
+) -> Tensor:
+    """Numbers in place of nan and infinities; what is replaced has derivative 0.
+
+    Args:
+        x: an array.
+        copy: must be True.
+        nan: what stands for nan.
+        posinf: what stands for inf, the greatest float by default.
+        neginf: what stands for -inf, the least float by default.
+    """
+    if not copy:
+        raise DTypeError(message("nan_to_num(copy=False)", "a new tensor"))
+    t = as_tensor(x)
+    if not is_float(t.dtype):
+        return t
+    ends = np.nan_to_num(np.array([np.inf, -np.inf], t.dtype)).astype(float).tolist()
+    high, low = (ends[0] if posinf is None else posinf, ends[1] if neginf is None else neginf)
+    t = OPS["where"](OPS["isnan"](t), nan, t)
+    t = OPS["where"](OPS["equal"](t, math.inf), high, t)
+    return OPS["where"](OPS["equal"](t, -math.inf), low, t)

@@ -1,0 +1,195 @@
+"""Running products, right with zeros and without overflow on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ops.products import SAFE_BITS, Scaled, exponents
+from stablegrad.ops.record import is_float
+from stablegrad.ops.reduction import as_rows, from_rows
+from stablegrad.ops.running import Polynomial, plus, running_family, times, whole
+
+# -- recurrences by doubling --------------------------------------------------------------
+
+
+def _part(p: Polynomial, places: slice) -> Polynomial:
+    return {s: c[..., places] for s, c in p.items()}
+
+
+def _join(xp: Any, parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], Scaled):
+        out = Scaled(np.concatenate([p.m for p in parts], axis=-1))
+        out.e = out.e + np.concatenate([p.e for p in parts], axis=-1)
+        return out
+    return xp.concatenate(parts, axis=-1)
+
+
+def _joined(xp: Any, first: Polynomial, rest: Polynomial) -> Polynomial:
+    return {s: _join(xp, [first[s], rest[s]]) for s in first}
+
+
+def _products(xp: Any, p: Polynomial, n: int) -> Polynomial:
+    """For each place the product of the polynomials up to it."""
+    step = 1
+    while step < n:
+        more = times(_part(p, slice(None, -step)), _part(p, slice(step, None)))
+        p = _joined(xp, _part(p, slice(step)), more)
+        step *= 2
+    return p
+
+
+def _recurrence(xp: Any, a: Polynomial, b: Polynomial, n: int) -> Polynomial:
+    """r with r_k = a_k r_(k-1) + b_k; a_0 does not matter."""
+    b = {s: b[s] if s in b else _zero(xp, b[0]) for s in a}
+    step = 1
+    while step < n:
+        late, early = slice(step, None), slice(None, -step)
+        more = plus(_part(b, late), times(_part(a, late), _part(b, early)))
+        longer = times(_part(a, late), _part(a, early))
+        a = _joined(xp, _part(a, slice(step)), longer)
+        b = _joined(xp, _part(b, slice(step)), more)
+        step *= 2
+    return b
+
+
+def _zero(xp: Any, like: Any) -> Any:
+    return Scaled(np.zeros(like.m.shape)) if isinstance(like, Scaled) else xp.zeros_like(like)
+
+
+def _polynomial(x: Any, directions: Sequence[Any]) -> Polynomial:
+    return {0: x, **{1 << i: t for i, t in enumerate(directions)}}
+
+
+def _full(xp: Any, p: Polynomial, power: int) -> Polynomial:
+    """All coefficients of products, zeros where a single factor has none."""
+    return p | {s: _zero(xp, p[0]) for s in range(power + 1) if s not in p}
+
+
+def _shifted(xp: Any, p: Polynomial, one: Any, zero: Any) -> Polynomial:
+    """At each place the polynomial of the place before it, 1 at first."""
+    return {s: _join(xp, [zero if s else one, c[..., slice(None, -1)]]) for s, c in p.items()}
+
+
+def _forward(xp: Any, rows: Sequence[Any], n: int) -> Any:
+    x, *ts = rows
+    p = _full(xp, _polynomial(x, ts), whole(ts))
+    return _products(xp, p, n)[whole(ts)]
+
+
+def _backward(xp: Any, rows: Sequence[Any], one: Any, zero: Any, n: int) -> Any:
+    """The product of what is before each place and of the weighted sum of products after it."""
+    x, c, *ts = rows
+    power = whole(ts)
+    p = _full(xp, _polynomial(x, ts), power)
+    before = _shifted(xp, _products(xp, p, n), one, zero)
+    turn = slice(None, None, -1)
+    factors = _shifted(xp, _part(p, turn), one, zero)
+    after = _part(_recurrence(xp, factors, {0: c[..., turn]}, n), turn)
+    return times(before, after)[power]
+
+
+# -- kernels ------------------------------------------------------------------------------
+
+
+def _kernel(xp: Any, x: Any, *others: Any, axis: int, backward: bool) -> Any:
+    rows = [as_rows(xp, a, (axis,)) for a in (x, *others)]
+    n = rows[0].shape[-1]
+    if x.size == 0:
+        return x
+    if backward:
+        zero = _zero(xp, rows[0][..., :1])
+        out = _backward(xp, rows, zero + 1, zero, n)
+    else:
+        out = _forward(xp, rows, n)
+    return from_rows(xp, out, x.shape, (axis,))
+
+
+def _numpy(xp: Any, x: Any, *others: Any, axis: int, backward: bool) -> Any:
+    if not is_float(x.dtype):
+        return _kernel(xp, x, *others, axis=axis, backward=backward)
+    wide = [a.astype(np.float64) for a in (x, *others)]
+    n = x.shape[axis]
+    if not x.size or (n + 1) * max([exponents(a) for a in wide]) < SAFE_BITS:
+        return _kernel(xp, *wide, axis=axis, backward=backward)
+    rows = [Scaled(as_rows(xp, a, (axis,))) for a in wide]
+    if backward:
+        one = Scaled(np.ones((*rows[0].m.shape[:-1], 1)))
+        out = _backward(xp, rows, one, _zero(xp, one), n)
+    else:
+        out = _forward(xp, rows, n)
+    return from_rows(xp, out.value(), x.shape, (axis,))
+
+
+def _value(xp: Any, x: Any, *, axis: int) -> Any:
+    return xp.cumprod(x, axis=axis)
+
+
+def _value_numpy(xp: Any, x: Any, *, axis: int) -> Any:
+    if not is_float(x.dtype):
+        return np.cumprod(x, axis=axis)
+    wide = x.astype(np.float64)
+    if not x.size or x.shape[axis] * exponents(wide) < SAFE_BITS:
+        return np.cumprod(wide, axis=axis)
+    return _numpy(xp, x, axis=axis, backward=False)
+
+
+def _forward_kernel(xp: Any, *xs: Any, axis: int) -> Any:
+    return _kernel(xp, *xs, axis=axis, backward=False)
+
+
+def _forward_numpy(xp: Any, *xs: Any, axis: int) -> Any:
+    return _numpy(xp, *xs, axis=axis, backward=False)
+
+
+def _backward_kernel(xp: Any, *xs: Any, axis: int) -> Any:
+    return _kernel(xp, *xs, axis=axis, backward=True)
+
+
+def _backward_numpy(xp: Any, *xs: Any, axis: int) -> Any:
+    return _numpy(xp, *xs, axis=axis, backward=True)
+
+
+def _dtype(dtype: Any) -> Any:
+    return np.prod(np.ones(1, dtype)).dtype if dtype.kind in "biu" else dtype
+
+
+BOUND = "n*eps relative to the sum of absolute products"
+
+cumprod, cumprod_jvp, cumprod_vjp = running_family(
+    "cumprod",
+    source="definition; Hillis and Steele 1986",
+    cost=4,
+    op={
+        "infer": lambda args, params: (args[0].shape, _dtype(args[0].dtype)),
+        "kernel": _value,
+        "engine_kernels": {"numpy": _value_numpy},
+        "accuracy": "n/2 ulp",
+        "lax": "cumprod",
+        "aten": "cumprod",
+        "doc": "The running product along an axis; its derivative is right with zeros.",
+        "example": ">>> sg.ops.cumprod(sg.tensor([2.0, 3.0])).numpy()\narray([2., 6.], ...)",
+    },
+    jvp={
+        "kernel": _forward_kernel,
+        "engine_kernels": {"numpy": _forward_numpy},
+        "accuracy": BOUND,
+        "doc": "The derivative of the running product along all given directions.",
+        "example": (
+            ">>> x, t = sg.tensor([0.0, 3.0]), sg.tensor([1.0, 0.0])\n"
+            ">>> sg.ops.cumprod_jvp(x, t).numpy()\narray([1., 3.], dtype=float32)"
+        ),
+    },
+    vjp={
+        "kernel": _backward_kernel,
+        "engine_kernels": {"numpy": _backward_numpy},
+        "accuracy": BOUND,
+        "doc": "The gradient of the running product for a cotangent, along given directions.",
+        "example": (
+            ">>> x, c = sg.tensor([0.0, 3.0]), sg.tensor([1.0, 1.0])\n"
+            ">>> sg.ops.cumprod_vjp(x, c).numpy()\narray([4., 0.], dtype=float32)"
+        ),
+    },
+)
