@@ -115,17 +115,9 @@ SHORT: dict[str, str] = {
     "log_exp_step--": _NEIGHBOURS,
     "log_step--": _NEIGHBOURS,
     "log_step_slope--": _NEIGHBOURS,
-    "pow1p--": _COMPOUND,
-    "pow1p_derivative-n=0,m=1": _COMPOUND,
-    "pow1p_derivative-n=1,m=0": _COMPOUND,
-    "pow1p_derivative-n=1,m=1": _COMPOUND,
-    "pow1pm1--": _COMPOUND,
     "power_gap-p=3": _NEIGHBOURS,
     "power_step-p=1/2": _NEIGHBOURS,
     "power_step-p=3": _NEIGHBOURS,
-    "powm1_derivative-n=0,m=1": _COMPOUND,
-    "powm1_derivative-n=1,m=0": _COMPOUND,
-    "powm1_derivative-n=1,m=1": _COMPOUND,
 }
 """Helper ops of the differences of neighbours and of compound growth that do not keep the whole
 contract yet, and where. Each is expected to fail: one that is mended must leave this list."""
