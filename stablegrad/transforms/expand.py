@@ -33,8 +33,7 @@ class Expander:
 
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots, stabilized, differentiated and stripped of what only derivatives need."""
-        expanded = self.expand(roots)
-        return self.normal(strip(self.normal(expanded)))
+        return self.normal(strip(self.expand(unmarked(roots))))
 
     def normal(self, roots: Sequence[Term]) -> list[Term]:
         """The roots in stable canonical form, or as they are where rules are off."""
@@ -104,6 +103,35 @@ def _group(term: Term) -> tuple[Term, Term, Term | None]:
     """
     y, x, seed = term.args
     return y, seed, None if x.op is INPUT else x
+
+
+def unmarked(roots: Sequence[Term]) -> list[Term]:
+    """The roots with inputs in place of marks on them that stand between them and all else.
+
+    A transform inside of another marks its variables. Where an input has one mark and no other
+    user, a derivative by the mark is one by the input, and without the mark the program that
+    is differentiated is the one that runs: it is stabilized once.
+    """
+    users: dict[Term, set[Term]] = {}
+    for term in topological(roots):
+        for arg in term.args:
+            if arg.op is INPUT:
+                users.setdefault(arg, set()).add(term)
+    marks = {}
+    for x in set(users).difference(roots):
+        (user, *others) = users[x]
+        if not others and _marks(user, x):
+            marks[user] = x
+    return rebuild(roots, marks) if marks else list(roots)
+
+
+def _marks(term: Term, x: Term) -> bool:
+    """Whether a term is x as a variable of its own: custom, with the identity as its gradient."""
+    if term.op is not CUSTOM or term.params != (1, 1, 0):
+        return False
+    output, given, _, cotangent, gradient, *along = term.args
+    same = not along or along[0] is along[1]
+    return output is x and given is x and gradient is cotangent and same
 
 
 def strip(roots: Sequence[Term]) -> list[Term]:
