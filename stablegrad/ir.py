@@ -85,6 +85,7 @@ class Term:
         "dtype",
         "known_facts",
         "known_key",
+        "known_ops",
         "op",
         "params",
         "shape",
@@ -98,6 +99,8 @@ class Term:
     dtype: np.dtype[Any]
     known_facts: Facts | None
     known_key: int | None
+    known_ops: tuple[int, int] | None
+    """The ops in the two levels below, as sets of bits, once a match was tried."""
     support: Term | None
     """A boolean term outside of which this term is structurally zero, or None."""
     depth: int
@@ -225,6 +228,7 @@ def make(op: Op, args: tuple[Term, ...], params: tuple[Any, ...], shape: Shape, 
     term.depth = depth
     term.known_facts = None
     term.known_key = None
+    term.known_ops = None
     term.support = op.support(term) if op.support is not None else None
     _table[identity] = term
     return term

@@ -17,6 +17,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import Exact
 from stablegrad.ops.forms import Rational, exact_ratio, ratio
 from stablegrad.ops.record import CONST, VARIABLE, const, is_const
+from stablegrad.screening import fits, product_fits, sum_fits
 
 Bound = dict[str, Term]
 Parts = dict[Term, Rational]
@@ -140,6 +141,8 @@ def _sum_view(term: Term) -> tuple[Exact, Parts]:
 def _match_sum(
     pattern: Term, term: Term, bound: Bound, scale: Rational | None
 ) -> Iterator[tuple[Bound, Rational]]:
+    if not sum_fits(pattern, term):
+        return
     constant, parts = _sum_view(term)
     wanted = pattern.params[0]
     if isinstance(constant, str) or isinstance(wanted, str):
@@ -152,12 +155,7 @@ def _match_sum(
         constant = 0
     if constant != 0:
         return  # an exact constant is wanted, 0 too
-    if len(pattern.args) > len(parts) + 1:
-        return
-    elements = _addends(pattern)
-    if len(elements) < len(parts) and all(e.op is not VARIABLE for e, _ in elements):
-        return  # a sum matches whole, and only variables take several addends
-    yield from _match_addends(elements, parts, bound, scale, term)
+    yield from _match_addends(_addends(pattern), parts, bound, scale, term)
 
 
 @cache
@@ -183,7 +181,7 @@ def _match_addends(
         yield from _match_addend_variable(pattern, c, others, parts, bound, scale, like)
         return
     for x, k in parts.items():
-        if pattern.op is not x.op and pattern.op not in (forms.MONOMIAL, forms.AFFINE):
+        if not fits(pattern, x):
             continue
         fit = ratio(k, c)
         if scale not in (None, fit):
@@ -243,6 +241,8 @@ def _ordered(pattern: Term) -> list[tuple[Term, Rational]]:
 
 def _match_product(pattern: Term, term: Term, bound: Bound) -> Iterator[Bound]:
     """A product inside a pattern matches whole and to the first power."""
+    if not product_fits(pattern, term):
+        return
     for result, rest, scale in _match_factors(_ordered(pattern), forms.factors(term), bound, 1):
         if not rest and scale == 1:
             yield result
@@ -265,9 +265,7 @@ def _match_factors(
             yield from _match_factors(others, rest, {**bound, pattern.params[0]: x}, scale)
         return
     for x, p in parts.items():
-        if x.dtype.kind == "b" or (
-            pattern.op is not x.op and pattern.op not in (forms.AFFINE, forms.MONOMIAL)
-        ):
+        if x.dtype.kind == "b" or not fits(pattern, x):
             continue
         if pattern.op.name == "exp":
             yield from _match_exponential(pattern, e, others, x, p, parts, bound, scale)

@@ -11,8 +11,9 @@ the order of the rules.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from stablegrad.cost import region_cost
 from stablegrad.ir import Term, make, topological
 from stablegrad.matching import Match, instantiate, match_root
 from stablegrad.ops import forms
-from stablegrad.ops.record import CONST, VARIABLE, const
+from stablegrad.ops.record import VARIABLE, const
+from stablegrad.screening import Bits, needed, ops_below, sum_fits
 from stablegrad.settings import Settings, register_name
 
 Guard = Callable[..., Any]
@@ -103,7 +105,8 @@ class Database:
     def __init__(self, name: str) -> None:
         self.name = name
         self.rules: list[Rule | Procedure] = []
-        self._index: dict[str, list[tuple[Rule | Procedure, int]]] = {}
+        self._index: dict[str, list[tuple[Rule | Procedure, Bits]]] = {}
+        self._chosen: dict[Any, list[Rule | Procedure]] = {}
 
     def rule(
         self,
@@ -167,58 +170,40 @@ class Database:
     def add(self, rule: Rule | Procedure) -> None:
         """Add a rule and index it."""
         self.rules.append(rule)
+        self._chosen.clear()
         register_name(rule.name)
         if rule.group:
             register_name(rule.group)
         if isinstance(rule, Procedure):
             for root in rule.roots:
-                self._index.setdefault(root, []).append((rule, 0))
+                self._index.setdefault(root, []).append((rule, (0, 0, 0)))
             return
         self._index.setdefault(rule.lhs.op.name, []).append((rule, needed(rule.lhs)))
 
-    def at(self, term: Term) -> Iterator[Rule | Procedure]:
+    def at(self, term: Term) -> Sequence[Rule | Procedure]:
         """The rules that may match at the root of a term."""
         entries = self._index.get(term.op.name)
-        if entries:
-            present = ops_below(term)
-            for rule, need in entries:
-                if not need & ~present:
-                    yield rule
+        if entries is None:
+            return ()
+        form = None
+        if term.op is forms.AFFINE:  # nothing else of the term is looked at
+            form = bool(term.params[0]), len(term.args)
+        present = ops_below(term)
+        key = (term.op, present, form)
+        chosen = self._chosen.get(key)
+        if chosen is None:
+            if len(self._chosen) >= CHOICES:
+                self._chosen.clear()
+            chosen = self._chosen[key] = [
+                rule
+                for rule, need in entries
+                if not any(n & ~p for n, p in zip(need, present, strict=True))
+                and (form is None or isinstance(rule, Procedure) or sum_fits(rule.lhs, term))
+            ]
+        return chosen
 
 
-LEVELS = 3
-
-
-def ops_below(term: Term) -> int:
-    """The ops in the first levels below a term, as a set of bits."""
-    found = 0
-    level: Iterable[Term] = term.args
-    for _ in range(LEVELS):
-        below: list[Term] = []
-        for t in level:
-            found |= 1 << t.op.uid
-            below += t.args
-        level = below
-    return found
-
-
-def needed(lhs: Term) -> int:
-    """The ops that any match of a pattern must show in its first levels.
-
-    A sum or product of the pattern may be a single term in the program, so what stands at
-    some level in the pattern stands at that level or higher in a match.
-    """
-    loose = {VARIABLE, CONST, forms.AFFINE, forms.MONOMIAL}
-    bits = 0
-    level: Iterable[Term] = lhs.args
-    for _ in range(LEVELS):
-        below: list[Term] = []
-        for t in level:
-            if t.op not in loose:
-                bits |= 1 << t.op.uid
-            below += t.args
-        level = below
-    return bits
+CHOICES = 1 << 14  # choices of rules that are remembered
 
 
 def make_rule(
@@ -358,6 +343,7 @@ class Rewriter:
         return best[1]
 
 
+@cache
 def _specificity(rule: Rule | Procedure) -> int:
     return len(topological([rule.lhs])) if isinstance(rule, Rule) else 0
 

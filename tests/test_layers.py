@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {"oracle"},
     {"canonical"},
     {"cost"},
+    {"screening"},
     {"matching"},
     {"rewrite"},
     {"rules"},
