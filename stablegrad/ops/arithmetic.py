@@ -188,26 +188,49 @@ sign = elementwise(
 # -- the greater, the smaller, and between ------------------------------------------------
 
 
-def _shares(wins: Term, ties: Term, a: Term, b: Term) -> tuple[Term, Term]:
-    """Derivatives of a choice: 1 to the winner, half each at a tie.
+def _shares(wins: Term, loses: Term, share: Term, a: Term, b: Term) -> tuple[Term, Term]:
+    """Derivatives of a choice: a share of 1 to the winner, half each at a tie.
 
     Against a constant a tie counts as lost for the variable, so that every spelling of relu
     has the derivative 0 there.
     """
-    loses = OPS["logical_not"](OPS["logical_or"](wins, ties))
-    by_a, by_b = masked(wins, one(a)), masked(loses, one(a))
+    by_a, by_b = masked(wins, share), masked(loses, share)
     if is_const(a) or is_const(b):
         return by_a, by_b
-    half = masked(ties, const(0.5, a.dtype))
+    half = masked(OPS["equal"](a, b), const(0.5, a.dtype))
     return by_a + half, by_b + half
 
 
+def _defined(y: Term, slope: Term) -> Term:
+    """The slope where y is a number, nan elsewhere."""
+    return OPS["require"](slope, OPS["logical_not"](OPS["isnan"](y)))
+
+
+def _choice(y: Term, a: Term, b: Term, sign: int) -> tuple[Term, Term]:
+    """Partials of the greater (sign 1) or the smaller; the masks hold where a side is nan."""
+    not_more = OPS["logical_not"](OPS["less_equal"](a, b))
+    not_less = OPS["logical_not"](OPS["greater_equal"](a, b))
+    if len(y.args) > 2:  # the nan may be that of a third argument
+        undefined = OPS["isnan"](y)
+        not_more, not_less = [OPS["logical_or"](m, undefined) for m in (not_more, not_less)]
+    wins, loses = (not_more, not_less) if sign > 0 else (not_less, not_more)
+    return _shares(wins, loses, _defined(y, one(a)), a, b)
+
+
 def _maximum_partials(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
-    return _shares(OPS["greater"](a, b), OPS["equal"](a, b), a, b)
+    return _choice(y, a, b, 1)
 
 
 def _minimum_partials(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
-    return _shares(OPS["less"](a, b), OPS["equal"](a, b), a, b)
+    return _choice(y, a, b, -1)
+
+
+def _maximum_textbook(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
+    return _shares(OPS["greater"](a, b), OPS["less"](a, b), one(a), a, b)
+
+
+def _minimum_textbook(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
+    return _shares(OPS["less"](a, b), OPS["greater"](a, b), one(a), a, b)
 
 
 maximum = elementwise(
@@ -217,6 +240,7 @@ maximum = elementwise(
     kernel=lambda xp, a, b: xp.maximum(a, b),
     ball=lambda a, b: a.maximum(b),
     partials=_maximum_partials,
+    textbook=_maximum_textbook,
     domain=(REAL, REAL),
     infer_facts=intervals.binary(intervals.maximum),
     cost=1,
@@ -236,6 +260,7 @@ minimum = elementwise(
     kernel=lambda xp, a, b: xp.minimum(a, b),
     ball=lambda a, b: a.minimum(b),
     partials=_minimum_partials,
+    textbook=_minimum_textbook,
     domain=(REAL, REAL),
     infer_facts=intervals.binary(intervals.minimum),
     cost=1,
@@ -251,8 +276,12 @@ minimum = elementwise(
 
 def _clip_partials(y: Term, x: Term, low: Term, high: Term) -> tuple[Term, Term, Term]:
     raised = maximum(x, low)
-    by_raised, by_high = _minimum_partials(y, raised, high)
-    by_x, by_low = _maximum_partials(raised, x, low)
+    if is_const(low) and is_const(high):
+        by_raised, by_high = _choice(raised, raised, high, -1)
+        by_x, by_low = _choice(raised, x, low, 1)
+    else:
+        by_raised, by_high = _choice(y, raised, high, -1)
+        by_x, by_low = _choice(y, x, low, 1)
     return by_raised * by_x, by_raised * by_low, by_high
 
 

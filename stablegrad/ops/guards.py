@@ -39,18 +39,21 @@ def needless(guard: Term, rest: Term) -> bool:
 
 
 _STRICT = {"greater_equal": "greater", "less_equal": "less"}
+_NEGATED = {"less_equal": "greater", "greater_equal": "less"}
 
 
 def implied(guard: Term, masks: Iterable[Term]) -> bool:
-    """Whether a mask holds only where a guard does: x > 0 implies x >= 0 and x != 0."""
+    """Whether a mask holds only where a guard does, or beside nan: x > 0 implies x != 0."""
     strict = _STRICT.get(guard.op.name)
     for m in masks:
-        if m is guard or (m.args == guard.args and m.op.name == strict):
+        name = m.op.name
+        if m is guard:
             return True
-        if (
-            guard.op.name == "not_equal"
-            and m.op.name in ("greater", "less")
-            and m.args == guard.args
-        ):
+        if name == "logical_not" and m.args[0].op.name in _NEGATED:
+            m = m.args[0]
+            name = _NEGATED[m.op.name]
+        if m.args != guard.args:
+            continue
+        if name == strict or (guard.op.name == "not_equal" and name in ("greater", "less")):
             return True
     return False

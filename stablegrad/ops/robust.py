@@ -34,8 +34,10 @@ def _huber_ball(delta: Any, r: Any) -> Any:
 def _huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
     size = _op("abs", r)
     inside = _op("less_equal", size, delta)
-    far = _op("logical_and", _op("greater", size, delta), _op("greater_equal", delta, 0.0))
-    return masked(far, size - delta), masked(inside, r) + masked(far, delta * _op("sign", r))
+    far = _op("logical_not", inside)  # also beside nan
+    by_delta, by_r = masked(far, size - delta), masked(inside, r)
+    by_r = by_r + masked(far, delta * _op("sign", r))
+    return by_delta, _op("require", by_r, _op("greater_equal", delta, 0.0))
 
 
 huber = elementwise(

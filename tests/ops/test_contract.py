@@ -19,7 +19,7 @@ from stablegrad import ops  # noqa: F401 - declares the ops
 from stablegrad.engines.numpy import Plan, kernel_of, xp
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.derivative import gradient, pushforward
-from stablegrad.ops.record import NONNEGATIVE, REAL, Op, ZeroDerivative, is_float
+from stablegrad.ops.record import NONNEGATIVE, REAL, Op, ZeroDerivative, const, is_float
 from stablegrad.oracle import truth
 from stablegrad.program import evaluate
 from stablegrad.settings import current
@@ -172,6 +172,17 @@ def test_its_example_runs(op: Op) -> None:
     out: list[str] = []
     runner.run(test, out=out.append)
     assert not runner.failures, "".join(out)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum", "clip", "huber"])
+def test_no_mask_hides_an_undefined_value(name: str) -> None:
+    op = OPS[name]
+    for i in range(len(op.domain)):
+        values = [leaf(np.full(2, v)) for v in (0.5, 1.5, 2.5)[: len(op.domain)]]
+        values[i] = ops.log(leaf(np.array([-1.0, np.nan])))
+        y = op(*values)
+        slopes = [gradient(y, x, const(1, y.dtype, y.shape)) for x in values]
+        assert np.isnan(np.stack(evaluate([y, *slopes], current()))).all()
 
 
 @elementwise
