@@ -45,14 +45,13 @@ _NEGATED = {"less_equal": "greater", "greater_equal": "less"}
 def implied(guard: Term, masks: Iterable[Term]) -> bool:
     """Whether a mask holds only where a guard does, or beside nan: x > 0 implies x != 0."""
     strict = _STRICT.get(guard.op.name)
-    for m in masks:
-        name = m.op.name
-        if m is guard:
+    for mask in masks:
+        if mask is guard:
             return True
-        if name == "logical_not" and m.args[0].op.name in _NEGATED:
-            m = m.args[0]
-            name = _NEGATED[m.op.name]
-        if m.args != guard.args:
+        name, args = mask.op.name, mask.args
+        if name == "logical_not" and args[0].op.name in _NEGATED:
+            name, args = _NEGATED[args[0].op.name], args[0].args
+        if args != guard.args:
             continue
         if name == strict or (guard.op.name == "not_equal" and name in ("greater", "less")):
             return True

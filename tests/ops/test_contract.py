@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import stablegrad as sg
-from stablegrad import ops  # noqa: F401 - declares the ops
+from stablegrad import ops
 from stablegrad.engines.numpy import Plan, kernel_of, xp
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.derivative import gradient, pushforward
