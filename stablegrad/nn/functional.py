@@ -1,61 +1,163 @@
 """Functions with torch.nn.functional's names and meanings.
 
-Each is written in plain ops: what is fragile in it, values and derivatives of every order, is
-the business of the rules. At a kink the derivative is that of the left side: relu'(0) = 0.
+Most are written in plain ops: what is fragile in them, values and derivatives of every order, is
+the business of the ops and the rules.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from stablegrad import ops
-from stablegrad.errors import ShapeError, UnknownNameError, message
-from stablegrad.function import custom_gradient
-from stablegrad.ir import OPS
+from stablegrad.errors import ShapeError, message
+from stablegrad.nn.activations import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
+    tanh,
+    tanhshrink,
+    threshold,
+)
+from stablegrad.nn.attention import dropout, dropout1d, scaled_dot_product_attention
+from stablegrad.nn.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d
+from stablegrad.nn.losses_distances import (
+    cosine_embedding_loss,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    margin_ranking_loss,
+    mse_loss,
+    poisson_nll_loss,
+    sigmoid_focal_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+)
 from stablegrad.nn.losses_functional import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
-    huber_loss,
-    l1_loss,
-    mse_loss,
     nll_loss,
+)
+from stablegrad.nn.normalization import (
+    batch_norm,
+    cdist,
+    cosine_similarity,
+    embedding,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize,
+    one_hot,
+    pairwise_distance,
+    rms_norm,
+)
+from stablegrad.nn.pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    max_pool1d,
+    max_pool2d,
 )
 from stablegrad.tensor import Tensor, as_tensor
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "cdist",
     "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "dropout",
+    "dropout1d",
     "elu",
+    "embedding",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
+    "group_norm",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
+    "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
     "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
+    "one_hot",
+    "pairwise_distance",
+    "poisson_nll_loss",
+    "prelu",
     "relu",
     "relu6",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
+    "sigmoid_focal_loss",
     "silu",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "triplet_margin_loss",
 ]
-
-# Klambauer et al. 2017, to float64
-_SELU_ALPHA = 1.6732632423543772848170429916717
-_SELU_SCALE = 1.0507009873554804934193349852946
-_GELU_SLOPE = 0.7978845608028654  # sqrt(2/pi)
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
@@ -92,173 +194,3 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
     if b.shape not in ((), w.shape[:1]):
         raise ShapeError(message(f"a bias of shape {b.shape}", f"the shape {w.shape[:1]}"))
     return y + b
-
-
-# -- activations --------------------------------------------------------------------------
-
-
-def sigmoid(input: Any) -> Tensor:
-    """The logistic function 1/(1 + exp(-x)), element by element; 4 ulp at orders 0, 1, 2.
-
-    Example:
-        >>> sg.grad(sg.nn.functional.sigmoid)(100.0).item() > 0
-        True
-    """
-    return ops.sigmoid(as_tensor(input))
-
-
-def logsigmoid(input: Any) -> Tensor:
-    """log(sigmoid(x)), element by element; 4 ulp at orders 0, 1, 2.
-
-    Example:
-        >>> sg.nn.functional.logsigmoid(-200.0).item()
-        -200.0
-    """
-    return ops.log_sigmoid(as_tensor(input))
-
-
-def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + exp(beta*x))/beta, element by element; 4 ulp at orders 0, 1, 2.
-
-    Args:
-        input: any shape.
-        beta: the sharpness of the bend.
-        threshold: accepted as torch has it; not needed, because nothing overflows.
-
-    Returns:
-        A tensor of the shape of the input.
-
-    Example:
-        >>> sg.nn.functional.softplus(-100.0).item() > 0
-        True
-    """
-    x = as_tensor(input)
-    return ops.softplus(x) if beta == 1 else ops.softplus(x * beta) / beta
-
-
-def tanh(input: Any) -> Tensor:
-    """The hyperbolic tangent, element by element; 4 ulp at orders 0, 1, 2."""
-    return ops.tanh(as_tensor(input))
-
-
-def relu(input: Any) -> Tensor:
-    """The positive part; its derivative at 0 is 0.
-
-    Example:
-        >>> sg.grad(sg.nn.functional.relu)(0.0).item()
-        0.0
-    """
-    return ops.maximum(as_tensor(input), 0)
-
-
-def relu6(input: Any) -> Tensor:
-    """x limited to the range from 0 to 6; its derivative at the ends is 0."""
-    return hardtanh(input, 0, 6)
-
-
-def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """x limited to the range from min_val to max_val; its derivative at the ends is 0."""
-    return ops.minimum(ops.maximum(as_tensor(input), min_val), max_val)
-
-
-def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
-    """x where it is positive, else negative_slope*x, whose derivative counts at 0.
-
-    Example:
-        >>> sg.grad(sg.nn.functional.leaky_relu)(0.0).item()
-        0.009999999776482582
-    """
-    x = as_tensor(input)
-    return ops.where(x > 0, x, x * negative_slope)
-
-
-def elu(input: Any, alpha: float = 1.0) -> Tensor:
-    """x where it is positive, else alpha*(exp(x) - 1)."""
-    x = as_tensor(input)
-    return ops.where(x > 0, x, ops.expm1(x) * alpha)
-
-
-def celu(input: Any, alpha: float = 1.0) -> Tensor:
-    """x where it is positive, else alpha*(exp(x/alpha) - 1)."""
-    x = as_tensor(input)
-    return ops.where(x > 0, x, ops.expm1(x / alpha) * alpha)
-
-
-def selu(input: Any) -> Tensor:
-    """The self-normalising elu of Klambauer et al. 2017."""
-    return elu(input, _SELU_ALPHA) * _SELU_SCALE
-
-
-def silu(input: Any) -> Tensor:
-    """x*sigmoid(x), element by element.
-
-    Example:
-        >>> sg.nn.functional.silu(-200.0).item()
-        -0.0
-    """
-    x = as_tensor(input)
-    return x * ops.sigmoid(x)
-
-
-def gelu(input: Any, approximate: str = "none") -> Tensor:
-    """x times the normal distribution function, element by element.
-
-    Args:
-        input: any shape.
-        approximate: "none" for the function itself, "tanh" for the usual approximation.
-
-    Returns:
-        A tensor of the shape of the input.
-
-    Raises:
-        UnknownNameError: another name.
-    """
-    x = as_tensor(input)
-    if approximate == "none":
-        return x * ops.ndtr(x)
-    if approximate == "tanh":
-        return 0.5 * x * (1 + ops.tanh(_GELU_SLOPE * (x + 0.044715 * x**3)))
-    raise UnknownNameError(message(f"approximate={approximate!r}", "'none' or 'tanh'"))
-
-
-def mish(input: Any) -> Tensor:
-    """x*tanh(softplus(x)), element by element (Misra 2019)."""
-    x = as_tensor(input)
-    return x * ops.tanh(ops.softplus(x))
-
-
-def softsign(input: Any) -> Tensor:
-    """x/(1 + |x|), element by element, with derivative 1/(1 + |x|)**2."""
-    return _softsign(as_tensor(input))
-
-
-@custom_gradient
-def _softsign(x: Tensor) -> Any:
-    # of its own, because 1/(1 + |x|) - |x|/(1 + |x|)**2 cancels: 207 ulp at x = -615
-    below = 1 + ops.abs(x)
-    return x / below, lambda upstream: upstream / below / below
-
-
-def softmax(input: Any, dim: int = -1) -> Tensor:
-    """exp(x)/sum(exp(x)) along ``dim``, the last by default.
-
-    Example:
-        >>> sg.nn.functional.softmax([0.0, 1000.0]).numpy()
-        array([0., 1.], dtype=float32)
-    """
-    return OPS["softmax"](as_tensor(input), axis=dim)
-
-
-def softmin(input: Any, dim: int = -1) -> Tensor:
-    """The softmax of -x along ``dim``."""
-    return OPS["softmax"](-as_tensor(input), axis=dim)
-
-
-def log_softmax(input: Any, dim: int = -1) -> Tensor:
-    """x - log(sum(exp(x))) along ``dim``, the last by default.
-
-    Example:
-        >>> sg.nn.functional.log_softmax([0.0, 1000.0]).numpy()
-        array([-1000.,     0.], dtype=float32)
-    """
-    return OPS["log_softmax"](as_tensor(input), axis=dim)

@@ -25,16 +25,17 @@ def check_reduction(reduction: str) -> str:
     return reduction
 
 
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
+def reduce(loss: Tensor, reduction: str) -> Tensor:
+    """The mean, the sum, or the losses themselves."""
     check_reduction(reduction)
     if reduction == "none":
         return loss
     return ops.mean(loss) if reduction == "mean" else ops.sum(loss)
 
 
-def _pair(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
+def pair(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     """Prediction and target of one shape: broadcasting them is nearly always a mistake."""
-    x, y = as_tensor(input), _like(target, as_tensor(input))
+    x, y = as_tensor(input), like(target, as_tensor(input))
     if x.shape != y.shape:
         raise ShapeError(
             message(
@@ -48,7 +49,7 @@ def _pair(name: str, input: Any, target: Any) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _like(data: Any, x: Tensor) -> Tensor:
+def like(data: Any, x: Tensor) -> Tensor:
     """Data as a tensor; integers, booleans and what has no dtype become that of ``x``."""
     made = as_tensor(data)
     if made.dtype == x.dtype or (is_float(made.dtype) and hasattr(data, "dtype")):
@@ -59,7 +60,7 @@ def _like(data: Any, x: Tensor) -> Tensor:
 def _weighted(loss: Tensor, weight: Any, x: Tensor) -> Tensor:
     if weight is None:
         return loss
-    w = _like(weight, x)
+    w = like(weight, x)
     try:
         fits = np.broadcast_shapes(w.shape, loss.shape) == loss.shape
     except ValueError:
@@ -101,10 +102,10 @@ def binary_cross_entropy(
         >>> sg.nn.functional.binary_cross_entropy(p, [0.0]).item()
         100.0
     """
-    p, y = _pair("binary_cross_entropy", input, target)
+    p, y = pair("binary_cross_entropy", input, target)
     hit = _product_at_zero(y, p)
     miss = _product_at_zero(1 - y, 1 - p)
-    return _reduce(_weighted(-(hit + miss), weight, p), reduction)
+    return reduce(_weighted(-(hit + miss), weight, p), reduction)
 
 
 def _product_at_zero(y: Tensor, p: Tensor) -> Tensor:
@@ -140,10 +141,10 @@ def binary_cross_entropy_with_logits(
         >>> sg.nn.functional.binary_cross_entropy_with_logits([-100.0], [1.0]).item()
         100.0
     """
-    z, y = _pair("binary_cross_entropy_with_logits", input, target)
+    z, y = pair("binary_cross_entropy_with_logits", input, target)
     # two terms of one sign: nothing cancels, in the value or in the gradient
     hit = _weighted(y * ops.softplus(-z), pos_weight, z)
-    return _reduce(_weighted(hit + (1 - y) * ops.softplus(z), weight, z), reduction)
+    return reduce(_weighted(hit + (1 - y) * ops.softplus(z), weight, z), reduction)
 
 
 # -- many classes -------------------------------------------------------------------------
@@ -188,7 +189,7 @@ def cross_entropy(
     log_p = ops.log_softmax(x, axis=axis)
     if is_float(y.dtype):
         return _cross_entropy_of_probabilities(
-            log_p, _like(target, x), weight, reduction, label_smoothing
+            log_p, like(target, x), weight, reduction, label_smoothing
         )
     loss, weights = _picked("cross_entropy", log_p, y, weight, ignore_index)
     if label_smoothing:
@@ -229,7 +230,7 @@ def _class_axis(name: str, x: Tensor) -> int:
 
 
 def _class_weights(weight: Any, x: Tensor, axis: int) -> Tensor:
-    w = _like(weight, x)
+    w = like(weight, x)
     if w.shape != (x.shape[axis],):
         raise ShapeError(message(f"a weight of shape {w.shape}", f"({x.shape[axis]},)"))
     return w
@@ -292,7 +293,7 @@ def _check_classes(y: Tensor, classes: int, ignore_index: int) -> bool | None:
 def _reduce_by_weights(loss: Tensor, weights: Tensor | None, reduction: str) -> Tensor:
     if reduction == "mean" and weights is not None:
         return ops.sum(loss) / ops.sum(weights)
-    return _reduce(loss, reduction)
+    return reduce(loss, reduction)
 
 
 def _cross_entropy_of_probabilities(
@@ -314,60 +315,4 @@ def _cross_entropy_of_probabilities(
     loss = ops.sum(each, axis=axis)
     if check_reduction(reduction) == "mean":
         return ops.sum(loss) / (loss.size or 1)
-    return _reduce(loss, reduction)
-
-
-# -- distances ----------------------------------------------------------------------------
-
-
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """(x - y)**2.
-
-    Args:
-        input: any shape.
-        target: the same shape.
-        reduction: "mean", "sum" or "none".
-
-    Returns:
-        A scalar, or with "none" a tensor of the shape of the input.
-
-    Raises:
-        ShapeError: another shape of the target.
-        DomainError: an unknown reduction.
-
-    Example:
-        >>> sg.nn.functional.mse_loss([1.0, 2.0], [1.0, 4.0]).item()
-        2.0
-    """
-    x, y = _pair("mse_loss", input, target)
-    return _reduce(ops.square(x - y), reduction)
-
-
-def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """|x - y|, with derivative 0 where they agree. Arguments are those of ``mse_loss``."""
-    x, y = _pair("l1_loss", input, target)
-    return _reduce(ops.abs(x - y), reduction)
-
-
-def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """(x - y)**2/2 up to a distance delta, beyond it delta*(|x - y| - delta/2).
-
-    Args:
-        input: any shape.
-        target: the same shape.
-        reduction: "mean", "sum" or "none".
-        delta: the distance where the square ends, positive.
-
-    Returns:
-        A scalar, or with "none" a tensor of the shape of the input.
-
-    Raises:
-        ShapeError: another shape of the target.
-        DomainError: a delta that is not positive, or an unknown reduction.
-    """
-    if not delta > 0:
-        raise DomainError(message(f"delta={delta}", "a positive distance"))
-    x, y = _pair("huber_loss", input, target)
-    distance = ops.abs(x - y)
-    loss = ops.where(distance <= delta, 0.5 * ops.square(x - y), delta * (distance - 0.5 * delta))
-    return _reduce(loss, reduction)
+    return reduce(loss, reduction)

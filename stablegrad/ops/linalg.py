@@ -11,7 +11,7 @@ import numpy as np
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS, UNKNOWN, Facts, Shape, Term
 from stablegrad.ops.record import is_float
-from stablegrad.ops.shape import expand_dims, moveaxis, slice_axis, swapaxes, unbroadcast
+from stablegrad.ops.shape import expand_dims, moveaxis, slice_axis, squeeze, swapaxes, unbroadcast
 from stablegrad.ops.structured import (
     EXACT_ZERO,
     Params,
@@ -80,8 +80,22 @@ def _matmul_shape(a: Shape, b: Shape) -> Shape:
 def _matmul_jvp(out: Term, args: Terms, tangents: Sequence[Term | None], **_: Any) -> Term:
     a, b = args
     ta, tb = tangents
-    parts = [] if ta is None else [matmul(ta, b)]
-    return sum_of(parts if tb is None else [*parts, matmul(a, tb)])
+    parts = [] if ta is None else [moving_product(ta, b)]
+    return sum_of(parts if tb is None else [*parts, moving_product(a, tb, first=False)])
+
+
+def moving_product(a: Term, b: Term, *, first: bool = True) -> Term:
+    """a @ b, where the structural zeros of the factor that is a derivative block the other."""
+    if (a if first else b).support is None:
+        return matmul(a, b)
+    if first:
+        return OPS["masked_matmul"](a, b)
+    rows = expand_dims(a, 0) if a.ndim == 1 else a
+    columns = expand_dims(b, 1) if b.ndim == 1 else b
+    turned = OPS["masked_matmul"](swapaxes(columns, -1, -2), swapaxes(rows, -1, -2))
+    out = swapaxes(turned, -1, -2)
+    gone = [*[-2] * (a.ndim == 1), *[-1] * (b.ndim == 1)]
+    return squeeze(out, tuple(gone)) if gone else out
 
 
 def _matmul_vjp(out: Term, args: Terms, g: Term, **_: Any) -> Terms:
@@ -92,8 +106,8 @@ def _matmul_vjp(out: Term, args: Terms, g: Term, **_: Any) -> Terms:
         g = expand_dims(g, -1)
     if a.ndim == 1:
         g = expand_dims(g, -2)
-    ga = unbroadcast(matmul(g, swapaxes(columns, -1, -2)), rows.shape)
-    gb = unbroadcast(matmul(swapaxes(rows, -1, -2), g), columns.shape)
+    ga = unbroadcast(moving_product(g, swapaxes(columns, -1, -2)), rows.shape)
+    gb = unbroadcast(moving_product(swapaxes(rows, -1, -2), g, first=False), columns.shape)
     return OPS["reshape"](ga, shape=a.shape), OPS["reshape"](gb, shape=b.shape)
 
 

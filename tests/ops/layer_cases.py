@@ -1,4 +1,4 @@
-"""Arguments with which the contract is tested on ops about order and on running ops."""
+"""Arguments under the contract for ops about order, running ops, windows and layers."""
 
 from __future__ import annotations
 
@@ -44,4 +44,20 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
         ([X, array(3, 4, seed=2)], {"axis": 1}),
         ([array(5), array(5, seed=1), array(5, seed=2)], {}),
     ],
+    "windows": [
+        ([array(2, 7)], {"size": 3, "stride": 2, "dilation": 1}),
+        ([array(2, 5, 6)], {"size": (2, 3), "stride": (1, 2), "dilation": (2, 1)}),
+    ],
+    "windows_add": [
+        ([array(2, 3, 3)], {"length": 7, "stride": 2, "dilation": 1}),
+        ([array(3, 2, 2, 3)], {"length": (5, 6), "stride": (1, 2), "dilation": (2, 1)}),
+    ],
+    "standardize": [
+        ([X], {"axis": 1}),
+        ([X + 1e9], {"axis": (0, 1), "eps": 1e-5}),
+        ([X * 1e200], {"axis": 0, "eps": 1e-5, "centered": False}),
+        ([X * 1e-200], {"axis": 0, "eps": 1e-300}),
+        ([np.full(4, 7.0)], {"eps": 1e-5}),
+    ],
+    "masked_matmul": [([X, array(4, 2, seed=1)], {}), ([array(2, 3, 4), array(4, seed=1)], {})],
 }
