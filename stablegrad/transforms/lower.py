@@ -25,6 +25,7 @@ from stablegrad.ops.lowered_logs import (
     half_whole,
 )
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
+from stablegrad.transforms.rational import as_rational_sum
 
 WIDE = np.dtype(np.float64)
 
@@ -108,7 +109,8 @@ class Lowering:
         args = tuple(arguments)
         widened = dtype != term.dtype  # then products of two narrow factors are exact
         if term.op is AFFINE:
-            lowered = _emit_sum(term, args, dtype, plain=widened or self.native)
+            rational = None if widened or self.native else self._emit_rational(term)
+            lowered = rational or _emit_sum(term, args, dtype, plain=widened or self.native)
         elif term.op is MONOMIAL:
             lowered = _emit_product(term, args, dtype)
         elif term.op.name == "exp" and term.dtype == WIDE and not self.native:
@@ -120,6 +122,11 @@ class Lowering:
         else:
             lowered = make(term.op, args, term.params, term.shape, dtype)
         return lowered if lowered.shape == term.shape else _shaped(lowered, term)
+
+    def _emit_rational(self, term: Term) -> Term | None:
+        if term.dtype != WIDE or one_sign(term):
+            return None
+        return as_rational_sum(term, self.own)
 
     def _emit_exp(self, term: Term, args: tuple[Term, ...]) -> Term:
         """exp, with the rounding error of its argument where that is a sum or a product."""

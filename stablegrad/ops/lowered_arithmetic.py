@@ -1,0 +1,226 @@
+"""A whole sum of products, quotients, roots and further sums, evaluated in pairs.
+
+``rational_sum`` is emitted where what cancels is itself computed from exact numbers: in
+1 - x/y the rounding of the quotient is all that is left when x is near y. Every intermediate is
+an unevaluated sum hi + lo of twice the precision; elements where one of them leaves the range
+are redone with exponents of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import Shape, Term
+from stablegrad.ops import pairs
+from stablegrad.ops.exact import Rational
+from stablegrad.ops.form_records import MONOMIAL
+from stablegrad.ops.pairs import Pair
+from stablegrad.ops.record import broadcast, declare
+
+Sum = tuple[str, Rational, tuple[tuple[Rational, int], ...]]
+Product = tuple[str, tuple[tuple[int, Rational], ...]]
+Code = tuple[Sum | Product, ...]
+"""Instructions ("sum", constant, ((coefficient, register), ...)) and ("product", ((register,
+power), ...)) with powers that are multiples of one half. The arguments are the first registers;
+each instruction writes the next, the last of them the result."""
+
+Parts = tuple[Any, Any, Any]
+"""(hi + lo) * 2**exponent, hi a mantissa in [0.5, 1) or 0."""
+
+_LOW, _HIGH = 1e-140, 1e140  # between these the errors of products are exact
+
+
+def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+    return broadcast(MONOMIAL, args), args[0].dtype
+
+
+@cache
+def _constant(c: Rational) -> Pair:
+    return pairs.split(c)
+
+
+# -- in pairs -----------------------------------------------------------------------------
+
+
+def _run_pairs(xp: Any, xs: Sequence[Any], code: Code) -> Iterator[Pair]:
+    """The value of each instruction as a pair."""
+    registers: list[Pair] = [(x, 0.0 * x) for x in xs]
+    for name, *rest in code:
+        if name == "sum":
+            constant, addends = rest
+            out = _multiple(registers[addends[0][1]], addends[0][0])
+            for c, i in addends[1:]:
+                out = pairs.add(out, _multiple(registers[i], c))
+            if constant != 0:
+                out = pairs.add(out, _constant(constant))
+        else:
+            out = _product([(registers[i], p) for i, p in rest[0]], xp)
+        registers.append(out)
+        yield out
+
+
+def _multiple(x: Pair, c: Rational) -> Pair:
+    if c == 1:
+        return x
+    if c == -1:
+        return pairs.negative(x)
+    return pairs.multiply(x, _constant(c))
+
+
+def _product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
+    above = below = None
+    for x, p in factors:
+        base = pairs.sqrt(xp, x) if isinstance(p, Fraction) else x
+        n = abs(int(2 * p) if isinstance(p, Fraction) else p)
+        term = pairs.power(base, n)
+        if p > 0:
+            above = term if above is None else pairs.multiply(above, term)
+        else:
+            below = term if below is None else pairs.multiply(below, term)
+    if below is None:
+        assert above is not None
+        return above
+    if above is None:
+        above = (1.0 + 0.0 * below[0], 0.0 * below[0])
+    return pairs.divide(above, below)
+
+
+# -- with exponents -----------------------------------------------------------------------
+
+
+def _run_parts(xs: Sequence[Any], code: Code) -> Parts:
+    """The result with exponents of their own, for elements that leave the range."""
+    registers: list[Parts] = [_normal((x, 0.0 * x, np.zeros(x.shape, np.int64))) for x in xs]
+    for name, *rest in code:
+        if name == "sum":
+            constant, addends = rest
+            terms = [_parts_multiple(registers[i], c) for c, i in addends]
+            if constant != 0:
+                like = registers[addends[0][1]]
+                one = (np.ones_like(like[0]), np.zeros_like(like[0]), np.zeros_like(like[2]))
+                terms.append(_parts_multiple(_normal(one), constant))
+            out = _parts_sum(terms)
+        else:
+            out = _parts_product([(registers[i], p) for i, p in rest[0]])
+        registers.append(out)
+    return registers[-1]
+
+
+def _normal(x: Parts) -> Parts:
+    hi, lo, e = x
+    m, shift = np.frexp(hi)
+    return m, np.ldexp(lo, -shift), np.where(m == 0, 0, e + shift)
+
+
+def _parts_multiple(x: Parts, c: Rational) -> Parts:
+    if c in (1, -1):
+        return c * x[0], c * x[1], x[2]
+    size = abs(Fraction(c))
+    shift = size.numerator.bit_length() - size.denominator.bit_length()
+    mantissa = _constant(Fraction(c) / Fraction(2) ** shift)
+    return _normal((*pairs.multiply((x[0], x[1]), mantissa), x[2] + shift))
+
+
+def _parts_sum(terms: Sequence[Parts]) -> Parts:
+    lowest = -(2**62)
+    top = np.maximum.reduce([np.where(m == 0, lowest, e) for m, _, e in terms])
+    top = np.where(top == lowest, 0, top)
+    out: Pair | None = None
+    for hi, lo, e in terms:
+        shift = np.clip(e - top, -3000, 0).astype(np.int32)
+        addend = np.ldexp(hi, shift), np.ldexp(lo, shift)
+        out = addend if out is None else pairs.add(out, addend)
+    assert out is not None
+    return _normal((*out, top))
+
+
+def _parts_product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
+    pairwise: list[tuple[Pair, Rational]] = []
+    exponent: Any = 0
+    for (hi, lo, e), p in factors:
+        odd = (e % 2) if isinstance(p, Fraction) else 0 * e  # halves of odd exponents
+        scale = np.where(odd == 1, 2.0, 1.0)
+        pairwise.append(((hi * scale, lo * scale), p))
+        exponent = exponent + (e - odd) // (1 if isinstance(p, int) else 2) * int(
+            p if isinstance(p, int) else 2 * p
+        )
+    product = _product(pairwise, np)
+    return _normal((*product, exponent + np.zeros(product[0].shape, np.int64)))
+
+
+# -- the op -------------------------------------------------------------------------------
+
+
+def _rational_sum(xp: Any, *xs: Any, code: Code) -> Any:
+    if xp.name != "numpy":
+        return _last(_run_pairs(xp, xs, code))[0]
+    try:
+        with np.errstate(all="raise"):
+            hi, lo = _last(_run_pairs(xp, xs, code))
+        return hi + lo
+    except FloatingPointError:
+        return _redone(xp, xs, code)
+
+
+def _last(values: Iterator[Pair]) -> Pair:
+    out: Pair | None = None
+    for value in values:
+        out = value
+    assert out is not None
+    return out
+
+
+def _redone(xp: Any, xs: Sequence[Any], code: Code) -> Any:
+    """The result, elements that are not sure to be in range redone with exponents."""
+    arrays = np.broadcast_arrays(*xs)
+    plain = np.array(_evaluated(arrays, code))  # with IEEE's infinities and nans
+    finite = np.logical_and.reduce([np.isfinite(x) for x in arrays])
+    good = np.ones(plain.shape, bool)
+    value: Any = plain
+    for value in _run_pairs(xp, arrays, code):
+        size = np.abs(value[0])
+        good &= (size > _LOW) & (size < _HIGH)
+    for x in arrays:
+        size = np.abs(x)
+        good &= (size > _LOW) & (size < _HIGH)
+    result = np.where(good, value[0] + value[1], plain)
+    redo = finite & ~good
+    if redo.any():
+        m, low, e = _run_parts([np.asarray(x[redo]) for x in arrays], code)
+        scaled = np.ldexp(m + low, np.clip(e, -5000, 5000).astype(np.int32))
+        defined = np.isfinite(m + low)
+        result[redo] = np.where(defined, scaled, plain[redo])
+    return result
+
+
+def _evaluated(xs: Sequence[Any], code: Code) -> Any:
+    registers = list(xs)
+    for name, *rest in code:
+        if name == "sum":
+            constant, addends = rest
+            out: Any = float(constant)
+            for c, i in addends:
+                out = out + float(c) * registers[i]
+        else:
+            out = 1.0
+            for i, p in rest[0]:
+                out = out * np.power(registers[i], float(p))
+        registers.append(out)
+    return registers[-1]
+
+
+RATIONAL_SUM = declare(
+    "rational_sum",
+    family="lowered",
+    params=("code",),
+    infer=_infer,
+    kernel=_rational_sum,
+    elementwise=True,
+    source="Dekker 1971; Hida, Li and Bailey 2001: double-double arithmetic",
+    doc="A sum of products, quotients and sums of floats, rounded about once.",
+)
