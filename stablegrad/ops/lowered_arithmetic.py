@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,12 +22,22 @@ from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.pairs import Pair
 from stablegrad.ops.record import broadcast, declare
 
-Sum = tuple[str, Rational, tuple[tuple[Rational, int], ...]]
-Product = tuple[str, tuple[tuple[int, Rational], ...]]
+
+class Sum(NamedTuple):
+    """constant + the sum of coefficient * register."""
+
+    constant: Rational
+    addends: tuple[tuple[Rational, int], ...]
+
+
+class Product(NamedTuple):
+    """The product of register ** power; powers are multiples of one half."""
+
+    factors: tuple[tuple[int, Rational], ...]
+
+
 Code = tuple[Sum | Product, ...]
-"""Instructions ("sum", constant, ((coefficient, register), ...)) and ("product", ((register,
-power), ...)) with powers that are multiples of one half. The arguments are the first registers;
-each instruction writes the next, the last of them the result."""
+"""The arguments are the first registers; each instruction writes the next, the last the result."""
 
 Parts = tuple[Any, Any, Any]
 """(hi + lo) * 2**exponent, hi a mantissa in [0.5, 1) or 0."""
@@ -50,16 +60,16 @@ def _constant(c: Rational) -> Pair:
 def _run_pairs(xp: Any, xs: Sequence[Any], code: Code) -> Iterator[Pair]:
     """The value of each instruction as a pair."""
     registers: list[Pair] = [(x, 0.0 * x) for x in xs]
-    for name, *rest in code:
-        if name == "sum":
-            constant, addends = rest
+    for step in code:
+        if isinstance(step, Sum):
+            constant, addends = step
             out = _multiple(registers[addends[0][1]], addends[0][0])
             for c, i in addends[1:]:
                 out = pairs.add(out, _multiple(registers[i], c))
             if constant != 0:
                 out = pairs.add(out, _constant(constant))
         else:
-            out = _product([(registers[i], p) for i, p in rest[0]], xp)
+            out = _product([(registers[i], p) for i, p in step.factors], xp)
         registers.append(out)
         yield out
 
@@ -96,9 +106,9 @@ def _product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
 def _run_parts(xs: Sequence[Any], code: Code) -> Parts:
     """The result with exponents of their own, for elements that leave the range."""
     registers: list[Parts] = [_normal((x, 0.0 * x, np.zeros(x.shape, np.int64))) for x in xs]
-    for name, *rest in code:
-        if name == "sum":
-            constant, addends = rest
+    for step in code:
+        if isinstance(step, Sum):
+            constant, addends = step
             terms = [_parts_multiple(registers[i], c) for c, i in addends]
             if constant != 0:
                 like = registers[addends[0][1]]
@@ -106,7 +116,7 @@ def _run_parts(xs: Sequence[Any], code: Code) -> Parts:
                 terms.append(_parts_multiple(_normal(one), constant))
             out = _parts_sum(terms)
         else:
-            out = _parts_product([(registers[i], p) for i, p in rest[0]])
+            out = _parts_product([(registers[i], p) for i, p in step.factors])
         registers.append(out)
     return registers[-1]
 
@@ -200,15 +210,15 @@ def _redone(xp: Any, xs: Sequence[Any], code: Code) -> Any:
 
 def _evaluated(xs: Sequence[Any], code: Code) -> Any:
     registers = list(xs)
-    for name, *rest in code:
-        if name == "sum":
-            constant, addends = rest
+    for step in code:
+        if isinstance(step, Sum):
+            constant, addends = step
             out: Any = float(constant)
             for c, i in addends:
                 out = out + float(c) * registers[i]
         else:
             out = 1.0
-            for i, p in rest[0]:
+            for i, p in step.factors:
                 out = out * np.power(registers[i], float(p))
         registers.append(out)
     return registers[-1]

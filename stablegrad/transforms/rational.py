@@ -105,5 +105,6 @@ def _instruction(t: Term, register: Mapping[Term, int]) -> Sum | Product:
     if t.op is AFFINE:
         constant, coefficients = t.params
         pairs = zip(coefficients, t.args, strict=True)
-        return ("sum", constant, tuple([(c, register[x]) for c, x in pairs]))
-    return ("product", tuple([(register[x], p) for x, p in zip(t.args, t.params[0], strict=True)]))
+        return Sum(constant, tuple([(c, register[x]) for c, x in pairs]))
+    powers = zip(t.args, t.params[0], strict=True)
+    return Product(tuple([(register[x], p) for x, p in powers]))
