@@ -148,9 +148,7 @@ compound_sum = elementwise(
     partials=lambda out, u, y: (_raised(out, n=1), _raised(out, m=1)),
     domain=(_GROWS, REAL),
     cost=7,
-    ulp=(4, 16, math.inf),
-    accuracy="derivatives relative to the greatest term of their recurrence where they change sign",
-    source="an integral without cancellation, by Gauss's rule",
+    source="Leibniz's rule and the binomial series, in pairs",
     doc="((1 + u)**y - 1) / u: y payments with interest; its derivatives for n and m.",
     example=">>> sg.ops.compound_sum(sg.tensor([1e-12]), 360.0).numpy()\n"
     "array([360.], dtype=float32)",
@@ -166,9 +164,7 @@ geometric_sum = elementwise(
     partials=lambda out, x, y: (_raised(out, n=1), _raised(out, m=1)),
     domain=(POSITIVE, REAL),
     cost=7,
-    ulp=(4, 16, math.inf),
-    accuracy="derivatives relative to the greatest term of their recurrence where they change sign",
-    source="an integral without cancellation, by Gauss's rule",
+    source="Leibniz's rule and the binomial series, in pairs",
     doc="(x**y - 1) / (x - 1) = 1 + x + ... + x**(y - 1); its derivatives for n and m.",
     example=">>> sg.ops.geometric_sum(sg.tensor([2.0]), 3.0).numpy()\narray([7.], dtype=float32)",
 )

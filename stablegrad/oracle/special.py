@@ -16,6 +16,7 @@ Ball = Any  # the class that mixes this in, or is built by it, is further up
 
 _NEGATIVE_ZERO = 1
 TWO: Arb = arb(2)
+_SERIES_OF_SUMS: Arb = ONE / 16
 
 
 class Special:
@@ -146,6 +147,33 @@ class Special:
             return self.settle((outer[0],))
         return self.settle(series.compose(tuple(outer), self.c))
 
+    # -- compound growth --------------------------------------------------------------------
+
+    def geometric_series(self: Ball, y: Ball, n: int, m: int) -> Ball | None:
+        """The derivative of ((1 + u)**y - 1)/u, n times by u = self and m times by y.
+
+        By the binomial series, where |u| * (1 + |y|) < 1/16 and the formula cancels; elsewhere
+        None.
+        """
+        size = abs(self.c[0]) * (1 + abs(y.c[0]))
+        if not (self.known and y.known and size < _SERIES_OF_SUMS):
+            return None
+        u_order, y_order = len(self.c) - 1, len(y.c) - 1
+        table = _binomial_series(self.c[0], y.c[0], (n, n + u_order), (m, m + y_order))
+        length = max(u_order, y_order) + 1
+        out = self.new((ZERO,) * length)
+        step_u = self.new((ZERO, *self.c[1:])) if u_order else None
+        step_y = self.new((ZERO, *y.c[1:])) if y_order else None
+        power_u = self.new((ONE,))
+        for i in range(u_order + 1):
+            power = power_u
+            for j in range(min(y_order, length - 1 - i) + 1):
+                weight = math.factorial(i) * math.factorial(j)
+                out = out + power * self.new((table[i][j] / weight,))
+                power = power * step_y if step_y is not None else power
+            power_u = power_u * step_u if step_u is not None else power_u
+        return out
+
     # -- circular functions in units of pi ------------------------------------------------
 
     def sinc(self: Ball) -> Ball:
@@ -162,6 +190,52 @@ class Special:
             return self.unknown()
         x = self * self.new((arb.pi(),))
         return x.sin() / x
+
+
+def _binomial_series(u: Arb, y: Arb, by_u: tuple[int, int], by_y: tuple[int, int]) -> list[Any]:
+    """Derivatives of ((1 + u)**y - 1)/u at a point, by u (rows) and by y of these orders.
+
+    The term k is the coefficient of t**b in (y + t)*(y + t - 1)*...*(y + t - k), times b! and
+    u**(k - a)/((k + 1) * (k - a)!). By Cauchy's bound on |t| = 1 it is at most the product of
+    |y| + 1 + i in size; for b = 0 that of |y| and |y| + i. Where the terms fall by half, what
+    follows them is at most the last one twice.
+    """
+    (a0, a1), (b0, b1) = by_u, by_y
+    small = arb(2) ** -(flint.ctx.prec + 120)
+    jet = [y, *([ONE] if b1 else []), *([ZERO] * (b1 - 1))]
+    size_u, size_y = abs(u), abs(y)
+    bounds = [size_y, size_y + 1]
+    scale_y = ONE + size_y
+    weights: dict[int, Arb] = {}  # u**(k - a)/(k - a)! for each a
+    table = [[ZERO] * (b1 - b0 + 1) for _ in range(a1 - a0 + 1)]
+    k = 0
+    while True:
+        weights = {a: w * u / (k - a) for a, w in weights.items()}
+        if a0 <= k <= a1:
+            weights[k] = ONE
+        for a, w in weights.items():
+            row = table[a - a0]
+            for b in range(b0, b1 + 1):
+                row[b - b0] += jet[b] * w / (k + 1)
+        k += 1
+        jet = [c * (y - k) + (jet[i - 1] if i else ZERO) for i, c in enumerate(jet)]
+        if k > a1 and all(c.is_zero() for c in jet):
+            bounds = [ZERO, ZERO]
+            break
+        bounds = [bounds[0] * (size_y + k), bounds[1] * (size_y + 1 + k)]
+        if k <= a1:
+            continue
+        falls = 2 * size_u * (scale_y + k + 1) < k + 1 - a1
+        last = abs(weights[a1]) * size_u
+        if falls and bounds[1] * last <= small * scale_y and bounds[0] * last <= small * size_y:
+            break
+    for a, w in weights.items():
+        rest = abs(w) * size_u / (k - a) * 2
+        for b in range(b0, b1 + 1):
+            error = rest * bounds[1 if b else 0]
+            table[a - a0][b - b0] += arb(0, error.upper()) if not error.is_zero() else ZERO
+            table[a - a0][b - b0] *= math.factorial(b)
+    return table
 
 
 @cache
