@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import OPS, Facts, Shape, Term
-from stablegrad.ops.exact import Exact, Rational, exact_ratio, round_to, to_float
+from stablegrad.ops.exact import Exact, Rational, round_to, to_float
 from stablegrad.ops.form_facts import affine_facts, monomial_facts
 from stablegrad.ops.record import UNIT, ZERO, Op, broadcast, const, declare, elementwise
 
@@ -99,18 +99,14 @@ def _affine_partials(out: Term, *args: Term) -> tuple[Term, ...]:
 
 
 def _monomial_partials(out: Term, *args: Term) -> tuple[Any, ...]:
-    from stablegrad.ops.forms import monomial, power, product, scale  # built from these records
+    from stablegrad.ops.forms import partial_factors, product  # built from these records
 
-    powers = out.params[0]
-    partials: list[Any] = []
-    for i, (x, p) in enumerate(zip(args, powers, strict=True)):
-        if x.dtype.kind == "b":
-            partials.append(ZERO)
-            continue
-        others = {y: q for j, (y, q) in enumerate(zip(args, powers, strict=True)) if j != i}
-        rest = monomial(others, out.shape, out.dtype)
-        partials.append(scale(p, product([rest, power(x, exact_ratio(p - 1))])))
-    return tuple(partials)
+    return tuple(
+        [
+            ZERO if x.dtype.kind == "b" else product(partial_factors(out, i))
+            for i, x in enumerate(args)
+        ]
+    )
 
 
 def _affine_support(term: Term) -> Term | None:

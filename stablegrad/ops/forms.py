@@ -44,6 +44,7 @@ __all__ = [
     "exact_ratio",
     "factors",
     "monomial",
+    "partial_factors",
     "power",
     "product",
     "ratio",
@@ -185,6 +186,15 @@ def monomial(parts: Mapping[Term, Rational], shape: Shape | None, dtype: Any) ->
     items.sort(key=lambda item: item[0].key)
     args = tuple([x for x, _ in items])
     return make(MONOMIAL, args, (tuple([p for _, p in items]),), shape, dtype)
+
+
+def partial_factors(out: Term, i: int) -> tuple[Term, Term]:
+    """The derivative of a flat product by its argument i: the other factors, and the slope."""
+    powers = out.params[0]
+    x, p = out.args[i], powers[i]
+    others = {y: q for y, q in zip(out.args, powers, strict=True) if y is not x}
+    rest = monomial(others, out.shape, out.dtype)
+    return rest, scale(p, power(x, exact_ratio(p - 1)))
 
 
 def product(terms: Iterable[Term]) -> Term:

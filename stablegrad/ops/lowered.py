@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import Shape, Term
+from stablegrad.ops import pairs
 from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
 from stablegrad.ops.form_records import MONOMIAL, coefficient
 from stablegrad.ops.pairs import Pair, two_prod, two_sum
@@ -100,6 +101,14 @@ def _compensated_sum(
     return hi + lo
 
 
+def _normal(xp: Any, pair: Pair) -> Pair:
+    """A pair as its rounded sum and what is left; nothing is left of an infinity."""
+    hi, lo = pair
+    total = hi + lo
+    rest = (hi - total) + lo
+    return total, xp.where(xp.isfinite(total), rest, rest.dtype.type(0))
+
+
 def _exp_of_sum(
     xp: Any,
     *xs: Any,
@@ -107,15 +116,59 @@ def _exp_of_sum(
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
 ) -> Any:
-    hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
-    total = hi + lo
-    lo = (hi - total) + lo
-    lo = xp.where(xp.isfinite(total), lo, lo.dtype.type(0))
+    total, lo = _normal(xp, sum_pair(xp, xs, constant, coefficients, counts))
     value = xp.exp(total)
     return value + xp.where(xp.isfinite(value), value * lo, lo.dtype.type(0))
 
 
+# -- sums in parts ------------------------------------------------------------------------
+
+_LOW, _HIGH = 2.0**-900, 2.0**1000
+
+
+def left_range(xp: Any, total: Any) -> Any:
+    """Where a sum of products may have lost digits to the range of floats."""
+    size = xp.abs(total)
+    return ~((size > _LOW) & (size < _HIGH))
+
+
+def sum_in_parts(
+    xs: list[Any],
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+) -> tuple[Any, Any]:
+    """A sum of multiples and products of finite floats as mantissa and exponent."""
+    addends: list[tuple[Any, Any, Any]] = []
+    if constant != 0:
+        m, e = np.frexp(np.full_like(xs[0], to_float(constant)))
+        addends.append((m, 0.0 * m, e.astype(np.int64)))
+    position = 0
+    for c, count in zip(coefficients, counts, strict=True):
+        m, e = np.frexp(xs[position])
+        error, e = 0.0 * m, e.astype(np.int64)
+        if count == 2:
+            other, more = np.frexp(xs[position + 1])
+            m, error = two_prod(m, other)
+            e = e + more
+        position += count
+        high, low = pairs.split(c)
+        m, error = pairs.multiply((m, error), (high + 0.0 * m, low + 0.0 * m))
+        addends.append((m, error, e))
+    top = np.maximum.reduce([np.where(m == 0, -(10**6), e) for m, _, e in addends])
+    hi = lo = np.zeros_like(xs[0])
+    for m, error, e in addends:
+        shift = np.clip(e - top, -3000, 0).astype(np.int32)
+        hi, rest = two_sum(hi, np.ldexp(m, shift))
+        lo = lo + rest + np.ldexp(error, shift)
+    return hi + lo, np.where(top < -(10**5), 0, top)
+
+
 # -- products -----------------------------------------------------------------------------
+
+Origin = tuple[int, str, Exact, tuple[Rational, ...], tuple[int, ...]]
+"""A factor that can be had again where it left the range: its position; "sum", or the base "e" or
+"2" of an exponential; and the sum that it, or its exponent, is, as ``sum_pair`` has it."""
 
 
 def _scaled_product(
@@ -123,12 +176,11 @@ def _scaled_product(
     *args: Any,
     powers: tuple[Rational, ...],
     factor: Rational,
-    exponents: tuple[tuple[int, str], ...],
+    again: tuple[Origin, ...],
 ) -> Any:
-    """Optimistic product; elements whose intermediates were not normal are redone.
+    """Optimistic product; elements whose factors or intermediates were not normal are redone.
 
-    ``exponents`` are (position, base) of the factors that are exponentials to the base e or 2;
-    their arguments follow the factors, so that one that over- or underflowed can be had again.
+    The arguments of the factors in ``again`` follow the factors.
     """
     xs = args[: len(powers)]
     try:
@@ -137,26 +189,33 @@ def _scaled_product(
             product = None if factor == 1 else coefficient(xp, factor, xs[0])
             for x, p in zip(xs, powers, strict=True):
                 product = _times(xp, product, x, p)
-        if all(_ordinary(xs[i]) for i, _ in exponents):
+        if all(_ordinary(xs[i], kind) for i, kind, *_ in again):
             return product
     except FloatingPointError:
         pass
-    return _careful_product(xp, args, powers, factor, exponents)
+    return _careful_product(xp, args, powers, factor, again)
 
 
-def _ordinary(x: Any) -> bool:
-    """Whether an exponential neither underflowed nor overflowed anywhere; nan is not ordinary."""
+def _ordinary(x: Any, kind: str) -> bool:
+    """Whether a factor kept its digits everywhere; nan did not."""
+    if not x.size:
+        return True
+    if kind == "sum":
+        return not left_range(np, x).any()
     info = np.finfo(x.dtype)
-    return x.size == 0 or bool(x.min() >= info.tiny * 4 and x.max() <= info.max)
+    return bool(x.min() >= info.tiny * 4 and x.max() <= info.max)
 
 
 def _times(xp: Any, product: Any, x: Any, p: Rational) -> Any:
     for step, divide in _steps(xp, x, p):
-        if product is None:
-            product = 1 / step if divide else step
-        else:
-            product = product / step if divide else product * step
+        product = _step(product, step, divide=divide)
     return product
+
+
+def _step(product: Any, step: Any, *, divide: bool) -> Any:
+    if product is None:
+        return 1 / step if divide else step
+    return product / step if divide else product * step
 
 
 def _careful_product(
@@ -164,9 +223,9 @@ def _careful_product(
     args: tuple[Any, ...],
     powers: tuple[Rational, ...],
     factor: Rational,
-    exponents: tuple[tuple[int, str], ...],
+    again: tuple[Origin, ...],
 ) -> Any:
-    """The product with every intermediate looked at, and what left the range redone."""
+    """The product with every factor and intermediate looked at, and what left the range redone."""
     xs = args[: len(powers)]
     dtype = np.result_type(*xs)
     info = np.finfo(dtype)
@@ -175,25 +234,27 @@ def _careful_product(
     bad: Any = False
     for x, p in zip(xs, powers, strict=True):
         for step, divide in _steps(xp, x, p):
-            if product is None:
-                product = 1 / step if divide else step
-            else:
-                product = product / step if divide else product * step
+            product = _step(product, step, divide=divide)
             size = xp.abs(product)
             bad = bad | ~((size >= low) & (size <= high))
-    for i, _ in exponents:
-        bad = bad | (xs[i] < low)
+    for i, kind, *_ in again:
+        bad = bad | (left_range(xp, xs[i]) if kind == "sum" else xs[i] < low)
     product = xp.asarray(product)
     if not np.any(bad):
         return product
     bad = np.broadcast_to(bad, product.shape)
     chosen = [np.broadcast_to(a, product.shape)[bad] for a in args]
     parts: list[Any] = [np.frexp(x) for x in chosen[: len(xs)]]
-    for (i, base), u in zip(exponents, chosen[len(xs) :], strict=True):
-        # its argument has been rounded: an exponential that is a normal float knows better
-        normal = (chosen[i] >= info.tiny) & (chosen[i] <= info.max)
-        again = _exp_in_parts(u, base)
-        parts[i] = tuple([np.where(normal, a, b) for a, b in zip(parts[i], again, strict=True)])
+    position = len(xs)
+    for i, kind, constant, coefficients, counts in again:
+        flat = chosen[position : position + sum(counts)]
+        position += len(flat)
+        finite = np.logical_and.reduce([np.isfinite(x) for x in flat])
+        if kind == "sum":
+            found = sum_in_parts(flat, constant, coefficients, counts)
+        else:
+            found = _exp_in_parts(flat, constant, coefficients, counts, kind)
+        parts[i] = tuple([np.where(finite, a, b) for a, b in zip(found, parts[i], strict=True)])
     product = np.array(product)
     product[bad] = _product_by_parts(chosen[: len(xs)], parts, powers, factor, dtype)
     return product
@@ -203,14 +264,21 @@ _LN2_HIGH = 0.6931471803691238  # 32 bits of log(2): multiples up to 2**20 are e
 _LN2_LOW = 1.9082149292705877e-10
 
 
-def _exp_in_parts(u: Any, base: str) -> Pair:
-    """e**u or 2**u as mantissa and exponent, far beyond the range of floats."""
+def _exp_in_parts(
+    xs: list[Any],
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+    base: str,
+) -> Pair:
+    """e or 2 to the power of a sum as mantissa and exponent, far beyond the range of floats."""
+    u, lo = _normal(np, sum_pair(np, tuple(xs), constant, coefficients, counts))
     if base == "2":
         k = np.rint(np.clip(u, -1e6, 1e6))
-        m, e = np.frexp(np.exp2(u - k))
+        m, e = np.frexp(np.exp2(u - k + lo))
     else:
         k = np.rint(np.clip(u, -1e6, 1e6) / (_LN2_HIGH + _LN2_LOW))
-        m, e = np.frexp(np.exp((u - k * _LN2_HIGH) - k * _LN2_LOW))
+        m, e = np.frexp(np.exp((u - k * _LN2_HIGH) + (lo - k * _LN2_LOW)))
     return m, np.asarray(e + np.where(np.isnan(k), 0, k).astype(np.int64))
 
 
@@ -308,10 +376,11 @@ EXP_OF_SUM = declare(
 SCALED_PRODUCT = declare(
     "scaled_product",
     family="lowered",
-    params=("powers", "factor", "exponents"),
+    params=("powers", "factor", "again"),
     infer=_infer,
     kernel=_scaled_product,
     elementwise=True,
     source="IEEE 754 scaling by powers of two is exact",
-    doc="A product of powers whose intermediate results neither overflow nor underflow.",
+    doc="A product of powers whose intermediate results neither overflow nor underflow, nor its "
+    "exponentials and sums of products.",
 )

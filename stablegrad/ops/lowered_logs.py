@@ -1,8 +1,7 @@
-"""Ops that lowering emits for logs of products and sums, and for products with sums.
+"""Ops that lowering emits for logs of products and sums.
 
 ``log_of_product`` and ``log_of_sum`` redo two kinds of elements: those whose product or sum left
 the range of floats, as mantissa and exponent, and those near 1, where the log feels the rounding.
-``product_with_sums`` redoes the elements of a product in which a sum of products left the range.
 """
 
 from __future__ import annotations
@@ -14,15 +13,13 @@ import numpy as np
 
 from stablegrad.ir import Shape, Term
 from stablegrad.ops import pair_exp, pairs
-from stablegrad.ops.exact import Exact, Rational, to_float
+from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered import _exp_in_parts, _product_by_parts, _scaled_product, sum_pair
-from stablegrad.ops.pairs import Pair, two_prod, two_sum
+from stablegrad.ops.lowered import _scaled_product, left_range, sum_in_parts, sum_pair
+from stablegrad.ops.pairs import Pair, two_prod
 from stablegrad.ops.record import broadcast, declare
 
 _LN2 = pairs.split(pair_exp.LN2)
-_LOW, _HIGH = 2.0**-900, 2.0**1000
-"""Between these a sum of products has not lost digits to the range of floats."""
 
 
 def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
@@ -91,7 +88,7 @@ def _careful_log(xs: list[Any], powers: tuple[Rational, ...], factor: Rational) 
 
 def _log_of_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational) -> Any:
     value = np.asarray(
-        _scaled_product(xp, *xs, powers=powers, factor=factor, exponents=()), dtype=float
+        _scaled_product(xp, *xs, powers=powers, factor=factor, again=()), dtype=float
     )
     size = np.abs(value)
     careful = ((size > 0.5) & (size < 2.0)) | (size < 2.3e-308) | np.isinf(size)
@@ -106,39 +103,7 @@ def _log_of_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rat
     return result
 
 
-# -- sums in parts ------------------------------------------------------------------------
-
-
-def sum_in_parts(
-    xs: list[Any],
-    constant: Exact,
-    coefficients: tuple[Rational, ...],
-    counts: tuple[int, ...],
-) -> tuple[Any, Any]:
-    """A sum of multiples and products of finite floats as mantissa and exponent."""
-    addends: list[tuple[Any, Any, Any]] = []
-    if constant != 0:
-        m, e = np.frexp(np.full_like(xs[0], to_float(constant)))
-        addends.append((m, 0.0 * m, e.astype(np.int64)))
-    position = 0
-    for c, count in zip(coefficients, counts, strict=True):
-        m, e = np.frexp(xs[position])
-        error, e = 0.0 * m, e.astype(np.int64)
-        if count == 2:
-            other, more = np.frexp(xs[position + 1])
-            m, error = two_prod(m, other)
-            e = e + more
-        position += count
-        high, low = pairs.split(c)
-        m, error = pairs.multiply((m, error), (high + 0.0 * m, low + 0.0 * m))
-        addends.append((m, error, e))
-    top = np.maximum.reduce([np.where(m == 0, -(10**6), e) for m, _, e in addends])
-    hi = lo = np.zeros_like(xs[0])
-    for m, error, e in addends:
-        shift = np.clip(e - top, -3000, 0).astype(np.int32)
-        hi, rest = two_sum(hi, np.ldexp(m, shift))
-        lo = lo + rest + np.ldexp(error, shift)
-    return hi + lo, np.where(top < -(10**5), 0, top)
+# -- logs of sums -------------------------------------------------------------------------
 
 
 def _log_of_sum(
@@ -153,7 +118,7 @@ def _log_of_sum(
     result = np.log(total)
     near = (total > 0.5) & (total < 2.0)
     result = np.where(near, np.log1p(np.where(near, (hi - 1.0) + lo, 0.0)), result)
-    lost = ~((np.abs(total) > _LOW) & (np.abs(total) < _HIGH))
+    lost = left_range(np, total)
     for x in xs:
         lost = lost & np.isfinite(x)
     if not np.any(lost):
@@ -164,47 +129,6 @@ def _log_of_sum(
     zero = 0.0 * m
     result[lost] = np.where(m == 0, np.log(m), _log_in_parts((m, zero), e, (zero, zero)))
     return result
-
-
-# -- products with sums -------------------------------------------------------------------
-
-
-def _product_with_sums(
-    xp: Any,
-    *args: Any,
-    powers: tuple[Rational, ...],
-    factor: Rational,
-    exponents: tuple[tuple[int, str], ...],
-    sums: tuple[tuple[int, Exact, tuple[Rational, ...], tuple[int, ...]], ...],
-) -> Any:
-    """A product some of whose factors are sums, their addends following the factors."""
-    count = len(powers) + len(exponents)
-    product = np.asarray(
-        _scaled_product(xp, *args[:count], powers=powers, factor=factor, exponents=exponents)
-    )
-    bad: Any = False
-    for i, *_ in sums:
-        size = np.abs(args[i])
-        bad = bad | ~((size > _LOW) & (size < _HIGH))
-    bad = np.broadcast_to(bad, product.shape)
-    for x in args[count:]:
-        bad = bad & np.isfinite(x)
-    if not bad.any():
-        return product
-    chosen = [np.broadcast_to(a, product.shape)[bad] for a in args]
-    xs = chosen[: len(powers)]
-    parts = [np.frexp(x) for x in xs]
-    for (i, base), u in zip(exponents, chosen[len(powers) : count], strict=True):
-        parts[i] = _exp_in_parts(u, base)
-    position = count
-    for i, constant, coefficients, counts in sums:
-        flat = chosen[position : position + sum(counts)]
-        position += sum(counts)
-        m, e = sum_in_parts(flat, constant, coefficients, counts)
-        parts[i] = (m, np.asarray(e))
-    product = np.array(product)
-    product[bad] = _product_by_parts(xs, parts, powers, factor, product.dtype)
-    return product
 
 
 LOG_OF_PRODUCT = declare(
@@ -227,15 +151,4 @@ LOG_OF_SUM = declare(
     elementwise=True,
     source="log(m * 2**e) = log(m) + e*log(2), the sum as a pair",
     doc="The log of a sum of multiples and products.",
-)
-
-PRODUCT_WITH_SUMS = declare(
-    "product_with_sums",
-    family="lowered",
-    params=("powers", "factor", "exponents", "sums"),
-    infer=_infer,
-    kernel=_product_with_sums,
-    elementwise=True,
-    source="IEEE 754 scaling by powers of two is exact",
-    doc="A product of powers of floats and of sums that left the range of floats.",
 )

@@ -26,12 +26,6 @@ _CLOSED_SYMMETRIC_UNIT = interval(-1.0, 1.0, closed=True)
 _CLOSED_UNIT = interval(0.0, 1.0, closed=True)
 
 
-_AT_THE_END = (
-    "4 ulp; derivatives up to 500 ulp where exp(-x*x) is subnormal and they are not, |x| in "
-    "(26.61, 26.7): what rounding x*x lost is not put back there"
-)
-
-
 def _op(name: str, *args: Any, **params: Any) -> Term:
     """A term of an op that may be declared after this module."""
     return OPS[name](*args, **params)
@@ -123,7 +117,6 @@ erf = elementwise(
     domain=(REAL,),
     range=_CLOSED_SYMMETRIC_UNIT,
     cost=4,
-    accuracy=_AT_THE_END,
     lax="erf",
     aten="erf",
     source="DLMF 7.2.1",
@@ -144,7 +137,6 @@ erfc = elementwise(
     domain=(REAL,),
     range=interval(0.0, 2.0, closed=True),
     cost=4,
-    accuracy=_AT_THE_END,
     lax="erfc",
     aten="erfc",
     source="DLMF 7.2.2; in the tail as erfcx(x) exp(-x**2)",
@@ -280,8 +272,6 @@ ndtr = elementwise(
     domain=(REAL,),
     range=_CLOSED_UNIT,
     cost=4,
-    accuracy="4 ulp; the second derivative up to 500 ulp where exp(-x*x/2) is subnormal and it is "
-    "not, |x| in (37.6, 37.75)",
     aten="special_ndtr",
     source="DLMF 7.18.1; in the lower tail exp(-x**2/2) times Mills's ratio",
     doc="The normal distribution function, (1 + erf(x / sqrt(2))) / 2.",

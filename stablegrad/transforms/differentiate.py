@@ -57,16 +57,13 @@ class Calculus:
         return tuple([canonical(p, self.program) if isinstance(p, Term) else p for p in found])
 
     def _monomial_partials(self, out: Term) -> tuple[Any, ...]:
-        powers = out.params[0]
         found: list[Any] = []
-        for x, p in zip(out.args, powers, strict=True):
-            if x not in self.active:
+        for i, (x, p) in enumerate(zip(out.args, out.params[0], strict=True)):
+            if x in self.active:
+                rest, slope = forms.partial_factors(out, i)
+                found.append(self._masked_product(rest, slope, forms.power(x, p)))
+            else:
                 found.append(None)
-                continue
-            others = {y: q for y, q in zip(out.args, powers, strict=True) if y is not x}
-            rest = forms.monomial(others, out.shape, out.dtype)
-            slope = forms.scale(p, forms.power(x, forms.exact_ratio(p - 1)))
-            found.append(self._masked_product(rest, slope, forms.power(x, p)))
         return tuple(found)
 
     def multiply(self, cotangent: Term, partial: Term, value: Term) -> Term:

@@ -17,13 +17,8 @@ from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
-from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT
-from stablegrad.ops.lowered_logs import (
-    LOG_OF_PRODUCT,
-    LOG_OF_SUM,
-    PRODUCT_WITH_SUMS,
-    half_whole,
-)
+from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT, Origin
+from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM, half_whole
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
 from stablegrad.transforms.rational import as_rational_sum
 
@@ -206,11 +201,8 @@ def _emit_product(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any]) -> T
 def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
     if not items:
         return const(factor, dtype)
-    if len(items) > 1 and dtype == WIDE and any(_ranging(x) for x, _ in items):
+    if dtype == WIDE and (len(items) > 1 or items[0][1] != 1) and _origins(items):
         return _scaled(items, factor, dtype)
-    sums = _sums_of_products(items, dtype)
-    if sums:
-        return _product_with_sums(items, sums, factor, dtype)
     if factor in (1, -1):
         simple = _simple_product(items, dtype)
         if simple is not None:
@@ -222,51 +214,36 @@ def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: A
     return _scaled(items, factor, dtype)
 
 
-def _sums_of_products(items: list[tuple[Term, Rational]], dtype: Any) -> list[tuple[int, Term]]:
-    """The factors, by position, that are sums of products: these may have left the range."""
-    if dtype != WIDE or (len(items) == 1 and items[0][1] == 1):
-        return []
-    return [
-        (i, x)
-        for i, (x, p) in enumerate(items)
-        if x.op is COMPENSATED_SUM and 2 in x.params[2] and half_whole(p)
-    ]
-
-
-def _product_with_sums(
-    items: list[tuple[Term, Rational]],
-    sums: list[tuple[int, Term]],
-    factor: Rational,
-    dtype: Any,
-) -> Term:
-    """A product that keeps its range even where a sum of products among its factors does not."""
-    scaled = _scaled(items, factor, dtype)
-    addends = [a for _, x in sums for a in x.args]
-    params = (*scaled.params, tuple([(i, *x.params) for i, x in sums]))
-    return make(PRODUCT_WITH_SUMS, (*scaled.args, *addends), params, scaled.shape, dtype)
-
-
 def _scaled(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
-    """A product that keeps its range, the arguments of its exponentials at hand."""
-    ranging = [(i, x) for i, (x, _) in enumerate(items) if _ranging(x)]
-    exponents = tuple([(i, "2" if x.op.name == "exp2" else "e") for i, x in ranging])
-    logs = [_logarithm(x) for _, x in ranging]
-    args = (*[x for x, _ in items], *logs)
+    """A product that keeps its range, with what its exponentials and sums are made of at hand."""
+    origins = _origins(items)
+    args = (*[x for x, _ in items], *[a for _, found in origins for a in found])
     shape = forms.broadcast(MONOMIAL, args)
-    return make(
-        SCALED_PRODUCT, args, (tuple([p for _, p in items]), factor, exponents), shape, dtype
-    )
+    params = (tuple([p for _, p in items]), factor, tuple([origin for origin, _ in origins]))
+    return make(SCALED_PRODUCT, args, params, shape, dtype)
+
+
+def _origins(items: list[tuple[Term, Rational]]) -> list[tuple[Origin, tuple[Term, ...]]]:
+    """The factors that may have left the range where their product has not, and their arguments.
+
+    These are exponentials in float64, and sums of products: a square overflows at 1e154.
+    """
+    found: list[tuple[Origin, tuple[Term, ...]]] = []
+    for i, (x, p) in enumerate(items):
+        if x.op is EXP_OF_SUM:
+            constant, coefficients, counts = x.params
+            found.append(((i, "e", constant, coefficients, counts), x.args))
+        elif _ranging(x):
+            found.append(((i, "2" if x.op.name == "exp2" else "e", 0, (1,), (1,)), x.args))
+        elif x.op is COMPENSATED_SUM and x.dtype == WIDE and 2 in x.params[2] and half_whole(p):
+            constant, coefficients, counts = x.params
+            found.append(((i, "sum", constant, coefficients, counts), x.args))
+    return found
 
 
 def _ranging(x: Term) -> bool:
     """Whether a factor is a float64 exponential: its product may be in range where it is not."""
     return x.dtype == WIDE and x.op.name in ("exp", "exp2", "exp_of_sum")
-
-
-def _logarithm(x: Term) -> Term:
-    if x.op is not EXP_OF_SUM:
-        return x.args[0]
-    return make(COMPENSATED_SUM, x.args, x.params, x.shape, x.dtype)
 
 
 def _simple_product(items: list[tuple[Term, Rational]], dtype: Any) -> Term | None:
@@ -314,8 +291,8 @@ def _emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain
         x, c = args[0], coefficients[0]
         inner = term.args[0]
         if inner.op is MONOMIAL and x.op is SCALED_PRODUCT:
-            powers, factor, exponents = x.params
-            params = (powers, forms.exact_ratio(factor * c), exponents)
+            powers, factor, again = x.params
+            params = (powers, forms.exact_ratio(factor * c), again)
             return make(x.op, x.args, params, x.shape, x.dtype)
         return _emit_multiple(x, c, dtype)
     if isinstance(constant, str):

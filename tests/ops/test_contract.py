@@ -59,9 +59,12 @@ NEAR: dict[str, list[float]] = {
     "arccosh": [1.0],
     "sinc": [1.0, 2.0],
     "erfinv": [1.0],
+    "erf": [26.65],
+    "erfc": [26.65],
+    "ndtr": [-37.7, 37.7],
     "ndtri": [0.5],
 }
-"""Zeros and poles, around which a part of the sample lies."""
+"""Zeros, poles and ends of the range, around which a part of the sample lies."""
 
 ORDERS: dict[tuple[str, ...], list[dict[str, Any]]] = {
     ("n",): [{"n": 1}, {"n": 2}],
