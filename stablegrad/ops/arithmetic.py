@@ -206,23 +206,35 @@ def _defined(y: Term, slope: Term) -> Term:
     return OPS["require"](slope, OPS["logical_not"](OPS["isnan"](y)))
 
 
-def _choice(y: Term, a: Term, b: Term, sign: int) -> tuple[Term, Term]:
-    """Partials of the greater (sign 1) or the smaller; the masks hold where a side is nan."""
+def _choice(
+    y: Term, a: Term, b: Term, sign: int, undefined: Term | None = None
+) -> tuple[Term, Term]:
+    """Partials of the greater (sign 1) or the smaller, nan where y is; the masks hold there.
+
+    ``undefined`` tells where y is nan if that may come from neither a nor b.
+    """
     not_more = OPS["logical_not"](OPS["less_equal"](a, b))
     not_less = OPS["logical_not"](OPS["greater_equal"](a, b))
-    if len(y.args) > 2:  # the nan may be that of a third argument
-        undefined = OPS["isnan"](y)
+    if undefined is not None:
         not_more, not_less = [OPS["logical_or"](m, undefined) for m in (not_more, not_less)]
     wins, loses = (not_more, not_less) if sign > 0 else (not_less, not_more)
     return _shares(wins, loses, _defined(y, one(a)), a, b)
 
 
+def _moving(y: Term, a: Term, b: Term) -> Term:
+    """What is nan where y is: the variable, beside a constant number."""
+    if is_const(a) or is_const(b):
+        constant, variable = (a, b) if is_const(a) else (b, a)
+        return y if is_const(constant, "nan") else variable
+    return y
+
+
 def _maximum_partials(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
-    return _choice(y, a, b, 1)
+    return _choice(_moving(y, a, b), a, b, 1)
 
 
 def _minimum_partials(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
-    return _choice(y, a, b, -1)
+    return _choice(_moving(y, a, b), a, b, -1)
 
 
 def _maximum_textbook(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
@@ -275,13 +287,11 @@ minimum = elementwise(
 
 
 def _clip_partials(y: Term, x: Term, low: Term, high: Term) -> tuple[Term, Term, Term]:
-    raised = maximum(x, low)
-    if is_const(low) and is_const(high):
-        by_raised, by_high = _choice(raised, raised, high, -1)
-        by_x, by_low = _choice(raised, x, low, 1)
-    else:
-        by_raised, by_high = _choice(y, raised, high, -1)
-        by_x, by_low = _choice(y, x, low, 1)
+    value, undefined = y, OPS["isnan"](y)
+    if is_const(low) and is_const(high) and not is_const(high, "nan"):
+        value, undefined = _moving(y, x, low), None
+    by_raised, by_high = _choice(value, maximum(x, low), high, -1, undefined)
+    by_x, by_low = _choice(value, x, low, 1, undefined)
     return by_raised * by_x, by_raised * by_low, by_high
 
 
