@@ -7,14 +7,17 @@ structure share one plan: a training loop compiles once, whatever its tensors ar
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from stablegrad.engines.numpy import Plan
-from stablegrad.ir import Term, make, provenance, rebuild, topological
-from stablegrad.ops.record import INPUT, LEAF
+from stablegrad.ir import OPS, Term, make, provenance, rebuild, topological
+from stablegrad.ops import spectral
+from stablegrad.ops.derivative import gradient
+from stablegrad.ops.record import INPUT, LEAF, const
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
 from stablegrad.transforms.expand import Expander
@@ -142,6 +145,40 @@ def evaluate(roots: Sequence[Term], settings: Settings) -> list[Array]:
     """
     program, leaves = program_of(roots, settings)
     return program([leaf.params[0].value for leaf in leaves])
+
+
+# -- functions of one variable inside ops ---------------------------------------------------
+
+_LEAST = 16
+"""Points that a scalar function is compiled for at least; beyond, four times as many, and so on."""
+
+
+@lru_cache(maxsize=256)
+def _scalar_program(body: Term, parameters: int, order: int, size: int) -> Program:
+    inputs = [make(INPUT, (), (0,), (size,), spectral.WIDE)]
+    inputs += [make(INPUT, (), (i + 1,), (), spectral.WIDE) for i in range(parameters)]
+    y = spectral.applied(body, inputs[0], inputs[1:])
+    for _ in range(order):
+        y = gradient(y, inputs[0], const(1, y.dtype, y.shape))
+    return compile_terms([OPS["broadcast_to"](y, shape=(size,))], inputs, Settings())
+
+
+def _scalar_compiler(body: Term, parameters: int, order: int) -> Callable[..., Array]:
+    """The derivative of an expression, for any number of points: padded to few sizes."""
+
+    def run(x: Array, *values: float) -> Array:
+        size = _LEAST
+        while size < x.size:
+            size *= 4
+        padded = np.full(size, x[-1] if x.size else 0.0)
+        padded[: x.size] = x
+        program = _scalar_program(body, parameters, order, size)
+        return program([padded, *[np.asarray(v) for v in values]])[0][: x.size]
+
+    return run
+
+
+spectral.set_compiler(_scalar_compiler)
 
 
 def forget() -> None:

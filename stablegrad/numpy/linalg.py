@@ -6,6 +6,21 @@ from typing import Any
 
 from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.decompositions import (
+    cond,
+    eigh,
+    eigvalsh,
+    expm,
+    funm,
+    logm,
+    lstsq,
+    matrix_rank,
+    pinv,
+    qr,
+    sqrtm,
+    svd,
+    svdvals,
+)
 from stablegrad.numpy.matrices import (
     cholesky,
     det,
@@ -18,30 +33,63 @@ from stablegrad.numpy.matrices import (
     solve_triangular,
 )
 from stablegrad.ops import linalg, shape
+from stablegrad.ops.exact import exact
+from stablegrad.ops.structured import normal_axis
 from stablegrad.tensor import Tensor, as_tensor
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """The 2-norm over axes, or of all elements; the derivative at 0 is 0.
+    """The norm of vectors or matrices, or the 2-norm of all elements; the derivative at 0 is 0.
 
     Args:
         x: an array.
-        ord: None, 2 or "fro" (the square root of the sum of squares); 1, inf and -inf for
-            vectors.
-        axis: an axis or several.
+        ord: of vectors: None or 2, any number, inf, -inf, 0 (how many are not zero); of matrices:
+            None or "fro", "nuc" (the sum of singular values), 2 and -2 (the greatest and least
+            of them), 1, -1, inf and -inf (of sums of columns and rows).
+        axis: an axis for vectors, two for matrices; None for all of a vector or matrix.
         keepdims: whether reduced axes stay with length 1.
     """
     t = as_tensor(x)
-    vector = t.ndim == 1 or isinstance(axis, int)
+    t = t.astype(float) if t.dtype.kind in "iub" else t
+    vector = isinstance(axis, int) or (axis is None and t.ndim == 1)
     if ord is None or (ord == 2 and vector) or (ord == "fro" and not vector):
         return OPS["norm"](t, axis=axis, keepdims=keepdims)
-    if vector and ord == 1:
-        return abs(t).sum(axis=axis, keepdims=keepdims)
-    if vector and ord in (float("inf"), float("-inf")):
-        size = abs(t)
-        reduce = size.max if ord > 0 else size.min
+    if vector and not isinstance(ord, str):
+        return _vector_norm(t, ord, axis, keepdims)
+    axes = (-2, -1) if axis is None and t.ndim == 2 else axis
+    if not vector and isinstance(axes, tuple | list) and len(axes) == 2:
+        first, second = (normal_axis(i, t.ndim, "norm") for i in axes)
+        moved = shape.moveaxis(t, [first, second], [t.ndim - 2, t.ndim - 1])
+        out = _matrix_norm(moved, ord)
+        return shape.expand_dims(out, tuple(sorted((first, second)))) if keepdims else out
+    raise DomainError(message(f"norm with ord={ord!r} of shape {t.shape}", "an order of norm"))
+
+
+def _vector_norm(t: Tensor, p: float, axis: Any, keepdims: bool) -> Tensor:
+    size = abs(t)
+    if p == 1:
+        return size.sum(axis=axis, keepdims=keepdims)
+    if abs(p) == float("inf"):
+        reduce = size.max if p > 0 else size.min
         return reduce(axis=axis, keepdims=keepdims)
-    raise DomainError(message(f"norm with ord={ord!r}", "2 or 'fro'; 1, inf or -inf of vectors"))
+    if p == 0:
+        return OPS["count_nonzero"](t, axis=axis, keepdims=keepdims).astype(t.dtype)
+    if p > 1:
+        return OPS["p_norm"](t, axis=axis, keepdims=keepdims, p=exact(p))
+    return (size**p).sum(axis=axis, keepdims=keepdims) ** (1 / p)
+
+
+def _matrix_norm(t: Tensor, order: Any) -> Tensor:
+    if order in ("nuc", 2, -2):
+        s = OPS["svdvals"](t)
+        return s.sum(axis=-1) if order == "nuc" else s.max(axis=-1) if order > 0 else s.min(axis=-1)
+    inf = float("inf")
+    if order not in (1, -1, inf, -inf):
+        raise DomainError(
+            message(f"norm with ord={order!r}", "None, 'fro', 'nuc', 1, 2, inf, or these negative")
+        )
+    sums = abs(t).sum(axis=-2 if abs(order) == 1 else -1)
+    return sums.max(axis=-1) if order > 0 else sums.min(axis=-1)
 
 
 def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Tensor:
@@ -50,6 +98,11 @@ def vector_norm(x: Any, *, axis: Any = None, keepdims: bool = False, ord: Any = 
     if ord == 2:
         return OPS["norm"](t, axis=axis, keepdims=keepdims)
     return norm(t if axis is not None else t.ravel(), ord, axis, keepdims)
+
+
+def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tensor:
+    """The norm of the matrices in the last two axes."""
+    return norm(x, ord, (-2, -1), keepdims)
 
 
 def matrix_transpose(x: Any) -> Tensor:
@@ -74,18 +127,32 @@ def diagonal(x: Any, *, offset: int = 0) -> Tensor:
 
 __all__ = [
     "cholesky",
+    "cond",
     "det",
     "diagonal",
+    "eigh",
+    "eigvalsh",
+    "expm",
+    "funm",
     "inv",
+    "logm",
+    "lstsq",
     "matmul",
+    "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "matrix_transpose",
     "multi_dot",
     "norm",
     "outer",
+    "pinv",
+    "qr",
     "slogdet",
     "solve",
     "solve_triangular",
+    "sqrtm",
+    "svd",
+    "svdvals",
     "trace",
     "vector_norm",
 ]

@@ -196,6 +196,8 @@ def diag(v: Any, k: int = 0) -> Tensor:
     if x.ndim != 1:
         raise ShapeError(message(f"diag of shape {x.shape}", "a vector or a matrix"))
     n = x.size + abs(k)
+    if k == 0:
+        return OPS["from_diagonal"](x, rows=n, columns=n)
     rows = np.arange(x.size) + max(-k, 0)
     return OPS["index_add"](
         x, as_tensor(rows), as_tensor(rows + k), shape=(n, n), index=(("array", 1), ("array", 1))

@@ -13,6 +13,7 @@ THEMES = (
     "inverses",
     "logistic",
     "logs",
+    "matrices",
     "powers",
     "quotients",
     "roots",

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import stablegrad as sg
-from stablegrad.errors import ShapeError
+from stablegrad.errors import DomainError, ShapeError
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.derivative import gradient, pushforward
 from stablegrad.ops.matrix_kernels import equilibrated
 from stablegrad.ops.record import const
+from stablegrad.ops.spectral import X
 from stablegrad.oracle import truth
 from stablegrad.program import evaluate
 from stablegrad.settings import current
@@ -184,6 +185,107 @@ def test_cholesky_keeps_its_bound_whatever_the_scaling() -> None:
         assert (np.abs(got - true) <= n * EPS * np.linalg.cond(b) * size).all()
 
 
+SYMMETRIC = [
+    RNG.normal(size=(4, 4)),
+    np.eye(3) * 1e-300,
+    np.diag([1e200, 1.0, -1e200]),
+    np.ones((4, 4)),
+    hilbert(5),
+    np.array([[1e308, 1e307], [1e307, -1e308]]),
+]
+
+
+@pytest.mark.parametrize("a", SYMMETRIC, ids=range(len(SYMMETRIC)))
+def test_eigenvalues_and_singular_values_keep_their_bound(a: np.ndarray) -> None:
+    n = len(a)
+    for name in ("eigvalsh", "svdvals"):
+        true = true_of(name, a)
+        (got,) = values(OPS[name](leaf(a)))
+        assert (np.abs(got - true) <= 4 * n * EPS * np.abs(true).max()).all()
+
+
+def test_vectors_reproduce_their_matrix() -> None:
+    for a in SYMMETRIC:
+        s = 0.5 * a + 0.5 * a.T
+        scale = np.abs(s).max()
+        w, v = (x.numpy() for x in snl.eigh(a))
+        np.testing.assert_allclose((v * (w / scale)) @ v.T, s / scale, atol=16 * EPS * len(a))
+        u, d, vh = (x.numpy() for x in snl.svd(a))
+        np.testing.assert_allclose((u * (d / scale)) @ vh, a / scale, atol=16 * EPS * len(a))
+        q, r = (x.numpy() for x in snl.qr(a))
+        np.testing.assert_allclose(q @ (r / scale), a / scale, atol=16 * EPS * len(a))
+
+
+@pytest.mark.parametrize("size", [1.0, 8.0, 30.0])
+def test_expm_keeps_its_bound(size: float) -> None:
+    a = RNG.normal(size=(4, 4))
+    a *= size / np.linalg.norm(a, 2)
+    e = RNG.normal(size=(4, 4))
+    for arrays in ((a,), (a, e), (a, e, e.T)):
+        true = true_of("expm", *arrays)
+        (got,) = values(OPS["expm"](*[leaf(x) for x in arrays]))
+        bound = 4 * EPS * max(1, size) * np.exp(size) * np.linalg.norm(e, 2) ** (len(arrays) - 1)
+        assert np.abs(got - true).max() <= 4 * bound
+
+
+GAPS = [0.0, 1e-300, 1e-16, 1e-12, 1e-8, 1e-4, 1e-2, 0.3]
+BODIES = {
+    "exp": OPS["exp"](X),
+    "log": OPS["log"](X),
+    "sqrt": OPS["sqrt"](X),
+    "inverse": 1 / X,
+    "sin(9x)": OPS["sin"](9 * X),
+    "xlogx": OPS["xlogy"](X, X),
+    "abs(x - 1.1)": OPS["abs"](X - 1.1),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("base", [1.0, 1e-150])
+def test_divided_differences_over_any_gap(name: str, base: float) -> None:
+    """f(a) along e, e for eigenvalues at every distance, in the basis in which they are exact."""
+    function = BODIES[name]
+    e = RNG.normal(size=(3, 3))
+    e = e + e.T
+    for gap in GAPS if base == 1 else GAPS[2:]:
+        a = np.diag([base, base * (1 + gap), base * 2.5])
+        for arrays in ((a, e), (a, e, e)):
+            true = true_of("matrix_function", *arrays, function=function)
+            (got,) = values(
+                OPS["matrix_function"](*[leaf(x) for x in arrays], function=function, parameters=0)
+            )
+            scale = np.abs(true).max()
+            if not np.isfinite(scale):
+                continue
+            assert np.abs(got - true).max() <= 512 * EPS * scale, (gap, len(arrays))
+
+
+def test_functions_at_the_edge_of_their_domain() -> None:
+    u = np.linalg.qr(RNG.normal(size=(3, 3)))[0]
+    a = u @ np.diag([0.0, 1.0, 4.0]) @ u.T  # an eigenvalue of rounding size, of either sign
+    np.testing.assert_allclose(snl.sqrtm(a).numpy(), u @ np.diag([0, 1, 2.0]) @ u.T, atol=1e-7)
+    assert np.isnan(snl.sqrtm(np.diag([-1.0, 1.0])).numpy()).any()
+    np.testing.assert_array_equal(snl.sqrtm(np.diag([0.0, 4.0])).numpy(), np.diag([0.0, 2.0]))
+
+
+def test_funm_reaches_the_parameters_of_its_function() -> None:
+    a = RNG.normal(size=(2, 3, 3))
+    p = sg.tensor(0.7, dtype=np.float64, requires_grad=True)
+    y = snl.funm(a, lambda w: sg.numpy.exp(p * w)).sum()
+    (slope,) = sg.autograd.grad(y, [p])
+    body = X * OPS["exp"](const(0.7, np.float64) * X)
+    assert slope.item() == pytest.approx(
+        true_of("matrix_function", a, function=body, parameters=0).sum(), rel=64 * EPS
+    )
+    (second,) = sg.autograd.grad(slope, [p])
+    body = X * X * OPS["exp"](const(0.7, np.float64) * X)
+    assert second.item() == pytest.approx(
+        true_of("matrix_function", a, function=body, parameters=0).sum(), rel=64 * EPS
+    )
+    with pytest.raises(DomainError, match="elementwise"):
+        snl.funm(a, lambda w: w / w.sum())
+
+
 # -- places without a value ---------------------------------------------------------------
 
 
@@ -198,6 +300,7 @@ def test_what_has_no_value_is_nan_in_its_own_place_of_the_batch() -> None:
     np.testing.assert_array_equal(snl.det(batch).numpy(), [1.0, 0.0, np.nan, 1.0])
 
 
+@np.errstate(all="ignore")
 def test_the_result_is_that_of_numpy_on_everyday_matrices() -> None:
     a, b = RNG.normal(size=(2, 1, 4, 4)), RNG.normal(size=(3, 4, 2))
     for dtype, rtol in ((np.float64, 1e-10), (np.float32, 2e-4), (np.int64, 1e-10)):
@@ -211,6 +314,27 @@ def test_the_result_is_that_of_numpy_on_everyday_matrices() -> None:
             (snl.matrix_power(x, 5), np.linalg.matrix_power(x, 5)),
             (snl.multi_dot([y[0].T, x[0, 0], y[0]]), np.linalg.multi_dot([y[0].T, x[0, 0], y[0]])),
             (sg.numpy.kron(x[0, 0], y), np.kron(x[0, 0], y)),
+            (snl.eigh(x @ x.mT)[0], np.linalg.eigh(x @ x.mT)[0]),
+            (snl.eigvalsh(x, "U"), np.linalg.eigvalsh(x, "U")),
+            (abs(snl.eigh(x, "L")[1]), abs(np.linalg.eigh(x, "L")[1])),
+            (snl.svd(x)[1], np.linalg.svd(x)[1]),
+            (snl.svdvals(y), np.linalg.svdvals(y)),
+            (abs(snl.qr(y)[1]), abs(np.linalg.qr(y)[1])),
+            (snl.qr(y.mT, "r"), np.linalg.qr(y.mT, "r")),
+            (snl.pinv(y), np.linalg.pinv(y)),
+            (snl.lstsq(y[0], y[1])[0], np.linalg.lstsq(y[0], y[1])[0]),
+            (snl.lstsq(y[0], y[1])[1], np.linalg.lstsq(y[0], y[1])[1]),
+            (snl.cond(x), np.linalg.cond(x)),
+            (snl.cond(x, 1), np.linalg.cond(x, 1)),
+            *[
+                (snl.norm(y[0], p), np.linalg.norm(y[0], p))
+                for p in (None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
+            ],
+            *[
+                (snl.norm(x, p, axis=-1), np.linalg.norm(x, p, axis=-1))
+                for p in (None, 0, 1, 2, 3, 0.5, -1, np.inf, -np.inf)
+            ],
+            (snl.norm(y, "nuc", (0, 2), True), np.linalg.norm(y, "nuc", (0, 2), True)),
         ]
         for got, expected in pairs:
             assert got.shape == expected.shape
@@ -221,5 +345,7 @@ def test_the_result_is_that_of_numpy_on_everyday_matrices() -> None:
 def test_shapes_that_do_not_fit_are_named() -> None:
     with pytest.raises(ShapeError, match="square matrices"):
         snl.inv(np.ones((2, 3)))
+    with pytest.raises(DomainError, match="full_matrices=False"):
+        snl.svd(np.ones((2, 3)))
     with pytest.raises(ShapeError, match="3 rows"):
         snl.solve(np.eye(3), np.ones((2, 2)))

@@ -23,7 +23,12 @@ from stablegrad.transforms.lower import Lowering
 SEED = 20261121
 POINTS = 600
 WIDTH = 4  # entries of the axis that a structured rule reduces
-RULES = [rule for database in DATABASES for rule in database.rules]
+RULES = [
+    rule
+    for database in DATABASES
+    for rule in database.rules
+    if rule.group != "matrices"  # judged in test_matrices
+]
 BUDGET = 20_000
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, 5e-324, 2.3e-308, -2.3e-308, 1.7e308, -1.7e308]
