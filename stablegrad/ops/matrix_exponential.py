@@ -23,7 +23,7 @@ def _kernel(xp: Any, a: Any, *es: Any) -> Any:
     total = np.zeros((*block.shape[:-2], 1, 1), np.int64)
     for e in es:
         y, wrong = usable(widened(xp, e), np.zeros((n, n)))
-        y, shift = balanced(y, 0, (-2, -1))
+        y, shift = balanced(y, np.zeros((), np.int64), (-2, -1))
         total = total + shift
         bad = bad | wrong
         copies = block.shape[-1] // n

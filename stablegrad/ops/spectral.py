@@ -109,7 +109,7 @@ def _slope(static: dict[str, Any], i: int) -> dict[str, Any]:
 
 
 def _jvp(out: Term, args: Terms, tangents: Sequence[Term | None], **static: Any) -> Term:
-    parameters = static["parameters"]
+    parameters: int = static["parameters"]
     a, ps, es = _split(args, parameters)
     found: list[Term] = []
     for i, t in enumerate(tangents):
@@ -126,7 +126,7 @@ def _jvp(out: Term, args: Terms, tangents: Sequence[Term | None], **static: Any)
 
 
 def _vjp(out: Term, args: Terms, g: Term, **static: Any) -> Terms:
-    parameters = static["parameters"]
+    parameters: int = static["parameters"]
     a, ps, es = _split(args, parameters)
     by_p = [OPS["sum"](inner(g, spectral(*args, **_slope(static, i)))) for i in range(parameters)]
     by_e = [spectral(a, *ps, *es[:j], g, *es[j + 1 :], **static) for j in range(len(es))]
@@ -165,7 +165,7 @@ _VIEWS = ("reshape", "broadcast_to", "getitem")
 
 def _is_view(term: Term) -> bool:
     """Whether a term is what is below it, in its order, but for axes of length 1."""
-    if term.op.name not in _VIEWS or len(term.args) > 1 or term.args[0].size != term.size:
+    if term.op.name not in _VIEWS or len(term.args) != 1 or term.args[0].size != term.size:
         return False
     if term.op.name == "getitem":
         entries = [e for e in term.params[0] if e is not None]

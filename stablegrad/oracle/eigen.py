@@ -1,8 +1,7 @@
-"""Eigenvalues, singular values and functions of matrices in balls.
+"""Eigenvalues, singular values and orthonormal bases in balls.
 
-Eigenvalues are roots of exact characteristic polynomials, with their multiplicities. A function
-of a matrix is Newton's interpolation at them, whatever their multiplicity; derivatives of it
-are blocks of the function of block triangular matrices. Nothing of our formulas is used.
+Eigenvalues are roots of exact characteristic polynomials, with their multiplicities; those that
+are simple, and their vectors, are followed along power series. Nothing of our formulas is used.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from typing import Any
 import flint
 import numpy as np
 
-from stablegrad.ir import Term, topological
-from stablegrad.ops.record import VARIABLE
 from stablegrad.oracle import matrices
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.matrices import (
@@ -36,15 +33,15 @@ from stablegrad.oracle.matrices import (
 from stablegrad.oracle.series import NAN, ZERO
 
 
-def _length(rows: Rows) -> int:
+def length_of(rows: Rows) -> int:
     return max(len(x.c) for row in rows for x in row)
 
 
-def _constant(rows: Rows) -> Rows:
+def constants(rows: Rows) -> Rows:
     return [[x.constant() for x in row] for row in rows]
 
 
-def _sound(*ms: Rows) -> Ball | None:
+def trouble_of(*ms: Rows) -> Ball | None:
     """What stands everywhere for a matrix that is not known, or not finite."""
     entries = [x for m in ms for row in m for x in row]
     if any(not x.known for x in entries):
@@ -94,7 +91,7 @@ class _Key:
 
 def _lifted(rows: Rows, root: Any) -> Ball:
     """A simple eigenvalue as a series, by Newton's method on the characteristic polynomial."""
-    length = _length(rows)
+    length = length_of(rows)
     if length == 1:
         return Ball((root,))
     coefficients = matrices.characteristic(rows)
@@ -117,14 +114,14 @@ def eigvalsh(a: Array) -> Array:
 
     def one(x: Rows) -> Array:
         n = len(x)
-        trouble = _sound(x)
+        trouble = trouble_of(x)
         if trouble is not None:
             return full((n,), trouble)
         x = symmetric(x)
         out: list[Ball] = []
         try:
-            for root, times in eigenvalues(_constant(x)):
-                single = times == 1 or _length(x) == 1
+            for root, times in eigenvalues(constants(x)):
+                single = times == 1 or length_of(x) == 1
                 value = _lifted(x, root) if single and times == 1 else Ball((root,))
                 out += [value if single else UNKNOWN] * times
         except UnsettledError:
@@ -156,7 +153,7 @@ def _vector(rows: Rows, value: Ball, like: Any) -> list[Ball]:
 
 def _vectors(rows: Rows, like: Any, chosen: slice) -> tuple[list[Ball], list[list[Ball]]]:
     """Chosen eigenvalues of a symmetric matrix and their vectors, all of them simple."""
-    roots = [r for r, m in eigenvalues(_constant(rows)) for _ in range(m)][chosen]
+    roots = [r for r, m in eigenvalues(constants(rows)) for _ in range(m)][chosen]
     values, vectors = [], []
     for root, guide in zip(roots, like, strict=True):
         value = _lifted(rows, root)
@@ -174,7 +171,7 @@ def eigenvectors(a: Array) -> Array:
 
     def one(x: Rows) -> Array:
         n = len(x)
-        trouble = _sound(x)
+        trouble = trouble_of(x)
         if trouble is not None:
             return full((n, n), trouble)
         x = symmetric(x)
@@ -217,7 +214,7 @@ def _singular(a: Array, pick: Callable[[list[list[Ball]], int], Rows], shape: An
     k = min(m, n)
 
     def one(x: Rows) -> Array:
-        trouble = _sound(x)
+        trouble = trouble_of(x)
         if trouble is not None:
             return full(shape, trouble)
         u, _, vh = np.linalg.svd(_floats(x), full_matrices=False)
@@ -256,7 +253,7 @@ def pinv(a: Array, *, rtol: float | None) -> Array:
 
     def one(x: Rows) -> Array:
         shape = (len(x[0]), len(x))
-        trouble = _sound(x)
+        trouble = trouble_of(x)
         if trouble is not None:
             return full(shape, trouble)
         turned = flipped(x)
@@ -294,7 +291,7 @@ def _gram_schmidt(x: Rows) -> tuple[Rows, Rows]:
 
 def _qr(a: Array, part: int, shape: Any) -> Array:
     def one(x: Rows) -> Array:
-        trouble = _sound(x)
+        trouble = trouble_of(x)
         if trouble is not None:
             return full(shape, trouble)
         try:
@@ -303,146 +300,6 @@ def _qr(a: Array, part: int, shape: Any) -> Array:
             return full(shape, UNKNOWN)
 
     return each(one, a, core=(2,))
-
-
-# -- functions of matrices ----------------------------------------------------------------
-
-
-def _nested(a: Rows, es: list[Rows]) -> Rows:
-    """[[X, I*e], [0, X]] for each direction in turn: its upper right block is the derivative."""
-    block, n = a, len(a)
-    for e in es:
-        size = len(block)
-        right = [
-            [e[i % n][j % n] if i // n == j // n else NOTHING for j in range(size)]
-            for i in range(size)
-        ]
-        top = [list(x) + y for x, y in zip(block, right, strict=True)]
-        block = top + [[NOTHING] * size + list(x) for x in block]
-    return block
-
-
-def _toeplitz(a: Rows, length: int) -> Rows:
-    """Block rows of coefficients: products of these are products of series."""
-    n = len(a)
-    zero = Ball((ZERO,))
-
-    def entry(x: Ball, k: int) -> Ball:
-        return Ball((x.c[k],)) if 0 <= k < len(x.c) else zero
-
-    return [
-        [entry(a[i % n][j % n], j // n - i // n) for j in range(n * length)]
-        for i in range(n * length)
-    ]
-
-
-def _divided(values: list[tuple[Any, int]], taylor: Callable[[Any, int], list[Any]]) -> list[Any]:
-    """f[x0], f[x0, x1], ... over points with multiplicities."""
-    points = [(g, x) for g, (x, m) in enumerate(values) for _ in range(m)]
-    local = [taylor(x, m) for x, m in values]
-    n = len(points)
-    row = [local[g][0] for g, _ in points]
-    found = [row[0]]
-    for k in range(1, n):
-        fresh = []
-        for i in range(n - k):
-            (g, x), (h, y) = points[i], points[i + k]
-            fresh.append(local[g][k] if g == h else (row[i + 1] - row[i]) / (y - x))
-        row = fresh
-        found.append(row[0])
-    return found
-
-
-def _interpolated(
-    a: Rows, values: list[tuple[Any, int]], taylor: Callable[[Any, int], list[Any]]
-) -> flint.arb_mat:
-    """f of a matrix with these eigenvalues, by Newton's polynomial."""
-    n = len(a)
-    x = flint.arb_mat([[y.c[0] for y in row] for row in a])
-    one = flint.arb_mat(n, n)
-    for i in range(n):
-        one[i, i] = 1
-    points = [p for p, m in values for _ in range(m)]
-    total: Any = None
-    for c, p in zip(reversed(_divided(values, taylor)), reversed(points), strict=True):
-        total = one * c if total is None else (x - one * p) * total + one * c
-    return total
-
-
-def _function_of(a: Rows, es: list[Rows], apply: Callable[[Rows, int], flint.arb_mat]) -> Array:
-    """The derivative along directions of a function of a matrix of series."""
-    n = len(a)
-    whole = _nested(a, es)
-    length = _length(whole)
-    value = apply(_toeplitz(whole, length), 2 ** len(es) * length).table()
-    size = len(whole)
-    return objects(
-        [
-            [
-                Ball(tuple([value[i][size * k + size - n + j] for k in range(length)]))
-                for j in range(n)
-            ]
-            for i in range(n)
-        ],
-        (n, n),
-    )
-
-
-def expm(a: Array, *es: Array) -> Array:
-    """The exponential, or its derivative along matrices."""
-
-    def one(*ms: Rows) -> Array:
-        trouble = _sound(*ms)
-        if trouble is not None:
-            return full((len(ms[0]),) * 2, trouble)
-        return _function_of(
-            ms[0],
-            list(ms[1:]),
-            lambda x, _: flint.arb_mat([[y.c[0] for y in row] for row in x]).exp(),
-        )
-
-    return each(one, a, *es, core=(2,) * (1 + len(es)))
-
-
-def spectral(a: Array, *rest: Array, function: Term, parameters: int, snap: bool) -> Array:
-    """f of symmetric matrices, or its derivative along symmetric matrices."""
-    from stablegrad.oracle.evaluate import bind, evaluate
-
-    names = [t for t in _variables(function) if t.params[0] != "x"]
-    given = {t: rest[int(t.params[0][1:])] for t in names}
-    moving = any(len(p.item().c) > 1 for p in given.values())
-
-    def taylor(point: Any, count: int) -> list[Any]:
-        x = bind(np.array(Ball((point,)), object), np.ones(()), max(count - 1, 0))
-        bound = {t: x for t in _variables(function) if t.params[0] == "x"} | given
-        value = evaluate([function], bound)[0].item()
-        if not value.known:
-            raise UnsettledError
-        return [value.coefficient(k).c[0] for k in range(count)]
-
-    def one(*ms: Rows) -> Array:
-        n = len(ms[0])
-        trouble = _sound(*ms)
-        if trouble is not None or moving:
-            return full((n, n), trouble or UNKNOWN)
-        x, *es = (symmetric(m) for m in ms)
-        try:
-            values = eigenvalues(_constant(x))
-            return _function_of(
-                x,
-                es,
-                lambda whole, copies: _interpolated(
-                    whole, [(v, m * copies) for v, m in values], taylor
-                ),
-            )
-        except UnsettledError:
-            return full((n, n), UNKNOWN)
-
-    return each(one, a, *rest[parameters:], core=(2,) * (1 + len(rest) - parameters))
-
-
-def _variables(body: Term) -> list[Term]:
-    return [t for t in topological([body]) if t.op is VARIABLE]
 
 
 TABLE: dict[str, Callable[..., Array]] = {
@@ -456,7 +313,5 @@ TABLE: dict[str, Callable[..., Array]] = {
     "pinv": pinv,
     "orthonormal": lambda a: _qr(a, 0, a.shape[-2:]),
     "upper_factor": lambda a: _qr(a, 1, (a.shape[-1],) * 2),
-    "expm": expm,
-    "matrix_function": spectral,
 }
 """Functions of arrays of balls by op."""

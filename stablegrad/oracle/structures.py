@@ -9,7 +9,7 @@ from typing import Any
 import flint
 import numpy as np
 
-from stablegrad.oracle import eigen, matrices
+from stablegrad.oracle import eigen, matrices, matrix_functions
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.orders import ORDERS
 from stablegrad.oracle.series import ZERO
@@ -163,5 +163,6 @@ TABLE: dict[str, Callable[..., Array]] = {
     **matrices.TABLE,
     **ORDERS,
     **eigen.TABLE,
+    **matrix_functions.TABLE,
 }
 """Functions of arrays of balls by op; a structured op not here runs its own kernel."""

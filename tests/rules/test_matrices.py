@@ -16,6 +16,7 @@ from stablegrad.ops.record import const
 from stablegrad.ops.spectral import X
 from stablegrad.oracle import truth
 from stablegrad.program import evaluate
+from stablegrad.rewrite import Procedure
 from stablegrad.rules import DATABASES
 from stablegrad.settings import current
 from stablegrad.testing import leaf, variable
@@ -215,6 +216,7 @@ def test_every_rule_of_matrices_fires_on_its_example() -> None:
     rules = [r for d in DATABASES for r in d.rules if r.group == "matrices"]
     assert len(rules) >= 4
     for rule in rules:
+        assert isinstance(rule, Procedure)
         count = rule.example.__code__.co_argcount
         given = [leaf(RNG.normal(size=(3, 3))) for _ in range(count)]
         term = rule.example(*given)
