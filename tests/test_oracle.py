@@ -393,3 +393,35 @@ def test_scaled_bessel_series_is_its_own_derivatives(x: float) -> None:
         for k in (1, 2):
             alone = Ball.exact(x).bessel_ie(1, k)  # k! is k here
             assert (series.coefficient(k) * k - alone).c[0].contains(0)
+
+
+@pytest.mark.parametrize("u", [0.06, -0.03, 3e-5, -1e-40, 5e-324])
+@pytest.mark.parametrize("y", [1e-3, 1.0, 2.5, -300.0, 1e290, 1e-300])
+@pytest.mark.parametrize(("n", "m"), [(0, 0), (1, 0), (2, 0), (0, 2), (1, 1), (2, 1)])
+def test_binomial_series_is_the_formula(u: float, y: float, n: int, m: int) -> None:
+    """Certain bounds at 100 bits, and tight ones, against a formula that loses thousands."""
+    with precision(100):
+        near = Ball.exact(u).geometric_series(Ball.exact(y), n, m)
+    if not abs(u) * (1 + abs(y)) < 1 / 16:
+        assert near is None
+        return
+    with precision(10_000):
+        base = 1 + moving(u, n) if n else 1 + Ball.exact(u)
+        grown = base ** Ball.exact(y)
+        grown = base.log() ** m * grown if m else grown - 1
+        meant = (grown / (base - 1)).coefficient(n) * math.factorial(n)
+        assert near.c[0].overlaps(meant.c[0])
+        assert near.c[0].rad() <= abs(meant.c[0]) * flint.arb(2) ** -80
+
+
+def test_binomial_series_moves() -> None:
+    with precision(200):
+        u, y = 0.01, 3.7
+        alone = Ball.exact(u).geometric_series(Ball.exact(y), 1, 2)
+        by_u = moving(u, 1).geometric_series(Ball.exact(y), 0, 2).coefficient(1)
+        by_y = Ball.exact(u).geometric_series(moving(y, 2), 1, 0).coefficient(2) * 2
+        both = moving(u, 2).geometric_series(moving(y, 2), 0, 0).coefficient(2) * 2
+        parts = [Ball.exact(u).geometric_series(Ball.exact(y), n, 2 - n) for n in range(3)]
+        for other in (by_u, by_y):
+            assert (alone - other).c[0].contains(0)
+        assert (both - parts[0] - 2 * parts[1] - parts[2]).c[0].contains(0)

@@ -147,10 +147,12 @@ def sign_of_power(xp: Any, base: Any, y: Any) -> Any:
 # -- powers -------------------------------------------------------------------------------
 
 
-def grown(xp: Any, base: Pair, excess: Pair, y: Any, *, less_one: bool) -> Any:
-    """base**y, or base**y - 1."""
+def grown(
+    xp: Any, base: Pair, excess: Pair, y: Any, power: Pair | None = None, *, less_one: bool
+) -> Any:
+    """base**y, or base**y - 1; ``power`` is y * log|base| if it is known."""
     plain = xp.power(base[0], y) - (1.0 if less_one else 0.0)
-    hi, lo, _ = exponent(xp, base, excess, y)
+    hi, lo = exponent(xp, base, excess, y)[:2] if power is None else power
     sign = sign_of_power(xp, base[0], y)
     value = xp.exp(hi)
     inside = xp.isfinite(value)

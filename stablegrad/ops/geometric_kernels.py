@@ -76,7 +76,7 @@ def _value(xp: Any, base: Pair, excess: Pair, y: Any) -> Any:
     u = excess[0]
     hi, lo, log = exponent(xp, base, excess, y)
     divisor = xp.where(u == 0, 1.0, u)
-    value = grown(xp, base, excess, y, less_one=True) / divisor
+    value = grown(xp, base, excess, y, (hi, lo), less_one=True) / divisor
     # where the power leaves the range, and where its gain has lost its digits
     size, power = xp.frexp(divisor)
     grows, k = scaled_exp(xp, hi, lo)

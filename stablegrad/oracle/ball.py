@@ -14,6 +14,7 @@ At the points where IEEE arithmetic has a value and the reals have none (log(0) 
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import flint
@@ -37,6 +38,12 @@ class UndecidedError(Exception):
     """A question (a < b) that this precision cannot answer: raise it and ask again."""
 
 
+@lru_cache(maxsize=1024)
+def _whole(value: int, flags: int) -> Ball:
+    """The constants of formulas, which are met at every point again."""
+    return Ball((arb(value),), flags)
+
+
 class Ball(Elementary, Special):
     """A real number, or a power series of real numbers, with certain error bounds."""
 
@@ -58,6 +65,8 @@ class Ball(Elementary, Special):
     @staticmethod
     def exact(value: Any, flags: int = 0) -> Ball:
         """The exact ball of a number: a float, an int, a Fraction, or a NumPy scalar."""
+        if type(value) is int:
+            return _whole(value, flags)
         if type(value) is not float and isinstance(value, Fraction):
             ratio = flint.fmpq(value.numerator, value.denominator)
             return Ball((arb(ratio),), flags)

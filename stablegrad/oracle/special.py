@@ -196,16 +196,16 @@ def _binomial_series(u: Arb, y: Arb, by_u: tuple[int, int], by_y: tuple[int, int
     """Derivatives of ((1 + u)**y - 1)/u at a point, by u (rows) and by y of these orders.
 
     The term k is the coefficient of t**b in (y + t)*(y + t - 1)*...*(y + t - k), times b! and
-    u**(k - a)/((k + 1) * (k - a)!). By Cauchy's bound on |t| = 1 it is at most the product of
-    |y| + 1 + i in size; for b = 0 that of |y| and |y| + i. Where the terms fall by half, what
-    follows them is at most the last one twice.
+    u**(k - a)/((k + 1) * (k - a)!). By Cauchy's bound on |t| = r, r = 1 + |y|, it is at most the
+    product of |y| + r + i over r**b; for b = 0 that of |y| and |y| + i. Where the terms fall by
+    half, what follows them is at most the last one twice.
     """
     (a0, a1), (b0, b1) = by_u, by_y
     small = arb(2) ** -(flint.ctx.prec + 120)
     jet = [y, *([ONE] if b1 else []), *([ZERO] * (b1 - 1))]
     size_u, size_y = abs(u), abs(y)
-    bounds = [size_y, size_y + 1]
     scale_y = ONE + size_y
+    bounds = [size_y, size_y + scale_y]
     weights: dict[int, Arb] = {}  # u**(k - a)/(k - a)! for each a
     table = [[ZERO] * (b1 - b0 + 1) for _ in range(a1 - a0 + 1)]
     k = 0
@@ -222,17 +222,17 @@ def _binomial_series(u: Arb, y: Arb, by_u: tuple[int, int], by_y: tuple[int, int
         if k > a1 and all(c.is_zero() for c in jet):
             bounds = [ZERO, ZERO]
             break
-        bounds = [bounds[0] * (size_y + k), bounds[1] * (size_y + 1 + k)]
-        if k <= a1:
+        bounds = [bounds[0] * (size_y + k), bounds[1] * (size_y + scale_y + k)]
+        if k <= max(a1, b1):  # the first terms of a derivative by y may be 0
             continue
-        falls = 2 * size_u * (scale_y + k + 1) < k + 1 - a1
+        falls = 2 * size_u * (size_y + scale_y + k + 1) < k + 1 - a1
         last = abs(weights[a1]) * size_u
         if falls and bounds[1] * last <= small * scale_y and bounds[0] * last <= small * size_y:
             break
     for a, w in weights.items():
         rest = abs(w) * size_u / (k - a) * 2
         for b in range(b0, b1 + 1):
-            error = rest * bounds[1 if b else 0]
+            error = rest * bounds[1 if b else 0] / scale_y**b
             table[a - a0][b - b0] += arb(0, error.upper()) if not error.is_zero() else ZERO
             table[a - a0][b - b0] *= math.factorial(b)
     return table
