@@ -106,6 +106,16 @@ def scaled_dot_product_attention(
                 "(..., targets, n), (..., sources, n) and (..., sources, m)",
             )
         )
+    weights, seen = attention_weights(q, k, attn_mask, is_causal, scale)
+    if dropout_p:
+        weights = dropout(weights, dropout_p, generator=generator)
+    return weighted_values(weights, v, seen)
+
+
+def attention_weights(
+    q: Tensor, k: Tensor, attn_mask: Any, is_causal: bool, scale: float | None
+) -> tuple[Tensor, Tensor | None]:
+    """The softmax of the scores, and which sources each target sees (None for all)."""
     factor = 1 / math.sqrt(max(q.shape[-1], 1)) if scale is None else scale
     # the query is scaled before the product, which may overflow else
     scores = ops.matmul(q * factor, swapaxes(k, -1, -2))
@@ -114,9 +124,11 @@ def scaled_dot_product_attention(
         scores = scores + attn_mask
     if seen is not None:
         scores = ops.where(seen, scores, -math.inf)
-    weights = ops.softmax(scores, axis=-1)
-    if dropout_p:
-        weights = dropout(weights, dropout_p, generator=generator)
+    return ops.softmax(scores, axis=-1), seen
+
+
+def weighted_values(weights: Tensor, v: Tensor, seen: Tensor | None) -> Tensor:
+    """weights @ v; what is not seen has no part in it, be it inf or nan."""
     return ops.matmul(weights, v) if seen is None else ops.masked_matmul(weights, v)
 
 

@@ -1,16 +1,39 @@
-"""Layers: linear maps, activations, containers, with torch.nn's names and meanings."""
+"""Layers: linear maps, tables, dropout and shapes, with torch.nn's names and meanings."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from stablegrad.errors import DomainError, DTypeError, ShapeError, message
+import numpy as np
+
+from stablegrad.errors import DomainError, ShapeError, message
 from stablegrad.nn import functional, init
 from stablegrad.nn.module import Module, Parameter
-from stablegrad.ops.structured import integer
+from stablegrad.ops.structured import integer, normal_axis
 from stablegrad.tensor import Tensor, as_tensor, get_default_dtype
+
+
+def empty_parameter(shape: Sequence[int], dtype: Any, fill: float = 0.0) -> Parameter:
+    """A parameter filled with one number, of the default dtype if ``dtype`` is None."""
+    return Parameter(np.full(tuple(shape), fill, get_default_dtype() if dtype is None else dtype))
+
+
+def uniform_parameters(
+    shape: Sequence[int], outs: int, bias: bool, dtype: Any, seed: init.Seed
+) -> tuple[Parameter, Parameter | None]:
+    """A weight of shape (out, in, ...) and a bias, uniform as torch draws them."""
+    fan = math.prod(shape[1:])
+    bound = 1 / math.sqrt(fan) if fan else 0.0
+    generator = init.generator_of(seed)
+    weight = empty_parameter(shape, dtype)
+    init.uniform_(weight, -bound, bound, generator)
+    if not bias:
+        return weight, None
+    added = empty_parameter((outs,), dtype)
+    init.uniform_(added, -bound, bound, generator)
+    return weight, added
 
 
 class Identity(Module):
@@ -68,15 +91,8 @@ class Linear(Module):
                 raise DomainError(message(f"{name}={value!r}", "an integer of 0 or more"))
         self.in_features = in_features
         self.out_features = out_features
-        dtype = get_default_dtype() if dtype is None else dtype
-        generator = init.generator_of(seed)
-        self.weight = Parameter([[0.0] * in_features] * out_features, dtype=dtype)
-        bound = 1 / math.sqrt(in_features) if in_features else 0.0
-        init.uniform_(self.weight, -bound, bound, generator)
-        self.bias = None
-        if bias:
-            self.bias = added = Parameter([0.0] * out_features, dtype=dtype)
-            init.uniform_(added, -bound, bound, generator)
+        shape = (out_features, in_features)
+        self.weight, self.bias = uniform_parameters(shape, out_features, bias, dtype, seed)
 
     def forward(self, input: Any) -> Tensor:
         return functional.linear(input, self.weight, self.bias)
@@ -123,165 +139,115 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
-class Sequential(Module):
-    """Modules one after the other.
+class Unflatten(Module):
+    """Cuts one axis into several.
 
     Args:
-        modules: the modules, or one mapping from names to modules.
-
-    Raises:
-        DTypeError: what is no module.
+        dim: the axis.
+        unflattened_size: the lengths of the new axes.
 
     Example:
-        >>> sg.nn.Sequential(sg.nn.Linear(2, 3), sg.nn.Sigmoid())
-        Sequential(
-          (0): Linear(in_features=2, out_features=3, bias=True)
-          (1): Sigmoid()
-        )
+        >>> sg.nn.Unflatten(1, (2, 3))(np.zeros((5, 6))).shape
+        (5, 2, 3)
     """
 
-    def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
-        super().__init__()
-        if len(modules) == 1 and isinstance(modules[0], Mapping):
-            named = list(modules[0].items())
-        else:
-            named = [(str(i), m) for i, m in enumerate(modules)]
-        for name, module in named:
-            if not isinstance(module, Module):
-                hint = "Did you mean a module's instance, with parentheses?"
-                raise DTypeError(
-                    message(
-                        f"{module!r} in Sequential", "a module", hint if callable(module) else ""
-                    )
-                )
-            setattr(self, name, module)
-
-    def _list(self) -> list[Module]:
-        return [m for m in vars(self).values() if isinstance(m, Module)]
-
-    def forward(self, input: Any) -> Any:
-        for module in self._list():
-            input = module(input)
-        return input
-
-    def append(self, module: Module) -> Sequential:
-        """Add a module at the end; returns the container."""
-        setattr(self, str(len(self)), module)
-        return self
-
-    def __len__(self) -> int:
-        return len(self._list())
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._list())
-
-    def __getitem__(self, index: int | slice) -> Any:
-        found = self._list()[index]
-        return Sequential(*found) if isinstance(found, list) else found
-
-
-# -- activations --------------------------------------------------------------------------
-
-
-class Sigmoid(Module):
-    """1/(1 + exp(-x)), element by element; right in value and gradient in both tails.
-
-    Example:
-        >>> x = sg.tensor([-100.0, 0.0, 100.0], requires_grad=True)
-        >>> sg.nn.Sigmoid()(x).sum().backward()
-        >>> x.grad.numpy()
-        array([3.8e-44, 2.5e-01, 3.8e-44], dtype=float32)
-    """
-
-    def forward(self, input: Any) -> Tensor:
-        return functional.sigmoid(input)
-
-
-class LogSigmoid(Module):
-    """log(sigmoid(x)), element by element."""
-
-    def forward(self, input: Any) -> Tensor:
-        return functional.logsigmoid(input)
-
-
-class Tanh(Module):
-    """The hyperbolic tangent, element by element."""
-
-    def forward(self, input: Any) -> Tensor:
-        return functional.tanh(input)
-
-
-class ReLU(Module):
-    """The positive part; its derivative at 0 is 0."""
-
-    def forward(self, input: Any) -> Tensor:
-        return functional.relu(input)
-
-
-class LeakyReLU(Module):
-    """x where it is positive, else ``negative_slope*x``.
-
-    Args:
-        negative_slope: the derivative at 0 and below.
-    """
-
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
-        self.negative_slope = negative_slope
-
-    def forward(self, input: Any) -> Tensor:
-        return functional.leaky_relu(input, self.negative_slope)
-
-    def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
-
-
-class Softplus(Module):
-    """log(1 + exp(beta*x))/beta, element by element.
-
-    Args:
-        beta: the sharpness of the bend.
-        threshold: accepted as torch has it; not needed, because nothing overflows.
-    """
-
-    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__()
-        self.beta = beta
-        self.threshold = threshold
-
-    def forward(self, input: Any) -> Tensor:
-        return functional.softplus(input, self.beta, self.threshold)
-
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}"
-
-
-class _AlongAxis(Module):
-    def __init__(self, dim: int = -1) -> None:
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
         self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, input: Any) -> Tensor:
+        x = as_tensor(input)
+        axis = normal_axis(self.dim, x.ndim, "Unflatten")
+        return x.reshape((*x.shape[:axis], *self.unflattened_size, *x.shape[axis + 1 :]))
 
     def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
-class Softmax(_AlongAxis):
-    """exp(x)/sum(exp(x)) along an axis.
-
-    Args:
-        dim: the axis, the last by default.
-    """
-
-    def forward(self, input: Any) -> Tensor:
-        return functional.softmax(input, self.dim)
-
-
-class LogSoftmax(_AlongAxis):
-    """x - log(sum(exp(x))) along an axis.
+class Embedding(Module):
+    """The rows of a table at integer places.
 
     Args:
-        dim: the axis, the last by default.
+        num_embeddings: how many rows the table has.
+        embedding_dim: how long a row is.
+        padding_idx: a row that starts at 0 and gets no gradient.
+        dtype: of the table; the default dtype if None.
+        seed: a seed or a numpy.random.Generator for the initial values, which are normal.
+
+    Attributes:
+        weight: shape (num_embeddings, embedding_dim).
+
+    Example:
+        >>> sg.nn.Embedding(10, 3, seed=0)([[1, 2], [1, 9]]).shape
+        (2, 2, 3)
     """
 
+    weight: Parameter
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        dtype: Any = None,
+        seed: init.Seed = None,
+    ) -> None:
+        super().__init__()
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = padding_idx
+        self.weight = empty_parameter((num_embeddings, embedding_dim), dtype)
+        init.normal_(self.weight, generator=seed)
+        if padding_idx is not None:
+            values = self.weight.numpy().copy()
+            values[padding_idx] = 0
+            self.weight.assign_(values)
+
     def forward(self, input: Any) -> Tensor:
-        return functional.log_softmax(input, self.dim)
+        return functional.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+class Dropout(Module):
+    """In training each element is 0 with probability p, else divided by 1 - p.
+
+    Args:
+        p: the probability.
+        seed: a seed or a numpy.random.Generator of its own; None shares the one that
+            ``sg.nn.init.manual_seed`` seeds.
+
+    Example:
+        >>> layer = sg.nn.Dropout(0.5, seed=0)
+        >>> layer(np.ones(4, np.float32)).numpy()
+        array([2., 0., 0., 0.], dtype=float32)
+        >>> layer.eval()(np.ones(4, np.float32)).numpy()
+        array([1., 1., 1., 1.], dtype=float32)
+    """
+
+    _function = staticmethod(functional.dropout)
+
+    def __init__(self, p: float = 0.5, *, seed: init.Seed = None) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise DomainError(message(f"p={p}", "a probability"))
+        self.p = p
+        self.generator = None if seed is None else init.generator_of(seed)
+
+    def forward(self, input: Any) -> Tensor:
+        return self._function(input, self.p, self.training, generator=self.generator)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+
+class Dropout1d(Dropout):
+    """As ``Dropout``, whole channels at a time: inputs of shape (n, channels, ...)."""
+
+    _function = staticmethod(functional.dropout1d)
+
+
+Dropout2d = Dropout1d

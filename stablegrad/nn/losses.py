@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from stablegrad.errors import DomainError, message
 from stablegrad.nn import functional
@@ -153,3 +154,178 @@ class L1Loss(_Loss):
 
     def forward(self, input: Any, target: Any) -> Tensor:
         return functional.l1_loss(input, target, self.reduction)
+
+
+class _Distance(_Loss):
+    """A loss with settings of its own, which are attributes of the module."""
+
+    function: ClassVar[Callable[..., Tensor]]
+
+    def __init__(self, reduction: str, **settings: Any) -> None:
+        super().__init__("mean" if reduction == "batchmean" else reduction)
+        self.reduction = reduction
+        self._names = tuple(settings)
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def forward(self, *inputs: Any) -> Tensor:
+        settings = {name: getattr(self, name) for name in self._names}
+        return self.function(*inputs, reduction=self.reduction, **settings)
+
+    def extra_repr(self) -> str:
+        own = [f"{name}={getattr(self, name)!r}" for name in self._names]
+        return ", ".join([*own, super().extra_repr()] if super().extra_repr() else own)
+
+
+class HuberLoss(_Distance):
+    """(x - y)**2/2 up to a distance delta, beyond it delta*(|x - y| - delta/2).
+
+    Args:
+        reduction: "mean", "sum" or "none".
+        delta: the distance where the square ends, positive.
+    """
+
+    function = staticmethod(functional.huber_loss)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction, delta=delta)
+
+
+class SmoothL1Loss(_Distance):
+    """(x - y)**2/(2*beta) up to a distance beta, beyond it |x - y| - beta/2.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+        beta: the distance where the square ends.
+    """
+
+    function = staticmethod(functional.smooth_l1_loss)
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction, beta=beta)
+
+
+class KLDivLoss(_Distance):
+    """The Kullback-Leibler divergence p*(log(p) - x), for log-probabilities x.
+
+    Args:
+        reduction: "mean", "batchmean", "sum" or "none".
+        log_target: whether the target is logarithms.
+    """
+
+    function = staticmethod(functional.kl_div)
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction, log_target=log_target)
+
+
+class PoissonNLLLoss(_Distance):
+    """The negative log-likelihood of counts.
+
+    Args:
+        log_input: whether the input is logarithms of rates.
+        full: whether to add Stirling's approximation of log(y!).
+        eps: keeps the logarithm of a rate of 0 finite.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.poisson_nll_loss)
+
+    def __init__(
+        self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction, log_input=log_input, full=full, eps=eps)
+
+
+class GaussianNLLLoss(_Distance):
+    """The negative log-likelihood of a normal distribution.
+
+    Args:
+        full: whether to add log(2*pi)/2.
+        eps: the least variance.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.gaussian_nll_loss)
+
+    def __init__(self, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction, full=full, eps=eps)
+
+
+class SoftMarginLoss(_Distance):
+    """log(1 + exp(-y*x)) for y of 1 or -1.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.soft_margin_loss)
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+
+class HingeEmbeddingLoss(_Distance):
+    """x where y is 1, max(0, margin - x) where it is -1.
+
+    Args:
+        margin: how far apart is enough.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.hinge_embedding_loss)
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction, margin=margin)
+
+
+class MarginRankingLoss(_Distance):
+    """max(0, margin - y*(a - b)).
+
+    Args:
+        margin: by how much.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.margin_ranking_loss)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction, margin=margin)
+
+
+class CosineEmbeddingLoss(_Distance):
+    """1 - cos of the angle where y is 1, max(0, cos - margin) where -1.
+
+    Args:
+        margin: how small a cosine is enough.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.cosine_embedding_loss)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction, margin=margin)
+
+
+class TripletMarginLoss(_Distance):
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin).
+
+    Args:
+        margin: by how much.
+        p: which norm.
+        eps: see ``pairwise_distance``.
+        swap: whether the distance of positive and negative counts if it is less.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.triplet_margin_loss)
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, margin=margin, p=p, eps=eps, swap=swap)

@@ -6,7 +6,7 @@ there is nothing to register.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +33,7 @@ class Parameter(Tensor):
     """
 
     __slots__ = ()
+    _floating = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Make one: unlike a plain tensor, a parameter is made by calling its class."""
@@ -40,7 +41,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True, dtype: Any = None) -> None:
         made = tensor(data, dtype=dtype, requires_grad=requires_grad)
-        if not is_float(made.dtype):
+        if self._floating and not is_float(made.dtype):
             raise DTypeError(message(f"a parameter of dtype {made.dtype}", "a floating dtype"))
         self._term = made.term
         self._settings = made.settings
@@ -53,6 +54,31 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter({super().__repr__().removeprefix('tensor(')}"
+
+
+class Buffer(Parameter):
+    """A tensor that belongs to a module's state but is not learnt, as running statistics are.
+
+    Args:
+        data: numbers of any shape and dtype.
+        dtype: the dtype of the values; by default that of the data.
+
+    Example:
+        >>> sg.nn.Buffer([0.0, 1.0]).requires_grad
+        False
+    """
+
+    __slots__ = ()
+    _floating = False
+
+    def __init__(self, data: Any, dtype: Any = None) -> None:
+        super().__init__(data, requires_grad=False, dtype=dtype)
+
+    def __reduce__(self) -> Any:
+        return Buffer, (np.array(self.numpy()),)
+
+    def __repr__(self) -> str:
+        return "Buffer" + super().__repr__().removeprefix("Parameter")
 
 
 class Module:
@@ -146,7 +172,8 @@ class Module:
         owners = self.named_modules(prefix) if recurse else [(prefix, self)]
         for owner, module in owners:
             for name, value in vars(module).items():
-                if isinstance(value, Parameter) and id(value) not in seen:
+                learnt = isinstance(value, Parameter) and not isinstance(value, Buffer)
+                if learnt and id(value) not in seen:
                     seen.add(id(value))
                     yield f"{owner}.{name}" if owner else name, value
 
@@ -158,6 +185,30 @@ class Module:
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Set a parameter by name; the same as setting the attribute."""
         setattr(self, name, param)
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
+        """Each buffer with its dotted name: state that is not learnt."""
+        owners = self.named_modules(prefix) if recurse else [(prefix, self)]
+        for owner, module in owners:
+            for name, value in vars(module).items():
+                if isinstance(value, Buffer):
+                    yield f"{owner}.{name}" if owner else name, value
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """Each buffer: state that is not learnt."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def register_buffer(self, name: str, tensor: Any) -> None:
+        """Set a buffer by name, made of a tensor or an array; None sets None."""
+        made = tensor if tensor is None or isinstance(tensor, Buffer) else Buffer(tensor)
+        setattr(self, name, made)
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call a function with each module below, then with this one; returns the module."""
+        for module in reversed(list(self.modules())):
+            fn(module)
+        return self
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Set a module by name; the same as setting the attribute."""
@@ -187,7 +238,7 @@ class Module:
             parameter.zero_grad()
 
     def state_dict(self) -> dict[str, Any]:
-        """The values of all parameters by name: ``np.savez(path, **model.state_dict())``.
+        """The values of all parameters and buffers by name; ``sg.nn.save`` writes them to a file.
 
         Returns:
             Read-only arrays that later steps of an optimizer do not change.

@@ -1,9 +1,22 @@
-"""Optimizers, with torch.optim's names and meanings."""
+"""Optimizers and schedules of step sizes, with torch.optim's names and meanings."""
 
 from __future__ import annotations
 
+from stablegrad.optim import lr_scheduler
+from stablegrad.optim.adagrad import Adagrad
 from stablegrad.optim.adam import Adam
+from stablegrad.optim.adamw import AdamW
 from stablegrad.optim.optimizer import NoParametersError, Optimizer
+from stablegrad.optim.rmsprop import RMSprop
 from stablegrad.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "NoParametersError", "Optimizer"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "NoParametersError",
+    "Optimizer",
+    "RMSprop",
+    "lr_scheduler",
+]

@@ -7,7 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stablegrad.errors import DomainError, DTypeError, StablegradError, message
+from stablegrad.errors import (
+    DomainError,
+    DTypeError,
+    ShapeError,
+    StablegradError,
+    UnknownNameError,
+    message,
+)
 from stablegrad.tensor import Tensor, no_grad
 
 Array = np.ndarray[Any, Any]
@@ -111,6 +118,42 @@ class Optimizer:
         new = np.asarray(value - self._change(gradient, state, group), value.dtype)
         new.setflags(write=False)  # what nobody can change is taken over without a copy
         return new
+
+    def state_dict(self) -> dict[str, Array]:
+        """What is kept between steps: arrays by the parameter's number and the value's name.
+
+        The settings are not among it: they are the constructor's. ``sg.nn.save`` writes it.
+        """
+        return {
+            f"{i}.{name}": np.array(value)
+            for i, p in enumerate(self._parameters())
+            for name, value in self._state.get(id(p), {}).items()
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where a ``state_dict`` of an optimizer of the same kind was taken.
+
+        Raises:
+            UnknownNameError: names of parameters that are not there. Nothing is changed then.
+            ShapeError: a value of another shape than its parameter. Nothing is changed then.
+        """
+        parameters = self._parameters()
+        found: dict[int, dict[str, Any]] = {}
+        for key, given in state_dict.items():
+            number, _, name = key.partition(".")
+            if not number.isdecimal() or int(number) >= len(parameters) or not name:
+                raise UnknownNameError(
+                    message(f"the state {key!r}", f"numbers from 0 to {len(parameters) - 1}")
+                )
+            p, value = parameters[int(number)], np.array(given)
+            if value.ndim and value.shape != p.shape:
+                raise ShapeError(message(f"{key!r} of shape {value.shape}", f"{p.shape}"))
+            counts = value.dtype.kind in "iu" and not value.ndim
+            found.setdefault(id(p), {})[name] = int(value) if counts else value
+        self._state = found
+
+    def _parameters(self) -> list[Tensor]:
+        return [p for group in self.param_groups for p in group["params"]]
 
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
         """What to take off a parameter, from its gradient and the state kept for it."""
