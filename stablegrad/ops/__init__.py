@@ -40,6 +40,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     normalizing,
     norms,
     orthogonal,
+    power_gaps,
     powers,
     products,
     reduction,

@@ -12,6 +12,7 @@ from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.pairs import two_sum
 from stablegrad.ops.record import POSITIVE, REAL, elementwise, interval
 
+_LOG_2 = float(pair_exp.LN2)
 _ABOVE_MINUS_ONE = Facts(lo=-1.0)
 
 
@@ -25,13 +26,13 @@ def _wide(xp: Any, *xs: Any) -> list[Any]:
 
 
 def _exp_gap(xp: Any, a: Any, b: Any) -> Any:
+    """The root of the greater exponential twice: it overflows later than their difference."""
     a, b = _wide(xp, a, b)
     high, low = xp.maximum(a, b), xp.minimum(a, b)
-    plain = xp.exp(a) - xp.exp(b)
-    near = high - low < 1.0
-    change = xp.where(near, low - high, 0.0)
-    value = -xp.exp(xp.where(near, high, 0.0)) * xp.expm1(change)
-    return xp.where(near, xp.where(a < b, -value, value), plain)
+    root = xp.exp(0.5 * high)
+    value = -xp.expm1(xp.where(high == low, 0.0, low - high)) * root * root
+    value = xp.where((high == low) & (high < xp.inf), 0.0, value)
+    return xp.where(a < b, -value, value)
 
 
 def _sigmoid_gap(xp: Any, a: Any, b: Any) -> Any:
@@ -74,10 +75,11 @@ def _log_step(xp: Any, b: Any, h: Any) -> Any:
     b, h = _wide(xp, b, h)
     change = h / b
     near = xp.abs(change) < 0.5
-    scale = xp.where((xp.abs(b) > 1e300) | (xp.abs(h) > 1e300), 0.5, 1.0)
+    big = (xp.abs(b) > 1e300) | (xp.abs(h) > 1e300)
+    scale = xp.where(big, 0.5, 1.0)
     hi, lo = two_sum(b * scale, h * scale)
     ratio = hi / (b * scale)
-    plain = xp.log(xp.abs(hi)) - xp.log(xp.abs(b * scale))
+    plain = xp.log(xp.abs(hi)) - xp.log(xp.abs(b)) + xp.where(big, _LOG_2, 0.0)
     sound = (ratio > 1e-290) & (ratio < 1e290)
     far = xp.log(xp.where(sound, ratio, 1.0)) + xp.where(sound & (hi != 0), lo / hi, 0.0)
     far = xp.where(sound, far, xp.where(ratio < 0, xp.nan, plain))
@@ -85,31 +87,48 @@ def _log_step(xp: Any, b: Any, h: Any) -> Any:
     return xp.where(xp.isinf(b), xp.nan, value)
 
 
-def _log_step_slope(xp: Any, b: Any, h: Any) -> Any:
-    b, h = _wide(xp, b, h)
-    scale = xp.where(xp.abs(b) + xp.abs(h) > 1e300, 0.5, 1.0)
-    value = -(h * scale / (b * scale + h * scale)) / b
-    return xp.where(b * xp.sign(b * scale + h * scale) < 0, xp.nan, value)
-
-
 def _log_step_partials(y: Term, b: Term, h: Term) -> tuple[Term, Term]:
-    inside = OPS["logical_not"](OPS["isnan"](y))
-    return log_step_slope(b, h), OPS["require"](1 / (b + h), inside)
+    inside = OPS["isfinite"](y)
+    slopes = _op("power_step", b, h, p=-1), _op("power_of_sum", b, h, p=-1)
+    return OPS["require"](slopes[0], inside), OPS["require"](slopes[1], inside)
+
+
+def _log_step_facts(term: Term) -> Facts:
+    b, h = (x.facts for x in term.args)
+    if b.positive and h.nonnegative:
+        return Facts(lo=0.0, lo_open=False, defined=b.defined and h.defined)
+    return REAL
 
 
 def _small_log(xp: Any, b: Any, h: Any) -> Any:
-    """log(exp(b)*expm1(h)) where that is near 0: the product in pairs, less 1."""
+    """log(exp(b)*expm1(h)) where that is near 0: what it differs from 1 by, in pairs.
+
+    It is expm1(b + h) - exp(b) for b <= 0, of which either may be tiny; the product less 1 for
+    b > 0, where h is small.
+    """
     zero = 0.0 * b
-    product = pairs.multiply(pair_exp.exp(xp, (b, zero)), pair_exp.expm1(xp, (h, zero)))
-    less = pairs.add(product, (zero - 1.0, zero))
-    return xp.log1p(less[0] + less[1])
+    down = xp.minimum(b, 0.0)
+    least = xp.maximum(down, -500.0)  # exp(b) is far below an ulp of expm1(b + h), or stands alone
+    e = pair_exp.exp(xp, (least, zero))
+    e = xp.where(down < least, xp.exp(down), e[0]), xp.where(down < least, 0.0, e[1])
+    low = pairs.add(pair_exp.expm1(xp, two_sum(down, xp.where(b > 0, 0.0, h))), pairs.negative(e))
+    m, k = pair_exp.expm1_exponent(xp, (xp.maximum(b, 0.0), zero))
+    h = xp.where(b > 0, h, 1.0)
+    whole = k.astype(xp.int32)
+    step = pair_exp.expm1(xp, (h, zero))
+    step = xp.ldexp(step[0], whole), xp.ldexp(step[1], whole)
+    tiny = xp.ldexp(h, whole)
+    step = xp.where(h < 1e-100, tiny, step[0]), xp.where(h < 1e-100, 0.5 * h * tiny, step[1])
+    product = pairs.multiply(pairs.add((1.0 + zero, zero), m), step)
+    high = pairs.add(product, (zero - 1.0, zero))
+    return xp.log1p(xp.where(b > 0, high[0] + high[1], low[0] + low[1]))
 
 
 def _log_exp_step(xp: Any, b: Any, h: Any) -> Any:
     b, h = _wide(xp, b, h)
     value = b + OPS["log_expm1"].kernel(xp, h)
-    small = (xp.abs(value) < 0.25 * xp.abs(b)) & (xp.abs(value) < 0.5) & (xp.abs(b) < 500)
-    return pairs.redo(xp, small & (h < 500), value, _small_log, b, h)
+    small = (xp.abs(value) < 0.25 * xp.abs(b)) & (xp.abs(value) < 0.5)
+    return pairs.redo(xp, small, value, _small_log, b, h)
 
 
 exp_gap = elementwise(
@@ -120,7 +139,7 @@ exp_gap = elementwise(
     partials=lambda y, a, b: (_op("exp", a), -_op("exp", b)),
     domain=(REAL, REAL),
     cost=7,
-    source="exp(b) * expm1(a - b) for a < b",
+    source="exp(a) * expm1(b - a) for a > b",
     doc="exp(a) - exp(b).",
     example=">>> sg.ops.exp_gap(sg.tensor([2.0]), 1.0).numpy()\narray([4.6707745], dtype=float32)",
 )
@@ -176,25 +195,12 @@ log_step = elementwise(
     ball=lambda b, h: ((b + h) / b).log(),
     partials=_log_step_partials,
     textbook=lambda y, b, h: (1 / (b + h) - 1 / b, 1 / (b + h)),
-    domain=(POSITIVE, POSITIVE),
+    domain=(REAL, REAL),  # where b and b + h have one sign
+    infer_facts=_log_step_facts,
     cost=5,
     source="log1p(h/b)",
     doc="log((b + h)/b), for b and b + h of one sign.",
     example=">>> sg.ops.log_step(sg.tensor([1.0]), 0.0).numpy()\narray([0.], dtype=float32)",
-)
-
-log_step_slope = elementwise(
-    "log_step_slope",
-    family="exponential",
-    kernel=_log_step_slope,
-    ball=lambda b, h: -h / (b * (b + h)),
-    partials=lambda y, b, h: (h / b / b * ((2 * b + h) / (b + h) / (b + h)), -1 / (b + h) ** 2),
-    domain=(POSITIVE, POSITIVE),
-    cost=5,
-    source="1/(b + h) - 1/b",
-    doc="The derivative by b of log((b + h)/b).",
-    example=">>> sg.ops.log_step_slope(sg.tensor([1.0]), 1.0).numpy()\n"
-    "array([-0.5], dtype=float32)",
 )
 
 log_exp_step = elementwise(

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stablegrad.ir import OPS, Facts, Term
-from stablegrad.ops import pairs
-from stablegrad.ops.exact import Rational, exact_ratio, to_float
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import pairs, root_kernels
 from stablegrad.ops.pairs import Pair, two_sum
-from stablegrad.ops.record import POSITIVE, REAL, elementwise, interval
+from stablegrad.ops.record import REAL, elementwise, interval
 
 _HALF_PI = 1.5707963267948966
 _TWICE_UNIT = interval(-2.0, 2.0, closed=True)
@@ -58,17 +57,18 @@ def _sin_gap(xp: Any, a: Any, b: Any) -> Any:
     return xp.where(xp.abs(a - b) < 1.0, near, plain)
 
 
-def _arctan_of(xp: Any, difference: Any, a: Any, b: Any) -> Any:
-    """arctan2(a - b, 1 + a*b), both divided by the greater of |b| and 1."""
+def _arctan_of(xp: Any, a: Any, b: Any) -> Any:
+    """arctan2(a - b, 1 + a*b), both divided by the greater of |b| and 1, and that by 4 far out."""
     size = xp.maximum(1.0, xp.abs(b))
-    p, e = pairs.two_prod(a, b / size)
+    scale = xp.where(xp.maximum(xp.abs(a), size) > 1e300, 0.25, 1.0)
+    p, e = pairs.two_prod(a * scale, b / size)
     e = xp.where((xp.abs(p) < 1e290) & (xp.abs(a) < 1e290), e, 0.0)
-    return xp.arctan2(difference / size, (1.0 / size + p) + e)
+    return xp.arctan2((a * scale - b * scale) / size, (scale / size + p) + e)
 
 
 def _arctan_gap(xp: Any, a: Any, b: Any) -> Any:
     a, b = _wide(xp, a, b)
-    value = _arctan_of(xp, a - b, a, b)
+    value = _arctan_of(xp, a, b)
     # the complement of an infinite argument's right angle is the arctangent of an inverse
     value = xp.where(xp.isinf(a), xp.sign(a) * xp.arctan2(1.0, xp.sign(a) * b), value)
     other = -xp.sign(b) * xp.arctan2(1.0, xp.sign(b) * a)
@@ -117,40 +117,10 @@ def _arc_between(xp: Any, a: Any, b: Any) -> Any:
     return xp.where(near, arc, xp.arccos(_cos_of_difference(xp, a, b)))
 
 
-# -- powers -------------------------------------------------------------------------------
-
-
-def _power_gap_by(xp: Any, a: Any, b: Any, h: Pair, p: Rational) -> Any:
-    """a**p - b**p where a = b + h, by (1 + h/b)**p - 1 unless a and b are far apart."""
-    exponent = to_float(p)
-    ratio = h[0] / b
-    near = (xp.abs(ratio) < 0.5) & xp.isfinite(ratio) & (b != 0)
-    safe = xp.where(near, b, 1.0)
-    ratio = xp.where(near, ratio, 0.0)
-    lost = xp.where(near, h[1] / safe, 0.0)
-    gain = OPS["pow1pm1"].kernel(xp, ratio, exponent)
-    gain = gain + exponent * lost
-    return xp.where(near, xp.power(safe, exponent) * gain, xp.power(a, exponent) - b**exponent)
-
-
-def _power_step(xp: Any, b: Any, h: Any, *, p: Rational) -> Any:
-    b, h = _wide(xp, b, h)
-    return _power_gap_by(xp, b + h, b, (h, 0.0 * h), p)
-
-
-def _power_gap(xp: Any, a: Any, b: Any, *, p: Rational) -> Any:
-    a, b = _wide(xp, a, b)
-    return _power_gap_by(xp, a, b, two_sum(a, -b), p)
-
-
-def _power_step_partials(out: Term, b: Term, h: Term) -> tuple[Term, Term]:
-    p = out.param("p")
-    by_h = p * _power(b + h, p - 1)
-    return (p * h if p == 2 else p * power_step(b, h, p=exact_ratio(p - 1))), by_h
-
-
-def _power(x: Term, p: Rational) -> Term:
-    return OPS["power"](x, p)
+def _arc(angle: Any) -> Any:
+    """arccos(cos(angle)) of a ball; at 0 it has the kink of |angle|, by convention flat."""
+    size = abs(angle)
+    return size if size < 3 else angle.cos().arccos()
 
 
 # -- records ------------------------------------------------------------------------------
@@ -229,7 +199,7 @@ arc_between = elementwise(
     family="trigonometric",
     kernel=_arc_between,
     spellings=(lambda a, b: _op("arccos", cos_of_difference(a, b)),),
-    ball=lambda a, b: (a - b).cos().arccos(),
+    ball=lambda a, b: _arc(a - b),
     partials=lambda y, a, b: (
         _op("sign", sin_of_difference(a, b)),
         -_op("sign", sin_of_difference(a, b)),
@@ -260,7 +230,7 @@ arccos1m = elementwise(
     family="trigonometric",
     kernel=_arccos1m,
     spellings=(lambda u: _op("arccos", 1 - u),),
-    partials=lambda y, u: (arccos1m_slope(u),),
+    partials=lambda y, u: (arccos1m_derivative(u, n=1),),
     domain=(interval(0.0, 2.0, closed=True),),
     range=interval(0.0, 3.1415926535897936, closed=True),
     cost=5,
@@ -269,18 +239,19 @@ arccos1m = elementwise(
     example=">>> sg.ops.arccos1m(sg.tensor([2e-30])).numpy()\narray([2.e-15], dtype=float32)",
 )
 
-arccos1m_slope = elementwise(
-    "arccos1m_slope",
+arccos1m_derivative = elementwise(
+    "arccos1m_derivative",
     family="trigonometric",
-    kernel=lambda xp, u: 1.0 / (xp.sqrt(u) * xp.sqrt(2.0 - u)),
-    ball=lambda u: 1 / (u * (2 - u)).sqrt(),
-    partials=lambda y, u: (y * (u - 1) / (u * (2 - u)),),
+    params=("n",),
+    kernel=lambda xp, u, *, n: root_kernels.derivative(xp, u, -1, n - 1),
+    ball=lambda u, *, n: root_kernels.ball(u, -1, n - 1),
+    partials=lambda y, u: (arccos1m_derivative(u, n=y.param("n") + 1),),
     domain=(interval(0.0, 2.0),),
-    range=POSITIVE,
-    cost=4,
-    source="definition",
-    doc="1/sqrt(u*(2 - u)): the derivative of arccos(1 - u).",
-    example=">>> sg.ops.arccos1m_slope(sg.tensor([1.0])).numpy()\narray([1.], dtype=float32)",
+    cost=5,
+    source="a polynomial in u - 1 over an odd power of sqrt(u*(2 - u)), in pairs",
+    doc="The n-th derivative of arccos(1 - u), n > 0; the first is 1/sqrt(u*(2 - u)).",
+    example=">>> sg.ops.arccos1m_derivative(sg.tensor([1.0]), n=1).numpy()\n"
+    "array([1.], dtype=float32)",
 )
 
 arcsin1m = elementwise(
@@ -288,7 +259,7 @@ arcsin1m = elementwise(
     family="trigonometric",
     kernel=_arcsin1m,
     spellings=(lambda u: _op("arcsin", 1 - u), lambda u: -_op("arcsin", u - 1)),
-    partials=lambda y, u: (-arccos1m_slope(u),),
+    partials=lambda y, u: (-arccos1m_derivative(u, n=1),),
     domain=(interval(0.0, 2.0, closed=True),),
     range=interval(-1.570796326794897, 1.570796326794897, closed=True),
     cost=5,
@@ -309,36 +280,4 @@ arctan_gap = elementwise(
     source="arctan2(a - b, 1 + a*b)",
     doc="arctan(a) - arctan(b).",
     example=">>> sg.ops.arctan_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
-)
-
-power_step = elementwise(
-    "power_step",
-    family="arithmetic",
-    params=("p",),
-    kernel=_power_step,
-    ball=lambda b, h, *, p: (b + h) ** p - b**p,
-    partials=_power_step_partials,
-    domain=(Facts(lo=0.0), REAL),
-    cost=6,
-    source="b**p * ((1 + h/b)**p - 1)",
-    doc="(b + h)**p - b**p for a constant p.",
-    example=">>> sg.ops.power_step(sg.tensor([1.0]), 1e-9, p=3).numpy()\n"
-    "array([3.e-09], dtype=float32)",
-)
-
-power_gap = elementwise(
-    "power_gap",
-    family="arithmetic",
-    params=("p",),
-    kernel=_power_gap,
-    ball=lambda a, b, *, p: a**p - b**p,
-    partials=lambda y, a, b: (
-        y.param("p") * _power(a, exact_ratio(y.param("p") - 1)),
-        -y.param("p") * _power(b, exact_ratio(y.param("p") - 1)),
-    ),
-    domain=(Facts(lo=0.0), Facts(lo=0.0)),
-    cost=6,
-    source="b**p * ((1 + (a - b)/b)**p - 1)",
-    doc="a**p - b**p for a constant p.",
-    example=">>> sg.ops.power_gap(sg.tensor([2.0]), 1.0, p=3).numpy()\narray([7.], dtype=float32)",
 )

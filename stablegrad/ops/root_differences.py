@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops import root_kernels
 from stablegrad.ops.hyperbolic import arccosh
 from stablegrad.ops.pair_exp import LN2
 from stablegrad.ops.record import NONNEGATIVE, POSITIVE, SYMMETRIC_UNIT, elementwise, interval
@@ -58,22 +59,12 @@ def _arccosh1p(xp: Any, x: Any) -> Any:
     return xp.where(x > 1e150, xp.log(x) + float(LN2), value)
 
 
-def _arccosh1p_slope(xp: Any, x: Any, *, n: int) -> Any:
-    """Factor by factor, as x*(2 + x) overflows far out."""
-    x = xp.where(x == 0, 0.0, x)
-    x = xp.where(x < 0, xp.nan, x)
-    value = 1.0 / (xp.sqrt(x) * xp.sqrt(2.0 + x)) if n % 2 else 1.0
-    for _ in range(n // 2):
-        value = value / x / (2.0 + x)
-    return value
-
-
 arccosh1p = elementwise(
     "arccosh1p",
     family="hyperbolic",
     kernel=_arccosh1p,
     spellings=(lambda x: arccosh(1 + x),),
-    partials=lambda y, x: (arccosh1p_slope(x, n=1),),
+    partials=lambda y, x: (arccosh1p_derivative(x, n=1),),
     domain=(NONNEGATIVE,),
     range=NONNEGATIVE,
     cost=4,
@@ -82,21 +73,17 @@ arccosh1p = elementwise(
     example=">>> sg.ops.arccosh1p(sg.tensor([0.0])).numpy()\narray([0.], dtype=float32)",
 )
 
-arccosh1p_slope = elementwise(
-    "arccosh1p_slope",
+arccosh1p_derivative = elementwise(
+    "arccosh1p_derivative",
     family="hyperbolic",
     params=("n",),
-    defaults=(1,),
-    kernel=_arccosh1p_slope,
-    ball=lambda x, *, n: 1 / (x * (2 + x)).sqrt() ** n,
-    partials=lambda y, x: (-y.param("n") * (1 + x) * y * arccosh1p_slope(x, n=2),),
+    kernel=lambda xp, x, *, n: root_kernels.derivative(xp, x, 1, n - 1),
+    ball=lambda x, *, n: root_kernels.ball(x, 1, n - 1),
+    partials=lambda y, x: (arccosh1p_derivative(x, n=y.param("n") + 1),),
     domain=(POSITIVE,),
-    range=POSITIVE,
-    cost=4,
-    ulp=(4, 8, 8),
-    accuracy="8 ulp at orders 1 and 2: each adds two factors",
-    source="its derivative is -n (1 + x) times itself times the member 2",
-    doc="(x*(2 + x))**(-n/2); with n = 1 the derivative of arccosh1p.",
-    example=">>> sg.ops.arccosh1p_slope(sg.tensor([2.0])).numpy()\n"
+    cost=5,
+    source="a polynomial in 1 + x over an odd power of sqrt(x*(2 + x)), in pairs",
+    doc="The n-th derivative of arccosh(1 + x), n > 0; the first is 1/sqrt(x*(2 + x)).",
+    example=">>> sg.ops.arccosh1p_derivative(sg.tensor([2.0]), n=1).numpy()\n"
     "array([0.35355338], dtype=float32)",
 )

@@ -131,7 +131,7 @@ def _fractional_at_zero(c: Series, y: Arb) -> Series:
         coefficient = coefficient * (y - (k - 1)) / k
         if y > k:
             out.append(ZERO)
-        elif simple and y < k and len(out) == k - 1 and all(a.is_finite() for a in out):
+        elif simple and y < k:  # the lowest power of x leads, whatever else moves
             out.append(INF if coefficient > ZERO else -INF)
         else:
             out.append(NAN)
