@@ -238,8 +238,9 @@ def _excused(values: list[Array], at_value: Array, got: Array, true: Truth) -> A
     """Where a derivative is no promise.
 
     At a nan; at an infinity among several arguments; and where there is no value nearby (at a
-    pole, a zero of several arguments, an infinity without a limit): there any infinity, nan or
-    zero may stand, but no number. At -0 an infinity may have either sign.
+    pole, also of a first derivative, a zero of several arguments, an infinity without a limit):
+    there any infinity, nan or zero may stand, but no number. At -0 an infinity may have either
+    sign.
     """
     every = np.stack([np.asarray(v, np.float64) for v in values])
     out = np.isnan(every).any(axis=0)
