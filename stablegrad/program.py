@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.engines.numpy import Plan
+from stablegrad.engines import plan
 from stablegrad.ir import OPS, Term, make, provenance, rebuild, topological
 from stablegrad.ops import spectral
 from stablegrad.ops.derivative import gradient
@@ -37,6 +37,7 @@ class Program:
         inputs: Sequence[Term],
         fired: list[Fired],
         casts: set[Term],
+        engine: str = "numpy",
     ) -> None:
         self.roots = list(roots)
         """The terms that run, lowered."""
@@ -45,7 +46,7 @@ class Program:
         """The rules that fired, in order."""
         self.casts = casts
         """The conversions to a wider dtype and back that lowering inserted."""
-        self._plan = Plan(self.roots, self.inputs)
+        self._plan = plan(engine, self.roots, self.inputs)
 
     def __call__(self, values: Sequence[Array]) -> list[Array]:
         """The values of the roots for values of the inputs, in their order."""
@@ -66,6 +67,7 @@ def compile_terms(
     inputs: Sequence[Term],
     settings: Settings,
     places: dict[Term, str] | None = None,
+    engine: str = "numpy",
 ) -> Program:
     """Compile terms over numbered inputs.
 
@@ -74,10 +76,11 @@ def compile_terms(
         inputs: those input terms, in the order in which values will be given.
         settings: the rules in force.
         places: the user's lines of terms, for the log of what fired.
+        engine: what runs the program.
     """
     stable, fired = stable_terms(roots, settings, places)
     lowering = Lowering(native=not settings.widens)
-    return Program(lowering(stable), inputs, fired, lowering.casts)
+    return Program(lowering(stable), inputs, fired, lowering.casts, engine)
 
 
 # -- structure ----------------------------------------------------------------------------
@@ -116,10 +119,12 @@ def structure(roots: Sequence[Term]) -> tuple[tuple[Any, ...], list[Term]]:
     return tuple(key), leaves
 
 
-def program_of(roots: Sequence[Term], settings: Settings) -> tuple[Program, list[Term]]:
+def program_of(
+    roots: Sequence[Term], settings: Settings, engine: str = "numpy"
+) -> tuple[Program, list[Term]]:
     """The compiled program of terms over leaves, from the cache if its structure is known."""
     form, leaves = structure(roots)
-    key = (settings, form)
+    key = (settings, engine, form)
     program = _programs.get(key)
     if program is None:
         order, leaves, inputs = numbered(roots)
@@ -128,7 +133,7 @@ def program_of(roots: Sequence[Term], settings: Settings) -> tuple[Program, list
         places = {new: sites[t] for t, new in zip(order, renamed, strict=True) if t in sites}
         image = dict(zip(order, renamed, strict=True))
         program = compile_terms(
-            [image[r] for r in roots], [inputs[leaf] for leaf in leaves], settings, places
+            [image[r] for r in roots], [inputs[leaf] for leaf in leaves], settings, places, engine
         )
         _programs[key] = program
         if len(_programs) > CACHED_PROGRAMS:

@@ -19,6 +19,7 @@ from stablegrad.api.arguments import (
     unflatten,
     values_of,
 )
+from stablegrad.engines import ENGINES
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, rebuild
 from stablegrad.ops.record import LEAF
@@ -28,8 +29,6 @@ from stablegrad.tensor.cells import freeze
 from stablegrad.tensor.core import Tensor, as_tensor, leaf_of, traced_input, wrap
 from stablegrad.tensor.gradients import requires_grad
 from stablegrad.tensor.mode import MODE, mode
-
-ENGINES = ("numpy", "xla")
 
 
 @dataclass(slots=True)
@@ -56,7 +55,9 @@ def compile(f: Callable[..., Any], engine: str = "numpy") -> Callable[..., Any]:
     Args:
         f: a function of arrays, numbers, or containers of them; its course must not depend on
             values (choose with ``sg.numpy.where``).
-        engine: what runs the program.
+        engine: what runs the program: "numpy", exact IEEE arithmetic with subnormals, or "xla",
+            which needs JAX, fuses, and promises figures where inputs, results and what lies
+            between are normal floats.
 
     Returns:
         A function with f's arguments and results, to the same figures.
@@ -75,8 +76,10 @@ def compile(f: Callable[..., Any], engine: str = "numpy") -> Callable[..., Any]:
     check_callable(f, "compile")
     if engine not in ENGINES:
         raise UnknownNameError(message(f"the engine {engine!r}", f"one of {ENGINES}"))
-    if engine != "numpy":
-        raise UnknownNameError(message(f"the engine {engine!r}", "an engine that is installed"))
+    if engine == "xla":
+        from stablegrad.engines.xla import import_jax
+
+        import_jax()
     traces: dict[Any, Traced] = {}
 
     @functools.wraps(f)
@@ -92,7 +95,7 @@ def compile(f: Callable[..., Any], engine: str = "numpy") -> Callable[..., Any]:
         key = (structure, tuple(dynamic), described, _static_key(static), settings)
         trace = traces.get(key)
         if trace is None:
-            trace = traces[key] = _trace(f, structure, static, dynamic, given)
+            trace = traces[key] = _trace(f, structure, static, dynamic, given, engine)
         return _run(trace, given)
 
     return compiled
@@ -116,6 +119,7 @@ def _trace(
     static: list[Any],
     dynamic: list[int],
     given: list[Tensor],
+    engine: str,
 ) -> Traced:
     leaves = list(static)
     inputs = [traced_input(t.shape, t.dtype) for t in given]
@@ -126,7 +130,7 @@ def _trace(
     with mode(whole=True, traced=True, level=MODE.get().level + 1):
         ys, result = output_tensors(f, f(*args, **kwargs), "compile")
     roots = [y.term for y in ys]
-    program, found = program_of(roots, settings)
+    program, found = program_of(roots, settings, engine)
     places = {t.term: i for i, t in enumerate(inputs)}
     outside = [t for t in found if t not in places]
     return Traced(

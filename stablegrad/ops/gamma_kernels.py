@@ -209,6 +209,8 @@ def lgamma(xp: Any, x: Any) -> Any:
             return total[0] + total[1]
 
         near = (s != 0) & (3.0 * xp.abs(value) < size)
+        if xp.name != "numpy":  # compilers would spend a minute on the digits beside a zero
+            return value
         value = pairs.redo(xp, near, value, again, x)
         return pairs.redo(xp, xp.abs(value) < 1e-6, value, _lgamma_at_zero, x, value)
 
@@ -330,7 +332,8 @@ def _polygamma_negative(xp: Any, x: Any, n: int) -> Any:
             total = pairs.add((-flip * hi, -flip * lo), pairs.negative(other))
             return total[0] + (total[1] + step)
 
-        value = pairs.redo(xp, cancelled, value, again, x, cot[0], cot[1])
+        if xp.name == "numpy":
+            value = pairs.redo(xp, cancelled, value, again, x, cot[0], cot[1])
         return xp.where(pole, xp.inf if n % 2 else xp.nan, value)
 
     return pairs.redo(xp, x > -0.25, reflect(xp, xp.minimum(x, -0.25)), near_zero, x)
@@ -361,7 +364,8 @@ def digamma(xp: Any, x: Any) -> Any:
         mirror = xp.special.digamma(1.0 - x)
         value = (mirror - cot[0]) - cot[1]
         near = xp.abs(value) < 0.8 * xp.abs(mirror) + 0.5
-        value = pairs.redo(xp, near, value, again, x, cot[0], cot[1])
+        if xp.name == "numpy":
+            value = pairs.redo(xp, near, value, again, x, cot[0], cot[1])
         return xp.where(pole, xp.nan, value)
 
     def again(xp: Any, x: Any, hi: Any, lo: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def sum_pair(
         lo = lo + error if e is None else lo + error + e
     total = hi + lo
     good = xp.isfinite(total)
-    if good.all():
+    if xp.name == "numpy" and good.all():
         return hi, lo
     plain = addends[0]  # where errors overflowed, the sum as it is: inf, nan or near the end
     for p in addends[1:]:
@@ -133,6 +133,7 @@ def left_range(xp: Any, total: Any) -> Any:
 
 
 def sum_in_parts(
+    xp: Any,
     xs: list[Any],
     constant: Exact,
     coefficients: tuple[Rational, ...],
@@ -141,27 +142,27 @@ def sum_in_parts(
     """A sum of multiples and products of finite floats as mantissa and exponent."""
     addends: list[tuple[Any, Any, Any]] = []
     if constant != 0:
-        m, e = np.frexp(np.full_like(xs[0], to_float(constant)))
+        m, e = xp.frexp(xp.full_like(xs[0], to_float(constant)))
         addends.append((m, 0.0 * m, e.astype(np.int64)))
     position = 0
     for c, count in zip(coefficients, counts, strict=True):
-        m, e = np.frexp(xs[position])
+        m, e = xp.frexp(xs[position])
         error, e = 0.0 * m, e.astype(np.int64)
         if count == 2:
-            other, more = np.frexp(xs[position + 1])
+            other, more = xp.frexp(xs[position + 1])
             m, error = two_prod(m, other)
             e = e + more
         position += count
         high, low = pairs.split(c)
         m, error = pairs.multiply((m, error), (high + 0.0 * m, low + 0.0 * m))
         addends.append((m, error, e))
-    top = np.maximum.reduce([np.where(m == 0, -(10**6), e) for m, _, e in addends])
-    hi = lo = np.zeros_like(xs[0])
+    top = reduce(xp.maximum, [xp.where(m == 0, -(10**6), e) for m, _, e in addends])
+    hi = lo = xp.zeros_like(xs[0])
     for m, error, e in addends:
-        shift = np.clip(e - top, -3000, 0).astype(np.int32)
-        hi, rest = two_sum(hi, np.ldexp(m, shift))
-        lo = lo + rest + np.ldexp(error, shift)
-    return hi + lo, np.where(top < -(10**5), 0, top)
+        shift = xp.clip(e - top, -3000, 0).astype(np.int32)
+        hi, rest = two_sum(hi, xp.ldexp(m, shift))
+        lo = lo + rest + xp.ldexp(error, shift)
+    return hi + lo, xp.where(top < -(10**5), 0, top)
 
 
 # -- products -----------------------------------------------------------------------------
@@ -251,12 +252,12 @@ def _careful_product(
         position += len(flat)
         finite = np.logical_and.reduce([np.isfinite(x) for x in flat])
         if kind == "sum":
-            found = sum_in_parts(flat, constant, coefficients, counts)
+            found = sum_in_parts(xp, flat, constant, coefficients, counts)
         else:
-            found = _exp_in_parts(flat, constant, coefficients, counts, kind)
+            found = exp_in_parts(xp, flat, constant, coefficients, counts, kind)
         parts[i] = tuple([np.where(finite, a, b) for a, b in zip(found, parts[i], strict=True)])
     product = np.array(product)
-    product[bad] = _product_by_parts(chosen[: len(xs)], parts, powers, factor, dtype)
+    product[bad] = product_by_parts(xp, chosen[: len(xs)], parts, powers, factor, dtype)
     return product
 
 
@@ -264,7 +265,8 @@ _LN2_HIGH = 0.6931471803691238  # 32 bits of log(2): multiples up to 2**20 are e
 _LN2_LOW = 1.9082149292705877e-10
 
 
-def _exp_in_parts(
+def exp_in_parts(
+    xp: Any,
     xs: list[Any],
     constant: Exact,
     coefficients: tuple[Rational, ...],
@@ -272,14 +274,14 @@ def _exp_in_parts(
     base: str,
 ) -> Pair:
     """e or 2 to the power of a sum as mantissa and exponent, far beyond the range of floats."""
-    u, lo = _normal(np, sum_pair(np, tuple(xs), constant, coefficients, counts))
+    u, lo = _normal(xp, sum_pair(xp, tuple(xs), constant, coefficients, counts))
     if base == "2":
-        k = np.rint(np.clip(u, -1e6, 1e6))
-        m, e = np.frexp(np.exp2(u - k + lo))
+        k = xp.rint(xp.clip(u, -1e6, 1e6))
+        m, e = xp.frexp(xp.exp2(u - k + lo))
     else:
-        k = np.rint(np.clip(u, -1e6, 1e6) / (_LN2_HIGH + _LN2_LOW))
-        m, e = np.frexp(np.exp((u - k * _LN2_HIGH) + (lo - k * _LN2_LOW)))
-    return m, np.asarray(e + np.where(np.isnan(k), 0, k).astype(np.int64))
+        k = xp.rint(xp.clip(u, -1e6, 1e6) / (_LN2_HIGH + _LN2_LOW))
+        m, e = xp.frexp(xp.exp((u - k * _LN2_HIGH) + (lo - k * _LN2_LOW)))
+    return m, xp.asarray(e + xp.where(xp.isnan(k), 0, k).astype(np.int64))
 
 
 def _steps(xp: Any, x: Any, p: Rational) -> list[tuple[Any, bool]]:
@@ -302,11 +304,11 @@ def _representable(p: Rational, dtype: Any) -> tuple[Rational, int]:
     return p, 0
 
 
-def _product_by_parts(
-    xs: Any, parts: Any, powers: tuple[Rational, ...], factor: Rational, dtype: Any
+def product_by_parts(
+    xp: Any, xs: Any, parts: Any, powers: tuple[Rational, ...], factor: Rational, dtype: Any
 ) -> Any:
     """The product with mantissas and exponents kept apart: nothing leaves the range early."""
-    mantissa, exponent = np.frexp(dtype.type(to_float(factor)))
+    mantissa, exponent = xp.frexp(dtype.type(to_float(factor)))
     exponent = np.int64(exponent)
     for x, (m, exponent_of_x), p in zip(xs, parts, powers, strict=True):
         size = abs(p)
@@ -314,37 +316,37 @@ def _product_by_parts(
         if 2 * size == int(2 * size) and size <= 64:
             if size != int(size):
                 odd = e & 1
-                root = np.sqrt(np.ldexp(m, odd))
+                root = xp.sqrt(xp.ldexp(m, odd))
                 mantissa = mantissa * root if p > 0 else mantissa / root
                 exponent = exponent + (e - odd) // 2 * (1 if p > 0 else -1)
             for _ in range(int(size)):
                 mantissa = mantissa * m if p > 0 else mantissa / m
-                mantissa, shift = np.frexp(mantissa)
+                mantissa, shift = xp.frexp(mantissa)
                 exponent = exponent + shift + (e if p > 0 else -e)
         else:
-            mantissa, shift, e = _general_power(mantissa, x, m, e, p, dtype)
+            mantissa, shift, e = _general_power(xp, mantissa, x, m, e, p, dtype)
             exponent = exponent + shift + e
-        mantissa, shift = np.frexp(mantissa)
+        mantissa, shift = xp.frexp(mantissa)
         exponent = exponent + shift
-    return np.ldexp(mantissa, np.clip(exponent, -100_000, 100_000).astype(np.int32))
+    return xp.ldexp(mantissa, xp.clip(exponent, -100_000, 100_000).astype(np.int32))
 
 
-def _general_power(mantissa: Any, x: Any, m: Any, e: Any, p: Rational, dtype: Any) -> Any:
+def _general_power(xp: Any, mantissa: Any, x: Any, m: Any, e: Any, p: Rational, dtype: Any) -> Any:
     """Multiply a mantissa by x**p for a power that is no half integer."""
     base, whole = _representable(p, dtype)
-    direct = np.power(x, dtype.type(float(base)))
-    pm, pe = np.frexp(direct)
-    lost = (direct == 0) | ~np.isfinite(direct)
+    direct = xp.power(x, dtype.type(float(base)))
+    pm, pe = xp.frexp(direct)
+    lost = (direct == 0) | ~xp.isfinite(direct)
     scaled = e * float(base)
-    floor = np.floor(scaled)
-    other = np.power(m, dtype.type(float(base))) * np.exp2(scaled - floor)
-    usable = lost & (x != 0) & np.isfinite(x)
-    om, oe = np.frexp(other)
-    pm = np.where(usable, om, pm)
-    pe = np.where(usable, oe + floor.astype(np.int64), pe)
+    floor = xp.floor(scaled)
+    other = xp.power(m, dtype.type(float(base))) * xp.exp2(scaled - floor)
+    usable = lost & (x != 0) & xp.isfinite(x)
+    om, oe = xp.frexp(other)
+    pm = xp.where(usable, om, pm)
+    pe = xp.where(usable, oe + floor.astype(np.int64), pe)
     for _ in range(abs(whole)):
         pm = pm * m if whole > 0 else pm / m
-        pm, shift = np.frexp(pm)
+        pm, shift = xp.frexp(pm)
         pe = pe + shift + (e if whole > 0 else -e)
     return mantissa * pm, pe, np.int64(0)
 

@@ -34,56 +34,57 @@ def half_whole(p: Rational) -> bool:
 # -- logs ---------------------------------------------------------------------------------
 
 
-def _root(m: Any) -> Pair:
+def _root(xp: Any, m: Any) -> Pair:
     """The square root of a positive float as a pair."""
-    root = np.sqrt(m)
+    root = xp.sqrt(m)
     square, error = two_prod(root, root)
     return root, ((m - square) - error) / (2 * root)
 
 
-def _log_in_parts(mantissa: Pair, exponent: Any, extra: Pair) -> Any:
+def log_in_parts(xp: Any, mantissa: Pair, exponent: Any, extra: Pair) -> Any:
     """log(mantissa * 2**exponent) + extra."""
-    hi, shift = np.frexp(mantissa[0])
-    lo = np.ldexp(mantissa[1], -shift)
-    low = np.abs(hi) < 0.7071067811865476
-    factor = np.where(low, 2.0, 1.0)
+    hi, shift = xp.frexp(mantissa[0])
+    lo = xp.ldexp(mantissa[1], -shift)
+    low = xp.abs(hi) < 0.7071067811865476
+    factor = xp.where(low, 2.0, 1.0)
     exponent = exponent + shift - low
-    near = np.log1p((hi * factor - 1.0) + lo * factor)
+    near = xp.log1p((hi * factor - 1.0) + lo * factor)
     zero = 0.0 * near
     scale = pairs.multiply((exponent + zero, zero), (_LN2[0] + zero, _LN2[1] + zero))
     total = pairs.add(pairs.add(scale, extra), (near, zero))
     return total[0] + total[1]
 
 
-def _careful_log(xs: list[Any], powers: tuple[Rational, ...], factor: Rational) -> Any:
-    one = np.ones_like(xs[0])
+def careful_log(xp: Any, xs: list[Any], powers: tuple[Rational, ...], factor: Rational) -> Any:
+    """The log of a product by mantissas as pairs and exponents."""
+    one = xp.ones_like(xs[0])
     zero = 0.0 * one
     high, low = pairs.split(factor)
-    start, shift = np.frexp(high)
-    mantissa: Pair = (start * one, np.ldexp(low, -shift) * one)
-    exponent = np.full(one.shape, shift, np.int64)
+    start, shift = xp.frexp(high)
+    mantissa: Pair = (start * one, xp.ldexp(low, -shift) * one)
+    exponent = xp.full(one.shape, shift, np.int64)
     extra: Pair = (zero, zero)
     for x, p in zip(xs, powers, strict=True):
         if not half_whole(p):
             split = pairs.split(p)
-            log = pair_exp.log(np, x)
+            log = pair_exp.log(xp, x)
             power = (split[0] + zero, split[1] + zero)
             extra = pairs.add(extra, pairs.multiply(power, log))
             continue
-        m, e = np.frexp(x)
+        m, e = xp.frexp(x)
         e = e.astype(np.int64)
         steps = [(m, zero)] * int(abs(p))
         exponent = exponent + e * int(p)
         if Fraction(p).denominator == 2:
             odd = e & 1
-            steps.append(_root(np.ldexp(m, odd)))
+            steps.append(_root(xp, xp.ldexp(m, odd)))
             exponent = exponent + (e - odd) // 2 * (1 if p > 0 else -1)
         for step in steps:
             mantissa = (pairs.multiply if p > 0 else pairs.divide)(mantissa, step)
-            hi, shifts = np.frexp(mantissa[0])
-            mantissa = hi, np.ldexp(mantissa[1], -shifts)
+            hi, shifts = xp.frexp(mantissa[0])
+            mantissa = hi, xp.ldexp(mantissa[1], -shifts)
             exponent = exponent + shifts
-    return _log_in_parts(mantissa, exponent, extra)
+    return log_in_parts(xp, mantissa, exponent, extra)
 
 
 def _log_of_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational) -> Any:
@@ -99,7 +100,7 @@ def _log_of_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rat
         return result
     chosen = [np.broadcast_to(x, value.shape)[careful] for x in xs]
     result = np.array(result)
-    result[careful] = _careful_log(chosen, powers, factor)
+    result[careful] = careful_log(xp, chosen, powers, factor)
     return result
 
 
@@ -124,10 +125,10 @@ def _log_of_sum(
     if not np.any(lost):
         return result
     chosen = [np.broadcast_to(x, total.shape)[lost] for x in xs]
-    m, e = sum_in_parts(chosen, constant, coefficients, counts)
+    m, e = sum_in_parts(xp, chosen, constant, coefficients, counts)
     result = np.array(result)
     zero = 0.0 * m
-    result[lost] = np.where(m == 0, np.log(m), _log_in_parts((m, zero), e, (zero, zero)))
+    result[lost] = np.where(m == 0, np.log(m), log_in_parts(xp, (m, zero), e, (zero, zero)))
     return result
 
 

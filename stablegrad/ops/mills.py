@@ -178,7 +178,7 @@ def _ratio_right(xp: Any, x: Any, q: int, n: int) -> Any:
     hi, lo = _gauss(xp, xp.minimum(x, 60.0), q)
     grown = xp.exp(hi)
     grown = xp.where(grown < xp.inf, grown + grown * lo, grown)
-    below, value = None, _WHOLE[q] * grown - ratio(xp, -x, q, 0)
+    below, value = None, _WHOLE[q] * grown - _ratio_left(xp, -x, q, 0)
     for k in range(n):
         step = q * x * value
         step = step + float(_scale(q)) if below is None else step + q * k * below
@@ -210,7 +210,7 @@ def _polynomial(q: int, n: int) -> tuple[tuple[int, ...], ...]:
 def _hazard_right(xp: Any, x: Any, q: int, n: int) -> Any:
     """Return a derivative of h for x > 4, as h times a polynomial in x and h."""
     x = xp.minimum(x, 60.0)  # beyond, exp(-q x**2 / 2) is 0
-    whole = _WHOLE[q] - gauss(xp, x, q, ratio(xp, -x, q, 0))
+    whole = _WHOLE[q] - gauss(xp, x, q, _ratio_left(xp, -x, q, 0))
     level = float(_scale(q)) / whole
     h = gauss(xp, x, q, level)
     total = 0.0 * x
@@ -222,13 +222,18 @@ def _hazard_right(xp: Any, x: Any, q: int, n: int) -> Any:
     return gauss(xp, x, q, total * level)
 
 
+def _ratio_left(xp: Any, x: Any, q: int, n: int) -> Any:
+    """The n-th derivative of m at x <= 2."""
+    value = _middle(xp, x, q, n, hazard=False)
+    return pairs.redo(
+        xp, x < _LEFT[q], value, lambda xp, x: _far_left(xp, x, q, n, hazard=False), x
+    )
+
+
 def ratio(xp: Any, x: Any, q: int, n: int) -> Any:
     """The n-th derivative of m at x."""
     x = xp.asarray(x, dtype=float)
-    value = _middle(xp, x, q, n, hazard=False)
-    value = pairs.redo(
-        xp, x < _LEFT[q], value, lambda xp, x: _far_left(xp, x, q, n, hazard=False), x
-    )
+    value = _ratio_left(xp, x, q, n)
     return pairs.redo(xp, x > 2.0, value, lambda xp, x: _ratio_right(xp, x, q, n), x)
 
 

@@ -77,7 +77,11 @@ def _sin_cos_of_root(xp: Any, s: Any) -> tuple[Pair, Pair, Pair]:
     root = _root_pair(xp, xp.where(s > 1e290, 1e290, s))
     sine, cosine = sin_cos_pairs(xp, *root)
     far = xp.sqrt(s) > _LARGE
-    if far.any():
+    if xp.name != "numpy":  # no whole numbers long enough: the rounded root's sine
+        zero = 0.0 * s
+        sine = xp.where(far, xp.sin(xp.sqrt(s)), sine[0]), xp.where(far, zero, sine[1])
+        cosine = xp.where(far, xp.cos(xp.sqrt(s)), cosine[0]), xp.where(far, zero, cosine[1])
+    elif far.any():
         at = xp.nonzero(far)
         parts = [_reduced(v) for v in np.atleast_1d(s[at]).tolist()]
         hi, lo, turns = (np.array([p[i] for p in parts]) for i in range(3))

@@ -1,0 +1,149 @@
+"""Kernels that XLA needs of its own: those that look at values or at the processor's flags.
+
+No static order of a product avoids spurious over- and underflow, and XLA has no flags to look
+at: products that may leave the range are formed of mantissas and exponents throughout, a few
+whole-number operations a factor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from stablegrad.ops.exact import Exact, Rational
+from stablegrad.ops.lowered import (
+    Origin,
+    exp_in_parts,
+    left_range,
+    product_by_parts,
+    sum_in_parts,
+    sum_pair,
+)
+from stablegrad.ops.lowered_logs import careful_log, half_whole, log_in_parts
+
+Kernel = Callable[..., Any]
+Parts = list[tuple[Any, Any]]
+_STEPS = 60
+"""So many mantissas in [1/2, 1) multiply without leaving the range of float32."""
+
+
+def _product(
+    xp: Any, xs: Sequence[Any], parts: Parts, powers: tuple[Rational, ...], factor: Rational
+) -> Any:
+    dtype = xs[0].dtype
+    if sum(abs(p) for p in powers) > _STEPS or not all(half_whole(p) for p in powers):
+        return product_by_parts(xp, xs, parts, powers, factor, dtype)
+    scaled, twos = _binary(factor)
+    mantissa: Any = dtype.type(scaled)
+    exponent: Any = twos
+    # quotients first: (a/c)*b rounds as a*(b/c) does, and stays near 1
+    for (m, e), p in sorted(zip(parts, powers, strict=True), key=lambda item: item[1] > 0):
+        size = int(abs(p))
+        whole = e * size
+        if size != abs(p):
+            odd = e & 1
+            m_root = xp.sqrt(xp.where(odd == 1, m + m, m))
+            whole = whole + ((e - odd) >> 1)
+            mantissa = mantissa * m_root if p > 0 else mantissa / m_root
+        for _ in range(size):
+            mantissa = mantissa * m if p > 0 else mantissa / m
+        exponent = exponent + whole if p > 0 else exponent - whole
+    return xp.ldexp(mantissa, exponent)
+
+
+def _binary(factor: Rational) -> tuple[float, int]:
+    """A rational as a float64 in [1/2, 1) and a power of two."""
+    exact = Fraction(factor)
+    shift = exact.numerator.bit_length() - exact.denominator.bit_length()
+    mantissa, more = math.frexp(float(exact / Fraction(2) ** shift))
+    return mantissa, shift + more
+
+
+def _parts(xp: Any, xs: Sequence[Any], rest: Sequence[Any], again: tuple[Origin, ...]) -> Parts:
+    """Mantissas and exponents; of exponentials and sums that left the range, from their parts."""
+    parts: Parts = [xp.frexp(x) for x in xs]
+    position = 0
+    for i, kind, constant, coefficients, counts in again:
+        flat = list(xp.broadcast_arrays(*rest[position : position + sum(counts)]))
+        position += len(flat)
+        info = xp.finfo(xs[i].dtype)
+        lost = (
+            left_range(xp, xs[i])
+            if kind == "sum"
+            else ~((xs[i] >= info.tiny) & (xs[i] <= info.max))
+        )
+        for x in flat:
+            lost = lost & xp.isfinite(x)
+        if kind == "sum":
+            m, e = sum_in_parts(xp, flat, constant, coefficients, counts)
+        else:
+            m, e = exp_in_parts(xp, flat, constant, coefficients, counts, kind)
+        m, more = xp.frexp(m)
+        e = (e + more).astype(parts[i][1].dtype)
+        parts[i] = xp.where(lost, m, parts[i][0]), xp.where(lost, e, parts[i][1])
+    return parts
+
+
+def scaled_product(
+    xp: Any,
+    *args: Any,
+    powers: tuple[Rational, ...],
+    factor: Rational,
+    again: tuple[Origin, ...],
+) -> Any:
+    """The kernel of ``scaled_product``."""
+    xs = args[: len(powers)]
+    return _product(xp, xs, _parts(xp, xs, args[len(powers) :], again), powers, factor)
+
+
+def log_of_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational) -> Any:
+    """The kernel of ``log_of_product``."""
+    value = scaled_product(xp, *xs, powers=powers, factor=factor, again=())
+    size = xp.abs(value)
+    careful = ((size > 0.5) & (size < 2.0)) | (size < 2.3e-308) | xp.isinf(size)
+    for x in xs:
+        careful = careful & xp.isfinite(x) & (x != 0)
+    full = list(xp.broadcast_arrays(*xs))
+    return xp.where(careful, careful_log(xp, full, powers, factor), xp.log(value))
+
+
+def log_of_sum(
+    xp: Any,
+    *xs: Any,
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+) -> Any:
+    """The kernel of ``log_of_sum``."""
+    hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
+    total = hi + lo
+    result = xp.log(total)
+    near = (total > 0.5) & (total < 2.0)
+    result = xp.where(near, xp.log1p(xp.where(near, (hi - 1.0) + lo, 0.0)), result)
+    lost = left_range(xp, total)
+    for x in xs:
+        lost = lost & xp.isfinite(x)
+    m, e = sum_in_parts(xp, list(xp.broadcast_arrays(*xs)), constant, coefficients, counts)
+    zero = 0.0 * m
+    again = xp.where(m == 0, xp.log(m), log_in_parts(xp, (m, zero), e, (zero, zero)))
+    return xp.where(lost, again, result)
+
+
+def logaddexp(xp: Any, a: Any, b: Any) -> Any:
+    """The kernel of ``logaddexp``; beside its zeros by the sum less 1, which cancels there."""
+    value = xp.logaddexp(a, b)
+    more, less = xp.maximum(a, b), xp.minimum(a, b)
+    near = xp.abs(value) < 0.42
+    again = xp.log1p(xp.expm1(xp.where(near, more, 0.0)) + xp.exp(xp.where(near, less, -1.0)))
+    return xp.where(near, again, value)
+
+
+KERNELS: dict[str, Kernel] = {
+    "scaled_product": scaled_product,
+    "log_of_product": log_of_product,
+    "log_of_sum": log_of_sum,
+    "logaddexp": logaddexp,
+}
+"""By op; every other op runs its record's kernel."""
