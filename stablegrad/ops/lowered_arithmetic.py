@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import cache, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,64 +103,64 @@ def _product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
 # -- with exponents -----------------------------------------------------------------------
 
 
-def _run_parts(xs: Sequence[Any], code: Code) -> Parts:
+def _run_parts(xp: Any, xs: Sequence[Any], code: Code) -> Parts:
     """The result with exponents of their own, for elements that leave the range."""
-    registers: list[Parts] = [_normal((x, 0.0 * x, np.zeros(x.shape, np.int64))) for x in xs]
+    registers: list[Parts] = [_normal(xp, (x, 0.0 * x, xp.zeros(x.shape, np.int64))) for x in xs]
     for step in code:
         if isinstance(step, Sum):
             constant, addends = step
-            terms = [_parts_multiple(registers[i], c) for c, i in addends]
+            terms = [_parts_multiple(xp, registers[i], c) for c, i in addends]
             if constant != 0:
                 like = registers[addends[0][1]]
-                one = (np.ones_like(like[0]), np.zeros_like(like[0]), np.zeros_like(like[2]))
-                terms.append(_parts_multiple(_normal(one), constant))
-            out = _parts_sum(terms)
+                one = (xp.ones_like(like[0]), xp.zeros_like(like[0]), xp.zeros_like(like[2]))
+                terms.append(_parts_multiple(xp, _normal(xp, one), constant))
+            out = _parts_sum(xp, terms)
         else:
-            out = _parts_product([(registers[i], p) for i, p in step.factors])
+            out = _parts_product(xp, [(registers[i], p) for i, p in step.factors])
         registers.append(out)
     return registers[-1]
 
 
-def _normal(x: Parts) -> Parts:
+def _normal(xp: Any, x: Parts) -> Parts:
     hi, lo, e = x
-    m, shift = np.frexp(hi)
-    return m, np.ldexp(lo, -shift), np.where(m == 0, 0, e + shift)
+    m, shift = xp.frexp(hi)
+    return m, xp.ldexp(lo, -shift), xp.where(m == 0, 0, e + shift)
 
 
-def _parts_multiple(x: Parts, c: Rational) -> Parts:
+def _parts_multiple(xp: Any, x: Parts, c: Rational) -> Parts:
     if c in (1, -1):
         return c * x[0], c * x[1], x[2]
     size = abs(Fraction(c))
     shift = size.numerator.bit_length() - size.denominator.bit_length()
     mantissa = _constant(Fraction(c) / Fraction(2) ** shift)
-    return _normal((*pairs.multiply((x[0], x[1]), mantissa), x[2] + shift))
+    return _normal(xp, (*pairs.multiply((x[0], x[1]), mantissa), x[2] + shift))
 
 
-def _parts_sum(terms: Sequence[Parts]) -> Parts:
+def _parts_sum(xp: Any, terms: Sequence[Parts]) -> Parts:
     lowest = -(2**62)
-    top = np.maximum.reduce([np.where(m == 0, lowest, e) for m, _, e in terms])
-    top = np.where(top == lowest, 0, top)
+    top = reduce(xp.maximum, [xp.where(m == 0, lowest, e) for m, _, e in terms])
+    top = xp.where(top == lowest, 0, top)
     out: Pair | None = None
     for hi, lo, e in terms:
-        shift = np.clip(e - top, -3000, 0).astype(np.int32)
-        addend = np.ldexp(hi, shift), np.ldexp(lo, shift)
+        shift = xp.clip(e - top, -3000, 0).astype(np.int32)
+        addend = xp.ldexp(hi, shift), xp.ldexp(lo, shift)
         out = addend if out is None else pairs.add(out, addend)
     assert out is not None
-    return _normal((*out, top))
+    return _normal(xp, (*out, top))
 
 
-def _parts_product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
+def _parts_product(xp: Any, factors: Sequence[tuple[Parts, Rational]]) -> Parts:
     pairwise: list[tuple[Pair, Rational]] = []
     exponent: Any = 0
     for (hi, lo, e), p in factors:
         odd = (e % 2) if isinstance(p, Fraction) else 0 * e  # halves of odd exponents
-        scale = np.where(odd == 1, 2.0, 1.0)
+        scale = xp.where(odd == 1, 2.0, 1.0)
         pairwise.append(((hi * scale, lo * scale), p))
         exponent = exponent + (e - odd) // (1 if isinstance(p, int) else 2) * int(
             p if isinstance(p, int) else 2 * p
         )
-    product = _product(pairwise, np)
-    return _normal((*product, exponent + np.zeros(product[0].shape, np.int64)))
+    product = _product(pairwise, xp)
+    return _normal(xp, (*product, exponent + xp.zeros(product[0].shape, np.int64)))
 
 
 # -- the op -------------------------------------------------------------------------------
@@ -168,13 +168,21 @@ def _parts_product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
 
 def _rational_sum(xp: Any, *xs: Any, code: Code) -> Any:
     if xp.name != "numpy":
-        return _last(_run_pairs(xp, xs, code))[0]
+        return _traced(xp, xs, code)
     try:
         with np.errstate(all="raise"):
             hi, lo = _last(_run_pairs(xp, xs, code))
         return hi + lo
     except FloatingPointError:
         return _redone(xp, xs, code)
+
+
+def _traced(xp: Any, xs: Sequence[Any], code: Code) -> Any:
+    """The result where no value can be looked at: with exponents throughout."""
+    arrays = xp.broadcast_arrays(*xs)
+    m, low, e = _run_parts(xp, arrays, code)
+    scaled = xp.ldexp(m + low, xp.clip(e, -5000, 5000))
+    return xp.where(xp.isfinite(m + low), scaled, _evaluated(xp, arrays, code))
 
 
 def _last(values: Iterator[Pair]) -> Pair:
@@ -188,7 +196,7 @@ def _last(values: Iterator[Pair]) -> Pair:
 def _redone(xp: Any, xs: Sequence[Any], code: Code) -> Any:
     """The result, elements that are not sure to be in range redone with exponents."""
     arrays = np.broadcast_arrays(*xs)
-    plain = np.array(_evaluated(arrays, code))  # with IEEE's infinities and nans
+    plain = np.array(_evaluated(xp, arrays, code))  # with IEEE's infinities and nans
     finite = np.logical_and.reduce([np.isfinite(x) for x in arrays])
     good = np.ones(plain.shape, bool)
     value: Any = plain
@@ -201,14 +209,14 @@ def _redone(xp: Any, xs: Sequence[Any], code: Code) -> Any:
     result = np.where(good, value[0] + value[1], plain)
     redo = finite & ~good
     if redo.any():
-        m, low, e = _run_parts([np.asarray(x[redo]) for x in arrays], code)
+        m, low, e = _run_parts(xp, [np.asarray(x[redo]) for x in arrays], code)
         scaled = np.ldexp(m + low, np.clip(e, -5000, 5000).astype(np.int32))
         defined = np.isfinite(m + low)
         result[redo] = np.where(defined, scaled, plain[redo])
     return result
 
 
-def _evaluated(xs: Sequence[Any], code: Code) -> Any:
+def _evaluated(xp: Any, xs: Sequence[Any], code: Code) -> Any:
     registers = list(xs)
     for step in code:
         if isinstance(step, Sum):
@@ -219,7 +227,7 @@ def _evaluated(xs: Sequence[Any], code: Code) -> Any:
         else:
             out = 1.0
             for i, p in step.factors:
-                out = out * np.power(registers[i], float(p))
+                out = out * xp.power(registers[i], float(p))
         registers.append(out)
     return registers[-1]
 
