@@ -83,7 +83,7 @@ log1pmx_slope = elementwise(
     ball=lambda x: 1 / (1 + x) - 1,
     # an op of its own, because x/(1 + x)**2 - 1/(1 + x) cancels far out
     partials=lambda y, x: (-1 / (1 + x) / (1 + x),),
-    domain=(_ABOVE_MINUS_ONE,),
+    domain=(REAL,),
     cost=3,
     source="definition",
     doc="-x / (1 + x): the derivative of log1pmx.",

@@ -152,7 +152,7 @@ logit_slope = elementwise(
     "logit_slope",
     family="exponential",
     kernel=_logit_slope_kernel,
-    ball=lambda x: 1 / (x * (1 - x)),
+    ball=lambda x: 1 / (x * (1 - x)).sqrt() ** 2,  # none outside the domain
     # an op of its own, because 1/(1 - x)**2 - 1/x**2 cancels at 1/2
     partials=lambda y, x: ((2 * x - 1) * y * y,),
     domain=(UNIT,),

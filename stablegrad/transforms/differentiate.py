@@ -51,8 +51,7 @@ class Calculus:
         if self.naive:
             return found
         if op.domain:
-            domains = zip(found, out.args, op.domain, strict=True)
-            found = tuple([_inside(p, x, d) for p, x, d in domains])
+            found = _inside(found, out)
         # flat before they meet a cotangent: s*(1-s) over s cancels as factors only
         return tuple([canonical(p, self.program) if isinstance(p, Term) else p for p in found])
 
@@ -104,14 +103,27 @@ class Calculus:
         return forms.total([(1, t) for t in terms], shape, terms[0].dtype)
 
 
-def _inside(partial: Any, x: Term, domain: Facts) -> Any:
-    """The partial, nan outside the domain: 1/x at -1 is no derivative of log."""
-    if domain is REAL or not isinstance(partial, Term) or x.facts.within(_closed(domain)):
-        return partial
-    if domain.lo > -math.inf and not x.facts.lo >= domain.lo:
-        partial = OPS["require"](partial, OPS["greater_equal"](x, domain.lo))
-    if domain.hi < math.inf and not x.facts.hi <= domain.hi:
-        partial = OPS["require"](partial, OPS["less_equal"](x, domain.hi))
+def _inside(partials: tuple[Any, ...], out: Term) -> tuple[Any, ...]:
+    """The partials, nan where there is no value: 1/x at -1 is no derivative of log."""
+    guards: list[Term] = []
+    for x, domain in zip(out.args, out.op.domain, strict=True):
+        if domain is REAL or x.facts.within(_closed(domain)):
+            continue
+        if len(out.args) > 1:  # no box may tell: x**y has a value at -2 for some y
+            guards = [OPS["logical_not"](OPS["isnan"](out))]
+            break
+        if domain.lo > -math.inf and not x.facts.lo >= domain.lo:
+            guards.append(OPS["greater_equal"](x, domain.lo))
+        if domain.hi < math.inf and not x.facts.hi <= domain.hi:
+            guards.append(OPS["less_equal"](x, domain.hi))
+    if not guards:
+        return partials
+    return tuple([_required(p, guards) if isinstance(p, Term) else p for p in partials])
+
+
+def _required(partial: Term, guards: list[Term]) -> Term:
+    for guard in guards:
+        partial = OPS["require"](partial, guard)
     return partial
 
 

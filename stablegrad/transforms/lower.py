@@ -119,7 +119,8 @@ class Lowering:
         return lowered if lowered.shape == term.shape else _shaped(lowered, term)
 
     def _emit_rational(self, term: Term) -> Term | None:
-        if term.dtype != WIDE or one_sign(term):
+        addends = len(term.args) + (term.params[0] != 0)
+        if term.dtype != WIDE or addends == 1 or one_sign(term):
             return None
         return as_rational_sum(term, self.own)
 

@@ -231,6 +231,29 @@ def test_facts_hold(op: Op, params: dict[str, Any]) -> None:
     assert (t.value[within & decided] <= op.range.hi).all()
 
 
+@elementwise
+def test_it_has_no_value_outside_its_domain(op: Op, params: dict[str, Any]) -> None:
+    """Derivatives are nan there: a domain that is too narrow would spoil good points.
+
+    That of several arguments is no box; there the value itself decides.
+    """
+    if len(op.domain) > 1 or op.domain[0] is REAL:
+        return
+    rng = np.random.default_rng(SEED)
+    values = sample_arguments((REAL,) * len(op.domain), np.float64, 400, rng)
+    values = [v > 0 if i in op.conditions else v for i, v in enumerate(values)]
+    names = [variable(f"x{i}", v.dtype) for i, v in enumerate(values)]
+    t = truth(op(*names, **params), dict(zip(names, values, strict=True)), limits=False)
+    outside = np.zeros(t.value.shape, bool)
+    finite = ~outside
+    for v, d in zip(values, op.domain, strict=True):
+        number = np.asarray(v, float)
+        finite &= np.isfinite(number)
+        outside |= (number < d.lo) | (number > d.hi)
+    made = outside & finite & t.decided & np.isfinite(t.value)
+    assert not made.any(), [v[made][:3] for v in values]
+
+
 # -- bounds that are no number of ulp -----------------------------------------------------
 
 
