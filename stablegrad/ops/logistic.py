@@ -145,7 +145,8 @@ def _logit_slope_kernel(xp: Any, x: Any) -> Any:
     product, error = pairs.two_prod(x, rest)
     correction = error + x * lost
     useful = (correction != 0) & xp.isfinite(correction)  # -0 keeps its sign
-    return 1 / xp.where(useful, product + correction, product)
+    slope = 1 / xp.where(useful, product + correction, product)
+    return xp.where((x < 0) | (x > 1), xp.nan, slope)
 
 
 logit_slope = elementwise(
