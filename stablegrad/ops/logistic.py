@@ -153,7 +153,7 @@ logit_slope = elementwise(
     "logit_slope",
     family="exponential",
     kernel=_logit_slope_kernel,
-    ball=lambda x: 1 / (x * (1 - x)).sqrt() ** 2,  # none outside the domain
+    ball=lambda x: 1 / (x * (1 - x)) + 0 * (x * (1 - x)).sqrt(),  # undefined outside
     # an op of its own, because 1/(1 - x)**2 - 1/x**2 cancels at 1/2
     partials=lambda y, x: ((2 * x - 1) * y * y,),
     domain=(UNIT,),
