@@ -39,7 +39,10 @@ def ball(x: Any, s: int, k: int) -> Any:
         total = term + total
     for _ in range(k):
         total = total / q
-    return (-total if s > 0 and k % 2 else total) / q.sqrt()
+    if s < 0:
+        return total / q.sqrt()
+    root = (x + 0).sqrt() * (2 + x).sqrt()  # below -2 too there is no value
+    return (-total if k % 2 else total) / root
 
 
 def _scaled(xp: Any, a: pairs.Pair) -> tuple[pairs.Pair, Any]:
