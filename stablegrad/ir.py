@@ -4,8 +4,8 @@ Two terms are equal exactly when they are the same object. Everything a rule nee
 of a term (facts, support, depth, structural key) is a slot; support and depth are set when
 the term is built, facts and key when first asked for, with an explicit stack, because the
 terms that a user's program builds are never asked (that halves the cost of building one).
-Nothing ever recurses over a program. Names, object ids and source lines are no part of a
-term: where a term came from is kept beside it, in ``provenance``.
+Nothing ever recurses over a program. Names, object ids and source lines are no part of what
+a term is: where it was first written is a note on it (``written``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import ref
 from zlib import crc32
 
 import numpy as np
@@ -90,6 +90,7 @@ class Term:
         "params",
         "shape",
         "support",
+        "written",
     )
 
     op: Op
@@ -104,6 +105,13 @@ class Term:
     support: Term | None
     """A boolean term outside of which this term is structurally zero, or None."""
     depth: int
+    written: tuple[str, int] | None
+    """The user's file and line, if known: no part of what the term is."""
+
+    @property
+    def place(self) -> str:
+        """The user's line that built the term first, as file:line; empty if not known."""
+        return "" if self.written is None else f"{self.written[0]}:{self.written[1]}"
 
     @property
     def facts(self) -> Facts:
@@ -206,16 +214,37 @@ class Registry(dict[str, "Op"]):
 
 OPS = Registry()
 
-_table: WeakValueDictionary[tuple[Any, ...], Term] = WeakValueDictionary()
+Identity = tuple[Any, ...]
+
+
+class _Link(ref[Term]):
+    """A weak reference that knows its key, as WeakValueDictionary's, at a third of its time."""
+
+    __slots__ = ("identity",)
+
+    identity: Identity
+
+
+_table: dict[Identity, _Link] = {}
+
+
+def _gone(link: _Link) -> None:
+    if _table.get(link.identity) is link:  # else another term stands in its place by now
+        del _table[link.identity]
+
+
+_new = object.__new__
 
 
 def make(op: Op, args: tuple[Term, ...], params: tuple[Any, ...], shape: Shape, dtype: Any) -> Term:
     """Return the one term with this op, arguments, parameters, shape and dtype."""
     identity = (op, args, params, shape, dtype)
-    term = _table.get(identity)
-    if term is not None:
-        return term
-    term = Term.__new__(Term)
+    link = _table.get(identity)
+    if link is not None:
+        known = link()
+        if known is not None:
+            return known
+    term = _new(Term)
     term.op = op
     term.args = args
     term.params = params
@@ -230,7 +259,10 @@ def make(op: Op, args: tuple[Term, ...], params: tuple[Any, ...], shape: Shape, 
     term.known_key = None
     term.known_ops = None
     term.support = op.support(term) if op.support is not None else None
-    _table[identity] = term
+    term.written = None
+    link = _Link(term, _gone)
+    link.identity = identity
+    _table[identity] = link
     return term
 
 
@@ -307,16 +339,17 @@ def show(term: Term, depth: int = 4) -> str:
 
 
 class Provenance:
-    """Where terms were written: a table beside the trace, filled only while recording."""
+    """Notes where terms are written while it is entered; tensors do so always."""
 
     def __init__(self) -> None:
-        self.sites: WeakKeyDictionary[Term, str] = WeakKeyDictionary()
         self.recording = False
 
     def note(self, term: Term) -> None:
         """Remember the user's line for a term, the first one that built it."""
-        if self.recording and term not in self.sites:
-            self.sites[term] = user_location()
+        if self.recording and term.written is None:
+            file, _, line = user_location().rpartition(":")
+            if file:
+                term.written = file, int(line)
 
     def __enter__(self) -> Self:
         self.recording = True

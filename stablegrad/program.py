@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines import plan
-from stablegrad.ir import OPS, Term, make, provenance, rebuild, topological
+from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import spectral
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import INPUT, LEAF, const
@@ -129,8 +129,7 @@ def program_of(
     if program is None:
         order, leaves, inputs = numbered(roots)
         renamed = rebuild(order, dict(inputs))
-        sites = provenance.sites
-        places = {new: sites[t] for t, new in zip(order, renamed, strict=True) if t in sites}
+        places = {new: t.place for t, new in zip(order, renamed, strict=True) if t.written}
         image = dict(zip(order, renamed, strict=True))
         program = compile_terms(
             [image[r] for r in roots], [inputs[leaf] for leaf in leaves], settings, places, engine

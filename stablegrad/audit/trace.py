@@ -141,10 +141,7 @@ def trace(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
             "one computed from them by operations on tensors",
             "np.asarray, .numpy() and float() leave the program that can be audited.",
         )
-    sites = provenance.sites
-    places = {
-        renamed[t]: texts.get(t) or sites.get(t, "") for t in order if t in texts or t in sites
-    }
+    places = {renamed[t]: texts.get(t) or t.place for t in order if t in texts or t.written}
     root = renamed[result.term]
     found = Trace(
         root, [image[t] for t in leaves], [t.params[0].value for t in leaves], variables, places

@@ -8,12 +8,11 @@ import sys
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Self
-from weakref import ref
 
 import numpy as np
 
 from stablegrad.errors import DTypeError, ShapeError, message
-from stablegrad.ir import Shape, Term, provenance
+from stablegrad.ir import Shape, Term
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.record import Op, const, is_float, round_const, set_data_handler
 from stablegrad.settings import Settings, current
@@ -343,10 +342,6 @@ def _constant(value: Any, kind: type, dtype: np.dtype[Any]) -> Term:
     return const(round_const(value, dtype), dtype)
 
 
-_site_data = provenance.sites.data  # type: ignore[attr-defined]
-_site_gone = provenance.sites._remove  # type: ignore[attr-defined]
-
-
 def finish(term: Term, requires: bool) -> Tensor:
     """A tensor around a term just built: tracked, cut where too deep, its line noted."""
     settings = current()
@@ -359,13 +354,13 @@ def finish(term: Term, requires: bool) -> Tensor:
             requires = False
     if term.depth > history.LIMIT and not mode.whole:
         term = history.cut(term, settings, chained=requires)
-    # the user's line; what WeakKeyDictionary.setdefault does, at a third of its time
-    key = ref(term, _site_gone)
-    if key not in _site_data:
+    if term.written is None:
         frame = sys._getframe(2)
-        while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        code = frame.f_code
+        while code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
             frame = frame.f_back
-        _site_data[key] = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            code = frame.f_code
+        term.written = code.co_filename, frame.f_lineno
     result = _new(Tensor)
     result._term = term
     result._settings = settings
