@@ -103,7 +103,30 @@ def _decaying(xp: Any, x: Any, sign: int, coefficients: tuple[float, ...], n: in
     return root * total * root
 
 
-silu = _Step(_silu_series, _rational((0, 1), (1, 1)), _rational((1,), (1, 1)))
+_silu = _Step(_silu_series, _rational((0, 1), (1, 1)), _rational((1,), (1, 1)))
+
+
+def silu(xp: Any, x: Any, *, n: int = 0) -> Any:
+    """The n-th derivative of x * sigmoid(x).
+
+    Below order 2 from sigmoids; from series where those cancel, and where sigmoid leaves
+    the normal range.
+    """
+    if n > 1:
+        return _silu(xp, x, n=n)
+    x = xp.asarray(x, dtype=float)
+    t = xp.exp(-xp.abs(x))
+    large = 1 / (1 + t)
+    small = t * large
+    s = xp.where(x < 0, small, large)
+    if n == 0:
+        value, again = x * s, x < -700
+    else:
+        value = s * (1 + x * xp.where(x < 0, large, small))
+        again = ((x > -8) & (x < -0.5)) | (x < -700) | (x == xp.inf)
+    return pairs.redo(xp, again, value, lambda xp, x: _silu(xp, x, n=n), x)
+
+
 mish = _Step(_mish_series, _rational((0, 2, 1), (2, 2, 1)), _rational((1, 2), (1, 2, 2)))
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import pairs
@@ -21,8 +24,12 @@ from stablegrad.ops.record import (
 def _sigmoid_kernel(xp: Any, x: Any) -> Any:
     """The library's function; far to the left, where its exp(-x) overflows, exp(x)."""
     value = xp.special.expit(x)
-    edge = 0.99 * math.log(xp.finfo(value.dtype).max)
-    return pairs.redo(xp, x < -edge, value, lambda xp, x: xp.exp(x), x)
+    return pairs.redo(xp, x < _far_left(value.dtype), value, lambda xp, x: xp.exp(x), x)
+
+
+@cache
+def _far_left(dtype: Any) -> float:
+    return -0.99 * math.log(np.finfo(dtype).max)
 
 
 sigmoid = elementwise(
@@ -68,10 +75,15 @@ sigmoid_slope = elementwise(
     example=">>> sg.ops.sigmoid_slope(sg.tensor([0.0])).numpy()\narray([0.25], dtype=float32)",
 )
 
+
+def _softplus_kernel(xp: Any, x: Any) -> Any:
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-xp.abs(x)))
+
+
 softplus = elementwise(
     "softplus",
     family="exponential",
-    kernel=lambda xp, x: xp.logaddexp(x, xp.zeros((), x.dtype)),
+    kernel=_softplus_kernel,
     spellings=(
         lambda x: log(1 + exp(x)),
         lambda x: log1p(exp(x)),
@@ -92,7 +104,7 @@ softplus = elementwise(
 log_sigmoid = elementwise(
     "log_sigmoid",
     family="exponential",
-    kernel=lambda xp, x: -xp.logaddexp(-x, xp.zeros((), x.dtype)),
+    kernel=lambda xp, x: -_softplus_kernel(xp, -x),
     spellings=(lambda x: log(sigmoid(x)),),
     partials=lambda y, x: (sigmoid(-x),),
     textbook=lambda y, x: (exp(y - x),),

@@ -97,6 +97,28 @@ def _compensated_sum(
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
 ) -> Any:
+    if xp.name != "numpy" or len(counts) + (constant != 0) != 2:
+        return _compensated(xp, xs, constant, coefficients, counts)
+    total, size = _plain_pair(xs, constant, coefficients, counts)
+    good = size <= 2 * np.abs(total)
+    if np.count_nonzero(good) == total.size:
+        return total
+    return pairs.redo(
+        xp,
+        ~good,
+        np.asarray(total),
+        lambda xp, *xs: _compensated(xp, xs, constant, coefficients, counts),
+        *[x if x.shape == total.shape else np.broadcast_to(x, total.shape) for x in xs],
+    )
+
+
+def _compensated(
+    xp: Any,
+    xs: tuple[Any, ...],
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+) -> Any:
     hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
     return hi + lo
 
@@ -107,6 +129,32 @@ def _normal(xp: Any, pair: Pair) -> Pair:
     total = hi + lo
     rest = (hi - total) + lo
     return total, xp.where(xp.isfinite(total), rest, rest.dtype.type(0))
+
+
+def _plain_pair(
+    xs: tuple[Any, ...],
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+) -> Pair:
+    """A sum of two addends in plain floats, and the sum of their sizes.
+
+    Where this is at most twice the size of the sum, nothing cancels and the roundings of the
+    addends are at most doubled: no need to carry them along.
+    """
+    hi, _, multipliers = _constants(constant, coefficients, xs[0].dtype)
+    addends: list[Any] = [] if constant == 0 else [hi]
+    position = 0
+    for multiplier, count in zip(multipliers, counts, strict=True):
+        p = xs[position] * xs[position + 1] if count == 2 else xs[position]
+        position += count
+        if multiplier == -1:
+            p = -p
+        elif multiplier != 1:
+            p = p * multiplier[0]
+        addends.append(p)
+    a, b = addends
+    return a + b, np.abs(a) + np.abs(b)
 
 
 def _exp_of_sum(
@@ -208,6 +256,8 @@ def _ordinary(x: Any, kind: str) -> bool:
 
 
 def _times(xp: Any, product: Any, x: Any, p: Rational) -> Any:
+    if p == 1:
+        return x if product is None else product * x
     for step, divide in _steps(xp, x, p):
         product = _step(product, step, divide=divide)
     return product

@@ -153,7 +153,7 @@ def redo(xp: Any, where: Any, value: Any, better: Callable[..., Any], *args: Any
         return xp.where(where, better(xp, *args), value)
     if xp.ndim(value) == 0:
         return better(xp, *args) if where else value
-    if where.any():
+    if np.count_nonzero(where):  # a fraction of the time of any()
         at = xp.nonzero(where)
         value = value.copy() if not value.flags.owndata else value
         value[at] = better(xp, *[a[at] if xp.ndim(a) else a for a in args])
