@@ -71,11 +71,21 @@ class Adam(Optimizer):
             state |= {"square": np.zeros_like(gradient), "greatest": np.zeros_like(gradient)}
         beta1, beta2 = group["betas"]
         state["step"] += 1
-        state["mean"] = state["mean"] + (1 - beta1) * (gradient - state["mean"])
-        state["square"] = beta2 * state["square"] + (1 - beta2) * gradient * gradient
-        square = state["square"]
+        # in place: a new array of the size of the parameters costs more than a pass over them
+        mean, square = state["mean"], state["square"]
+        work = np.subtract(gradient, mean, out=np.empty_like(gradient))
+        work *= 1 - beta1
+        mean += work
+        square *= beta2
+        np.multiply(gradient, 1 - beta2, out=work)
+        work *= gradient
+        square += work
         if group["amsgrad"]:
             square = state["greatest"] = np.maximum(state["greatest"], square)
         size = group["lr"] / (1 - beta1 ** state["step"])
-        root = np.sqrt(square) / math.sqrt(1 - beta2 ** state["step"])
-        return size * state["mean"] / (root + group["eps"])
+        np.sqrt(square, out=work)
+        work /= math.sqrt(1 - beta2 ** state["step"])
+        work += group["eps"]
+        np.divide(mean, work, out=work)
+        work *= size
+        return work

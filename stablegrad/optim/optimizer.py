@@ -115,7 +115,8 @@ class Optimizer:
         if group["weight_decay"]:
             gradient = gradient + group["weight_decay"] * value
         state = self._state.setdefault(id(p), {})
-        new = np.asarray(value - self._change(gradient, state, group), value.dtype)
+        change = np.asarray(self._change(gradient, state, group), value.dtype)
+        new = np.subtract(value, change, out=change)
         new.setflags(write=False)  # what nobody can change is taken over without a copy
         return new
 
@@ -156,7 +157,7 @@ class Optimizer:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
-        """What to take off a parameter, from its gradient and the state kept for it."""
+        """What to take off a parameter, from its gradient and the state kept for it: a new array."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
