@@ -107,7 +107,10 @@ def _matmul_vjp(out: Term, args: Terms, g: Term, **_: Any) -> Terms:
     if a.ndim == 1:
         g = expand_dims(g, -2)
     ga = unbroadcast(moving_product(g, swapaxes(columns, -1, -2)), rows.shape)
-    gb = unbroadcast(moving_product(swapaxes(rows, -1, -2), g, first=False), columns.shape)
+    if columns.op.name == "transpose" and g.ndim == 2:  # of a weight: its gradient in its layout
+        gb = swapaxes(moving_product(swapaxes(g, -1, -2), rows), -1, -2)
+    else:
+        gb = unbroadcast(moving_product(swapaxes(rows, -1, -2), g, first=False), columns.shape)
     return OPS["reshape"](ga, shape=a.shape), OPS["reshape"](gb, shape=b.shape)
 
 

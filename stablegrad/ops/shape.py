@@ -112,8 +112,11 @@ def _normal_transpose(terms: Terms, params: Params) -> Normal:
         raise ShapeError(
             message(f"transpose of {x.shape} with axes={axes}", "a permutation of its axes")
         )
+    if x.op is transpose:
+        (inner,), before = x.args, x.params[0]
+        terms, axes = (inner,), tuple([before[a] for a in axes])
     if axes == tuple(range(x.ndim)):
-        return x
+        return terms[0]
     return terms, (axes,)
 
 
