@@ -125,7 +125,7 @@ def program_of(
     """The compiled program of terms over leaves, from the cache if its structure is known."""
     form, leaves = structure(roots)
     key = (settings, engine, form)
-    program = _programs.get(key)
+    program = known(key)
     if program is None:
         order, leaves, inputs = numbered(roots)
         renamed = rebuild(order, dict(inputs))
@@ -134,12 +134,23 @@ def program_of(
         program = compile_terms(
             [image[r] for r in roots], [inputs[leaf] for leaf in leaves], settings, places, engine
         )
-        _programs[key] = program
-        if len(_programs) > CACHED_PROGRAMS:
-            _programs.popitem(last=False)
-    else:
-        _programs.move_to_end(key)
+        remember(key, program)
     return program, leaves
+
+
+def known(key: Any) -> Program | None:
+    """The program remembered under a key: settings, structure, and what else it depends on."""
+    program = _programs.get(key)
+    if program is not None:
+        _programs.move_to_end(key)
+    return program
+
+
+def remember(key: Any, program: Program) -> None:
+    """Keep a program under a key; what was not asked for longest is forgotten."""
+    _programs[key] = program
+    if len(_programs) > CACHED_PROGRAMS:
+        _programs.popitem(last=False)
 
 
 def evaluate(roots: Sequence[Term], settings: Settings) -> list[Array]:

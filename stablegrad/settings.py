@@ -31,7 +31,8 @@ class Settings:
         return self.stabilizes and "lower" not in self.excluded
 
 
-_current: ContextVar[Settings] = ContextVar("stablegrad_settings", default=Settings())
+DEFAULT = Settings()
+_current: ContextVar[Settings] = ContextVar("stablegrad_settings", default=DEFAULT)
 _known: set[str] = set(DATABASES) | {"synthesis"}
 
 

@@ -120,11 +120,13 @@ def silu(xp: Any, x: Any, *, n: int = 0) -> Any:
     small = t * large
     s = xp.where(x < 0, small, large)
     if n == 0:
-        value, again = x * s, x < -700
+        value, beyond = x * s, x < -700
     else:
         value = s * (1 + x * xp.where(x < 0, large, small))
-        again = ((x > -8) & (x < -0.5)) | (x < -700) | (x == xp.inf)
-    return pairs.redo(xp, again, value, lambda xp, x: _silu(xp, x, n=n), x)
+        near = (x > -8) & (x < -0.5)
+        value = pairs.redo(xp, near, value, lambda xp, x: _silu.table(xp, x, n), x)
+        beyond = (x < -700) | (x == xp.inf)
+    return pairs.redo(xp, beyond, value, lambda xp, x: _silu(xp, x, n=n), x)
 
 
 mish = _Step(_mish_series, _rational((0, 2, 1), (2, 2, 1)), _rational((1, 2), (1, 2, 2)))
