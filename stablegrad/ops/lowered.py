@@ -103,10 +103,12 @@ def _compensated_sum(
     good = size <= 2 * np.abs(total)
     if np.count_nonzero(good) == total.size:
         return total
+    if total.size < 4096:  # there to choose elements costs more than to compute them all
+        return np.where(good, total, _compensated(xp, xs, constant, coefficients, counts))
     return pairs.redo(
         xp,
         ~good,
-        np.asarray(total),
+        total,
         lambda xp, *xs: _compensated(xp, xs, constant, coefficients, counts),
         *[x if x.shape == total.shape else np.broadcast_to(x, total.shape) for x in xs],
     )

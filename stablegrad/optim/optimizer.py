@@ -157,7 +157,7 @@ class Optimizer:
         return [p for group in self.param_groups for p in group["params"]]
 
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
-        """What to take off a parameter, from its gradient and the state kept for it: a new array."""
+        """A new array: what to take off a parameter, from its gradient and its state."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

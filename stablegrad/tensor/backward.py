@@ -50,7 +50,7 @@ def _straight(root: Tensor, settings: Settings, *, same: bool) -> Found | None:
         return None
     form, leaves = structure([root.term])
     cells = [leaf.params[0] for leaf in leaves]
-    if any([cell.origin is not None for cell in cells]):
+    if any(cell.origin is not None for cell in cells):
         return None
     wanted = tuple([cell.requires_grad for cell in cells])
     variables = [leaf for leaf, wants in zip(leaves, wanted, strict=True) if wants]
