@@ -27,7 +27,8 @@ from benchmarks.measure import arguments, available, figure, save, table
 from benchmarks.small_expressions import mixed
 
 LENGTHS = {"circle": (1_000, 10_000, 100_000), "shared": (1_000, 10_000)}
-WAYS = ("compile", "backward", *PEERS)
+WAYS = ("passes", "compile", "backward", *PEERS)
+PASSES = ("stabilize", "differentiate", "stabilize_gradient")
 START = np.array([0.5, -0.25])
 RUNS = 3
 
@@ -68,6 +69,35 @@ def peak_mib() -> float:
     """The most memory that this process has held."""
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return used / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def passes(chain: Program) -> dict[str, Any]:
+    """What compiling is made of: stabilizing the program, its gradient, stabilizing that."""
+    import stablegrad as sg
+    from stablegrad.ir import rebuild
+    from stablegrad.ops.record import const
+    from stablegrad.program import numbered
+    from stablegrad.settings import Settings
+    from stablegrad.tensor.mode import mode
+    from stablegrad.transforms.differentiate import vjp
+    from stablegrad.transforms.expand import Expander
+
+    def run(program: Program) -> dict[str, Any]:
+        x = sg.tensor(START, requires_grad=True)
+        with mode(whole=True):
+            y = program(OURS, x)
+        _, _, inputs = numbered([y.term])
+        (root,) = rebuild([y.term], inputs)
+        expander = Expander(Settings())
+        first, (stable,) = elapsed(lambda: expander.normal([root]))
+        seed = const(1, root.dtype)
+        second, slope = elapsed(lambda: vjp(stable, [inputs[x.term]], seed, Settings()))
+        third, _ = elapsed(lambda: expander.normal(slope))
+        return {f"{name}_s": s for name, s in zip(PASSES, (first, second, third), strict=True)}
+
+    run(mixed(20))  # rules are chosen for each kind of term once
+    run(circle(20))
+    return run(chain)
 
 
 def compiled(chain: Program) -> dict[str, Any]:
@@ -140,6 +170,8 @@ def measure(kind: str, way: str, n: int) -> dict[str, Any]:
     chain = CHAINS[kind](n)
     try:
         match way:
+            case "passes":
+                found = passes(chain)
             case "compile":
                 found = compiled(chain)
             case "backward":
@@ -169,12 +201,12 @@ def in_process(kind: str, way: str, n: int, limit_s: float) -> dict[str, Any]:
 def with_growth(rows: list[dict[str, Any]]) -> None:
     """Add the time for each op, and how it grows with the length."""
     for row in rows:
-        for key in ("first_s", "second_s", "run_s"):
-            if key in row:
-                row[f"{key[:-2]}_us_per_op"] = row[key] / row["n"] * 1e6
+        for key in ("first", "second", "run", *PASSES):
+            if f"{key}_s" in row:
+                row[f"{key}_us_per_op"] = row[f"{key}_s"] / row["n"] * 1e6
     shortest = {(r["chain"], r["way"]): r for r in reversed(rows)}
     for row in rows:
-        for key in ("first", "second", "run"):
+        for key in ("first", "second", "run", *PASSES):
             name = f"{key}_us_per_op"
             first = shortest[row["chain"], row["way"]]
             if name in row and name in first:
@@ -191,9 +223,21 @@ def check(rows: Sequence[dict[str, Any]]) -> None:
             assert np.max(np.abs(slope - first)) <= 1e-7 * np.max(np.abs(first)), row
 
 
+def cell(row: dict[str, Any], key: str) -> str:
+    """Microseconds for each op, and their growth in brackets."""
+    if f"{key}_us_per_op" not in row:
+        return row.get("error", "-")
+    return f"{figure(row[f'{key}_us_per_op'])} ({figure(row.get(f'{key}_growth'))})"
+
+
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """Print the rows as a table."""
     names = ["first", "second", "run"]
+    table(
+        "passes of the compiler; microseconds for each op, growth in brackets",
+        ["chain", "n", *PASSES],
+        [[r["chain"], r["n"], *[cell(r, k) for k in PASSES]] for r in rows if r["way"] == "passes"],
+    )
     table(
         "a chain of n ops with its gradient; microseconds for each op, growth in brackets",
         [
@@ -211,16 +255,12 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
                 r["chain"],
                 r["way"],
                 r["n"],
-                *[
-                    f"{figure(r[f'{k}_us_per_op'])} ({figure(r.get(f'{k}_growth'))})"
-                    if f"{k}_us_per_op" in r
-                    else r.get("error", "-")
-                    for k in names
-                ],
+                *[cell(r, k) for k in names],
                 figure(r.get("first_s")),
                 figure(r.get("peak_mib")),
             ]
             for r in rows
+            if r["way"] != "passes"
         ],
     )
 
@@ -238,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     peers = available(PEERS)
     ways = [w for w in WAYS if w in peers or w not in PEERS]
     if options.tiny:
-        ways = ways[:2]
+        ways = ways[:3]
     lengths = {"circle": (20, 150)} if options.tiny else LENGTHS
     rows = [
         in_process(kind, way, n, options.limit)
