@@ -19,6 +19,7 @@ from stablegrad.ops import pairs
 from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
 from stablegrad.ops.form_records import MONOMIAL, coefficient
 from stablegrad.ops.pairs import Pair, two_prod, two_sum
+from stablegrad.ops.plain_sums import two_addends
 from stablegrad.ops.record import broadcast, declare
 
 
@@ -58,7 +59,7 @@ def sum_pair(
         lo = lo + error if e is None else lo + error + e
     total = hi + lo
     good = xp.isfinite(total)
-    if xp.name == "numpy" and good.all():
+    if xp.name == "numpy" and np.count_nonzero(good) == np.size(good):
         return hi, lo
     plain = addends[0]  # where errors overflowed, the sum as it is: inf, nan or near the end
     for p in addends[1:]:
@@ -97,32 +98,15 @@ def _compensated_sum(
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
 ) -> Any:
+    def compensated(xp: Any, *xs: Any) -> Any:
+        hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
+        return hi + lo
+
     if xp.name != "numpy" or len(counts) + (constant != 0) != 2:
-        return _compensated(xp, xs, constant, coefficients, counts)
-    total, size = _plain_pair(xs, constant, coefficients, counts)
-    good = size <= 2 * np.abs(total)
-    if np.count_nonzero(good) == total.size:
-        return total
-    if total.size < 4096:  # there to choose elements costs more than to compute them all
-        return np.where(good, total, _compensated(xp, xs, constant, coefficients, counts))
-    return pairs.redo(
-        xp,
-        ~good,
-        total,
-        lambda xp, *xs: _compensated(xp, xs, constant, coefficients, counts),
-        *[x if x.shape == total.shape else np.broadcast_to(x, total.shape) for x in xs],
-    )
-
-
-def _compensated(
-    xp: Any,
-    xs: tuple[Any, ...],
-    constant: Exact,
-    coefficients: tuple[Rational, ...],
-    counts: tuple[int, ...],
-) -> Any:
-    hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
-    return hi + lo
+        return compensated(xp, *xs)
+    start, _, multipliers = _constants(constant, coefficients, xs[0].dtype)
+    first = None if constant == 0 else start
+    return two_addends(xp, xs, first, multipliers, counts, compensated)
 
 
 def _normal(xp: Any, pair: Pair) -> Pair:
@@ -131,32 +115,6 @@ def _normal(xp: Any, pair: Pair) -> Pair:
     total = hi + lo
     rest = (hi - total) + lo
     return total, xp.where(xp.isfinite(total), rest, rest.dtype.type(0))
-
-
-def _plain_pair(
-    xs: tuple[Any, ...],
-    constant: Exact,
-    coefficients: tuple[Rational, ...],
-    counts: tuple[int, ...],
-) -> Pair:
-    """A sum of two addends in plain floats, and the sum of their sizes.
-
-    Where this is at most twice the size of the sum, nothing cancels and the roundings of the
-    addends are at most doubled: no need to carry them along.
-    """
-    hi, _, multipliers = _constants(constant, coefficients, xs[0].dtype)
-    addends: list[Any] = [] if constant == 0 else [hi]
-    position = 0
-    for multiplier, count in zip(multipliers, counts, strict=True):
-        p = xs[position] * xs[position + 1] if count == 2 else xs[position]
-        position += count
-        if multiplier == -1:
-            p = -p
-        elif multiplier != 1:
-            p = p * multiplier[0]
-        addends.append(p)
-    a, b = addends
-    return a + b, np.abs(a) + np.abs(b)
 
 
 def _exp_of_sum(

@@ -25,6 +25,8 @@ def difference_with_root(term: Term) -> Term | None:
     It fires where a - b**2 is simpler than a: sqrt(x+1) - sqrt(x), sqrt(b*b + a) - b. Where
     the sign of b is not known, the branch without cancellation is taken element by element.
     """
+    if not any(_root_among(x) for x in term.args):
+        return None
     constant, coefficients = term.params
     addends = list(zip(coefficients, term.args, strict=True))
     if constant != 0:
@@ -36,6 +38,11 @@ def difference_with_root(term: Term) -> Term | None:
         if result is not None:
             return forms.with_shape(result, term.shape)
     return None
+
+
+def _root_among(x: Term) -> bool:
+    """Whether a term is a product with a square root, or a power of one, among its factors."""
+    return x.op is forms.MONOMIAL and any(p.denominator == 2 for p in x.params[0])
 
 
 def _rationalized(c: Rational, x: Term, k: Rational, y: Term) -> Term | None:
@@ -50,7 +57,7 @@ def _rationalized(c: Rational, x: Term, k: Rational, y: Term) -> Term | None:
             return None
         inner = _rationalized_sum(exact, forms.power(x.args[0], HALF), c, one)
         return None if inner is None else forms.product([inner, x])
-    if all(p.denominator != 2 for p in powers):
+    if not _root_among(x):
         return None
     shape = forms.broadcast(forms.AFFINE, (x, y))
     square = forms.power(x, 2)
