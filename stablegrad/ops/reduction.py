@@ -191,7 +191,7 @@ def _sum_numpy(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
 
 def _without_overflow(x: Any, axis: Axis, keepdims: bool, divisor: int) -> Any:
     """sum(x)/divisor in float64; scaled by a power of two where only the way overflows."""
-    total = np.add.reduce(x, axis, np.float64, None, keepdims)
+    total = np.add.reduce(x, axis=axis, dtype=np.float64, keepdims=keepdims)
     finite = math.isfinite(total) if total.ndim == 0 else np.isfinite(total).all()
     if not finite and np.isfinite(x).all():
         bits = count(x.shape, axis).bit_length()
