@@ -32,7 +32,7 @@ from stablegrad.errors import (
     UnknownNameError,
 )
 from stablegrad.function import Function, custom_gradient
-from stablegrad.settings import naive, rules
+from stablegrad.settings import conventions, naive, rules
 from stablegrad.tensor import (
     MutationError,
     Tensor,
@@ -71,6 +71,7 @@ __all__ = [
     "UnknownNameError",
     "autograd",
     "compile",
+    "conventions",
     "custom_gradient",
     "enable_grad",
     "explain",

@@ -13,12 +13,76 @@ DATABASES = ("canonical", "stabilize", "lower")
 
 
 @dataclass(frozen=True, slots=True)
+class Conventions:
+    """What a derivative is where mathematics leaves a choice: the first of each list below."""
+
+    kinks: str = "zero"
+    origin: str = "zero"
+    ties: str = "share"
+    roots: str = "inf"
+    powers: str = "limit"
+    entropy: str = "limit"
+    rounding: str = "zero"
+    masked_rows: str = "zero"
+    zero_factor: str = "block"
+
+
+CONVENTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "kinks": (
+        "abs at 0; maximum, minimum and clip against a constant, relu and its kin among them",
+        {
+            "zero": "0",
+            "left": "the derivative on the left",
+            "right": "the derivative on the right",
+            "mean": "the mean of both sides",
+            "nan": "nan",
+        },
+    ),
+    "origin": ("norm, p-norm, hypot and std at 0", {"zero": "0", "nan": "nan"}),
+    "ties": (
+        "maximum of two variables, max and min over axes, sort, median, quantile, cummax with ties",
+        {
+            "share": "equal shares",
+            "first": "all to the first of them",
+            "nan": "nan",
+        },
+    ),
+    "roots": (
+        "sqrt, cbrt and powers between 0 and 1 at 0",
+        {"inf": "inf", "zero": "0", "nan": "nan"},
+    ),
+    "powers": (
+        "0**0 by the base; x**y by y at x = 0",
+        {"limit": "the limit of the exponent given; 0 for y > 0", "nan": "nan"},
+    ),
+    "entropy": (
+        "xlogy, xlog1py, entr and rel_entr where the first argument is 0",
+        {"limit": "the limit", "nan": "nan"},
+    ),
+    "rounding": (
+        "floor, ceil, trunc and round",
+        {"zero": "0", "straight_through": "1", "error": "NotDifferentiableError"},
+    ),
+    "masked_rows": (
+        "softmax of a row of -inf throughout, attention to nothing, value and derivative",
+        {"zero": "0", "nan": "nan"},
+    ),
+    "zero_factor": (
+        "a factor that is 0 at run time and no variable, times a function of infinite slope",
+        {"block": "0 where the function is finite", "ieee": "what 0 times the slope is: nan"},
+    ),
+}
+"""Each convention by name: where it counts; and its choices with what they mean, default first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """Rules switched off and on by name, and whether derivatives are the textbook's."""
+    """Rules switched off and on by name, whether derivatives are the textbook's, conventions."""
 
     excluded: frozenset[str] = frozenset()
     included: frozenset[str] = frozenset()
     naive: bool = False
+    conventions: Conventions = Conventions()
 
     @property
     def stabilizes(self) -> bool:
@@ -112,6 +176,49 @@ def naive() -> Iterator[Settings]:
         0.0
     """
     token = _current.set(replace(current(), naive=True))
+    try:
+        yield current()
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def conventions(**choices: str) -> Iterator[Settings]:
+    """Choose what derivatives are, inside, where mathematics leaves a choice.
+
+    Args:
+        choices: a choice for any of these, the default first.
+
+            - ``kinks`` (abs, relu and kin): "zero", "left", "right", "mean" or "nan";
+            - ``origin`` (norm, hypot, std at 0): "zero" or "nan";
+            - ``ties`` (max, sort, median): "share", "first" or "nan";
+            - ``roots`` (sqrt at 0): "inf", "zero" or "nan";
+            - ``powers`` (0**0, x**y at x = 0): "limit" or "nan";
+            - ``entropy`` (xlogy and kin at 0): "limit" or "nan";
+            - ``rounding`` (floor, round): "zero", "straight_through" or "error";
+            - ``masked_rows`` (softmax of -inf throughout): "zero" or "nan";
+            - ``zero_factor`` (0 times an infinite slope): "block" or "ieee".
+
+    Raises:
+        UnknownNameError: another convention or choice.
+
+    Example:
+        >>> import stablegrad as sg
+        >>> relu = sg.nn.functional.relu
+        >>> with sg.conventions(kinks="mean"):
+        ...     print(sg.grad(relu)(0.0).item())
+        0.5
+        >>> print(sg.grad(relu)(0.0).item())
+        0.0
+    """
+    for name, choice in choices.items():
+        if name not in CONVENTIONS:
+            raise UnknownNameError(message(f"the convention {name!r}", f"one of {[*CONVENTIONS]}"))
+        known = [*CONVENTIONS[name][1]]
+        if choice not in known:
+            raise UnknownNameError(message(f"{name}={choice!r}", f"one of {known}"))
+    now = current()
+    token = _current.set(replace(now, conventions=replace(now.conventions, **choices)))
     try:
         yield current()
     finally:

@@ -12,10 +12,11 @@ from stablegrad.tensor.core import Tensor, apply
 from stablegrad.tensor.methods import no_out
 
 _SAME = (
-    "abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil copysign cos cosh divide "
-    "equal exp exp2 expm1 floor floor_divide fma fmod fmax fmin greater greater_equal heaviside hypot isfinite "
-    "isinf isnan less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and "
-    "logical_not logical_or logical_xor maximum minimum mod multiply negative not_equal positive "
+    "abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil copysign cos cosh "
+    "divide equal exp exp2 expm1 floor floor_divide fma fmax fmin fmod greater greater_equal "
+    "heaviside hypot isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp "
+    "logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum mod multiply "
+    "negative not_equal positive "
     "power reciprocal rint rsqrt sign signbit sin sinc sinh sqrt square subtract tan tanh trunc"
 ).split()
 

@@ -60,7 +60,7 @@ def _kernel(xp: Any, x: Any, *, axis: Axis, eps: float, centered: bool) -> Any:
 # -- derivatives --------------------------------------------------------------------------
 
 
-def _rows(x: Term, axis: Axis) -> tuple[Term, tuple[int, ...]]:
+def joined_rows(x: Term, axis: Axis) -> tuple[Term, tuple[int, ...]]:
     """The axes joined as the last one."""
     axes = every(axis, x.ndim)
     moved = moveaxis(x, axes, tuple(range(x.ndim - len(axes), x.ndim)))
@@ -68,7 +68,8 @@ def _rows(x: Term, axis: Axis) -> tuple[Term, tuple[int, ...]]:
     return OPS["reshape"](moved, shape=(*lead, count(x.shape, axis))), axes
 
 
-def _back(rows: Term, shape: Shape, axes: tuple[int, ...]) -> Term:
+def parted_rows(rows: Term, shape: Shape, axes: tuple[int, ...]) -> Term:
+    """Rows put back to the axes that they were made from."""
     lengths = [n for i, n in enumerate(shape) if i not in axes] + [shape[a] for a in axes]
     ends = tuple(range(len(shape) - len(axes), len(shape)))
     return moveaxis(OPS["reshape"](rows, shape=tuple(lengths)), ends, axes)
@@ -82,13 +83,13 @@ def _slope(x: Term, t: Term, axis: Axis, eps: float, centered: bool) -> Term:
     if centered:
         x, t = OPS["center"](x, axis=axis), OPS["center"](t, axis=axis)
     shape = x.shape
-    (rows, axes), (tangent, _) = _rows(x, axis), _rows(t, axis)
+    (rows, axes), (tangent, _) = joined_rows(x, axis), joined_rows(t, axis)
     if eps:
         end = (*rows.shape[:-1], 1)
         rows = OPS["concatenate"](rows, const(math.sqrt(n * eps), x.dtype, end), axis=-1)
         tangent = OPS["concatenate"](tangent, const(0, x.dtype, end), axis=-1)
     turned = OPS["unit_vector_jvp"](rows, tangent, axis=-1)
-    out = _back(slice_axis(turned, -1, 0, n), shape, axes) * math.sqrt(n)
+    out = parted_rows(slice_axis(turned, -1, 0, n), shape, axes) * math.sqrt(n)
     return OPS["center"](out, axis=axis) if centered else out
 
 

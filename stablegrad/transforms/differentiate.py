@@ -28,6 +28,13 @@ from stablegrad.ops.record import (
 )
 from stablegrad.ops.shape import unbroadcast
 from stablegrad.settings import Settings
+from stablegrad.transforms.conventions import (
+    USUAL,
+    conventional_jvp,
+    conventional_partials,
+    conventional_vjp,
+    root_slope,
+)
 
 
 class Calculus:
@@ -35,6 +42,7 @@ class Calculus:
 
     def __init__(self, settings: Settings, order: list[Term], active: set[Term]) -> None:
         self.naive = settings.naive
+        self.conventions = USUAL if self.naive else settings.conventions
         self.program = set(order)
         self.active = active
         """The terms that depend on the variables of differentiation."""
@@ -50,6 +58,8 @@ class Calculus:
         found = op.partials(out, *out.args)
         if self.naive:
             return found
+        if self.conventions != USUAL:
+            found = conventional_partials(out, found, self.conventions)
         if op.domain:
             found = _inside(found, out)
         # flat before they meet a cotangent: s*(1-s) over s cancels as factors only
@@ -60,6 +70,8 @@ class Calculus:
         for i, (x, p) in enumerate(zip(out.args, out.params[0], strict=True)):
             if x in self.active:
                 rest, slope = forms.partial_factors(out, i)
+                if 0 < p < 1 and self.conventions.roots != "inf":
+                    slope = root_slope(slope, x, self.conventions)
                 found.append(self._masked_product(rest, slope, forms.power(x, p)))
             else:
                 found.append(None)
@@ -81,7 +93,8 @@ class Calculus:
         The block holds where ``value`` is finite: 0 * f is then 0 whatever the slope of f.
         """
         masks: list[Term] = []
-        if not partial.facts.defined and not _infinite_together(partial, value):
+        blocking = self.conventions.zero_factor == "block"
+        if blocking and not partial.facts.defined and not _infinite_together(partial, value):
             for x, p in forms.factors(forms.split(factor)[1]).items():
                 blocks = p > 0 and x.dtype.kind != "b" and x.op is not CONST
                 if blocks and x not in self.active and not x.facts.nonzero:
@@ -192,7 +205,7 @@ def _pull(term: Term, cotangent: Term, calculus: Calculus) -> Sequence[Term | No
         return _pull_custom(term, cotangent)
     if op.vjp is not None:
         params = dict(zip(op.params, term.params, strict=True))
-        parts = op.vjp(term, term.args, cotangent, **params)
+        parts = conventional_vjp(term, cotangent, params, calculus.conventions)
         return [_checked(term, i, part, active) for i, part in enumerate(parts)]
     if op.partials is None:
         raise _no_derivative(term, "it declares none")
@@ -292,7 +305,7 @@ def _push(
         if all(t is None for t in given):  # an op below found that nothing moves
             return None
         params = dict(zip(op.params, term.params, strict=True))
-        return op.jvp(term, term.args, given, **params)
+        return conventional_jvp(term, given, params, calculus.conventions)
     if op.partials is None:
         raise _no_derivative(term, "it declares none")
     parts: list[Term] = []

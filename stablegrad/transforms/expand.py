@@ -14,6 +14,7 @@ from stablegrad.ops.record import INPUT
 from stablegrad.rewrite import Fired, Rewriter
 from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
+from stablegrad.transforms.conventions import undefined_rows
 from stablegrad.transforms.differentiate import jvp, vjp
 
 _FRESH = 1 << 40  # numbers of inputs that stand for intermediate values
@@ -33,7 +34,9 @@ class Expander:
 
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots, stabilized, differentiated and stripped of what only derivatives need."""
-        return self.normal(strip(self.expand(unmarked(roots))))
+        stable = self.normal(strip(self.expand(unmarked(roots))))
+        usual = self.settings.conventions.masked_rows == "zero" or self.settings.naive
+        return stable if usual else undefined_rows(stable)
 
     def normal(self, roots: Sequence[Term]) -> list[Term]:
         """The roots in stable canonical form, or as they are where rules are off."""
