@@ -72,11 +72,9 @@ class _Running:
         self.keep = before / size
         self.share = e / size
         spoiled = ~(xp.isfinite(top) | masked)
-        if spoiled.any():
-            self.keep = xp.where(spoiled, math.nan, self.keep)
-            self.share = xp.where(spoiled, math.nan, self.share)
-        self.keep = xp.where(masked, 0.0, self.keep)
-        self.share = xp.where(masked, 0.0, self.share)
+        self.keep, self.share = (
+            xp.where(masked, 0.0, xp.where(spoiled, math.nan, w)) for w in (self.keep, self.share)
+        )
         self.value = xp.where(xp.isinf(top), top, top + xp.log1p(self.rest))
 
     def slopes(self, order: int) -> list[Any]:
