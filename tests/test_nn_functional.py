@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -267,6 +268,31 @@ def test_what_attention_hides_has_no_part() -> None:
         second = sg.jvp(sg.grad(lambda a, f=f: (f(a, k, v) ** 2).sum()), (q,), (t,))[1].numpy()
         assert np.isfinite(second).all()
         assert second[1].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_half_precision_rounds_once(dtype: Any) -> None:
+    """Results are those of float64, rounded, but for the roundings between ops."""
+    x = np.array([[1.0, 3.0, 2.0, 3.0], [0.5, -1.0, 2.0, 2.0]])
+    functions = [
+        sg.numpy.sort,
+        lambda v: sg.numpy.median(v, axis=1),
+        lambda v: sg.numpy.cumprod(v, 1),
+        lambda v: sg.numpy.cumlogsumexp(v, 1),
+        lambda v: F.layer_norm(v, 4),
+        lambda v: F.rms_norm(v, 4),
+        lambda v: F.max_pool1d(v, 2),
+        lambda v: F.scaled_dot_product_attention(v, v, v, is_causal=True),
+    ]
+    eps = float(ml_dtypes.finfo(dtype).eps)
+    for f in functions:
+        y = f(x.astype(dtype))
+        assert y.dtype == dtype
+        w = np.arange(y.size).reshape(y.shape) % 5 - 1.5  # exact in both
+        slope = sg.grad(lambda v, f=f, w=w: (f(v) * w.astype(v.dtype)).sum())
+        for a, b in ((y, f(x)), (slope(x.astype(dtype)), slope(x))):
+            got, want = a.numpy().astype(float), b.numpy()
+            np.testing.assert_allclose(got, want, atol=8 * eps * np.abs(want).max())
 
 
 def test_dropout() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from stablegrad import ops
@@ -82,7 +83,7 @@ def rms_norm(
     """
     x = as_tensor(input)
     shape = _last_axes("rms_norm", x, normalized_shape)
-    small = float(np.finfo(x.dtype).eps) if eps is None else eps
+    small = float(ml_dtypes.finfo(x.dtype).eps) if eps is None else eps
     y = ops.standardize(x, axis=tuple(range(-len(shape), 0)), eps=small, centered=False)
     return _scaled(y, weight, None, shape)
 

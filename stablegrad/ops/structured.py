@@ -38,7 +38,9 @@ class Structured(Op):
             raise DTypeError(message(f"{self.name} of {len(args)} arguments", "a term among them"))
         if len(params) != len(self.params):
             raise TypeError(message(f"parameters {params} for {self.name}", f"{self.params}"))
-        terms = self._promote(settle(self, args))
+        # indices beside data have no dtype in common, and need none
+        settled = args if all(type(a) is Term for a in args) else settle(self, args)
+        terms = self._promote(settled)
         normal = self.normalise(terms, params)
         if isinstance(normal, Term):
             return normal
