@@ -12,6 +12,7 @@ from typing import Any
 from stablegrad.errors import DTypeError, message
 from stablegrad.ir import Term, topological
 from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM, Code, Sum
 from stablegrad.ops.record import CONST, INPUT, LEAF, to_float
 from stablegrad.program import program_of
 from stablegrad.rewrite import Fired
@@ -144,6 +145,8 @@ def expression(term: Term, texts: dict[Term, str]) -> str:
         return _sum(term.params[0], term.params[1], args)
     if term.op is MONOMIAL:
         return _product(term.params[0], args)
+    if term.op is RATIONAL_SUM:
+        return _rational(term.params[0], args)
     if name in _INFIX and len(args) == 2:
         return f"({args[0]} {_INFIX[name]} {args[1]})"
     if name == "negative":
@@ -180,6 +183,20 @@ def _sum(constant: Any, coefficients: Sequence[Any], args: Sequence[str]) -> str
         else:
             parts.append(f"-{text}" if c < 0 else text)
     return f"({''.join(parts)})" if len(parts) > 1 else parts[0]
+
+
+def _rational(code: Code, args: Sequence[str]) -> str:
+    """The instructions of a whole sum as one formula."""
+    registers = list(args)
+    for step in code:
+        if isinstance(step, Sum):
+            coefficients, places = zip(*step.addends, strict=True)
+            text = _sum(step.constant, coefficients, [registers[i] for i in places])
+        else:
+            places, powers = zip(*step.factors, strict=True)
+            text = _product(powers, [registers[i] for i in places])
+        registers.append(text)
+    return registers[-1]
 
 
 def _product(powers: Sequence[Any], args: Sequence[str]) -> str:
