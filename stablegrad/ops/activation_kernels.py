@@ -16,6 +16,7 @@ from typing import Any
 
 from stablegrad.ops import mills, pairs
 from stablegrad.ops import taylor_tables as tables
+from stablegrad.ops.choice import choose
 from stablegrad.ops.taylor_tables import Series, Table, polynomial
 
 _END = 12
@@ -118,11 +119,12 @@ def silu(xp: Any, x: Any, *, n: int = 0) -> Any:
     t = xp.exp(-xp.abs(x))
     large = 1 / (1 + t)
     small = t * large
-    s = xp.where(x < 0, small, large)
+    negative = x < 0
+    s = choose(xp, negative, small, large)
     if n == 0:
         value, beyond = x * s, x < -700
     else:
-        value = s * (1 + x * xp.where(x < 0, large, small))
+        value = s * (1 + x * choose(xp, negative, large, small))
         near = (x > -8) & (x < -0.5)
         value = pairs.redo(xp, near, value, lambda xp, x: _silu.table(xp, x, n), x)
         beyond = (x < -700) | (x == xp.inf)

@@ -8,6 +8,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import intervals
+from stablegrad.ops.choice import choose
 from stablegrad.ops.record import REAL, ZERO, Op, elementwise, interval
 
 BOOLEAN = interval(0.0, 1.0, closed=True)
@@ -312,7 +313,7 @@ where = elementwise(
     result="same",
     family="comparison",
     conditions=(0,),
-    kernel=lambda xp, condition, a, b: xp.where(condition, a, b),
+    kernel=choose,
     ball=lambda condition, a, b: a if condition else b,
     partials=_where_partials,
     domain=(BOOLEAN, REAL, REAL),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import OPS, Facts, Shape, Term
+from stablegrad.ops.choice import choose
 from stablegrad.ops.exact import Exact, Rational, round_to, to_float
 from stablegrad.ops.form_facts import affine_facts, monomial_facts
 from stablegrad.ops.record import UNIT, ZERO, Op, broadcast, const, declare, elementwise
@@ -196,7 +197,7 @@ REQUIRE: Op = elementwise(
     "require",
     result="same",
     family="forms",
-    kernel=lambda xp, x, c: xp.where(c, x, x.dtype.type(math.nan)),
+    kernel=lambda xp, x, c: choose(xp, c, x, x.dtype.type(math.nan)),
     ball=lambda x, c: x if c else x * math.nan,
     partials=lambda y, x, c: (OPS["require"](const(1, x.dtype), c), ZERO),
     infer_facts=_require_facts,
