@@ -469,3 +469,32 @@ def test_gradients_by_nested_variables_are_each_the_whole_derivative():
 
     by_x, by_w = sg.compile(both)(sg.tensor(2.0))
     assert (by_x.item(), by_w.item()) == (48.0, 193.0)
+
+
+def test_compiled_derivatives_by_an_input_that_is_used_elsewhere():
+    x = np.array([1.5, -2.0])
+
+    def held(x):
+        return sg.grad(lambda z: (z * z * x).sum())(x)  # the x of outside is a constant
+
+    np.testing.assert_array_equal(sg.compile(held)(x).numpy(), 2 * x * x)
+    both = sg.compile(sg.grad(lambda x: held(x).sum()))
+    np.testing.assert_array_equal(both(x).numpy(), 4 * x)
+
+
+def test_backward_knows_a_program_from_the_leaves_that_require_grad():
+    a, b = sg.tensor([2.0], requires_grad=True), sg.tensor([3.0])
+    c = sg.tensor([5.0], requires_grad=True)
+    for other, slope in ((b, None), (c, 2.0), (b, None)):
+        a.zero_grad()
+        other.zero_grad()
+        (a * other).sum().backward()
+        assert a.grad.item() == other.item()
+        assert (None if other.grad is None else other.grad.item()) == slope
+    a.zero_grad()
+    y = (a * a * a).sum()
+    y.backward()
+    first = a.grad
+    a.zero_grad()
+    first.sum().backward()
+    assert a.grad.item() == 12.0
