@@ -38,7 +38,9 @@ Addend = tuple[Rational, tuple[Term, ...]]
 class Lowering:
     """Lowers terms; a term may be wanted in its own dtype and, inside float64 parts, wide."""
 
-    def __init__(self, *, native: bool = False) -> None:
+    def __init__(self, *, native: bool = False, trusted: frozenset[str] = frozenset()) -> None:
+        self.trusted = trusted
+        """Ops that the engine computes well enough in any dtype."""
         self.native = native
         """Whether everything stays in the user's dtype and plain arithmetic."""
         self.own: dict[Term, Term] = {}
@@ -77,10 +79,16 @@ class Lowering:
         if not is_float(term.dtype) or term.dtype == WIDE:
             return False
         if op.family == "reduction":
-            return wide_argument or op.name not in NATIVE_REDUCTIONS
+            known = op.name in NATIVE_REDUCTIONS or op.name in self.trusted
+            return (wide_argument and op.name not in self.trusted) or not known
+        if op.name in self.trusted:
+            return False
         return op.elementwise and (wide_argument or fragile(term))
 
     def _may_go_wide(self, term: Term) -> bool:
+        form = term.op is AFFINE or term.op is MONOMIAL
+        if term.op.name in self.trusted and not form:
+            return False
         narrow = is_float(term.dtype) and term.dtype != WIDE and not self.native
         return narrow and term.op.elementwise and bool(term.args) and term.op.name != "astype"
 

@@ -1,0 +1,271 @@
+"""The vocabulary of the reader: JAX's primitives, by name, as terms.
+
+A translation takes the argument terms and the parameters of an equation and returns a term for
+each result, or None where the parameters ask for something that terms do not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops.record import const, is_const, is_float
+
+Terms = tuple[Term, ...]
+Params = dict[str, Any]
+Translation = Callable[[Terms, Params], list[Term] | None]
+
+TRANSLATIONS: dict[str, Translation] = {}
+
+_SAME = (
+    "exp exp2 expm1 log log1p sin cos tan sinh cosh tanh sqrt rsqrt cbrt square abs sign floor "
+    "ceil erf erfc lgamma digamma stop_gradient"
+).split()
+_RENAMED = {
+    "logistic": "sigmoid",
+    "neg": "negative",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "atan2": "arctan2",
+    "asinh": "arcsinh",
+    "acosh": "arccosh",
+    "atanh": "arctanh",
+    "erf_inv": "erfinv",
+    "is_finite": "isfinite",
+    "add": "add",
+    "add_any": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "div": "divide",
+    "max": "maximum",
+    "min": "minimum",
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "log2": "log2",
+}
+_LOGICAL = {"and": "logical_and", "or": "logical_or", "xor": "logical_xor", "not": "logical_not"}
+_COMPARISONS = frozenset("eq ne lt le gt ge is_finite".split())
+_INTEGER_INPUTS = _COMPARISONS | {"convert_element_type", "stop_gradient"}
+
+LIBRARY: dict[str, str] = {
+    "logaddexp": "logaddexp",
+    "logaddexp2": "logaddexp2",
+    "xlogy": "xlogy",
+    "xlog1py": "xlog1py",
+    "log_ndtr": "log_ndtr",
+}
+"""Functions of JAX's own library with derivatives of their own that are ops of ours."""
+
+INLINED = frozenset({"relu"})
+"""Functions of JAX's own library whose bodies say all there is to say."""
+
+
+def translate(name: str, args: Terms, params: Params) -> list[Term] | None:
+    """The results of an equation as terms, or None where it has to stay what it is."""
+    rule = TRANSLATIONS.get(name)
+    if rule is None or not all(_readable(a, name) for a in args):
+        return None
+    return rule(args, params)
+
+
+def _readable(term: Term, name: str) -> bool:
+    kind = term.dtype.kind
+    if is_float(term.dtype):
+        return term.dtype.itemsize in (2, 4, 8)
+    if kind == "b":
+        return True
+    return kind in "iu" and name in _INTEGER_INPUTS
+
+
+def _translation(name: str) -> Callable[[Translation], Translation]:
+    def keep(rule: Translation) -> Translation:
+        TRANSLATIONS[name] = rule
+        return rule
+
+    return keep
+
+
+def _elementwise(ours: str) -> Translation:
+    def rule(args: Terms, params: Params) -> list[Term] | None:
+        out = params.get("out_dtype")
+        if out is not None and np.dtype(out) != args[0].dtype:
+            return None
+        return [OPS[ours](*args)]
+
+    return rule
+
+
+def _logical(ours: str) -> Translation:
+    def rule(args: Terms, params: Params) -> list[Term] | None:
+        return [OPS[ours](*args)] if all(a.dtype.kind == "b" for a in args) else None
+
+    return rule
+
+
+for _name in _SAME:
+    TRANSLATIONS[_name] = _elementwise(_name)
+for _name, _ours in _RENAMED.items():
+    TRANSLATIONS[_name] = _elementwise(_ours)
+for _name, _ours in _LOGICAL.items():
+    TRANSLATIONS[_name] = _logical(_ours)
+
+
+@_translation("copy")
+@_translation("copy_p")
+def _copy(args: Terms, params: Params) -> list[Term]:
+    return [args[0]]
+
+
+@_translation("integer_pow")
+def _integer_pow(args: Terms, params: Params) -> list[Term]:
+    return [args[0] ** int(params["y"])]
+
+
+@_translation("pow")
+def _pow(args: Terms, params: Params) -> list[Term] | None:
+    x, y = args
+    return [OPS["power"](x, y)] if x.dtype == y.dtype else None
+
+
+@_translation("round")
+def _round(args: Terms, params: Params) -> list[Term] | None:
+    return [OPS["round"](args[0])] if int(params["rounding_method"]) == 1 else None
+
+
+@_translation("clamp")
+def _clamp(args: Terms, params: Params) -> list[Term]:
+    low, x, high = args
+    return [OPS["minimum"](OPS["maximum"](x, low), high)]
+
+
+@_translation("select_n")
+def _select_n(args: Terms, params: Params) -> list[Term] | None:
+    which, *cases = args
+    if which.dtype.kind != "b" or len(cases) != 2 or not is_float(cases[0].dtype):
+        if which.dtype.kind == "b" and len(cases) == 2 and cases[0].dtype.kind == "b":
+            no, yes = cases
+            both = OPS["logical_and"](which, yes)
+            return [OPS["logical_or"](both, OPS["logical_and"](OPS["logical_not"](which), no))]
+        return None
+    return [OPS["where"](which, cases[1], cases[0])]
+
+
+@_translation("convert_element_type")
+def _convert(args: Terms, params: Params) -> list[Term] | None:
+    dtype = np.dtype(params["new_dtype"])
+    x = args[0]
+    if params.get("sharding") is not None:
+        return None
+    if dtype == x.dtype:
+        return [x]
+    if dtype.kind == "b":
+        return [OPS["not_equal"](x, const(0, x.dtype))]
+    return [OPS["astype"](x, dtype=dtype)] if is_float(dtype) else None
+
+
+# -- shapes -------------------------------------------------------------------------------
+
+
+@_translation("broadcast_in_dim")
+def _broadcast(args: Terms, params: Params) -> list[Term] | None:
+    shape, places = params["shape"], params["broadcast_dimensions"]
+    if len(args) != 1 or params.get("sharding") is not None:
+        return None
+    x = args[0]
+    between = [1] * len(shape)
+    for axis, place in enumerate(places):
+        between[place] = x.shape[axis]
+    return [OPS["broadcast_to"](OPS["reshape"](x, shape=tuple(between)), shape=tuple(shape))]
+
+
+@_translation("reshape")
+def _reshape(args: Terms, params: Params) -> list[Term] | None:
+    if len(args) != 1 or params.get("dimensions") is not None or params.get("sharding") is not None:
+        return None
+    return [OPS["reshape"](args[0], shape=tuple(params["new_sizes"]))]
+
+
+@_translation("squeeze")
+def _squeeze(args: Terms, params: Params) -> list[Term]:
+    gone = params["dimensions"]
+    shape = tuple([n for i, n in enumerate(args[0].shape) if i not in gone])
+    return [OPS["reshape"](args[0], shape=shape)]
+
+
+@_translation("transpose")
+def _transpose(args: Terms, params: Params) -> list[Term]:
+    return [OPS["transpose"](args[0], axes=tuple(params["permutation"]))]
+
+
+@_translation("concatenate")
+def _concatenate(args: Terms, params: Params) -> list[Term]:
+    return [OPS["concatenate"](*args, axis=params["dimension"])]
+
+
+@_translation("rev")
+def _rev(args: Terms, params: Params) -> list[Term]:
+    return [OPS["flip"](args[0], axis=tuple(params["dimensions"]))]
+
+
+@_translation("slice")
+def _slice(args: Terms, params: Params) -> list[Term]:
+    x = args[0]
+    strides = params["strides"] or (1,) * x.ndim
+    ends = zip(params["start_indices"], params["limit_indices"], strides, strict=True)
+    return [OPS["getitem"](x, index=tuple([slice(a, b, c) for a, b, c in ends]))]
+
+
+@_translation("split")
+def _split(args: Terms, params: Params) -> list[Term]:
+    x, axis = args[0], params["axis"]
+    out, start = [], 0
+    for size in params["sizes"]:
+        index = (slice(None),) * axis + (slice(start, start + size),)
+        out.append(OPS["getitem"](x, index=index))
+        start += size
+    return out
+
+
+@_translation("pad")
+def _pad(args: Terms, params: Params) -> list[Term] | None:
+    x, value = args
+    widths = params["padding_config"]
+    if not is_const(value, 0) or any(lo < 0 or hi < 0 or mid for lo, hi, mid in widths):
+        return None
+    return [OPS["pad"](x, widths=tuple([(lo, hi) for lo, hi, _ in widths]))]
+
+
+# -- reductions ---------------------------------------------------------------------------
+
+
+def _reduction(ours: str, *, truth: bool = False) -> Translation:
+    def rule(args: Terms, params: Params) -> list[Term] | None:
+        if (args[0].dtype.kind == "b") != truth or params.get("out_sharding") is not None:
+            return None
+        axes = tuple(params["axes"])
+        return [OPS[ours](args[0], axis=axes)] if axes else [args[0]]
+
+    return rule
+
+
+for _name, _ours in (("sum", "sum"), ("max", "max"), ("min", "min"), ("prod", "prod")):
+    TRANSLATIONS[f"reduce_{_name}"] = _reduction(_ours)
+for _name, _ours in (("and", "all"), ("or", "any")):
+    TRANSLATIONS[f"reduce_{_name}"] = _reduction(_ours, truth=True)
+
+
+@_translation("cumsum")
+def _cumsum(args: Terms, params: Params) -> list[Term]:
+    x, axis = args[0], params["axis"]
+    if not params["reverse"]:
+        return [OPS["cumsum"](x, axis=axis)]
+    flipped = OPS["cumsum"](OPS["flip"](x, axis=(axis,)), axis=axis)
+    return [OPS["flip"](flipped, axis=(axis,))]

@@ -1,0 +1,165 @@
+"""The one JAX primitive of the bridge: a region, with its rules for every transform of JAX.
+
+Under jvp it binds the region's tangent program, under transposition its pullback, under vmap
+itself with the mapped arguments marked, so that what is differentiated after vmap is still the
+region. It is lowered by tracing the region's emission, float64 parts included. What JAX keeps
+between the passes are the inputs of the region, nothing inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
+
+from stablegrad.jax.regions import Region
+
+Batch = tuple[tuple[bool, ...], ...]
+"""For each vmap around the region, from the inside, which arguments have its axis in front."""
+
+region_p = Primitive("stablegrad")
+region_p.multiple_results = True
+
+
+def apply(region: Region, args: Sequence[Any], batch: Batch = ()) -> list[Any]:
+    """The results of a region for arguments in the order of its inputs."""
+    return region_p.bind(*_common(args), region=region, batch=batch)
+
+
+def _varying(x: Any) -> frozenset[Any]:
+    kind = getattr(jax.typeof(x), "manual_axis_type", None)
+    return frozenset(getattr(kind, "varying", ()))
+
+
+def _common(args: Sequence[Any]) -> list[Any]:
+    """The arguments varying over the same axes of a shard_map: sums over devices are JAX's."""
+    varying = [_varying(x) for x in args]
+    union: frozenset[Any] = frozenset().union(*varying)
+    if not union:
+        return list(args)
+    return [
+        jax.lax.pcast(x, tuple(sorted(union - v)), to="varying") if union - v else x
+        for x, v in zip(args, varying, strict=True)
+    ]
+
+
+def _evaluate(*args: Any, region: Region, batch: Batch) -> list[Any]:
+    f = region.emission
+    for flags in batch:
+        f = jax.vmap(f, in_axes=tuple([0 if mapped else None for mapped in flags]))
+    with jax.enable_x64(True):
+        return f(*args)
+
+
+def _sizes(avals: Sequence[Any], batch: Batch) -> tuple[int, ...]:
+    """The sizes of the mapped axes, the outermost first."""
+    sizes: list[int] = []
+    shapes = [list(a.shape) for a in avals]
+    for flags in reversed(batch):
+        found = [shape.pop(0) for shape, mapped in zip(shapes, flags, strict=True) if mapped]
+        sizes.append(found[0])
+    return tuple(sizes)
+
+
+@region_p.def_abstract_eval
+def _abstract(*avals: Any, region: Region, batch: Batch) -> list[Any]:
+    front = _sizes(avals, batch)
+    shapes = [(*front, *r.shape) for r in region.roots]
+    kind = getattr(avals[0], "manual_axis_type", None) if avals else None
+    if not getattr(kind, "varying", None):
+        pairs = zip(shapes, region.roots, strict=True)
+        return [jax.core.ShapedArray(shape, r.dtype) for shape, r in pairs]
+    mesh = avals[0].sharding.mesh
+    return [
+        jax.core.ShapedArray(
+            shape,
+            r.dtype,
+            sharding=NamedSharding(mesh, PartitionSpec(*[None] * len(shape))),
+            manual_axis_type=kind,
+        )
+        for shape, r in zip(shapes, region.roots, strict=True)
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(region: Region, batch: Batch) -> Any:
+    return jax.jit(partial(region_p.bind, region=region, batch=batch))
+
+
+@region_p.def_impl
+def _run(*args: Any, region: Region, batch: Batch) -> list[Any]:
+    return _compiled(region, batch)(*args)
+
+
+def _lower(ctx: Any, *args: Any, region: Region, batch: Batch) -> Any:
+    with jax.enable_x64(True):
+        rule = mlir.lower_fun(_evaluate, multiple_results=True)
+        return rule(ctx, *args, region=region, batch=batch)
+
+
+mlir.register_lowering(region_p, _lower)
+
+
+def _jvp(
+    primals: Sequence[Any], tangents: Sequence[Any], *, region: Region, batch: Batch
+) -> tuple[list[Any], list[Any]]:
+    out = apply(region, primals, batch)
+    moved = tuple([i for i, t in enumerate(tangents) if not isinstance(t, ad.Zero)])
+    zeros = [ad.Zero(jax.typeof(y).to_tangent_aval()) for y in out]
+    if not moved:
+        return out, zeros
+    tangent, places = region.tangent(moved)
+    if not places:
+        return out, zeros
+    given = [tangents[i] for i in moved]
+    marks = tuple([(*flags, *[flags[i] for i in moved]) for flags in batch])
+    found = dict(zip(places, apply(tangent, [*primals, *given], marks), strict=True))
+    return out, [found.get(k, zero) for k, zero in enumerate(zeros)]
+
+
+ad.primitive_jvps[region_p] = _jvp
+
+
+def _transpose(cotangents: Sequence[Any], *args: Any, region: Region, batch: Batch) -> list[Any]:
+    wanted = tuple([i for i, x in enumerate(args) if ad.is_undefined_primal(x)])
+    given = tuple([k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)])
+    result: list[Any] = [None] * len(args)
+    for i in wanted:
+        result[i] = ad.Zero(args[i].aval.to_ct_aval())
+    if not given:
+        return result
+    pullback, places = region.pullback(wanted, given)
+    if not places:
+        return result
+    known = [i for i in range(len(args)) if i not in wanted]
+    marks = tuple([(*[flags[i] for i in known], *[True] * len(given)) for flags in batch])
+    values = [*[args[i] for i in known], *[cotangents[k] for k in given]]
+    for j, value in zip(places, apply(pullback, values, marks), strict=True):
+        i = wanted[j]
+        # an argument without the axis of a vmap has the sum over it
+        shared = tuple([k for k, flags in enumerate(reversed(batch)) if not flags[i]])
+        result[i] = jax.numpy.sum(value, axis=shared) if shared else value
+    return result
+
+
+ad.primitive_transposes[region_p] = _transpose
+
+
+def _batched(
+    args: Sequence[Any], dims: Sequence[Any], *, region: Region, batch: Batch
+) -> tuple[list[Any], list[int]]:
+    flags = tuple([d is not None for d in dims])
+    moved = [
+        x if d is None or d == 0 else jax.numpy.moveaxis(x, d, 0)
+        for x, d in zip(args, dims, strict=True)
+    ]
+    out = apply(region, moved, (*batch, flags))
+    return out, [0] * len(out)
+
+
+batching.primitive_batchers[region_p] = _batched

@@ -1,0 +1,324 @@
+"""The reader: a jaxpr as regions of terms and what stays between them.
+
+Equations are read in order. One whose primitive is in our vocabulary joins the region of its
+stage; any other is a step of its own, and what depends on it through a region belongs to a
+later stage. Equations whose results only a later stage uses move there, so that a mask and what
+it masks meet in one region. Unknown primitives pass through untouched and are reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import source_info_util
+
+from stablegrad.errors import StablegradError
+from stablegrad.ir import OPS, Term
+from stablegrad.jax.operations import INLINED, LIBRARY, translate
+from stablegrad.jax.regions import Region, numbered, region_of
+from stablegrad.ops.record import const, is_float
+from stablegrad.settings import Settings
+
+_LIBRARY_HOME = str(Path(jax.__file__).resolve().parent)
+INLINE_AT_MOST = 400
+"""A jit of more equations stays what it is, its body stabilized."""
+
+Atom = int | Any
+"""A value by number, or a literal of the jaxpr."""
+
+
+@dataclass(slots=True)
+class Equation:
+    """An equation over numbered values."""
+
+    name: str
+    inputs: list[Any]
+    outputs: list[int]
+    source: Any
+    """The equation of the jaxpr; None for an op of ours."""
+    ours: str = ""
+    place: str = ""
+    region: bool = False
+    stage: int = 0
+
+
+class Literal:
+    """A constant of a program."""
+
+    __slots__ = ("aval", "value")
+
+    def __init__(self, value: Any, aval: Any) -> None:
+        self.value = value
+        self.aval = aval
+
+
+@dataclass(slots=True)
+class Step:
+    """A region or an equation, with the numbers of what it takes and gives."""
+
+    inputs: list[Any]
+    outputs: list[int]
+    region: Region | None
+    equation: Equation | None
+
+
+@dataclass(slots=True)
+class Reading:
+    """A jaxpr as steps over numbered values."""
+
+    inputs: list[int] = field(default_factory=list)
+    constants: list[tuple[int, Any]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    outputs: list[Any] = field(default_factory=list)
+    passed: list[tuple[str, str]] = field(default_factory=list)
+    """The primitives that were passed through, each with its place."""
+
+
+def read(closed: Any, settings: Settings) -> Reading:
+    """Read a closed jaxpr."""
+    return _Reader(closed, settings).reading
+
+
+class _Reader:
+    def __init__(self, closed: Any, settings: Settings) -> None:
+        self.settings = settings
+        self.avals: list[Any] = []
+        self.equations: list[Equation] = []
+        self.reading = Reading()
+        jaxpr = closed.jaxpr
+        env: dict[Any, Any] = {}
+        for v in jaxpr.invars:
+            env[v] = self._new(v.aval)
+            self.reading.inputs.append(env[v])
+        for v, value in zip(jaxpr.constvars, closed.consts, strict=True):
+            env[v] = self._constant(value, v.aval)
+        outputs = self._flatten(jaxpr, env)
+        self.reading.outputs = outputs
+        self.terms = self._translate()
+        self._assign(outputs)
+        self._gather(outputs)
+
+    def _new(self, aval: Any) -> int:
+        self.avals.append(aval)
+        return len(self.avals) - 1
+
+    def _constant(self, value: Any, aval: Any) -> Any:
+        if getattr(aval, "shape", None) == () and isinstance(value, np.ndarray | np.generic):
+            return Literal(value, aval)
+        number = self._new(aval)
+        self.reading.constants.append((number, value))
+        return number
+
+    # -- flat equations -----------------------------------------------------------------------
+
+    def _flatten(self, jaxpr: Any, env: dict[Any, Any]) -> list[Any]:
+        """Append the equations of a jaxpr, small inner jits inlined; return its results."""
+
+        def atom(v: Any) -> Any:
+            return Literal(v.val, v.aval) if hasattr(v, "val") else env[v]
+
+        for eqn in jaxpr.eqns:
+            inputs = [atom(v) for v in eqn.invars]
+            inner, ours = _inner(eqn)
+            if inner is not None:
+                body: dict[Any, Any] = dict(zip(inner.jaxpr.invars, inputs, strict=True))
+                for v, value in zip(inner.jaxpr.constvars, inner.consts, strict=True):
+                    body[v] = self._constant(value, v.aval)
+                found = self._flatten(inner.jaxpr, body)
+                env.update(zip(eqn.outvars, found, strict=True))
+                continue
+            outputs = [self._new(v.aval) for v in eqn.outvars]
+            env.update(zip(eqn.outvars, outputs, strict=True))
+            place = source_info_util.summarize(eqn.source_info)
+            self.equations.append(Equation(eqn.primitive.name, inputs, outputs, eqn, ours, place))
+        return [atom(v) for v in jaxpr.outvars]
+
+    # -- terms --------------------------------------------------------------------------------
+
+    def _translate(self) -> list[bool]:
+        """Decide which equations can be read, by translating each over inputs of its own."""
+        for e in self.equations:
+            args = [self._own_input(a, i) for i, a in enumerate(e.inputs)]
+            if any(a is None for a in args) or not all(_plain(self.avals[o]) for o in e.outputs):
+                continue
+            found = _terms_of(e, tuple(args))  # type: ignore[arg-type]
+            e.region = found is not None and all(
+                t.shape == self.avals[o].shape and t.dtype == self.avals[o].dtype
+                for t, o in zip(found, e.outputs, strict=True)
+            )
+        return [e.region for e in self.equations]
+
+    def _own_input(self, atom: Any, i: int) -> Term | None:
+        if isinstance(atom, Literal):
+            return _literal(atom)
+        aval = self.avals[atom]
+        return numbered(i, aval.shape, aval.dtype) if _plain(aval) else None
+
+    # -- stages -------------------------------------------------------------------------------
+
+    def _assign(self, outputs: Sequence[Any]) -> None:
+        """Stages: as early as possible first, then as late as all users allow."""
+        available = [0] * len(self.avals)  # for equations that are no region
+        maker: dict[int, Equation] = {}
+        for e in self.equations:
+            numbers = [a for a in e.inputs if isinstance(a, int)]
+            stage = 0
+            for a in numbers:
+                made = maker.get(a)
+                inside = made is not None and made.region
+                stage = max(stage, available[a] - (1 if inside and e.region else 0))
+            e.stage = stage
+            for o in e.outputs:
+                maker[o] = e
+                available[o] = stage + 1 if e.region else stage
+        latest: dict[int, int] = {a: -1 for a in outputs if isinstance(a, int)}
+        for e in reversed(self.equations):
+            if e.region:
+                uses = [latest.get(o) for o in e.outputs]
+                known = [u for u in uses if u is not None]
+                if known and min(known) > e.stage:
+                    e.stage = min(known)
+            for a in e.inputs:
+                if isinstance(a, int):
+                    bound = e.stage if e.region else -1
+                    latest[a] = min(latest.get(a, bound), bound)
+
+    def _gather(self, outputs: Sequence[Any]) -> None:
+        """Regions of each stage, connected equations together, and the steps in order."""
+        last = max((e.stage for e in self.equations), default=0)
+        by_stage: list[list[Equation]] = [[] for _ in range(last + 1)]
+        others: list[list[Equation]] = [[] for _ in range(last + 1)]
+        for e in self.equations:
+            (by_stage if e.region else others)[e.stage].append(e)
+        used = {a for a in outputs if isinstance(a, int)}
+        readers: dict[int, set[int]] = {}
+        component = {
+            id(e): (stage, number)
+            for stage, equations in enumerate(by_stage)
+            for number, part in enumerate(_connected(equations))
+            for e in part
+        }
+        for e in self.equations:
+            mine = component.get(id(e), ("step", id(e)))
+            for a in e.inputs:
+                if isinstance(a, int):
+                    readers.setdefault(a, set()).add(mine)  # type: ignore[arg-type]
+        for stage in range(last + 1):
+            for e in others[stage]:
+                self.reading.steps.append(Step(e.inputs, e.outputs, None, e))
+                self.reading.passed.append((e.name, e.place))
+            for part in _connected(by_stage[stage]):
+                mine = component[id(part[0])]
+                wanted = [
+                    o
+                    for e in part
+                    for o in e.outputs
+                    if o in used or readers.get(o, set()) - {mine}  # type: ignore[operator]
+                ]
+                if wanted:
+                    self.reading.steps.append(self._region(part, wanted))
+
+    def _region(self, part: Sequence[Equation], wanted: list[int]) -> Step:
+        terms: dict[int, Term] = {}
+        inputs: list[int] = []
+        for e in part:
+            args = []
+            for a in e.inputs:
+                if isinstance(a, Literal):
+                    args.append(_literal(a))
+                    continue
+                if a not in terms:
+                    aval = self.avals[a]
+                    terms[a] = numbered(len(inputs), aval.shape, aval.dtype)
+                    inputs.append(a)
+                args.append(terms[a])
+            found = _terms_of(e, tuple(args))
+            assert found is not None
+            terms.update(zip(e.outputs, found, strict=True))
+        region = region_of([terms[o] for o in wanted], [terms[a] for a in inputs], self.settings)
+        return Step(list(inputs), wanted, region, None)
+
+
+def _connected(equations: Sequence[Equation]) -> list[list[Equation]]:
+    """Equations joined by the values that one makes and another takes, or both take."""
+    parent = list(range(len(equations)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[int, int] = {}
+    for i, e in enumerate(equations):
+        for a in [*e.inputs, *e.outputs]:
+            if isinstance(a, int):
+                j = first.setdefault(a, i)
+                parent[root(i)] = root(j)
+    groups: dict[int, list[Equation]] = {}
+    for i, e in enumerate(equations):
+        groups.setdefault(root(i), []).append(e)
+    return list(groups.values())
+
+
+def _terms_of(e: Equation, args: tuple[Term, ...]) -> list[Term] | None:
+    try:
+        if e.ours:
+            return [OPS[e.ours](*args)]
+        return translate(e.name, args, dict(e.source.params))
+    except (StablegradError, KeyError):
+        return None
+
+
+def _plain(aval: Any) -> bool:
+    shape, dtype = getattr(aval, "shape", None), getattr(aval, "dtype", None)
+    if shape is None or not isinstance(dtype, np.dtype) or not all(type(n) is int for n in shape):
+        return False
+    return dtype.kind in "biu" or (is_float(dtype) and dtype.itemsize in (2, 4, 8))
+
+
+def _literal(literal: Literal) -> Term | None:
+    aval = literal.aval
+    if not _plain(aval) or aval.shape != ():
+        return None
+    return const(np.asarray(literal.value, aval.dtype)[()], aval.dtype)
+
+
+def _inner(eqn: Any) -> tuple[Any, str]:
+    """The body to inline, if any; the op of ours that a function of JAX's own library is."""
+    name, params = eqn.primitive.name, eqn.params
+    if name in ("jit", "pjit", "closed_call", "core_call"):
+        body = params.get("jaxpr", params.get("call_jaxpr"))
+        donated = any(params.get("donated_invars", ()))
+        placed = any(
+            type(s).__name__ != "UnspecifiedValue"
+            for s in (*params.get("in_shardings", ()), *params.get("out_shardings", ()))
+        )
+        if donated or placed or len(body.jaxpr.eqns) > INLINE_AT_MOST:
+            return None, ""
+        return body, ""
+    if name == "custom_jvp_call":
+        body = params["call_jaxpr"]
+        function = _library_function(body)
+        if function in INLINED:
+            return body, ""
+        if function in LIBRARY:
+            return None, LIBRARY[function]
+    return None, ""
+
+
+def _library_function(body: Any) -> str:
+    """The name of the function of JAX's own library that a body was traced from, or ""."""
+    info = getattr(getattr(body.jaxpr, "debug_info", None), "func_src_info", None) or ""
+    name, _, place = info.partition(" at ")
+    return name if place.startswith(_LIBRARY_HOME) else ""
+
+
+def passed_names(readings: Iterable[Reading]) -> list[tuple[str, str]]:
+    """What was passed through in several readings."""
+    return [p for r in readings for p in r.passed]

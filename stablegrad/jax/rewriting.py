@@ -1,0 +1,167 @@
+"""The rewriter: running a reading, structure kept, the bodies of control flow stabilized."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax import lax
+
+from stablegrad.jax.primitive import apply
+from stablegrad.jax.reader import Equation, Literal, read
+from stablegrad.jax.report import Report
+from stablegrad.settings import Settings
+
+Values = list[Any]
+Handler = Callable[["Rewriter", dict[str, Any], Values], Sequence[Any]]
+
+
+class Rewriter:
+    """Evaluates jaxprs with their regions stabilized."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self.settings = settings
+        self.report = report
+
+    def run(self, closed: Any, args: Sequence[Any]) -> Values:
+        """The results of a closed jaxpr."""
+        reading = read(closed, self.settings)
+        self.report.add(reading)
+        values: dict[int, Any] = dict(zip(reading.inputs, args, strict=True))
+        values.update(reading.constants)
+
+        def value(atom: Any) -> Any:
+            return atom.value if isinstance(atom, Literal) else values[atom]
+
+        for step in reading.steps:
+            inputs = [value(a) for a in step.inputs]
+            if step.region is not None:
+                found: Sequence[Any] = apply(step.region, inputs)
+            else:
+                assert step.equation is not None
+                found = self._equation(step.equation, inputs)
+            values.update(zip(step.outputs, found, strict=True))
+        return [value(a) for a in reading.outputs]
+
+    def function(self, closed: Any) -> Callable[..., Any]:
+        """A closed jaxpr as a function of its arguments."""
+        return lambda *args: self.run(closed, args)
+
+    def _equation(self, e: Equation, inputs: Values) -> Sequence[Any]:
+        handler = HANDLERS.get(e.name)
+        if handler is not None:
+            return handler(self, dict(e.source.params), inputs)
+        return bind(e.source, e.source.params, inputs)
+
+
+def bind(eqn: Any, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
+    """The results of an equation as JAX has it."""
+    found = eqn.primitive.bind(*inputs, **eqn.primitive.get_bind_params(params))
+    return found if eqn.primitive.multiple_results else [found]
+
+
+class _Closed:
+    """A jaxpr without constants, in the shape of a closed one."""
+
+    def __init__(self, jaxpr: Any) -> None:
+        self.jaxpr = jaxpr
+        self.consts: tuple[Any, ...] = ()
+
+
+def _closed(jaxpr: Any) -> Any:
+    return jaxpr if hasattr(jaxpr, "consts") else _Closed(jaxpr)
+
+
+def _scan(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
+    n, m = params["num_consts"], params["num_carry"]
+    consts, carry, xs = inputs[:n], inputs[n : n + m], inputs[n + m :]
+    closed = params["jaxpr"]
+    kinds = [v.aval.dtype for v in closed.jaxpr.outvars[:m]]
+
+    def body(carry: Any, x: Any) -> Any:
+        out = rewriter.run(closed, [*consts, *carry, *x])
+        return _as(out[:m], kinds), out[m:]
+
+    last, ys = lax.scan(
+        body,
+        _as(carry, kinds),
+        xs,
+        length=params["length"],
+        reverse=params["reverse"],
+        unroll=params["unroll"],
+    )
+    return [*last, *ys]
+
+
+def _as(values: Sequence[Any], kinds: Sequence[Any]) -> Values:
+    """Values as arrays of strong types, so that a loop's carry keeps its type."""
+    return [
+        lax.convert_element_type(v, k) if hasattr(k, "kind") else v
+        for v, k in zip(values, kinds, strict=True)
+    ]
+
+
+def _while(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
+    n, m = params["cond_nconsts"], params["body_nconsts"]
+    of_cond, of_body, start = inputs[:n], inputs[n : n + m], inputs[n + m :]
+    body, condition = params["body_jaxpr"], params["cond_jaxpr"]
+    kinds = [v.aval.dtype for v in body.jaxpr.outvars]
+    return lax.while_loop(
+        lambda state: rewriter.run(condition, [*of_cond, *state])[0],
+        lambda state: _as(rewriter.run(body, [*of_body, *state]), kinds),
+        _as(start, kinds),
+    )
+
+
+def _cond(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
+    index, *operands = inputs
+    return lax.switch(index, [rewriter.function(b) for b in params["branches"]], *operands)
+
+
+def _remat(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
+    f = jax.checkpoint(
+        rewriter.function(_closed(params["jaxpr"])),
+        prevent_cse=params["prevent_cse"],
+        policy=params["policy"],
+    )
+    return f(*inputs)
+
+
+def _shard_map(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
+    f = jax.shard_map(
+        rewriter.function(_closed(params["jaxpr"])),
+        mesh=params["mesh"],
+        in_specs=tuple(params["in_specs"]),
+        out_specs=list(params["out_specs"]),
+        axis_names=frozenset(params.get("newly_manual_axes", params.get("manual_axes", ()))),
+        check_vma=params["check_vma"],
+    )
+    return f(*inputs)
+
+
+def _jit(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
+    placed = {
+        key: params[key]
+        for key in ("in_shardings", "out_shardings")
+        if all(type(s).__name__ != "UnspecifiedValue" for s in params[key]) and params[key]
+    }
+    if "out_shardings" in placed:
+        placed["out_shardings"] = list(placed["out_shardings"])
+    donated = tuple([i for i, d in enumerate(params["donated_invars"]) if d])
+    f = rewriter.function(params["jaxpr"])
+    f.__name__ = params["name"]
+    return jax.jit(f, donate_argnums=donated, keep_unused=params["keep_unused"], **placed)(*inputs)
+
+
+HANDLERS: dict[str, Handler] = {
+    "scan": _scan,
+    "while": _while,
+    "cond": _cond,
+    "remat2": _remat,
+    "checkpoint": _remat,
+    "remat": _remat,
+    "shard_map": _shard_map,
+    "jit": _jit,
+    "pjit": _jit,
+}
