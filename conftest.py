@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import stablegrad as sg
+from stablegrad.program import forget
 
 # The bridge imports JAX, which a plain installation does without.
 collect_ignore_glob = [] if find_spec("jax") else ["stablegrad/jax/*"]
@@ -23,3 +24,24 @@ hypothesis.settings.load_profile("project")
 def example_names(doctest_namespace: dict[str, Any]) -> None:
     """Examples may say ``sg`` and ``np`` without importing them, as the documentation does."""
     doctest_namespace.update(sg=sg, np=np)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Synthesized kernels of tests do not go where the user's are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STABLEGRAD_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def synthesis_in_its_own_tests(request: pytest.FixtureRequest) -> Any:
+    """Tests of rules and ops judge these alone; kernels have tests in a folder of their own."""
+    if "synthesis" in request.node.path.parts:
+        forget()  # programs that were compiled without kernels
+        yield
+        forget()
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STABLEGRAD_SYNTHESIS", "off")
+        yield

@@ -17,9 +17,11 @@ from stablegrad.engines import plan
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import spectral
 from stablegrad.ops.derivative import gradient
-from stablegrad.ops.record import INPUT, LEAF, const
+from stablegrad.ops.record import CONST, INPUT, LEAF, const, is_float
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
+from stablegrad.synthesis import synthesize
+from stablegrad.synthesis.report import SYNTHESIS
 from stablegrad.transforms.expand import Expander
 from stablegrad.transforms.fold import fold
 from stablegrad.transforms.lower import Lowering
@@ -59,7 +61,37 @@ def stable_terms(
     """The roots stabilized and differentiated, not yet lowered; and the rules that fired."""
     expander = Expander(settings, places)
     stable = expander(roots)
-    return (fold(stable) if settings.stabilizes else stable), expander.fired
+    if not settings.stabilizes:
+        return stable, expander.fired
+    stable = fold(stable)
+    if settings.synthesizes:
+        stable = _synthesized(stable, expander)
+    return stable, expander.fired
+
+
+def _synthesized(roots: Sequence[Term], expander: Expander) -> list[Term]:
+    """The roots with kernels for the fragile parts that no op or rule covers."""
+
+    def note(before: Term, after: Term, proved: str) -> None:
+        place = expander.rewriter.places.get(before, "")
+        expander.fired.append(Fired(SYNTHESIS.told(proved), before, after, place))
+
+    return synthesize(roots, _run, note)
+
+
+def _run(expression: Term, variable: Term, values: Array) -> Array:
+    """A scalar expression of one variable, lowered and run on an array in its dtype."""
+    x = make(INPUT, (), (0,), values.shape, values.dtype)
+    done: dict[Term, Term] = {variable: x}
+    for term in topological([expression], stop=done.__contains__):
+        if term in done:
+            continue
+        dtype = values.dtype if is_float(term.dtype) else term.dtype
+        shape = () if term.op is CONST else values.shape
+        args = tuple([done[a] for a in term.args])
+        done[term] = make(term.op, args, term.params, shape, dtype)
+    (root,) = Lowering()([done[expression]])
+    return np.broadcast_to(plan("numpy", [root], [x])([values])[0], values.shape)
 
 
 def compile_terms(

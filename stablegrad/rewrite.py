@@ -258,7 +258,7 @@ def _place(function: Callable[..., Any]) -> str:
 class Fired:
     """One application of a rule: what it made of what, and the user's line."""
 
-    rule: Rule | Procedure
+    rule: Any  # a Rule or Procedure, or what stands for one (a synthesis)
     before: Term
     after: Term
     place: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,6 +11,8 @@ from dataclasses import dataclass, replace
 from stablegrad.errors import UnknownNameError, message
 
 DATABASES = ("canonical", "stabilize", "lower")
+SYNTHESIS = "STABLEGRAD_SYNTHESIS"
+"""The environment variable that turns synthesis off for a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,12 @@ class Settings:
     def widens(self) -> bool:
         """Whether fragile parts are computed in wider or compensated arithmetic."""
         return self.stabilizes and "lower" not in self.excluded
+
+    @property
+    def synthesizes(self) -> bool:
+        """Whether fragile parts that no rule covers get kernels of their own."""
+        on = os.environ.get(SYNTHESIS, "on").strip().lower() not in ("off", "0", "no")
+        return on and self.stabilizes and "synthesis" not in self.excluded
 
 
 DEFAULT = Settings()

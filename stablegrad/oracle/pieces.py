@@ -1,0 +1,264 @@
+"""Proved polynomials: a function on an interval, near-minimax, with a bound of what is left.
+
+A middle piece is the Taylor series of a ``Jet``, cut in Chebyshev's basis; what is cut off and
+Cauchy's bound of the rest are the proof. Its coefficients are the floats that a kernel uses, so
+that their rounding is in the bound too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import flint
+from flint import arb, arb_mat
+
+from stablegrad.ir import Term
+from stablegrad.oracle.jets import COVERS, Jet, as_arb
+from stablegrad.oracle.precision import precision
+from stablegrad.oracle.walk import NoExpansionError, length, walk
+
+Arb = Any
+LENGTHS = (36, 72, 128)
+"""Taylor coefficients of a jet: more where the bound on the disk is loose, because what cancels
+in the function does not cancel in boxes."""
+DISK = 4
+"""Radius of a jet's disk, in half widths of its piece: each coefficient gains two bits."""
+PRECISIONS = (192, 512, 1536, 5000, 16_000, 40_000)
+GROWTH = 0.5
+"""The greatest sum of the other coefficients, relative to the first: then Horner is stable."""
+UNIT = 2.0**-53
+HORNER = 2.0**-57
+"""The part of the bound that the fit itself may take, relative to the function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A polynomial in t with float coefficients, the first of them in two parts.
+
+    Attributes:
+        coefficients: c0, the rest of c0, c1, c2, ...
+        error: a proved bound of ``|P(t) - f| / |f|`` over the piece.
+        evaluation: a proved bound of the rounding error of Horner's rule in float64, relative
+            to the smallest ``|P|``, the last rounding included.
+    """
+
+    coefficients: tuple[float, ...]
+    error: float
+    evaluation: float
+
+    @property
+    def ulp(self) -> float:
+        """The proved bound in ulp of the result: half an ulp for the last rounding."""
+        return (self.error + self.evaluation) / UNIT - 0.5
+
+
+@cache
+def _chebyshev(length: int) -> tuple[Any, Any]:
+    """Monomials to Chebyshev polynomials, and back, for row vectors."""
+    back = [[0] * length for _ in range(length)]
+    back[0][0] = 1
+    if length > 1:
+        back[1][1] = 1
+    for k in range(2, length):
+        for j in range(length):
+            back[k][j] = (2 * back[k - 1][j - 1] if j else 0) - back[k - 2][j]
+    matrix = flint.fmpz_mat(back)
+    return arb_mat(flint.fmpq_mat(matrix).inv()), arb_mat(matrix)
+
+
+def _upper(x: Arb) -> Arb:
+    return abs(x).upper()
+
+
+def economized(b: list[Arb], tail: Arb, allowed: Arb, most: int) -> tuple[list[Arb], Arb] | None:
+    """A polynomial of low degree near Taylor coefficients on [-1, 1], and how near.
+
+    Args:
+        b: coefficients, t scaled to [-1, 1].
+        tail: a bound of the rest of the series.
+        allowed: the error that may be made.
+        most: the greatest degree.
+    """
+    length = len(b)
+    there, back = _chebyshev(length)
+    row = arb_mat(1, length, b) * there
+    degree, error = length - 1, tail
+    while degree > 0:
+        more = error + _upper(row[0, degree])
+        if not more < allowed:
+            break
+        error = more
+        degree -= 1
+    if degree > most or not error < allowed:
+        return None
+    kept = [row[0, k] if k <= degree else arb(0) for k in range(length)]
+    out = arb_mat(1, length, kept) * back
+    return [out[0, k] for k in range(degree + 1)], error
+
+
+def finish(c: list[Arb], error: Arb, tolerance: float, growth: float = GROWTH) -> Fit | None:
+    """Round coefficients for t in [-1, 1] and bound what it costs; None where too much."""
+    hi = float(c[0].mid())
+    if hi == 0 or not math.isfinite(hi):
+        return None
+    lo = float((c[0] - arb(hi)).mid())
+    rounded = [hi, lo, *[float(x.mid()) for x in c[1:]]]
+    rest = sum(abs(x) for x in rounded[2:])
+    if not (rest + abs(lo) <= growth * abs(hi) and math.isfinite(rest)):
+        return None
+    for x, f in zip(c[1:], rounded[2:], strict=True):
+        error = error + _upper(x - arb(f))
+    error = error + _upper(c[0] - arb(hi) - arb(lo))
+    smallest = abs(hi) - rest - abs(lo)
+    relative = float((error / arb(smallest)).upper()) * (1 + 2.0**-40)
+    if not relative < tolerance:
+        return None
+    return Fit(tuple(rounded), relative, horner_bound(rounded) / smallest)
+
+
+def horner_bound(c: list[float]) -> float:
+    """A bound of the rounding error of hi + (lo + t*(c1 + t*(c2 + ...))), |t| <= 1 exact.
+
+    t may itself carry one rounding; every operation rounds by at most u of its result, and
+    results are bounded by sums of absolute coefficients.
+    """
+    size = delta = 0.0
+    for x in reversed(c[2:]):
+        product = size * (1 + 2 * UNIT)
+        delta = delta + 2 * UNIT * product  # t and the product round
+        size = abs(x) + product
+        delta = delta + UNIT * size
+    size, delta = size * (1 + 2 * UNIT), delta + 2 * UNIT * size
+    size += abs(c[1])
+    delta += UNIT * size
+    return (delta + UNIT * (abs(c[0]) + size + delta)) * (1 + 2.0**-40)
+
+
+class Middle:
+    """Pieces of one function away from its singularities.
+
+    Args:
+        term: a scalar term of one variable.
+        variable: that variable.
+        tolerance: the relative error that a polynomial may have.
+        degree: the greatest degree.
+    """
+
+    def __init__(self, term: Term, variable: Term, tolerance: float, degree: int) -> None:
+        self.term = term
+        self.variable = variable
+        self.tolerance = tolerance
+        self.degree = degree
+        self.start = 0
+        self.cover = 0
+        self.work = 0.0
+        """What was spent, in steps of a walk at the lowest precision."""
+        self.steps = length(term, variable, Jet)
+
+    def piece(
+        self, center: Fraction, half: Fraction, side: int, rate: tuple[Fraction, Fraction]
+    ) -> Fit | None:
+        """The polynomial in t = (z - center)/half of f(side*z) exp(-a*z*z - b*z), or None.
+
+        Args:
+            center: the middle of the interval of z.
+            half: half its width, a power of two.
+            side: the sign of the input.
+            rate: the coefficients (b, a) of the factor that is taken out.
+        """
+        place = (center, half, side, rate)
+        for k in range(self.start, len(PRECISIONS)):
+            with precision(PRECISIONS[k]):
+                try:
+                    b = self._coefficients(*place)
+                except NoExpansionError:
+                    # a nan may come from too few bits, or from a singularity
+                    if k >= 2:
+                        return None
+                    continue
+                if b is None:
+                    continue
+                self.start = max(0, min(k, 2))
+                allowed = abs(b[0]) * (self.tolerance / 2)
+                if economized(b, arb(0), allowed, self.degree) is None:
+                    return None  # too wide, whatever the disk says
+                return self._proved(b, allowed, *place)
+        return None
+
+    def _proved(self, b: list[Arb], allowed: Arb, *place: Any) -> Fit | None:
+        for level in range(self.cover, len(COVERS)):
+            try:
+                sup = self._walked(*place, rows=COVERS[level], cap=1).sup()
+            except NoExpansionError:
+                continue
+            for length in LENGTHS:
+                tail = _upper(sup * arb(DISK) ** -length * 2)
+                if not tail < allowed:
+                    continue
+                if length > len(b):
+                    longer = self._coefficients(*place, cap=length)
+                    if longer is None:
+                        return None
+                    b = longer
+                found = economized(b, tail, allowed, self.degree)
+                if found is not None:
+                    self.cover = max(level - 1, 0)
+                    return finish(*found, self.tolerance)
+        return None
+
+    def _walked(
+        self,
+        center: Fraction,
+        half: Fraction,
+        side: int,
+        rate: tuple[Fraction, Fraction],
+        *,
+        rows: int | None,
+        cap: int,
+    ) -> Jet:
+        before = flint.ctx.cap
+        flint.ctx.cap = cap
+        boxes = 0 if rows is None else 1 + 2 * rows * rows
+        self.work += self.steps * (cap / LENGTHS[0] + boxes / 4) * (0.5 + flint.ctx.prec / 400)
+        try:
+            h = as_arb(half)
+            x = Jet.variable(as_arb(center * side), h, DISK * h, rows)
+            f = walk(self.term, self.variable, x)
+            if any(rate):
+                z = x * side
+                f = f * (-(z * (z * rate[1] + rate[0]))).exp()
+            return f
+        finally:
+            flint.ctx.cap = before
+
+    def _coefficients(
+        self,
+        center: Fraction,
+        half: Fraction,
+        side: int,
+        rate: tuple[Fraction, Fraction],
+        *,
+        cap: int = LENGTHS[0],
+    ) -> list[Arb] | None:
+        """Taylor coefficients in t, or None if they are not known well enough."""
+        series = self._walked(center, half, side, rate, rows=None, cap=cap).series
+        first = series[0]
+        if not first.is_finite():
+            raise NoExpansionError("no value")
+        if first.rel_accuracy_bits() < 100:
+            return None
+        h = as_arb(half) * side
+        scale = as_arb(1)
+        b = []
+        floor = abs(first) * arb(2) ** -70
+        for k in range(cap):
+            c = series[k] * scale
+            if not c.rad() < floor:
+                return None
+            b.append(c)
+            scale = scale * h
+        return b

@@ -1,0 +1,182 @@
+"""Terms of one variable, evaluated in any arithmetic that has the operators and methods of balls.
+
+The oracle's truth runs terms on balls; synthesis runs the same terms on local expansions
+(``Jet``, ``Germ``). Both read the op records alone: an op is its ball, or its first spelling.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import Term, topological
+from stablegrad.ops.record import CONST, is_float
+from stablegrad.oracle.ball import UndecidedError
+from stablegrad.oracle.evaluate import meaning
+
+
+class NoExpansionError(Exception):
+    """A term has no local expansion here, or none that this arithmetic can prove."""
+
+
+class ImpreciseError(NoExpansionError):
+    """More bits may give the expansion."""
+
+
+def number(value: Any) -> Fraction:
+    """A finite constant as a rational; what is not finite has no expansion."""
+    if isinstance(value, str):
+        if value == "-0":
+            return Fraction(0)
+        raise NoExpansionError(f"the constant {value}")
+    return Fraction(value)
+
+
+def _astype(x: Any, *, dtype: Any) -> Any:
+    if not is_float(np.dtype(dtype)):
+        raise NoExpansionError("a change to whole numbers")
+    return x
+
+
+def _require(x: Any, c: Any) -> Any:
+    if not c:
+        raise NoExpansionError("outside the domain")
+    return x
+
+
+_OWN: dict[str, Any] = {
+    "indicator": bool,
+    "stop_gradient": lambda x: x,
+    "astype": _astype,
+    "require": _require,
+    "where": lambda c, a, b: a if c else b,
+    "isfinite": lambda x: True,
+    "isinf": lambda x: False,
+    "isnan": lambda x: False,
+    "logical_and": lambda a, b: a and b,
+    "logical_or": lambda a, b: a or b,
+    "logical_not": lambda a: not a,
+    "power": lambda x, y: x.power(y),
+}
+_BY_NAME = frozenset(
+    "exp2 expm1 log1p log2 log10 sigmoid sinh cosh tanh arcsinh arccosh arctanh tan rsqrt".split()
+)
+"""Ops that an arithmetic may know by name although the record spells them out."""
+
+
+Step = tuple[Any, tuple[int, ...], dict[str, Any], bool, str]
+"""A function (None for a constant, held beside), the slots of its arguments, its parameters,
+whether it gives a condition, and the name of its op."""
+
+
+class Walk:
+    """A term of one variable as a straight line, for one arithmetic.
+
+    Args:
+        root: a scalar, elementwise term over ``variable``.
+        variable: the variable.
+        kind: the class of the arithmetic; its ``constant`` makes constants.
+        known: names of ops that are its methods, whatever their record says.
+
+    Raises:
+        NoExpansionError: an op that the arithmetic does not have.
+    """
+
+    def __init__(self, root: Term, variable: Term, kind: type, known: frozenset[str]) -> None:
+        self.steps: list[Step] = []
+        self.constants: dict[int, Any] = {}
+        self.kind = kind
+        self.known = known
+        cells: dict[Term, int] = {variable: 0}
+        self.count = 1
+        self.root = self._add(root, cells)
+
+    def _add(self, root: Term, cells: dict[Term, int]) -> int:
+        for term in topological([root], stop=cells.__contains__):
+            if term not in cells:
+                cells[term] = self._step(term, tuple([cells[a] for a in term.args]))
+        return cells[root]
+
+    def _step(self, term: Term, args: tuple[int, ...]) -> int:
+        op = term.op
+        if op is CONST:
+            value = term.params[0]
+            self.constants[self.count] = bool(value) if term.dtype.kind == "b" else number(value)
+            return self._emit(None, (), {}, term)
+        static = dict(zip(op.params, term.params, strict=True))
+        function = _OWN.get(op.name)
+        if function is None and (op.name in _BY_NAME or op.name in self.known):
+            function = getattr(self.kind, op.name, None)
+        if function is None:
+            function = op.ball
+        if function is None:
+            if not (op.elementwise and op.spellings):
+                raise NoExpansionError(op.name)
+            shapes, dtypes = tuple([()] * len(args)), tuple([a.dtype for a in term.args])
+            variables, root = meaning(op, term.params, shapes, dtypes)
+            return self._add(root, dict(zip(variables, args, strict=True)))
+        return self._emit(function, args, static, term)
+
+    def _emit(self, function: Any, args: tuple[int, ...], static: dict[str, Any], t: Term) -> int:
+        self.steps.append((function, args, static, t.dtype.kind == "b", t.op.name))
+        self.count += 1
+        return self.count - 1
+
+    def __call__(self, value: Any) -> Any:
+        """The expansion, with ``value`` for the variable.
+
+        Raises:
+            NoExpansionError: a point that the arithmetic cannot expand.
+        """
+        kind = self.kind
+        cells: list[Any] = [value] + [None] * (self.count - 1)
+        for i, (function, args, static, condition, name) in enumerate(self.steps, 1):
+            if function is None:
+                c = self.constants[i]
+                cells[i] = c if condition else value.constant(c)
+                continue
+            try:
+                found = function(*[cells[a] for a in args], **static)
+            except UndecidedError as error:
+                raise ImpreciseError(f"{name}: {error}") from None
+            except AttributeError as error:
+                if not isinstance(error.obj, kind):
+                    raise
+                raise NoExpansionError(f"{name}: {error}") from None
+            except (ZeroDivisionError, ValueError, TypeError) as error:
+                raise NoExpansionError(f"{name}: {error}") from None
+            if not condition and not isinstance(found, kind):
+                if not isinstance(found, int | float | Fraction):
+                    raise NoExpansionError(name)
+                found = value.constant(number(found))
+            cells[i] = found
+        return cells[self.root]
+
+
+@lru_cache(maxsize=64)
+def _compiled(root: Term, variable: Term, kind: type, known: frozenset[str]) -> Walk | str:
+    try:
+        return Walk(root, variable, kind, known)
+    except NoExpansionError as error:
+        return str(error)
+
+
+def walk(root: Term, variable: Term, value: Any, *, known: frozenset[str] = frozenset()) -> Any:
+    """The expansion of a term of one variable, with ``value`` for it.
+
+    Raises:
+        NoExpansionError: an op, or a point, that the arithmetic of ``value`` cannot expand.
+    """
+    compiled = _compiled(root, variable, type(value), known)
+    if isinstance(compiled, str):
+        raise NoExpansionError(compiled)
+    return compiled(value)
+
+
+def length(root: Term, variable: Term, kind: type) -> int:
+    """How many steps a walk takes: what an expansion costs."""
+    compiled = _compiled(root, variable, kind, frozenset())
+    return 1 if isinstance(compiled, str) else compiled.count

@@ -1,0 +1,24 @@
+"""Synthesis: kernels made and proved from expressions of one value.
+
+``synthesize`` finds the fragile parts of a program; ``table_of`` makes the kernel of one; the
+docs page on synthesis says how it is done and what is proved.
+"""
+
+from stablegrad.synthesis.build import Builder, DeclinedError
+from stablegrad.synthesis.detect import synthesize
+from stablegrad.synthesis.kernel import evaluate
+from stablegrad.synthesis.recipe import Recipe, X, recipe
+from stablegrad.synthesis.store import table_of
+from stablegrad.synthesis.table import Table
+
+__all__ = [
+    "Builder",
+    "DeclinedError",
+    "Recipe",
+    "Table",
+    "X",
+    "evaluate",
+    "recipe",
+    "synthesize",
+    "table_of",
+]

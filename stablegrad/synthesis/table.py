@@ -1,0 +1,213 @@
+"""Tables: proved polynomials laid out so that the bits of the input find their row."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+FORMAT = 1
+"""Changed whenever a table means something else than before."""
+UNCOVERED = 0
+"""The row, and the kind, of inputs for which nothing is proved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How rows are put to use: ``exp(rate) * (z**power * A(t) + z**log_power * log(z) * B(t))``.
+
+    Attributes:
+        q: t = (z**(1/q) - center) * scale.
+        power, log_power: exponents of z, whole or halves.
+        main, log: whether there are A and B; B's row follows A's.
+        even: the polynomials are in t*t.
+        rate: exponents of z (1/2, 1, 2) with their coefficient in two floats.
+    """
+
+    q: int = 1
+    power: Fraction = Fraction(0)
+    main: bool = True
+    log: bool = False
+    log_power: Fraction = Fraction(0)
+    rate: tuple[tuple[Fraction, float, float], ...] = ()
+    even: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the polynomial is the result."""
+        return not (self.power or self.log or self.rate) and self.q == 1
+
+    def to_list(self) -> list[Any]:
+        rate = [[str(e), hi.hex(), lo.hex()] for e, hi, lo in self.rate]
+        return [self.q, str(self.power), self.main, self.log, str(self.log_power), rate, self.even]
+
+    @staticmethod
+    def from_list(data: list[Any]) -> Kind:
+        q, power, main, log, log_power, rate, even = data
+        return Kind(
+            int(q),
+            Fraction(power),
+            bool(main),
+            bool(log),
+            Fraction(log_power),
+            tuple([(Fraction(e), float.fromhex(h), float.fromhex(lo)) for e, h, lo in rate]),
+            bool(even),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The inputs of one sign: exponents [low, high) of z have rows of their own.
+
+    Attributes:
+        low, high: exponents below which the bottom, from which on the top row serves.
+        base: first row of bottom, each exponent, top.
+        shift: how many low bits of the 52 of the fraction do not matter to the row.
+    """
+
+    low: int
+    high: int
+    base: tuple[int, ...]
+    shift: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The inputs within ``width`` of a point hi + lo, by rows of their own."""
+
+    hi: float
+    lo: float
+    width: float
+    above: int
+    below: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A kernel of one function of a float64, with what is proved of it.
+
+    Attributes:
+        coefficients: row k of it holds coefficient k of every polynomial, the first in two.
+        center, scale: of each polynomial's t.
+        kind: index into ``kinds`` for each polynomial; 0 means that nothing is proved.
+        sides: of positive and of negative inputs.
+        zones: neighbourhoods of zeros and of ends of the domain.
+        points: exact inputs with their values.
+        pieces: how many polynomials there are.
+        bound_ulp: the greatest proved error.
+        gaps: intervals of the input for which nothing is proved, in words.
+        elapsed_s: how long it took.
+    """
+
+    coefficients: Array
+    center: Array
+    scale: Array
+    kind: Array
+    kinds: tuple[Kind, ...]
+    sides: tuple[Side, Side]
+    zones: tuple[Zone, ...]
+    points: tuple[tuple[float, float], ...]
+    pieces: int
+    bound_ulp: float
+    gaps: tuple[tuple[float, float], ...]
+    elapsed_s: float
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every input of the domain is covered."""
+        return not self.gaps
+
+    @property
+    def nbytes(self) -> int:
+        return self.coefficients.nbytes + 2 * self.center.nbytes + self.kind.nbytes
+
+    def needed(self, x: Array) -> Array:
+        """The inputs at which the naive value may not be good enough."""
+        return np.ones(x.shape, bool)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """The table as plain arrays; the small parts as JSON in bytes."""
+        about = {
+            "format": FORMAT,
+            "kinds": [k.to_list() for k in self.kinds],
+            "sides": [[s.low, s.high, s.base, s.shift] for s in self.sides],
+            "zones": [
+                [z.hi.hex(), z.lo.hex(), z.width.hex(), z.above, z.below] for z in self.zones
+            ],
+            "points": [[x.hex(), y.hex()] for x, y in self.points],
+            "pieces": self.pieces,
+            "bound_ulp": self.bound_ulp,
+            "gaps": [[a.hex(), b.hex()] for a, b in self.gaps],
+            "elapsed_s": self.elapsed_s,
+        }
+        return {
+            "coefficients": self.coefficients,
+            "center": self.center,
+            "scale": self.scale,
+            "kind": self.kind,
+            "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+        }
+
+    @staticmethod
+    def from_arrays(data: Any) -> Table:
+        """The table of such arrays.
+
+        Raises:
+            ValueError, KeyError, TypeError: they are not those of a table of this format.
+        """
+        about = json.loads(bytes(np.asarray(data["about"], np.uint8)).decode())
+        if about["format"] != FORMAT:
+            raise ValueError(f"format {about['format']}, expected {FORMAT}")
+        arrays = [np.asarray(data[k], np.float64) for k in ("coefficients", "center", "scale")]
+        kind = np.asarray(data["kind"], np.int8)
+        rows = len(kind)
+        if arrays[0].ndim != 2 or any(a.shape[-1:] != (rows,) for a in arrays):
+            raise ValueError("arrays of another shape")
+        kinds = tuple([Kind.from_list(k) for k in about["kinds"]])
+        sides = tuple([Side(s[0], s[1], tuple(s[2]), tuple(s[3])) for s in about["sides"]])
+        zones = tuple(
+            [
+                Zone(float.fromhex(h), float.fromhex(lo), float.fromhex(w), int(a), int(b))
+                for h, lo, w, a, b in about["zones"]
+            ]
+        )
+        used = [b for s in sides for b in s.base] + [r for z in zones for r in (z.above, z.below)]
+        if len(sides) != 2 or not all(0 <= r < rows for r in used) or kind.max() >= len(kinds):
+            raise ValueError("rows that are not there")
+        last = max(
+            (b + (1 << (52 - h)) for s in sides for b, h in zip(s.base, s.shift, strict=True) if b),
+            default=1,
+        )
+        if last > rows:
+            raise ValueError("rows that are not there")
+        pairs: list[tuple[tuple[float, float], ...]] = [
+            tuple([(float.fromhex(a), float.fromhex(b)) for a, b in about[name]])
+            for name in ("points", "gaps")
+        ]
+        return Table(
+            coefficients=arrays[0],
+            center=arrays[1],
+            scale=arrays[2],
+            kind=kind,
+            kinds=kinds,
+            sides=(sides[0], sides[1]),
+            zones=zones,
+            points=pairs[0],
+            pieces=int(about["pieces"]),
+            bound_ulp=float(about["bound_ulp"]),
+            gaps=pairs[1],
+            elapsed_s=float(about["elapsed_s"]),
+        )
+
+    def summary(self) -> str:
+        """Pieces, bound, size and time on one line."""
+        bound = f"proved {self.bound_ulp:.2f} ulp" if math.isfinite(self.bound_ulp) else "unproved"
+        gap = f", {len(self.gaps)} gaps left to the naive form" if self.gaps else ""
+        size = f"{self.nbytes / 1024:.0f} kB"
+        return f"{self.pieces} pieces, {bound}, {size}, {self.elapsed_s:.2f} s{gap}"

@@ -1,0 +1,216 @@
+"""Tables are right wherever they say so: judged by the oracle's balls, bit pattern by bit pattern."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from stablegrad import ops
+from stablegrad.ir import OPS, Term
+from stablegrad.oracle import Status, truth
+from stablegrad.oracle.ends import end
+from stablegrad.oracle.pieces import Middle
+from stablegrad.oracle.points import sign, zero
+from stablegrad.synthesis import Builder, DeclinedError, X, evaluate, recipe
+from stablegrad.synthesis.recipe import digest, rebased
+from stablegrad.synthesis.table import Table
+
+x = X
+COMPLETE = {
+    "log cosh": ops.log(ops.cosh(x)),
+    "log(1 - exp(x))": ops.log(1 - ops.exp(x)),
+    "log(exp(x) - 1)": ops.log(ops.exp(x) - 1),
+    "log(x)/(x - 1)": ops.log(x) / (x - 1),
+    "sqrt(x + 1) - sqrt(x)": ops.sqrt(x + 1) - ops.sqrt(x),
+    "sinh(sqrt(x))/sqrt(x)": ops.sinh(ops.sqrt(x)) / ops.sqrt(x),
+    "x ndtr(x)": x * ops.ndtr(x),
+    "log(1 - tanh(x)**2)": ops.log(1 - ops.tanh(x) * ops.tanh(x)),
+    "x**3/(exp(x) - 1)": x * x * x / (ops.exp(x) - 1),
+    "lorentz": 1 / ops.sqrt(1 - x * x) - 1,
+    "1/(1 - exp(-x)) - 1/x": 1 / (1 - ops.exp(-x)) - 1 / x,
+    "x tanh(log(1 + exp(x)))": x * ops.tanh(ops.log(1 + ops.exp(x))),
+    "cbrt(x + 1) - cbrt(x), x > 0": ops.cbrt(ops.exp(x) + 1) - ops.cbrt(ops.exp(x)),
+}
+
+
+def inputs(table: Table, n: int = 250) -> np.ndarray:
+    """Random bit patterns, everyday sizes, and what lies next to the anchors."""
+    rng = np.random.default_rng(11)
+    signs = rng.choice([-1.0, 1.0], n)
+    parts = [
+        rng.integers(0, 2**64, n, dtype=np.uint64).view(np.float64),
+        np.exp2(rng.uniform(-60, 60, n)) * signs,
+        np.exp2(rng.uniform(-5, 11, n)) * signs,
+        np.array([5e-324, -5e-324, 2.2e-308, 1.7e308, -1.7e308]),
+    ]
+    parts += [z.hi + np.exp2(rng.uniform(-52, -1, 40)) * signs[:40] for z in table.zones]
+    found = np.concatenate(parts)
+    return found[np.isfinite(found)]
+
+
+def errors(f: Term, table: Table, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Error in ulp, what is covered, and where the truth is a normal float."""
+    with np.errstate(all="ignore"):
+        value, covered = evaluate(np, xs, table)
+        true = truth(f, {x: xs}, budget=3200, limits=False)
+        normal = (true.status == Status.DECIDED) & np.isfinite(true.value)
+        normal &= np.abs(true.value) >= np.finfo(np.float64).tiny
+        unit = np.spacing(np.abs(true.value))
+        error = np.abs((value - true.value) / unit - true.offset)
+    return np.where(np.isfinite(error), error, np.inf), np.asarray(covered), normal
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_kernel_is_sharp_within_its_bound_and_without_gaps(name: str) -> None:
+    f = COMPLETE[name]
+    table = Builder(recipe(f, x)).build()
+    assert table.complete, table.gaps
+    xs = inputs(table)
+    error, covered, normal = errors(f, table, xs)
+    assert normal.sum() > 100
+    assert covered[normal].all(), xs[normal & ~covered][:5]
+    worst = error[normal].max()
+    assert worst <= 4
+    assert worst <= table.bound_ulp
+
+
+def test_what_is_not_covered_is_a_gap_and_never_wrong() -> None:
+    f = (1 - ops.cos(x)) / (x * x)  # double zeros that are no floats
+    table = Builder(recipe(f, x)).build()
+    xs = inputs(table)
+    error, covered, normal = errors(f, table, xs)
+    assert not table.complete
+    assert (error[normal & covered] <= min(4, table.bound_ulp)).all()
+    outside = xs[normal & ~covered]
+    assert outside.size
+    assert all(any(lo <= v <= hi for lo, hi in table.gaps) for v in outside.tolist())
+
+
+def test_special_values() -> None:
+    table = Builder(recipe(ops.log(x) / (x - 1), x)).build()
+    xs = np.array([1.0, 0.0, np.inf, np.nan, -1.0, 5e-324])
+    with np.errstate(all="ignore"):
+        value, covered = evaluate(np, xs, table)
+    assert covered.tolist() == [True, True, True, False, False, True]
+    assert value[:3].tolist() == [1.0, np.inf, 0.0]
+    assert value[5] == pytest.approx(744.4400719213812, rel=1e-15)
+
+
+def test_subnormal_results_are_next_to_the_truth() -> None:
+    f = ops.sigmoid(x) * (1 - ops.sigmoid(x))
+    table = Builder(recipe(f, x)).build()
+    xs = np.linspace(-745, -700, 200)
+    with np.errstate(all="ignore"):
+        value, covered = evaluate(np, xs, table)
+    true = truth(f, {x: xs})
+    assert covered.all()
+    assert (np.abs(value - true.value) <= np.maximum(4 * np.spacing(true.value), 1e-323)).all()
+
+
+# -- what is proved -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("f", "low", "high"),
+    [
+        (ops.log(ops.cosh(x)), 1.0, 1.25),
+        (ops.lgamma(x + 1) - ops.lgamma(x), 2.0, 2.125),
+        (ops.log(ops.i0(x)), 4.0, 4.125),
+        (ops.sin(x) / x, 1.0, 1.25),
+    ],
+)
+def test_a_proved_piece_is_as_near_as_it_says(f: Term, low: float, high: float) -> None:
+    half = Fraction(high - low) / 2
+    center = Fraction(low) + half
+    fit = Middle(f, x, 2.0**-56, 13).piece(center, half, 1, (Fraction(0), Fraction(0)))
+    assert fit is not None
+    points = np.random.default_rng(1).uniform(low, high, 60)
+    true = truth(f, {x: points})
+    for point, near, offset in zip(points.tolist(), true.value, true.offset, strict=True):
+        t = (Fraction(point) - center) / half
+        value = Fraction(0)
+        for c in reversed(fit.coefficients[2:]):
+            value = (value + Fraction(c)) * t
+        value += Fraction(fit.coefficients[0]) + Fraction(fit.coefficients[1])
+        exact = Fraction(float(near)) + Fraction(float(offset)) * Fraction(float(np.spacing(near)))
+        assert abs(value / exact - 1) <= Fraction(fit.error) + Fraction(2) ** -100
+
+
+def test_a_piece_over_a_singularity_is_refused() -> None:
+    zero_rate = (Fraction(0), Fraction(0))
+    for f, at in (
+        (1 / (x - 1), 1),
+        (ops.log(x - 1), 1),
+        (ops.sqrt(x - 1), 1),
+        (OPS["abs"](x - 1), 1),
+    ):
+        middle = Middle(f, x, 2.0**-56, 13)
+        assert middle.piece(Fraction(at), Fraction(1, 64), 1, zero_rate) is None
+
+
+def test_forms_at_the_ends() -> None:
+    def form(f: Term, **place: int):
+        found = end(f, x, center=0, tolerance=2.0**-56, degree=13, **place)
+        assert found is not None
+        return found
+
+    softplus = form(ops.log(1 + ops.exp(x)), side=-1, q=-1, reach=6)
+    assert softplus.rate == ((Fraction(1), Fraction(-1)),)
+    tail = form(ops.ndtr(x), side=-1, q=-1, reach=6)
+    assert tail.rate == ((Fraction(2), Fraction(-1, 2)),)
+    assert tail.power == -1
+    slow = form(ops.log(1 - ops.exp(x)), side=-1, q=1, reach=-5)
+    assert slow.log_fit is not None
+    assert slow.fit is not None
+    entropy = form(x * ops.log(x), side=1, q=1, reach=-2)
+    assert entropy.log_power == 1
+    assert entropy.fit is None
+    root = form(ops.sqrt(x), side=1, q=1, reach=-2)
+    assert root.power == Fraction(1, 2)
+    assert end(ops.sin(x), x, center=0, side=1, q=-1, reach=6, tolerance=1e-16, degree=9) is None
+
+
+def test_what_cancels_exactly_far_out_leaves_the_next_scale() -> None:
+    found = end(
+        ops.log(1 + ops.exp(x)) - x,
+        x,
+        center=0,
+        side=1,
+        q=-1,
+        reach=6,
+        tolerance=2.0**-56,
+        degree=13,
+    )
+    assert found is not None
+    assert found.rate == ((Fraction(1), Fraction(-1)),)
+
+
+def test_zeros_are_enclosed() -> None:
+    f = ops.log(1 - ops.exp(-x)) + 1
+    found = zero(f, x, 0.25, 1.0)
+    assert found is not None
+    assert abs(found.hi + np.log1p(-np.exp(-1.0))) < 1e-15
+    assert found.lo != 0
+    below, above = np.nextafter(found.hi, 0), np.nextafter(found.hi, 1)
+    assert sign(f, x, float(below)) < 0 < sign(f, x, float(above))
+
+
+# -- recipes and refusals ---------------------------------------------------------------------
+
+
+def test_recipes_are_known_by_structure() -> None:
+    y = ops.exp(x)
+    assert recipe(ops.log(1 - y), x) == recipe(ops.log(1 - ops.exp(x)), x)
+    assert recipe(ops.log(1 - y), y).expression is ops.log(1 - x)
+    assert digest(ops.log(1 - x)) != digest(ops.log(2 - x))
+    assert digest(ops.log(1 - x)) == digest(rebased(ops.log(1 - x), x))
+
+
+@pytest.mark.parametrize(
+    "f", [ops.log(-1 - x * x), ops.sqrt(-ops.exp(x)), ops.floor(x), x - x + 0 * x]
+)
+def test_what_cannot_be_made_is_declined(f: Term) -> None:
+    with pytest.raises(DeclinedError):
+        Builder(recipe(f, x)).build()

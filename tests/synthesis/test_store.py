@@ -1,0 +1,141 @@
+"""Tables on disk: read back bit by bit, and never trusted."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stablegrad import ops
+from stablegrad.synthesis import DeclinedError, X, evaluate, recipe, store
+
+F = ops.log(X) / (X - 1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("STABLEGRAD_CACHE", str(tmp_path / "kernels"))
+    store.forget()
+    return tmp_path / "kernels"
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def test_a_table_survives_the_disk(folder: Path) -> None:
+    what = recipe(F, X)
+    made = store.table_of(what)
+    (path,) = files(folder)
+    store.forget()
+    read = store.table_of(what)
+    assert read is not made
+    xs = np.exp2(np.random.default_rng(0).uniform(-30, 30, 500))
+    for a, b in zip(evaluate(np, xs, made), evaluate(np, xs, read), strict=True):
+        assert np.array_equal(a, b)
+    assert (read.bound_ulp, read.pieces, read.gaps) == (made.bound_ulp, made.pieces, made.gaps)
+    assert path.name.startswith(what.digest)
+
+
+def test_why_nothing_was_made_is_kept_too(folder: Path) -> None:
+    what = recipe(ops.floor(X), X)
+    for _ in range(2):
+        with pytest.raises(DeclinedError):
+            store.table_of(what)
+        assert len(files(folder)) == 1
+        store.forget()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "noise", "flipped", "other"])
+def test_a_damaged_file_is_made_anew(folder: Path, damage: str) -> None:
+    what = recipe(F, X)
+    made = store.table_of(what)
+    (path,) = files(folder)
+    data = path.read_bytes()
+    middle = len(data) // 2
+    path.write_bytes(
+        {
+            "empty": b"",
+            "cut": data[:middle],
+            "noise": np.random.default_rng(0).bytes(len(data)),
+            "flipped": data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :],
+            "other": b"PK\x03\x04 not a table",
+        }[damage]
+    )
+    store.forget()
+    again = store.table_of(what)
+    assert np.array_equal(again.coefficients, made.coefficients)
+    assert path.read_bytes() != b""
+    assert store.load(what.digest) is not None
+
+
+def test_a_file_with_rows_that_are_not_there_is_refused(folder: Path) -> None:
+    what = recipe(F, X)
+    arrays = store.table_of(what).to_arrays()
+    arrays["kind"] = arrays["kind"][:5]
+    path = store.path_of(what.digest)
+    assert path is not None
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+    assert store.load(what.digest) is None
+    assert not path.exists()
+
+
+def test_a_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store, "write", full)
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        table = store.table_of(recipe(F, X))
+    assert table.pieces
+
+
+def test_a_write_that_fails_leaves_nothing_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir(parents=True)
+
+    def broken(self: Path, target: Path) -> Path:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", broken)
+    with pytest.raises(OSError, match="Input"):
+        store.write(folder / "x.npz", b"data")
+    assert files(folder) == []
+
+
+def test_the_folder_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LARGEST", 20_000)
+    for k in range(2, 7):
+        store.table_of(recipe(ops.log(X * k) / (X * k - 1), X))
+    assert sum(p.stat().st_size for p in files(folder)) <= 20_000
+
+
+def test_no_folder_where_it_is_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STABLEGRAD_CACHE", "off")
+    store.forget()
+    assert store.folder() is None
+    assert store.table_of(recipe(F, X)).pieces
+    assert list(tmp_path.iterdir()) == []
+
+
+def _make(folder: str) -> int:
+    import os
+
+    os.environ["STABLEGRAD_CACHE"] = folder
+    store.forget()
+    return store.table_of(recipe(F, X)).pieces
+
+
+def test_two_processes_share_a_folder(folder: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        first, second = pool.map(_make, [str(folder)] * 2)
+    assert first == second
+    assert [p.suffix for p in files(folder)] == [".npz"]
+    assert store.load(recipe(F, X).digest) is not None
