@@ -99,9 +99,14 @@ class Settings:
 
     @property
     def synthesizes(self) -> bool:
-        """Whether fragile parts that no rule covers get kernels of their own."""
+        """Whether fragile parts that no rule covers get kernels of their own.
+
+        Not under other conventions than the default: a kernel's values at single points are
+        those of the default.
+        """
         on = os.environ.get(SYNTHESIS, "on").strip().lower() not in ("off", "0", "no")
-        return on and self.stabilizes and "synthesis" not in self.excluded
+        usual = self.conventions == Conventions()
+        return on and usual and self.stabilizes and "synthesis" not in self.excluded
 
 
 DEFAULT = Settings()

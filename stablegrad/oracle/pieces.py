@@ -195,12 +195,12 @@ class Middle:
                 sup = self._walked(*place, rows=COVERS[level], cap=1).sup()
             except NoExpansionError:
                 continue
-            for length in LENGTHS:
-                tail = _upper(sup * arb(DISK) ** -length * 2)
+            for count in LENGTHS:
+                tail = _upper(sup * arb(DISK) ** -count * 2)
                 if not tail < allowed:
                     continue
-                if length > len(b):
-                    longer = self._coefficients(*place, cap=length)
+                if count > len(b):
+                    longer = self._coefficients(*place, cap=count)
                     if longer is None:
                         return None
                     b = longer

@@ -1,4 +1,4 @@
-"""Tables are right wherever they say so: judged by the oracle's balls, bit pattern by bit pattern."""
+"""Tables are right wherever they say so: judged by balls, bit pattern by bit pattern."""
 
 from __future__ import annotations
 
