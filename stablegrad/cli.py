@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,7 +30,7 @@ from stablegrad.audit.load import (
     check_count,
     guarded,
     inputs_of,
-    load_npz,
+    load_inputs,
     load_object,
 )
 from stablegrad.audit.report import write_atomically
@@ -105,22 +106,22 @@ def inputs(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--inputs",
             "file",
-            metavar="FILE.npz",
-            help="Inputs by the names of the parameters, in NumPy's format.",
+            metavar="FILE",
+            help="Inputs by the names of the parameters: .npz, .csv or .parquet.",
         ),
         click.option(
             "--domain",
             metavar="x=LO:HI,...",
-            help="Draw inputs from intervals, half of them close to 0 where it is inside.",
+            help="Search intervals for the worst input; x[3]=LO:HI for arrays.",
         ),
         click.option("--points", default=1000, show_default=True, help="Points of a domain."),
         click.option("--seed", default=0, show_default=True, help="Seed of the points."),
         click.option(
             "--dtype",
-            type=click.Choice(["float32", "float64"]),
+            type=click.Choice(["float32", "float64", "float16", "bfloat16"]),
             default="float32",
             show_default=True,
-            help="Dtype of the points.",
+            help="Dtype of the points, and of numbers from .csv and .parquet.",
         ),
     ]
     for option in reversed(options):
@@ -146,7 +147,7 @@ def arguments(
     if domain:
         return drawn_arguments(described, [], domain, points=points, seed=seed, dtype=dtype)
     if file:
-        args = as_arguments(described, load_npz(file), file, by_name=True)
+        args = as_arguments(described, load_inputs(file, np.dtype(dtype)), file, by_name=True)
     else:
         args = as_arguments(described, made(), "the function of inputs")
     check_count(described, args)
@@ -190,6 +191,7 @@ def audit(
     \b
     stablegrad audit model.py:loss
     stablegrad audit model.py:loss --inputs batch.npz --json findings.json
+    stablegrad audit model.py:loss --inputs table.csv --dtype float64
     stablegrad audit model.py:ratio --domain "a=1e-30:1e30,b=1e-30:1e30" --order 2
     stablegrad audit --expr "log(1 - sigmoid(x))" --domain x=-50:50 --html report.html
     """  # noqa: D301 - click wants the character
@@ -198,17 +200,20 @@ def audit(
             raise CallError(f"no folder {Path(path).parent} for {path}")
     if (target is None) == (expr is None):
         raise CallError("expected FILE.py:FUNCTION or --expr TEXT, one of them")
+    drawn: dict[str, Any] = {}
+    if options["domain"]:
+        drawn = {k: options[k] for k in ("domain", "points", "seed", "dtype")}
     if expr is not None:
         f: Callable[..., Any] = parse(expr)
-        args = arguments(f, _no_inputs, **options)
+        args = [] if drawn else arguments(f, _no_inputs, **options)
     else:
         assert target is not None
         found, module, name = load_object(target)
         f = guarded(found)
-        args = arguments(f, lambda: inputs_of(module, name), **options)
-    result = run_audit(f, *args, order=order)
-    if options["domain"]:
-        result.notes.insert(0, f"inputs: {options['points']} points, seed {options['seed']}")
+        args = [] if drawn else arguments(f, lambda: inputs_of(module, name), **options)
+    if drawn and options["file"]:
+        raise CallError("--inputs and --domain are both given; expected one of them")
+    result = run_audit(f, *args, order=order, **drawn)
     if json_path:
         write_atomically(json_path, json.dumps(result.to_json(), indent=2) + "\n")
     if html_path:

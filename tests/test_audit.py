@@ -466,7 +466,7 @@ def test_json_has_the_documented_schema() -> None:
     assert data["schema"] == SCHEMA
     assert set(data) == {
         *("schema", "function", "order", "ok", "cured", "complete"),
-        *("verdict", "findings", "totals", "notes"),
+        *("verdict", "findings", "totals", "examples", "notes"),
     }
     for finding in data["findings"]:
         assert set(finding) == {

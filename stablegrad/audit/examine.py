@@ -96,6 +96,17 @@ class Examination:
         self._totals(naive, stabilized)
         self._findings()
 
+    def results(self) -> list[tuple[str, Array, Known]]:
+        """Name, naive value and truth of every result, nothing blamed."""
+        naive = self._naive()
+        self._value()
+        if self.order == 2:
+            self.known += true_gradients([self.root], self.variables, self.bindings)[0]
+        if self.order:
+            self.known += true_gradients(self.roots, self.variables, self.bindings)[0]
+            self._fill_undefined()
+        return list(zip(self._names(), naive, self.known, strict=True))
+
     # results, in this order: the value, the gradients, the gradients of their sum
 
     def _names(self) -> list[str]:

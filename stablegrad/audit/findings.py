@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +104,55 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """One input of a domain at which the naive program fails.
+
+    Attributes:
+        kind: "ordinary", the one of fewest digits that was found; "worst", that of most bits.
+        inputs: the values of the parameters that were searched over, by name.
+        result: the result that is worst there.
+        got, true: that result (its worst element) and the correctly rounded truth.
+        bits_lost: log2 of the error in ulp.
+    """
+
+    kind: str
+    inputs: dict[str, Any]
+    result: str
+    got: float
+    true: float
+    bits_lost: float
+
+    def __str__(self) -> str:
+        at = ", ".join(f"{name} = {_short(value)}" for name, value in self.inputs.items())
+        word = "fails at" if self.kind == "ordinary" else "is worst at"
+        return (
+            f"{word} {at}: {self.result} is {self.got:.9g}, truly {self.true:.9g} "
+            f"({self.bits_lost:.1f} bits lost)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The example by its attributes; nan and infinities as text."""
+        return {
+            "kind": self.kind,
+            "inputs": self.inputs,
+            "result": self.result,
+            "got": _json_number(self.got),
+            "true": _json_number(self.true),
+            "bits_lost": round(self.bits_lost, 1),
+        }
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join([_short(v) for v in value])}]"
+    return f"{value:.9g}"
+
+
+def _json_number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
     """One result (the value, a gradient) as the naive and as the stabilized program give it."""
 
@@ -127,6 +177,7 @@ class Audit:
         order: 0 for values, 1 with gradients, 2 with gradients of the sum of gradients.
         findings: the operations that lose digits, in the order of the program.
         totals: every result, naive and stabilized.
+        examples: inputs of the domain that were hunted down, the ordinary one first.
         notes: what a reader must know: samples, elements left out, an audit cut short.
         complete: false where the audit was interrupted.
     """
@@ -135,13 +186,15 @@ class Audit:
     order: int
     findings: list[Finding] = field(default_factory=list)
     totals: list[Total] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     complete: bool = True
 
     @property
     def ok(self) -> bool:
         """Whether the naive program gives all results within 64 ulp of the truth."""
-        return not self.findings and not any(t.naive.bad for t in self.totals)
+        failed = self.findings or self.examples or any(t.naive.bad for t in self.totals)
+        return not failed
 
     @property
     def cured(self) -> bool:
@@ -176,6 +229,7 @@ class Audit:
             "verdict": self.verdict,
             "findings": [f.to_json() for f in self.findings],
             "totals": [t.to_json() for t in self.totals],
+            "examples": [e.to_json() for e in self.examples],
             "notes": list(self.notes),
         }
 

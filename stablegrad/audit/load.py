@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import importlib.util
 import inspect
@@ -134,6 +135,78 @@ def load_npz(file: str) -> dict[str, Array]:
         if value.dtype.kind not in "fiub":
             raise CallError(f"{name} in {file} has dtype {value.dtype}; expected real numbers")
     return arrays
+
+
+def load_csv(file: str, dtype: Any) -> dict[str, Array]:
+    """The columns of a CSV file whose first line names them.
+
+    Raises:
+        CallError: no header; a row of another length; a cell that is no number, with its line.
+    """
+    path = Path(file)
+    if not path.is_file():
+        raise CallError(f"no file {file}")
+    try:
+        with path.open(newline="", encoding="utf8") as stream:
+            rows = [(i, row) for i, row in enumerate(csv.reader(stream), 1) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CallError(f"{file} is no CSV file: {error}") from None
+    if not rows:
+        raise CallError(f"{file} is empty; expected a line of names, then lines of numbers")
+    names = [name.strip() for name in rows[0][1]]
+    if not all(name.isidentifier() for name in names) or len(set(names)) < len(names):
+        raise CallError(f"{file}:1: {','.join(names)!r}; expected the names of the parameters")
+    columns: list[list[float]] = [[] for _ in names]
+    for number, row in rows[1:]:
+        if len(row) != len(names):
+            raise CallError(f"{file}:{number}: {len(row)} cells; expected {len(names)}")
+        for name, cell, column in zip(names, row, columns, strict=True):
+            try:
+                column.append(float(cell))
+            except ValueError:
+                raise CallError(f"{file}:{number}: {name} is {cell!r}; expected a number") from None
+    return {n: np.array(c).astype(dtype) for n, c in zip(names, columns, strict=True)}
+
+
+def load_parquet(file: str, dtype: Any) -> dict[str, Array]:
+    """The columns of a Parquet file, read by pyarrow.
+
+    Raises:
+        CallError: pyarrow is not installed; no such file; a column without real numbers.
+    """
+    if not Path(file).is_file():
+        raise CallError(f"no file {file}")
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise CallError(f"{file}: Parquet needs pyarrow; install it, or save as .npz") from None
+    try:
+        table = parquet.read_table(file)
+    except (OSError, ValueError) as error:
+        raise CallError(f"{file} is no Parquet file: {error}") from None
+    arrays: dict[str, Array] = {}
+    for name in table.column_names:
+        value = table.column(name).to_numpy()
+        if value.dtype.kind not in "fiub":
+            raise CallError(f"{name} in {file} has dtype {value.dtype}; expected real numbers")
+        arrays[name] = value.astype(dtype)
+    return arrays
+
+
+def load_inputs(file: str, dtype: Any) -> dict[str, Array]:
+    """Arrays by name from a file: .csv, .parquet, or else NumPy's .npz.
+
+    Args:
+        file: the path.
+        dtype: of the numbers of text and of columns; an .npz file says its own.
+    """
+    match Path(file).suffix.lower():
+        case ".csv":
+            return load_csv(file, dtype)
+        case ".parquet" | ".pq":
+            return load_parquet(file, dtype)
+        case _:
+            return load_npz(file)
 
 
 def inputs_of(module: ModuleType, name: str) -> Any:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 STAGES = 4
 
@@ -17,7 +24,7 @@ class Stages:
         current: what is being worked on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shown: bool = True, stages: int = STAGES) -> None:
         console = Console(stderr=True)
         self.current = "the start"
         self._bar = Progress(
@@ -25,11 +32,12 @@ class Stages:
             TextColumn("{task.description}"),
             BarColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not (shown and console.is_terminal),
         )
-        self._task = self._bar.add_task(self.current, total=STAGES)
+        self._task = self._bar.add_task(self.current, total=stages)
         self._started = False
 
     def __enter__(self) -> Self:

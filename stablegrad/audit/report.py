@@ -101,6 +101,7 @@ def tables(audit: Audit) -> Group:
     """What rich shows."""
     colour = "green" if audit.ok and audit.complete else "yellow" if audit.cured else "red"
     parts: list[Any] = [Text(audit.verdict, style=f"bold {colour}")]
+    parts += [Text(f"It {example}.") for example in audit.examples]
     if audit.findings:
         parts.append(_table("Where digits are lost", LINE_HEAD, line_rows(audit)))
     if audit.totals:
@@ -155,6 +156,7 @@ def body(audit: Audit) -> str:
         f"<style>{_STYLE}</style>",
         f'<div class="stablegrad"><h2 class="{kind}">{html.escape(audit.verdict)}</h2>',
     ]
+    parts += [f"<p>It {html.escape(str(example))}.</p>" for example in audit.examples]
     if audit.findings:
         parts.append(_html_table("Where digits are lost", LINE_HEAD, line_rows(audit)))
     if audit.totals:

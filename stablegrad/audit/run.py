@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,16 @@ import numpy as np
 from stablegrad.audit.examine import Examination
 from stablegrad.audit.findings import Audit
 from stablegrad.audit.program import expand, run, stripped
-from stablegrad.audit.progress import Stages
-from stablegrad.audit.sampling import Domain, drawn_arguments, lengths_of, spread_rows, thinned
+from stablegrad.audit.progress import STAGES, Stages
+from stablegrad.audit.sampling import (
+    Domain,
+    call_over,
+    check_points,
+    lengths_of,
+    spread_rows,
+    thinned,
+)
+from stablegrad.audit.search import Hunt
 from stablegrad.audit.trace import Trace, name_of, trace
 from stablegrad.errors import DomainError, DTypeError, message
 from stablegrad.ir import topological
@@ -50,8 +58,10 @@ def audit(
         order: 0 for the value alone, 1 for the gradients too, 2 for the gradients of the sum
             of all gradients as well.
         domain: intervals by name, ``{"x": (-100, 100)}`` or ``"x=-100:100"``, for parameters
-            that are not given in ``args``: each becomes an array of ``points`` elements.
-        points: how many points are drawn from a domain.
+            that are not given in ``args``; ``{"x": (-1, 1, (3,))}`` or ``"x[3]=-1:1"`` for
+            arrays. The worst input of the domain is hunted for, and the most ordinary one that
+            fails: see ``examples``.
+        points: how many points are drawn from a domain before the hunt.
         seed: of the random numbers for a domain.
         dtype: of the points drawn; the default dtype unless given.
 
@@ -82,18 +92,49 @@ def audit(
     if not callable(f):
         raise DTypeError(message(f"audit({type(f).__name__})", "a function, as in sg.audit(f, x)"))
     result = Audit(name_of(f), order)
-    given = list(args)
-    if domain is not None:
-        given = drawn_arguments(f, args, domain, points=points, seed=seed, dtype=dtype)
-        result.notes.append(f"inputs: {points} points of the domain, seed {seed}")
-    traced = _small_enough(f, given, order, result)
-    with Stages() as stages:
+    with Stages(stages=STAGES + (domain is not None)) as stages:
         try:
+            given = list(args)
+            if domain is not None:
+                stages.next("the hunt for the worst input")
+                given = _hunted(f, args, domain, result, points, seed, dtype)
+            traced = _small_enough(f, given, order, result)
             Examination(traced, order, result, stages).all()
         except KeyboardInterrupt:
             result.complete = False
             result.notes.append(f"interrupted while working on: {stages.current}")
     return result
+
+
+def _hunted(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    domain: Domain,
+    result: Audit,
+    points: int,
+    seed: int,
+    dtype: Any,
+) -> list[Any]:
+    """Arguments drawn from a domain, the inputs that a hunt found among them."""
+    check_points(points)
+    call = call_over(f, args, domain, dtype=dtype)
+    hunt = Hunt(f, call, result.order, seed, points)
+    result.notes.append(f"inputs: {points} points, seed {seed}")
+    if not hunt.possible:
+        result.notes.append(
+            f"not searched: every interval was drawn as one array of {points}, for the result is "
+            "not one element for each point of intervals alone; a shape, as in x[3]=-1:1 or "
+            "x[]=-1:1, says what one input is"
+        )
+        return call.arguments(hunt.first)
+    try:
+        hunt.run()
+    finally:
+        result.examples = hunt.examples()
+    judged = sum(len(s.bits) for _, s in hunt.seen)
+    failed = sum(int(s.bad.sum()) for _, s in hunt.seen)
+    result.notes.append(f"searched {judged} inputs, {failed} of which fail")
+    return hunt.audited(result.examples)
 
 
 # -- size -----------------------------------------------------------------------------------
