@@ -7,7 +7,7 @@ equal, each gets the mean of what they get together, so that no order among equa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from stablegrad.errors import DomainError, ShapeError, UnknownNameError, message
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.indexing import add_at
-from stablegrad.ops.record import ZERO
+from stablegrad.ops.record import ZERO, Op
 from stablegrad.ops.reduction import as_rows, from_rows, normal_along, widened
 from stablegrad.ops.shape import moveaxis, slice_axis
 from stablegrad.ops.structured import (
@@ -33,56 +33,88 @@ from stablegrad.ops.structured import (
 # -- ties ---------------------------------------------------------------------------------
 
 
-def _tie_mean_kernel(xp: Any, x: Any, t: Any, *, axis: int) -> Any:
+class _Order:
+    """Rows of x, where their elements go, and which of the sorted ones are equal."""
+
+    def __init__(self, xp: Any, x: Any, axis: int) -> None:
+        self.xp, self.shape, self.axes = xp, x.shape, (axis,)
+        rows = as_rows(xp, x, self.axes)
+        self.lead, n = rows.shape[:-1], rows.shape[-1]
+        rows = rows.reshape(-1, n)
+        self.places = xp.argsort(rows, axis=-1)  # equal ones in any order: they share
+        ordered = xp.take_along_axis(rows, self.places, axis=-1)
+        self.undefined = xp.isnan(ordered)
+        new = ordered[:, 1:] != ordered[:, :-1]
+        self.group: Any = None
+        if is_symbolic(xp) or not new.all():
+            first = xp.zeros((rows.shape[0], 1), dtype=np.int64)
+            group = xp.concatenate([first, xp.cumsum(new, axis=-1)], axis=-1)
+            self.group = (group + n * xp.arange(rows.shape[0])[:, None]).reshape(-1)
+
+    def rows(self, t: Any) -> Any:
+        """An array as a matrix."""
+        rows = as_rows(self.xp, t, self.axes)
+        return rows.reshape(-1, rows.shape[-1])
+
+    def back(self, rows: Any) -> Any:
+        """A matrix as an array of the shape of x."""
+        return from_rows(self.xp, rows.reshape(*self.lead, -1), self.shape, self.axes)
+
+    def shared(self, t: Any) -> Any:
+        """What belongs to sorted elements, its mean over equal ones; nan at nan."""
+        xp, group = self.xp, self.group
+        if group is not None:
+            values = widened(xp, t).reshape(-1)
+            sizes = add_at(xp, xp.ones(group.shape), (group,), group.shape, unique=False)
+            # divided before they are added: a sum may overflow where no mean does
+            means = add_at(xp, values / sizes[group], (group,), group.shape, unique=False)
+            t = means[group].reshape(t.shape)
+        if is_symbolic(xp) or self.undefined.any():
+            t = xp.where(self.undefined, math.nan, t)
+        return t
+
+
+def _jvp_kernel(xp: Any, x: Any, t: Any, *, axis: int, descending: bool) -> Any:
     if x.size == 0:
         return t
-    rows = as_rows(xp, x, (axis,))
-    n = rows.shape[-1]
-    rows = rows.reshape(-1, n)
-    given = as_rows(xp, t, (axis,))
-    flat = given.reshape(-1, n)
-    order = xp.argsort(rows, axis=-1, stable=True)
-    ordered = xp.take_along_axis(rows, order, axis=-1)
-    new = ordered[:, 1:] != ordered[:, :-1]
-    undefined = xp.isnan(rows)
-    if not is_symbolic(xp) and new.all():
-        out = np.where(undefined, np.nan, flat) if undefined.any() else flat
-        return from_rows(xp, out.reshape(given.shape), x.shape, (axis,))
-    first = xp.zeros((rows.shape[0], 1), dtype=np.int64)
-    group = xp.concatenate([first, xp.cumsum(new, axis=-1)], axis=-1)
-    group = (group + n * xp.arange(rows.shape[0])[:, None]).reshape(-1)
-    values = widened(xp, xp.take_along_axis(flat, order, axis=-1)).reshape(-1)
-    sizes = add_at(xp, xp.ones(group.shape), (group,), group.shape, unique=False)
-    # divided before they are added: a sum may overflow where no mean does
-    means = add_at(xp, values / sizes[group], (group,), group.shape, unique=False)[group]
-    back = xp.argsort(order, axis=-1)
-    out = xp.take_along_axis(means.reshape(rows.shape), back, axis=-1)
-    out = xp.where(undefined, math.nan, out)
-    return from_rows(xp, out.reshape(given.shape), x.shape, (axis,))
+    order = _Order(xp, x, axis)
+    out = order.shared(xp.take_along_axis(order.rows(t), order.places, axis=-1))
+    return order.back(xp.flip(out, -1) if descending else out)
 
 
-def _normal_pair(terms: Terms, params: Params) -> Normal:
-    x, t = terms
-    axis = normal_axis(params[0], x.ndim, "tie_mean")
-    return (x, OPS["broadcast_to"](t, shape=x.shape)), (axis,)
+def _vjp_kernel(xp: Any, x: Any, g: Any, *, axis: int, descending: bool) -> Any:
+    if x.size == 0:
+        return g
+    order = _Order(xp, x, axis)
+    rows = order.rows(g)
+    shared = order.shared(xp.flip(rows, -1) if descending else rows)
+    if is_symbolic(xp):
+        return order.back(xp.take_along_axis(shared, xp.argsort(order.places, axis=-1), axis=-1))
+    out = np.empty_like(shared)
+    np.put_along_axis(out, order.places, shared, axis=-1)
+    return order.back(out)
 
 
-def _tie_mean_jvp(
-    out: Term, args: Terms, tangents: Sequence[Term | None], *, axis: int
-) -> Term | None:
-    return None if tangents[1] is None else tie_mean(args[0], tangents[1], axis=axis)
+def _normal_pair(name: str) -> Callable[[Terms, Params], Normal]:
+    def normalise(terms: Terms, params: Params) -> Normal:
+        x, t = terms
+        axis = normal_axis(params[0], x.ndim, name)
+        return (x, OPS["broadcast_to"](t, shape=x.shape)), (axis, bool(params[1]))
+
+    return normalise
 
 
-def _tie_mean_support(term: Term) -> Term | None:
+def _moved_support(term: Term) -> Term | None:
+    """The support of the tangent where it goes."""
     x, t = term.args
     support = full_support(t)
     if support is None:
         return None
     counted = OPS["astype"](support, dtype=np.dtype(np.float64))
-    return OPS["not_equal"](tie_mean(x, counted, axis=term.params[0]), 0)
+    return OPS["not_equal"](term.op.term((x, counted), term.params), 0)
 
 
-def _tie_mean_facts(term: Term) -> Facts:
+def _moved_facts(term: Term) -> Facts:
     x, t = term.args
     return t.facts._replace(defined=x.facts.defined and t.facts.defined)
 
@@ -90,26 +122,44 @@ def _tie_mean_facts(term: Term) -> Facts:
 ORDERS: dict[str, Any] = {"family": "order", "source": "definition", "cost": 3}
 """Fields that these ops share."""
 
-tie_mean = structured(
-    "tie_mean",
-    params=("axis",),
-    defaults=(-1,),
-    normalise=_normal_pair,
-    infer=lambda args, params: (args[0].shape, args[1].dtype),
-    kernel=_tie_mean_kernel,
-    jvp=_tie_mean_jvp,
-    vjp=lambda out, args, g, *, axis: (None, tie_mean(args[0], g, axis=axis)),
-    infer_facts=_tie_mean_facts,
-    support=_tie_mean_support,
-    ulp=None,
-    accuracy="n*eps relative to the sum of absolute terms, n the number of ties",
-    doc="Along an axis, the mean of t over all elements equal in x: how ties share a tangent.",
-    example=(
-        ">>> x, t = sg.tensor([3.0, 1.0, 3.0]), sg.tensor([1.0, 5.0, 2.0])\n"
-        ">>> sg.ops.tie_mean(x, t).numpy()\n"
-        "array([1.5, 5. , 1.5], dtype=float32)"
-    ),
-    **ORDERS,
+_SORTS: dict[str, Any] = {**ORDERS, "params": ("axis", "descending"), "defaults": (-1, False)}
+
+
+def _linear(name: str, kernel: Any, transposed: str, doc: str, shown: str) -> Op:
+    def jvp(out: Term, args: Terms, tangents: Sequence[Term | None], **params: Any) -> Term | None:
+        return None if tangents[1] is None else OPS[name](args[0], tangents[1], **params)
+
+    return structured(
+        name,
+        normalise=_normal_pair(name),
+        infer=lambda args, params: (args[0].shape, args[1].dtype),
+        kernel=kernel,
+        jvp=jvp,
+        vjp=lambda out, args, g, **params: (None, OPS[transposed](args[0], g, **params)),
+        infer_facts=_moved_facts,
+        support=_moved_support,
+        ulp=None,
+        accuracy="n*eps relative to the sum of absolute terms, n the number of ties",
+        doc=doc,
+        example=">>> x, t = sg.tensor([3.0, 1.0, 3.0]), sg.tensor([1.0, 5.0, 2.0])\n"
+        f">>> sg.ops.{name}(x, t).numpy()\narray([{shown}], dtype=float32)",
+        **_SORTS,
+    )
+
+
+sort_jvp = _linear(
+    "sort_jvp",
+    _jvp_kernel,
+    "sort_vjp",
+    "t in the order that sorts x, its mean where x is equal: the derivative of sort.",
+    "5. , 1.5, 1.5",
+)
+sort_vjp = _linear(
+    "sort_vjp",
+    _vjp_kernel,
+    "sort_jvp",
+    "t put back from the order that sorts x, its mean where x is equal.",
+    "3.5, 1. , 3.5",
 )
 
 # -- sort and argsort ---------------------------------------------------------------------
@@ -139,31 +189,13 @@ def _argsort_kernel(xp: Any, x: Any, *, axis: int, descending: bool) -> Any:
     return x.shape[axis] - 1 - places
 
 
-def _sort_jvp(
-    out: Term, args: Terms, tangents: Sequence[Term | None], *, axis: int, descending: bool
-) -> Term:
-    (x,) = args
-    shared = tie_mean(x, tangents[0], axis=axis)
-    order = argsort(x, axis=axis, descending=descending)
-    return OPS["take_along_axis"](shared, order, axis=axis)
-
-
-def _sort_vjp(out: Term, args: Terms, g: Term, *, axis: int, descending: bool) -> Terms:
-    (x,) = args
-    order = argsort(x, axis=axis, descending=descending)
-    put = OPS["add_along_axis"](g, order, length=x.shape[axis], axis=axis)
-    return (tie_mean(x, put, axis=axis),)
-
-
-_SORTS: dict[str, Any] = {**ORDERS, "params": ("axis", "descending"), "defaults": (-1, False)}
-
 sort = structured(
     "sort",
     normalise=_normal_order("sort"),
     infer=lambda args, params: (args[0].shape, args[0].dtype),
     kernel=_sort_kernel,
-    jvp=_sort_jvp,
-    vjp=_sort_vjp,
+    jvp=lambda out, args, tangents, **params: sort_jvp(args[0], tangents[0], **params),
+    vjp=lambda out, args, g, **params: (sort_vjp(args[0], g, **params),),
     infer_facts=same_facts,
     ulp=(0, 1, 0),
     lax="sort",

@@ -72,8 +72,22 @@ def _argsort(x: Array, *, axis: int, descending: bool) -> Array:
     return along(axis, row, x).astype(np.int64)
 
 
-def _tie_mean(x: Array, t: Array, *, axis: int) -> Array:
-    return along(axis, lambda b, c: [mean([c[j] for j in ties]) for ties in _ties(b)], x, t)
+def _sort_jvp(x: Array, t: Array, *, axis: int, descending: bool) -> Array:
+    def row(balls: list[Ball], given: list[Ball]) -> list[Ball]:
+        shared = [mean([given[j] for j in ties]) for ties in _ties(balls)]
+        found = [shared[i] for i in order_of(balls)]
+        return found[::-1] if descending else found
+
+    return along(axis, row, x, t)
+
+
+def _sort_vjp(x: Array, g: Array, *, axis: int, descending: bool) -> Array:
+    def row(balls: list[Ball], given: list[Ball]) -> list[Ball]:
+        order = order_of(balls)
+        put = dict(zip(order[::-1] if descending else order, given, strict=True))
+        return [mean([put[j] for j in ties]) for ties in _ties(balls)]
+
+    return along(axis, row, x, g)
 
 
 def _greatest(row: Sequence[Ball]) -> list[list[int]]:
@@ -113,7 +127,8 @@ def _cummax_vjp(x: Array, g: Array, *, axis: int) -> Array:
 ORDERS: dict[str, Callable[..., Array]] = {
     "sort": _sort,
     "argsort": _argsort,
-    "tie_mean": _tie_mean,
+    "sort_jvp": _sort_jvp,
+    "sort_vjp": _sort_vjp,
     "cummax": _cummax,
     "cummin": _cummin,
     "cummax_jvp": _cummax_jvp,

@@ -20,7 +20,14 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
         ([np.array([2.0, 1.0, 2.0, 2.0, 0.0, 1.0])], {}),
     ],
     "argsort": [([X], {"axis": 0}), ([np.array([2.0, 1.0, 2.0])], {"descending": True})],
-    "tie_mean": [([np.array([2.0, 1.0, 2.0, 2.0]), array(4)], {}), ([X, X + 1], {"axis": 0})],
+    "sort_jvp": [
+        ([np.array([2.0, 1.0, 2.0, 2.0]), array(4)], {}),
+        ([X, X + 1], {"axis": 0, "descending": True}),
+    ],
+    "sort_vjp": [
+        ([np.array([2.0, 1.0, 2.0, 2.0]), array(4)], {"descending": True}),
+        ([X, X + 1], {"axis": 0}),
+    ],
     "searchsorted": [([np.array([1.0, 2.0, 2.0, 3.0]), array(5)], {"side": "right"})],
     "cummax": [([X], {"axis": 1}), ([TIED], {})],
     "cummin": [([X], {"axis": 0}), ([TIED], {})],
