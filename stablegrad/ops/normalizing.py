@@ -11,21 +11,24 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from stablegrad.errors import DomainError, message
-from stablegrad.ir import OPS, Shape, Term
+from stablegrad.ir import OPS, Term
 from stablegrad.ops.moments import centred
-from stablegrad.ops.norms import scaled, sum_of_squares
-from stablegrad.ops.record import const, interval
+from stablegrad.ops.norms import CANCELLED, scaled, sum_of_squares
+from stablegrad.ops.record import interval
 from stablegrad.ops.reduction import (
     Axis,
+    as_rows,
     count,
     every,
+    from_rows,
     normal_axes_of,
     real_dtype,
     widened,
 )
-from stablegrad.ops.shape import moveaxis, slice_axis
-from stablegrad.ops.structured import Normal, Params, Terms, structured
+from stablegrad.ops.structured import Normal, Params, Terms, is_symbolic, structured, sum_of
 
 _axes = normal_axes_of("standardize")
 
@@ -60,42 +63,76 @@ def _kernel(xp: Any, x: Any, *, axis: Axis, eps: float, centered: bool) -> Any:
 # -- derivatives --------------------------------------------------------------------------
 
 
-def joined_rows(x: Term, axis: Axis) -> tuple[Term, tuple[int, ...]]:
-    """The axes joined as the last one."""
-    axes = every(axis, x.ndim)
-    moved = moveaxis(x, axes, tuple(range(x.ndim - len(axes), x.ndim)))
-    lead = moved.shape[: x.ndim - len(axes)]
-    return OPS["reshape"](moved, shape=(*lead, count(x.shape, axis))), axes
-
-
-def parted_rows(rows: Term, shape: Shape, axes: tuple[int, ...]) -> Term:
-    """Rows put back to the axes that they were made from."""
-    lengths = [n for i, n in enumerate(shape) if i not in axes] + [shape[a] for a in axes]
-    ends = tuple(range(len(shape) - len(axes), len(shape)))
-    return moveaxis(OPS["reshape"](rows, shape=tuple(lengths)), ends, axes)
-
-
-def _slope(x: Term, t: Term, axis: Axis, eps: float, centered: bool) -> Term:
-    """The derivative along t, which is its own transpose."""
+def _jvp_kernel(xp: Any, x: Any, t: Any, *, axis: Axis, eps: float, centered: bool) -> Any:
+    """(t - y*mean(y*t)) / r with t centred; as a unit vector where that loses digits."""
     n = count(x.shape, axis)
     if x.size == 0:
-        return t
+        return x
+    c, t = widened(xp, x), widened(xp, t)
     if centered:
-        x, t = OPS["center"](x, axis=axis), OPS["center"](t, axis=axis)
-    shape = x.shape
-    (rows, axes), (tangent, _) = joined_rows(x, axis), joined_rows(t, axis)
+        c, t = centred(xp, c, axis), centred(xp, t, axis)
+    if not is_symbolic(xp):
+        total, safe = sum_of_squares(xp, c, axis)
+        if safe and not (2 * np.max(c * c, axis=axis, keepdims=True) > total).any():
+            size = np.sqrt(total / n + eps)
+            y = c / size
+            left = t - y * (np.sum(y * t, axis=axis, keepdims=True) / n)
+            top, most = (np.max(np.abs(a), axis=axis) for a in (left, t))
+            if np.isfinite(most).all() and (top >= CANCELLED * most).all():
+                return left / size
+    return _as_unit_vector(xp, c, t, axis, eps, centered)
+
+
+def _as_unit_vector(xp: Any, c: Any, t: Any, axis: Axis, eps: float, centered: bool) -> Any:
+    """sqrt(n) times a part of the derivative of the unit vector of (c, sqrt(n*eps))."""
+    n = count(c.shape, axis)
+    axes = every(axis, c.ndim)
+    rows, tangent = (as_rows(xp, a, axes) for a in (c, t))
     if eps:
         end = (*rows.shape[:-1], 1)
-        rows = OPS["concatenate"](rows, const(math.sqrt(n * eps), x.dtype, end), axis=-1)
-        tangent = OPS["concatenate"](tangent, const(0, x.dtype, end), axis=-1)
-    turned = OPS["unit_vector_jvp"](rows, tangent, axis=-1)
-    out = parted_rows(slice_axis(turned, -1, 0, n), shape, axes) * math.sqrt(n)
-    return OPS["center"](out, axis=axis) if centered else out
+        rows = xp.concatenate([rows, xp.full(end, math.sqrt(n * eps))], axis=-1)
+        tangent = xp.concatenate([tangent, xp.zeros(end)], axis=-1)
+    turned = OPS["unit_vector_jvp"].kernel(xp, rows, tangent, axis=(rows.ndim - 1,))
+    out = from_rows(xp, turned[..., :n], c.shape, axes) * math.sqrt(n)
+    return centred(xp, out, axis) if centered else out
+
+
+def _inverse_size(x: Term, axis: Axis, eps: float, centered: bool) -> Term:
+    """1/r with r the root of the mean square and eps; 0 where that is 0."""
+    c = OPS["center"](x, axis=axis) if centered else x
+    size = OPS["norm"](c, axis=axis, keepdims=True) / math.sqrt(count(x.shape, axis))
+    if eps:
+        size = OPS["hypot"](size, math.sqrt(eps))
+    return OPS["indicator"](OPS["greater"](size, 0.0)) / size
+
+
+def _mean(a: Term, b: Term, axis: Axis) -> Term:
+    return OPS["mean"](a * b, axis=axis, keepdims=True)
+
+
+def _second(x: Term, t: Term, s: Term, **params: Any) -> Term:
+    """The second derivative: symmetric in t, s and the result."""
+    axis = params["axis"]
+    y = standardize(x, **params)
+    jt, js = standardize_jvp(x, t, **params), standardize_jvp(x, s, **params)
+    total = js * _mean(y, t, axis) + jt * _mean(y, s, axis) + y * _mean(s, jt, axis)
+    return -total * _inverse_size(x, **params)
 
 
 def _jvp(out: Term, args: Terms, tangents: Sequence[Term | None], **params: Any) -> Term:
-    assert tangents[0] is not None
-    return _slope(args[0], tangents[0], **params)
+    return standardize_jvp(args[0], tangents[0], **params)
+
+
+def _jvp_jvp(out: Term, args: Terms, tangents: Sequence[Term | None], **params: Any) -> Term:
+    x, t = args
+    tx, tt = tangents
+    parts = [] if tx is None else [_second(x, t, tx, **params)]
+    return sum_of(parts if tt is None else [*parts, standardize_jvp(x, tt, **params)])
+
+
+def _jvp_vjp(out: Term, args: Terms, g: Term, **params: Any) -> Terms:
+    x, t = args
+    return _second(x, t, g, **params), standardize_jvp(x, g, **params)
 
 
 def _meaning(x: Term, *, axis: Axis, eps: float, centered: bool) -> Term:
@@ -110,26 +147,53 @@ def _facts(term: Term) -> Any:
     return facts._replace(defined=term.args[0].facts.defined)
 
 
+_FIELDS: dict[str, Any] = {
+    "family": "reduction",
+    "params": ("axis", "eps", "centered"),
+    "defaults": (-1, 0.0, True),
+    "normalise": _normal,
+    "infer": lambda args, params: (args[0].shape, real_dtype(args[0].dtype)),
+    "cost": 5,
+    "ulp": None,
+    "source": "Ba, Kiros and Hinton 2016, as a part of a unit vector",
+}
+
 standardize = structured(
     "standardize",
-    family="reduction",
-    params=("axis", "eps", "centered"),
-    defaults=(-1, 0.0, True),
-    normalise=_normal,
-    infer=lambda args, params: (args[0].shape, real_dtype(args[0].dtype)),
     kernel=_kernel,
     spellings=(_meaning,),
     jvp=_jvp,
-    vjp=lambda out, args, g, **params: (_slope(args[0], g, **params),),
+    vjp=lambda out, args, g, **params: (standardize_jvp(args[0], g, **params),),
     infer_facts=_facts,
-    cost=5,
-    ulp=None,
     accuracy="n*eps relative to the greatest deviation",
-    source="Ba, Kiros and Hinton 2016, as a part of a unit vector",
     doc="(x - mean(x)) / sqrt(mean of squares + eps) over axes; not centred, x over its own root.",
     example=(
         ">>> x = sg.tensor([1e30, 1e30, 4e30])\n"
         ">>> sg.ops.standardize(x).numpy()\n"
         "array([-0.70710677, -0.70710677,  1.4142135 ], dtype=float32)"
     ),
+    **_FIELDS,
+)
+
+
+def _jvp_meaning(x: Term, t: Term, *, axis: Axis, eps: float, centered: bool) -> Term:
+    c, t = (a - OPS["mean"](a, axis=axis, keepdims=True) if centered else a for a in (x, t))
+    square = OPS["mean"](c * c, axis=axis, keepdims=True) + eps
+    return (t - c * (OPS["mean"](c * t, axis=axis, keepdims=True) / square)) / OPS["sqrt"](square)
+
+
+standardize_jvp = structured(
+    "standardize_jvp",
+    kernel=_jvp_kernel,
+    spellings=(_jvp_meaning,),
+    jvp=_jvp_jvp,
+    vjp=_jvp_vjp,
+    accuracy="n*eps relative to the sum of absolute terms, t taken modulo x",
+    doc="The derivative of standardize along t, which is its own transpose.",
+    example=(
+        ">>> x, t = sg.tensor([-1.0, 1.0]), sg.tensor([1.0, 1.0])\n"
+        ">>> sg.ops.standardize_jvp(x, t, eps=1.0).numpy()\n"
+        "array([0., 0.], dtype=float32)"
+    ),
+    **_FIELDS,
 )

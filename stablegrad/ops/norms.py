@@ -17,6 +17,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.pairs import two_prod
 from stablegrad.ops.record import interval
@@ -92,12 +94,34 @@ def _unit_kernel(xp: Any, x: Any, *, axis: Axis) -> Any:
     return y / xp.where(size == 0, 1.0, size)
 
 
+CANCELLED = 0.125
+"""How little may be left of a tangent before it is computed in another way."""
+
+
+def _plain_unit_jvp(xp: Any, x: Any, t: Any, axis: Axis) -> Any:
+    """(t - u*sum(u*t)) / norm(x) where that neither cancels nor leaves the range, else None."""
+    total, safe = sum_of_squares(xp, x, axis)
+    if not safe or (2 * np.max(x * x, axis=axis, keepdims=True) > total).any():
+        return None  # where one entry dominates, its tangent cancels
+    along = np.sum(x * t, axis=axis, keepdims=True) / total
+    left = t - x * along
+    top, most = (np.max(np.abs(a), axis=axis) for a in (left, t))
+    if not np.isfinite(most).all() or not (top >= CANCELLED * most).all():
+        return None
+    return left / np.sqrt(total)
+
+
 def _unit_jvp_kernel(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
     axes = every(axis, x.ndim)
     if x.size == 0:
         return x
-    y, ey = scaled(xp, as_rows(xp, widened(xp, x), axes), (-1,))
-    t, et = scaled(xp, as_rows(xp, widened(xp, t), axes), (-1,))
+    x, t = widened(xp, x), widened(xp, t)
+    if not is_symbolic(xp):
+        out = _plain_unit_jvp(xp, x, t, axis)
+        if out is not None:
+            return out
+    y, ey = scaled(xp, as_rows(xp, x, axes), (-1,))
+    t, et = scaled(xp, as_rows(xp, t, axes), (-1,))
     place = xp.expand_dims(xp.argmax(xp.abs(y), axis=-1), -1)
     top = xp.take_along_axis(y, place, axis=-1)
     t_top = xp.take_along_axis(t, place, axis=-1)

@@ -12,9 +12,9 @@ from typing import Any
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops.arithmetic import masked
 from stablegrad.ops.forms import product
-from stablegrad.ops.normalizing import joined_rows, parted_rows
 from stablegrad.ops.record import NotDifferentiable, const, is_const
-from stablegrad.ops.reduction import count, spread
+from stablegrad.ops.reduction import count, every, spread
+from stablegrad.ops.shape import moveaxis
 from stablegrad.settings import Conventions
 
 USUAL = Conventions()
@@ -162,6 +162,21 @@ def conventional_jvp(
     return pushed
 
 
+def _joined_rows(x: Term, axis: Any) -> tuple[Term, tuple[int, ...]]:
+    """The reduced axes joined as the last one."""
+    axes = every(axis, x.ndim)
+    moved = moveaxis(x, axes, tuple(range(x.ndim - len(axes), x.ndim)))
+    lead = moved.shape[: x.ndim - len(axes)]
+    return OPS["reshape"](moved, shape=(*lead, count(x.shape, axis))), axes
+
+
+def _parted_rows(rows: Term, shape: tuple[int, ...], axes: tuple[int, ...]) -> Term:
+    """Rows put back to the axes that they were made from."""
+    lengths = [n for i, n in enumerate(shape) if i not in axes] + [shape[a] for a in axes]
+    ends = tuple(range(len(shape) - len(axes), len(shape)))
+    return moveaxis(OPS["reshape"](rows, shape=tuple(lengths)), ends, axes)
+
+
 def _places(like: Term) -> Term:
     """0, 1, 2, ... along the last axis."""
     ones = const(1, "int64", like.shape)
@@ -174,7 +189,7 @@ def _extreme(
     """max and min: the weights are 1 at the first of the greatest; nan where there are more."""
     (x,) = term.args
     axis = params["axis"]
-    rows, axes = joined_rows(x, axis)
+    rows, axes = _joined_rows(x, axis)
     first = OPS["argmax" if term.op.name == "max" else "argmin"](rows, axis=-1, keepdims=True)
     weights = OPS["astype"](OPS["equal"](_places(rows), first), dtype=x.dtype)
     top = OPS["take_along_axis"](rows, first, axis=-1)
@@ -184,8 +199,8 @@ def _extreme(
         undefined = OPS["logical_or"](undefined, OPS["greater"](tied, 1))
     hit = OPS["logical_or"](OPS["not_equal"](weights, 0), undefined)
     weights = OPS["where"](undefined, math.nan, weights)
-    full = parted_rows(OPS["broadcast_to"](weights, shape=rows.shape), x.shape, axes)
-    hit = parted_rows(OPS["broadcast_to"](hit, shape=rows.shape), x.shape, axes)
+    full = _parted_rows(OPS["broadcast_to"](weights, shape=rows.shape), x.shape, axes)
+    hit = _parted_rows(OPS["broadcast_to"](hit, shape=rows.shape), x.shape, axes)
     if transposed:
         return masked(hit, spread(given, x.shape, axis) * full)
     return OPS["sum"](masked(hit, given * full), axis=axis, keepdims=params["keepdims"])

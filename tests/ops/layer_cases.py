@@ -66,5 +66,12 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
         ([X * 1e-200], {"axis": 0, "eps": 1e-300}),
         ([np.full(4, 7.0)], {"eps": 1e-5}),
     ],
+    "standardize_jvp": [
+        ([X, array(3, 4, seed=1)], {"axis": 1}),
+        ([X + 1e9, array(3, 4, seed=1)], {"axis": (0, 1), "eps": 1e-5}),
+        ([X * 1e200, X * 1e200 + array(3, 4)], {"axis": 0, "eps": 1e-5, "centered": False}),
+        ([X * 1e-200, array(3, 4, seed=1)], {"axis": 0, "eps": 1e-300}),
+        ([np.full(4, 7.0), array(4)], {"eps": 1e-5}),
+    ],
     "masked_matmul": [([X, array(4, 2, seed=1)], {}), ([array(2, 3, 4), array(4, seed=1)], {})],
 }
