@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from stablegrad.canonical import canonical
@@ -122,15 +123,15 @@ def _inside(partials: tuple[Any, ...], out: Term) -> tuple[Any, ...]:
     for x, domain in zip(out.args, out.op.domain, strict=True):
         if domain is REAL or x.facts.within(_closed(domain)):
             continue
-        if len(out.args) > 1:  # no box may tell: x**y has a value at -2 for some y
-            guards = [OPS["logical_not"](OPS["isnan"](out))]
-            break
         if domain.lo > -math.inf and not x.facts.lo >= domain.lo:
             guards.append(OPS["greater_equal"](x, domain.lo))
         if domain.hi < math.inf and not x.facts.hi <= domain.hi:
             guards.append(OPS["less_equal"](x, domain.hi))
     if not guards:
         return partials
+    if len(out.args) > 1:  # the domain need be no box: x**y has a value at -2 for some y
+        inside = reduce(OPS["logical_and"], guards)
+        guards = [OPS["logical_or"](inside, OPS["isfinite"](out))]
     return tuple([_required(p, guards) if isinstance(p, Term) else p for p in partials])
 
 
