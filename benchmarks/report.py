@@ -52,6 +52,11 @@ def grid(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
 
 
+def spoken(name: str) -> str:
+    """A name as words."""
+    return name.replace("_", " ")
+
+
 def ratio(value: float, limit: float | None) -> str:
     """A ratio, bold where it misses its goal."""
     text = figure(value)
@@ -158,8 +163,7 @@ def chain(data: Data) -> str:
         [
             CHAIN_TEXT,
             grid(["chain", "way", "n", "first", "again", "run", "first, s", "peak, MiB"], rows),
-            PASSES_TEXT,
-            grid(["chain", "n", *[name.replace("_", " ") for name in PASSES]], passes),
+            *([PASSES_TEXT, grid(["chain", "n", *map(spoken, PASSES)], passes)] if passes else []),
             *[f"Note: {r['note']}." for r in data["rows"] if "note" in r],
             machine(data),
         ]
