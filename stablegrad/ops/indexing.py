@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from stablegrad.errors import DTypeError, OutOfRangeError, ShapeError, message
 from stablegrad.ir import OPS, Facts, Shape, Term
@@ -292,9 +293,34 @@ def add_at(xp: Any, values: Any, place: Any, shape: Shape, *, unique: bool) -> A
         out = np.zeros(shape, values.dtype)
         out[place] = values
         return out
-    out = np.zeros(shape, np.float64 if is_float(values.dtype) else values.dtype)
+    dtype = np.float64 if is_float(values.dtype) else values.dtype
+    if values.size > FEW and _rows_of(place) and dtype == np.float64 and values.ndim > 1:
+        return _added_rows(values, place[0], shape)
+    out = np.zeros(shape, dtype)
     np.add.at(out, place, values)
     return out
+
+
+FEW = 1000
+"""Elements up to which adding them one by one is the fastest way."""
+
+
+def _rows_of(place: Any) -> bool:
+    """Whether a place names whole rows by one array."""
+    first, *rest = place
+    whole = all(isinstance(p, slice) and p.start in (0, None) and p.step in (1, None) for p in rest)
+    return isinstance(first, np.ndarray) and whole
+
+
+def _added_rows(values: Any, rows: Any, shape: Shape) -> Any:
+    """Rows added up as a product with a sparse matrix of ones."""
+    names = rows.reshape(-1)
+    flat = values.reshape(names.size, -1)
+    ones = np.ones(names.size)
+    matrix = scipy.sparse.coo_array(
+        (ones, (names % shape[0], np.arange(names.size))), (shape[0], names.size)
+    )
+    return (matrix.tocsr() @ flat.astype(np.float64)).reshape(shape)
 
 
 def _index_add_kernel(xp: Any, values: Any, *arrays: Any, shape: Shape, index: Index) -> Any:

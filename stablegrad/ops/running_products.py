@@ -107,20 +107,59 @@ def _kernel(xp: Any, x: Any, *others: Any, axis: int, backward: bool) -> Any:
     return from_rows(xp, out, x.shape, (axis,))
 
 
-def _numpy(xp: Any, x: Any, *others: Any, axis: int, backward: bool) -> Any:
-    if not is_float(x.dtype):
-        return _kernel(xp, x, *others, axis=axis, backward=backward)
-    wide = [a.astype(np.float64) for a in (x, *others)]
-    n = x.shape[axis]
-    if not x.size or (n + 1) * max([exponents(a) for a in wide]) < SAFE_BITS:
-        return _kernel(xp, *wide, axis=axis, backward=backward)
-    rows = [Scaled(as_rows(xp, a, (axis,))) for a in wide]
+def _general(rows: Sequence[Any], *, backward: bool) -> Any:
+    """Rows of any floats: by mantissas and exponents where the range might be left."""
+    n = rows[0].shape[-1]
+    if (n + 1) * max([exponents(r) for r in rows]) >= SAFE_BITS:
+        scaled = [Scaled(r) for r in rows]
+        if not backward:
+            return _forward(np, scaled, n).value()
+        one = Scaled(np.ones((*rows[0].shape[:-1], 1)))
+        return _backward(np, scaled, one, _zero(np, one), n).value()
+    if not backward:
+        return _forward(np, rows, n)
+    zero = np.zeros_like(rows[0][..., :1])
+    return _backward(np, rows, zero + 1, zero, n)
+
+
+def _within(rows: Any, low: int, high: int) -> Any:
+    """Which rows have all their elements between 2**low and 2**high."""
+    size = np.abs(rows)
+    return (size.min(axis=-1) > 2.0**low) & (size.max(axis=-1) < 2.0**high)
+
+
+def _plain(rows: Sequence[Any], *, backward: bool) -> tuple[Any, Any]:
+    """The quick way, and in which rows it is right: nothing on the way left the range."""
+    x, *others = rows
+    product = np.cumprod(x, axis=-1)
+    if not others:  # every product on the way is a result
+        zero = np.logical_or.accumulate(x == 0, axis=-1)
+        return product, _within(np.where(zero, 1.0, product), -1000, 1000)
+    (other,) = others
+    fine = _within(x, -300, 300) & _within(product, -900, 500)
+    fine &= _within(np.where(other == 0, 1.0, other), -100, 100)
     if backward:
-        one = Scaled(np.ones((*rows[0].m.shape[:-1], 1)))
-        out = _backward(xp, rows, one, _zero(xp, one), n)
+        return np.cumsum((other * product)[:, ::-1], axis=-1)[:, ::-1] / x, fine
+    return product * np.cumsum(other / x, axis=-1), fine
+
+
+def _numpy(xp: Any, *xs: Any, axis: int, backward: bool) -> Any:
+    x = xs[0]
+    if not is_float(x.dtype):
+        return _kernel(xp, *xs, axis=axis, backward=backward)
+    if not x.size:
+        return x
+    wide = [as_rows(xp, a.astype(np.float64), (axis,)) for a in xs]
+    shape = wide[0].shape
+    rows = [r.reshape(-1, shape[-1]) for r in wide]
+    if len(rows) > 2:
+        out = _general(rows, backward=backward)
     else:
-        out = _forward(xp, rows, n)
-    return from_rows(xp, out.value(), x.shape, (axis,))
+        with np.errstate(all="ignore"):
+            out, fine = _plain(rows, backward=backward)
+        if not fine.all():
+            out[~fine] = _general([r[~fine] for r in rows], backward=backward)
+    return from_rows(xp, out.reshape(shape), x.shape, (axis,))
 
 
 def _value(xp: Any, x: Any, *, axis: int) -> Any:
@@ -130,9 +169,6 @@ def _value(xp: Any, x: Any, *, axis: int) -> Any:
 def _value_numpy(xp: Any, x: Any, *, axis: int) -> Any:
     if not is_float(x.dtype):
         return np.cumprod(x, axis=axis)
-    wide = x.astype(np.float64)
-    if not x.size or x.shape[axis] * exponents(wide) < SAFE_BITS:
-        return np.cumprod(wide, axis=axis)
     return _numpy(xp, x, axis=axis, backward=False)
 
 
