@@ -24,7 +24,7 @@ from stablegrad.audit.search import Hunt
 from stablegrad.audit.trace import Trace, name_of, trace
 from stablegrad.errors import DomainError, DTypeError, message
 from stablegrad.ir import topological
-from stablegrad.ops.record import CONST
+from stablegrad.ops.record import CONST, is_float
 
 Array = np.ndarray[Any, Any]
 
@@ -186,7 +186,7 @@ def _troubled(traced: Trace, rows: int) -> Array:
     """Rows in which the naive program meets a nan or an infinity."""
     order = stripped(expand([traced.result]))
     nodes = [t for t in topological(order) if t.args and t.ndim and t.shape[0] == rows]
-    nodes = [t for t in nodes if t.dtype.kind == "f"]
+    nodes = [t for t in nodes if is_float(t.dtype)]
     bad = np.zeros(rows, bool)
     for value in run(nodes, traced.bindings).values():
         bad |= ~np.isfinite(value.reshape(rows, -1)).all(axis=1)

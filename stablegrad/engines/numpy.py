@@ -11,6 +11,7 @@ import numpy as np
 import scipy.special
 
 from stablegrad.ir import Term, topological
+from stablegrad.ops.dtypes import converted
 from stablegrad.ops.record import CONST, Op, round_to
 
 Array = np.ndarray[Any, Any]
@@ -98,7 +99,7 @@ class Plan:
             for kernel, single, several, out, dtype, shape, dead in self.steps:
                 value = kernel(*several(cells)) if single is None else kernel(cells[single])
                 if getattr(value, "dtype", None) != dtype:
-                    value = np.asarray(value).astype(dtype)
+                    value = converted(np.asarray(value), dtype)
                 if value.shape != shape:
                     value = np.broadcast_to(value, shape)
                 cells[out] = value

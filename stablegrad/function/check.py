@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from stablegrad.errors import DTypeError, message
@@ -214,11 +215,11 @@ class _Run:
 
 def _doubles(a: Array, b: Array) -> bool:
     """Whether b is exactly 2*a, but for what a subnormal or an overflow rounds away."""
-    tiny = np.finfo(a.dtype).tiny
+    info = ml_dtypes.finfo(a.dtype)
     with np.errstate(all="ignore"):
         exact = (b == 2 * a) | (np.isnan(a) & np.isnan(b))
-        small = (np.abs(b) < 2 * tiny) & (np.abs(a) < 2 * tiny)
-        return bool(np.all(exact | small | (np.isinf(b) & (np.abs(a) > np.finfo(a.dtype).max / 2))))
+        small = (np.abs(b) < 2 * info.tiny) & (np.abs(a) < 2 * info.tiny)
+        return bool(np.all(exact | small | (np.isinf(b) & (np.abs(a) > info.max / 2))))
 
 
 def _plain(roots: Sequence[Term]) -> list[Term]:

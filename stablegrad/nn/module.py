@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 
 from stablegrad.errors import DTypeError, ShapeError, UnknownNameError, message
-from stablegrad.ops.record import is_float
+from stablegrad.ops.dtypes import BFLOAT16, is_float
 from stablegrad.tensor import Tensor, tensor
+from stablegrad.tensor.cells import Cell, as_dtype, frozen
 
 
 class Parameter(Tensor):
@@ -48,6 +49,13 @@ class Parameter(Tensor):
         self._requires = requires_grad
         self._value = made.numpy()
         self._program = None
+
+    def _convert(self, dtype: np.dtype[Any]) -> None:
+        """Bring the value, and the gradient if there is one, to another dtype."""
+        grad = self.grad
+        cell = Cell(frozen(self.numpy(), dtype), requires_grad=self.requires_grad)
+        cell.grad = None if grad is None else grad.detach().astype(dtype)
+        self._replace(cell)
 
     def __reduce__(self) -> Any:
         return Parameter, (np.array(self.numpy()), self.requires_grad)
@@ -231,6 +239,46 @@ class Module:
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self
+
+    def to(self, dtype: Any) -> Self:
+        """Bring all parameters and floating-point buffers to a dtype, in place.
+
+        Args:
+            dtype: a floating-point dtype, or its name: "float16", "bfloat16", "float32", "float64".
+
+        Returns:
+            The module itself. Optimizers of its parameters stay valid.
+
+        Raises:
+            DTypeError: what is no floating-point dtype.
+
+        Example:
+            >>> sg.nn.Linear(2, 1).to("bfloat16").weight.dtype
+            dtype(bfloat16)
+        """
+        wanted = as_dtype(dtype)
+        if not is_float(wanted):
+            raise DTypeError(message(f"the dtype {wanted} for a module", "a floating-point dtype"))
+        for value in (*self.parameters(), *self.buffers()):
+            if is_float(value.dtype) and value.dtype != wanted:
+                value._convert(wanted)  # noqa: SLF001 - a parameter is this file's own
+        return self
+
+    def half(self) -> Self:
+        """Bring all parameters and floating-point buffers to float16."""
+        return self.to(np.float16)
+
+    def bfloat16(self) -> Self:
+        """Bring all parameters and floating-point buffers to bfloat16."""
+        return self.to(BFLOAT16)
+
+    def float(self) -> Self:
+        """Bring all parameters and floating-point buffers to float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Self:
+        """Bring all parameters and floating-point buffers to float64."""
+        return self.to(np.float64)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from stablegrad.numpy import linalg
@@ -122,7 +123,8 @@ from stablegrad.ops.trigonometric import deg2rad, rad2deg
 from stablegrad.tensor.protocols import FUNCTIONS, set_namespace
 
 e, inf, nan, newaxis, pi = np.e, np.inf, np.nan, np.newaxis, np.pi
-bool_, float16, float32, float64 = np.bool_, np.float16, np.float32, np.float64
+bool_, bfloat16, float16 = np.bool_, ml_dtypes.bfloat16, np.float16
+float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
 concat, degrees, radians = concatenate, rad2deg, deg2rad
@@ -145,6 +147,7 @@ __all__ = [
     "astype",
     "atleast_1d",
     "average",
+    "bfloat16",
     "bool_",
     "broadcast_arrays",
     "broadcast_to",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 
 from stablegrad.errors import DomainError, message
@@ -127,7 +128,7 @@ def matrix_rank(A: Any, tol: Any = None, *, rtol: Any = None) -> Tensor:
     s = OPS["svdvals"](x)
     if tol is None:
         precise = np.float64 if x.dtype.kind in "iub" else x.dtype
-        share = max(x.shape[-2:]) * float(np.finfo(precise).eps) if rtol is None else rtol
+        share = max(x.shape[-2:]) * float(ml_dtypes.finfo(precise).eps) if rtol is None else rtol
         tol = share * s.max(axis=-1, keepdims=True)
     return OPS["count_nonzero"](s > tol, axis=-1)
 

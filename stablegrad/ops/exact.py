@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.ops.dtypes import converted
+
 BITS = 128  # constants are exact up to this many significant bits
 
 Rational = int | Fraction
@@ -52,7 +54,7 @@ def round_to(value: Exact, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     near = to_float(value)
     if dtype == np.float64 or isinstance(value, str):
         return np.array(near, dtype)
-    narrow = np.array(near).astype(dtype)
+    narrow = converted(np.array(near), dtype)
     if not np.isfinite(narrow) or Fraction(near) == value:
         return narrow
     # float64 may sit on the midpoint between two narrow floats where the exact value does not

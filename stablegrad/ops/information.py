@@ -234,9 +234,11 @@ def _rel_entr_ball(x: Any, y: Any) -> Any:
     return _infinite(x, y)
 
 
-def _inside(slope: Term, x: Term) -> Term:
-    """The slope by y where x is in the domain, nan outside."""
-    return _op("require", slope, _op("greater_equal", x, 0.0))
+def _inside(slope: Term, *args: Term) -> Term:
+    """A slope where the arguments are in the domain, nan outside, where the value is infinite."""
+    for x in args:
+        slope = _op("require", slope, _op("greater_equal", x, 0.0))
+    return slope
 
 
 rel_entr = elementwise(
@@ -244,7 +246,7 @@ rel_entr = elementwise(
     family="exponential",
     kernel=_rel_entr,
     ball=_rel_entr_ball,
-    partials=lambda out, x, y: (one_plus_log_ratio(x, y), _inside(-x / y, x)),
+    partials=lambda out, x, y: (_inside(one_plus_log_ratio(x, y), x, y), _inside(-x / y, x, y)),
     textbook=lambda out, x, y: (1 + log(x / y), -x / y),
     domain=(NONNEGATIVE, POSITIVE),
     infer_facts=_log_ratio_facts,
@@ -325,7 +327,10 @@ kl_div = elementwise(
     family="exponential",
     kernel=_kl_div,
     ball=_kl_div_ball,
-    partials=lambda out, x, y: (log_ratio(x, y), _inside(one_minus_ratio(x, y), x)),
+    partials=lambda out, x, y: (
+        _inside(log_ratio(x, y), x, y),
+        _inside(one_minus_ratio(x, y), x, y),
+    ),
     textbook=lambda out, x, y: (log(x / y), 1 - x / y),
     domain=(NONNEGATIVE, POSITIVE),
     range=NONNEGATIVE,

@@ -17,6 +17,7 @@ import numpy as np
 
 from stablegrad.errors import DomainError, DTypeError, ShapeError, message
 from stablegrad.ir import OPS, UNKNOWN, Facts, Shape, Term, make, provenance
+from stablegrad.ops.dtypes import common_dtype, converted, float_result, is_float
 from stablegrad.ops.exact import Exact, exact, round_to, to_float
 
 REAL = Facts()
@@ -250,11 +251,6 @@ def is_const(term: Term, value: Exact | None = None) -> bool:
 # -- dtypes and shapes --------------------------------------------------------------------
 
 
-def is_float(dtype: np.dtype[Any]) -> bool:
-    """Whether a dtype is a floating-point one, bfloat16 included."""
-    return dtype.kind in "fV"  # ml_dtypes' bfloat16 has kind "V"
-
-
 def settle(op: Op, args: tuple[Any, ...]) -> tuple[Term, ...]:
     """Turn numbers into constants of the other arguments' dtype, and promote as NumPy does."""
     first = None
@@ -270,7 +266,7 @@ def settle(op: Op, args: tuple[Any, ...]) -> tuple[Term, ...]:
     if same:
         return args
     dtypes = {a.dtype for a in args if type(a) is Term}
-    common = dtypes.pop() if len(dtypes) == 1 else np.result_type(*dtypes)
+    common = dtypes.pop() if len(dtypes) == 1 else common_dtype(*dtypes)
     terms: list[Term] = []
     for a in args:
         if type(a) is Term:
@@ -313,7 +309,7 @@ def round_const(value: Any, dtype: np.dtype[Any]) -> Exact:
     if is_float(dtype):
         if isinstance(value, Fraction):
             return exact(round_to(value, dtype))
-        return exact(np.asarray(value).astype(dtype))
+        return exact(converted(np.asarray(value), dtype))
     return exact(value)
 
 
@@ -323,7 +319,7 @@ def promote(op: Op, terms: list[Term]) -> tuple[Term, ...]:
     first = terms[-1 if len(terms) - 1 not in skip else 0].dtype
     if all(t.dtype == first for i, t in enumerate(terms) if i not in skip):
         return tuple(terms)
-    dtype = np.result_type(*[t.dtype for i, t in enumerate(terms) if i not in skip])
+    dtype = common_dtype(*[t.dtype for i, t in enumerate(terms) if i not in skip])
     return tuple(
         [t if i in skip or t.dtype == dtype else cast(t, dtype) for i, t in enumerate(terms)]
     )
@@ -354,14 +350,6 @@ def broadcast(op: Op, args: tuple[Term, ...]) -> Shape:
                     message(f"shapes {shapes} for {op.name}", "shapes that broadcast")
                 ) from None
     return shape
-
-
-def float_result(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which a real function of ``dtype`` is computed, as NumPy promotes."""
-    if is_float(dtype):
-        return dtype
-    small = {1: np.float16, 2: np.float32}.get(dtype.itemsize, np.float64)
-    return np.dtype(small)
 
 
 # -- declaring ----------------------------------------------------------------------------

@@ -37,7 +37,8 @@ def _huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
     far = _op("logical_not", inside)  # also beside nan
     by_delta, by_r = masked(far, size - delta), masked(inside, r)
     by_r = by_r + masked(far, delta * _op("sign", r))
-    return by_delta, _op("require", by_r, _op("greater_equal", delta, 0.0))
+    inside = _op("greater_equal", delta, 0.0)
+    return _op("require", by_delta, inside), _op("require", by_r, inside)
 
 
 huber = elementwise(
@@ -90,8 +91,9 @@ def _pseudo_huber_ball(delta: Any, r: Any) -> Any:
 
 
 def _pseudo_huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
-    by_delta = pseudo_huber_derivative(delta, r, n=1, m=0)
-    return by_delta, _op("require", pseudo_huber_derivative(delta, r, n=0, m=1), delta >= 0)
+    inside = _op("greater_equal", delta, 0.0)
+    by_delta, by_r = (pseudo_huber_derivative(delta, r, n=n, m=1 - n) for n in (1, 0))
+    return _op("require", by_delta, inside), _op("require", by_r, inside)
 
 
 pseudo_huber = elementwise(

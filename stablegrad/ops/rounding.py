@@ -10,6 +10,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.arithmetic import one
+from stablegrad.ops.dtypes import converted
 from stablegrad.ops.record import REAL, ZERO, NotDifferentiable, Op, declare, elementwise, is_float
 
 
@@ -165,7 +166,7 @@ def _astype_vjp(out: Term, args: tuple[Term, ...], cotangent: Term, *, dtype: An
 
 
 def _astype_kernel(xp: Any, x: Any, *, dtype: Any) -> Any:
-    return xp.asarray(x).astype(dtype)
+    return converted(np.asarray(x), dtype) if xp.name == "numpy" else xp.asarray(x).astype(dtype)
 
 
 astype = declare(

@@ -36,6 +36,11 @@ def _root_2(x: Term) -> Term:
     return _op("sqrt", const(2, x.dtype))
 
 
+def _gauss(factor: float, x: Term) -> Term:
+    """factor * exp(x); the factor keeps its 53 bits in every dtype."""
+    return const(factor, x.dtype) * _op("exp", x)
+
+
 # -- kernels -------------------------------------------------------------------------------
 
 
@@ -113,7 +118,7 @@ erf = elementwise(
     ball=lambda x: x.erf(),
     # not only for the cancellation: x sqrt(2) is rounded, which costs x**2 ulp in a tail
     spellings=(lambda x: 2 * _op("ndtr", x * _root_2(x)) - 1,),
-    partials=lambda y, x: (_TWO_OVER_SQRT_PI * _op("exp", -(x * x)),),
+    partials=lambda y, x: (_gauss(2 / math.sqrt(math.pi), -(x * x)),),
     domain=(REAL,),
     range=_CLOSED_SYMMETRIC_UNIT,
     cost=4,
@@ -133,7 +138,7 @@ erfc = elementwise(
         lambda x: 1 - _op("erf", x),
         lambda x: 2 * _op("ndtr", -x * _root_2(x)),
     ),
-    partials=lambda y, x: (-_TWO_OVER_SQRT_PI * _op("exp", -(x * x)),),
+    partials=lambda y, x: (-_gauss(2 / math.sqrt(math.pi), -(x * x)),),
     domain=(REAL,),
     range=interval(0.0, 2.0, closed=True),
     cost=4,
@@ -268,7 +273,7 @@ ndtr = elementwise(
         lambda x: _op("erfc", -x / _root_2(x)) / 2,
         lambda x: (1 + _op("erf", x / _root_2(x))) / 2,
     ),
-    partials=lambda y, x: (_op("exp", x * x * -0.5) * (1 / _SQRT_2PI),),
+    partials=lambda y, x: (_gauss(1 / _SQRT_2PI, x * x * -0.5),),
     domain=(REAL,),
     range=_CLOSED_UNIT,
     cost=4,

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import OPS, Facts, Shape, Term, make, provenance
+from stablegrad.ops.dtypes import common_dtype
 from stablegrad.ops.record import Op, cast, const, settle
 
 Params = tuple[Any, ...]
@@ -56,7 +55,7 @@ class Structured(Op):
         first = data[0].dtype
         if all(t.dtype == first for t in data):
             return terms
-        dtype = np.result_type(*[t.dtype for t in data])
+        dtype = common_dtype(*[t.dtype for t in data])
         brought = [t if t.dtype == dtype else cast(t, dtype) for t in data]
         return (*brought, *terms[len(data) :])
 

@@ -15,6 +15,7 @@ from stablegrad.errors import (
     UnknownNameError,
     message,
 )
+from stablegrad.ops.dtypes import converted, is_half
 from stablegrad.tensor import Tensor, no_grad
 
 Array = np.ndarray[Any, Any]
@@ -110,13 +111,15 @@ class Optimizer:
     def _stepped(self, p: Tensor, group: Group) -> Array:
         value = p.numpy()
         gradient = p.grad.numpy() if p.grad is not None else np.zeros_like(value)
+        if is_half(p.dtype):  # steps and their state in float32, so that squares keep their range
+            value, gradient = value.astype(np.float32), gradient.astype(np.float32)
         if group["maximize"]:
             gradient = -gradient
         if group["weight_decay"]:
             gradient = gradient + group["weight_decay"] * value
         state = self._state.setdefault(id(p), {})
         change = np.asarray(self._change(gradient, state, group), value.dtype)
-        new = np.subtract(value, change, out=change)
+        new = converted(np.subtract(value, change, out=change), p.dtype, copy=False)
         new.setflags(write=False)  # what nobody can change is taken over without a copy
         return new
 

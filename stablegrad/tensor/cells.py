@@ -10,7 +10,8 @@ import numpy as np
 
 from stablegrad.errors import DTypeError, ShapeError, StablegradError, TraceError, message
 from stablegrad.ir import Term, make
-from stablegrad.ops.record import LEAF, is_float
+from stablegrad.ops.dtypes import converted, is_float
+from stablegrad.ops.record import LEAF
 
 if TYPE_CHECKING:
     from stablegrad.tensor.core import Tensor
@@ -183,7 +184,7 @@ def frozen(data: Any, dtype: Any = None) -> Array:
         wanted = _default
     if wanted is not None and array.dtype != wanted:
         with np.errstate(all="ignore"):
-            array = array.astype(wanted)
+            array = converted(array, wanted)
     array.setflags(write=False)
     return array
 

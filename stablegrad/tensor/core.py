@@ -331,7 +331,7 @@ def apply_reflected(op: Op, a: Any, b: Tensor) -> Tensor:
 
 def _number(value: float, dtype: np.dtype[Any]) -> Any:
     """A Python number among elements of ``dtype``: a constant of it where that is sure."""
-    if value == 0 or dtype.kind != "f":  # 0.0 and -0.0 are equal as keys
+    if value == 0 or not is_float(dtype):  # 0.0 and -0.0 are equal as keys
         return value
     return _constant(value, type(value), dtype)
 
@@ -347,7 +347,7 @@ def finish(term: Term, requires: bool) -> Tensor:
     settings = current()
     mode = MODE.get()
     if requires:
-        if term.dtype.kind not in "fV":
+        if not is_float(term.dtype):
             requires = False
         elif not mode.grad:
             term = STOP_GRADIENT.term((term,))

@@ -1,7 +1,7 @@
 """Lowering: how the sums and products of canonical form are evaluated.
 
-Each canonical term becomes ops with kernels. Fragile float32 and half precision parts are
-computed in float64 and rounded once; float64 sums that may cancel are compensated; products
+Each canonical term becomes ops with kernels. Fragile float32 parts, and all of half precision,
+are computed in float64 and rounded once; float64 sums that may cancel are compensated; products
 keep their range; the exponential of a sum takes the rounding error of the sum along.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
+from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT, Origin
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM, half_whole
@@ -29,6 +30,11 @@ EXACT_OPS = frozenset(
     "stop_gradient add subtract multiply divide sqrt square reciprocal indicator".split()
 )
 """Elementwise ops whose native result is correctly rounded: no wider arithmetic needed."""
+
+MOVES = frozenset(
+    "reshape transpose broadcast_to concatenate flip pad windows getitem take_along_axis".split()
+)
+"""Ops that only move elements, and take any dtype."""
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
 
@@ -56,16 +62,23 @@ class Lowering:
         for term in topological(roots):
             if term in self.own:
                 continue
+            if term.op.name == "astype" and self._widens(term):
+                self.wide[term] = wide = self.wide[term.args[0]]
+                self.own[term] = wide if term.dtype == WIDE else self._cast(wide, term.dtype)
+                continue
+            if self.native and is_half(term.dtype) and not _in_half(term):
+                self.own[term] = self._cast(self._emit_wide(term), term.dtype)
+                continue
             if not self._goes_wide(term):
                 self.own[term] = self._emit(term, [self.own[a] for a in term.args], term.dtype)
                 if self._may_go_wide(term):
-                    self.soft[term] = self._emit(term, [self._widened(a) for a in term.args], WIDE)
+                    self.soft[term] = self._emit_wide(term)
                 continue
-            args = [self._widened(a) for a in term.args]
             if term.dtype.kind == "b":
+                args = [self._widened(a) for a in term.args]
                 self.own[term] = self._emit(term, args, term.dtype)
                 continue
-            self.wide[term] = self._emit(term, args, WIDE)
+            self.wide[term] = self._emit_wide(term)
             self.own[term] = self._cast(self.wide[term], term.dtype)
         return [self.own[r] for r in roots]
 
@@ -78,6 +91,8 @@ class Lowering:
             return op.elementwise and wide_argument
         if not is_float(term.dtype) or term.dtype == WIDE:
             return False
+        if is_half(term.dtype):
+            return wide_argument or op.name not in MOVES
         if op.family == "reduction":
             known = op.name in NATIVE_REDUCTIONS or op.name in self.trusted
             return (wide_argument and op.name not in self.trusted) or not known
@@ -85,12 +100,20 @@ class Lowering:
             return False
         return op.elementwise and (wide_argument or fragile(term))
 
+    def _widens(self, term: Term) -> bool:
+        """Whether a conversion is of a term known in float64, to a dtype that holds more of it."""
+        wider = is_float(term.dtype) and term.dtype.itemsize > term.args[0].dtype.itemsize
+        return wider and term.args[0] in self.wide
+
     def _may_go_wide(self, term: Term) -> bool:
         form = term.op is AFFINE or term.op is MONOMIAL
         if term.op.name in self.trusted and not form:
             return False
         narrow = is_float(term.dtype) and term.dtype != WIDE and not self.native
         return narrow and term.op.elementwise and bool(term.args) and term.op.name != "astype"
+
+    def _emit_wide(self, term: Term) -> Term:
+        return self._emit(term, [self._widened(a) for a in term.args], WIDE)
 
     def _widened(self, term: Term) -> Term:
         if term in self.wide:
@@ -165,6 +188,11 @@ class Lowering:
         xs = tuple([self.own[x] for x in factors])
         params = (tuple(factors.values()), factor)
         return make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
+
+
+def _in_half(term: Term) -> bool:
+    """Whether an op is evaluated in half precision itself, where nothing may be wider."""
+    return not term.args or term.op.name in EXACT_OPS or term.op.name in (*MOVES, "astype")
 
 
 def fragile(term: Term) -> bool:
