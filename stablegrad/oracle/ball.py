@@ -23,6 +23,7 @@ from flint import arb
 
 from stablegrad.oracle import series
 from stablegrad.oracle.elementary import Elementary
+from stablegrad.oracle.incomplete import Incomplete
 from stablegrad.oracle.series import INF, NAN, ONE, ZERO, Arb, Series
 from stablegrad.oracle.special import Special
 
@@ -44,7 +45,7 @@ def _whole(value: int, flags: int) -> Ball:
     return Ball((arb(value),), flags)
 
 
-class Ball(Elementary, Special):
+class Ball(Elementary, Special, Incomplete):
     """A real number, or a power series of real numbers, with certain error bounds."""
 
     __slots__ = ("c", "flags")

@@ -34,10 +34,12 @@ from stablegrad.oracle.series import NAN, ZERO
 
 
 def length_of(rows: Rows) -> int:
+    """How many coefficients the series in a matrix have."""
     return max(len(x.c) for row in rows for x in row)
 
 
 def constants(rows: Rows) -> Rows:
+    """The matrix of constant terms."""
     return [[x.constant() for x in row] for row in rows]
 
 

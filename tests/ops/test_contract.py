@@ -31,7 +31,7 @@ from stablegrad.testing import (
     sample_bits,
     variable,
 )
-from tests.ops import layer_cases, matrix_cases
+from tests.ops import layer_cases, matrix_cases, sampled
 
 INTERNAL = {"leaf", "forms", "derivative", "lowered"}
 """Families that users do not call; what rewriting emits from them is tested with it."""
@@ -45,6 +45,7 @@ PARAMS: dict[str, list[dict[str, Any]]] = {
     "geometric_sum": [{"n": n, "m": m} for n in range(2) for m in range(2)],
     "power_of_sum": [{"p": Fraction(-1, 2), "n": 0}, {"p": -1, "n": 1}],
     "power_step": [{"p": Fraction(1, 2), "n": 0}, {"p": 3, "n": 0}, {"p": -1, "n": 1}],
+    "polygamma_difference": [{"n": 0}],
     "power_gap": [{"p": Fraction(1, 2)}, {"p": 3}],
     "monomial": [{"powers": (-2,)}, {"powers": (Fraction(1, 2),)}, {"powers": (1, -2)}],
 }
@@ -96,7 +97,7 @@ def label(value: Any) -> str | None:
 
 
 elementwise = pytest.mark.parametrize(("op", "params"), ELEMENTWISE, ids=label)
-STATED = {"floor_divide", "astype"}
+STATED = {"floor_divide", "astype", *sampled.WHOLE_RANGE, *sampled.ON_A_RANGE}
 """Elementwise ops whose bound is no number of ulp, tested as it is stated (below)."""
 
 
