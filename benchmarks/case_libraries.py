@@ -85,6 +85,22 @@ def stablegrad_result(case: Mapping[str, Any], inputs: Inputs) -> Any:
     return {w: derivative(lambda **v: _total(first(**v)), w)(**tensors).numpy()}
 
 
+def guarded_result(case: Mapping[str, Any], inputs: Inputs) -> Any:
+    """With guard precision."""
+    import stablegrad as sg
+
+    with sg.guard():
+        return stablegrad_result(case, inputs)
+
+
+def ruled_result(case: Mapping[str, Any], inputs: Inputs) -> Any:
+    """Without synthesis: ops and rules alone."""
+    import stablegrad as sg
+
+    with sg.rules(exclude="synthesis"):
+        return stablegrad_result(case, inputs)
+
+
 def _total(x: Any) -> Any:
     return x.sum() if x.ndim else x
 

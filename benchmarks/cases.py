@@ -22,7 +22,9 @@ import numpy as np
 from benchmarks.case_libraries import (
     Evaluate,
     Inputs,
+    guarded_result,
     jax_evaluate,
+    ruled_result,
     stablegrad_result,
     torch_evaluate,
 )
@@ -73,7 +75,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     cases = [c for c in read_cases() if options.only in c["id"]]
     if options.tiny:
         cases = cases[:TINY]
-    libraries: dict[str, Evaluate] = {"stablegrad": stablegrad_result}
+    libraries: dict[str, Evaluate] = {
+        "stablegrad": stablegrad_result,
+        "no synthesis": ruled_result,
+        "guarded": guarded_result,
+    }
     peers = [] if options.tiny else available(("jax", "torch"))
     libraries |= {
         name: make()

@@ -32,6 +32,7 @@ from stablegrad.errors import (
     UnknownNameError,
 )
 from stablegrad.function import Function, custom_gradient
+from stablegrad.guarded import GuardReport, guard
 from stablegrad.settings import conventions, naive, rules
 from stablegrad.tensor import (
     MutationError,
@@ -62,6 +63,7 @@ __all__ = [
     "DTypeError",
     "DomainError",
     "Function",
+    "GuardReport",
     "MutationError",
     "NotDifferentiableError",
     "ShapeError",
@@ -77,6 +79,7 @@ __all__ = [
     "explain",
     "get_default_dtype",
     "grad",
+    "guard",
     "hessian",
     "jacobian",
     "jvp",

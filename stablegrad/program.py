@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from stablegrad.engines import plan
+from stablegrad.guarded import GuardedPlan
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import spectral
 from stablegrad.ops.derivative import gradient
@@ -40,6 +42,7 @@ class Program:
         fired: list[Fired],
         casts: set[Term],
         engine: str = "numpy",
+        meant: Sequence[Term] | None = None,
     ) -> None:
         self.roots = list(roots)
         """The terms that run, lowered."""
@@ -48,7 +51,11 @@ class Program:
         """The rules that fired, in order."""
         self.casts = casts
         """The conversions to a wider dtype and back that lowering inserted."""
-        self._plan = plan(engine, self.roots, self.inputs)
+        self._plan: Callable[[Sequence[Array]], list[Array]]
+        if meant is None:
+            self._plan = plan(engine, self.roots, self.inputs)
+        else:
+            self._plan = GuardedPlan(self.roots, meant, self.inputs)
 
     def __call__(self, values: Sequence[Array]) -> list[Array]:
         """The values of the roots for values of the inputs, in their order."""
@@ -112,7 +119,11 @@ def compile_terms(
     """
     stable, fired = stable_terms(roots, settings, places)
     lowering = Lowering(native=not settings.widens)
-    return Program(lowering(stable), inputs, fired, lowering.casts, engine)
+    meant = None
+    if settings.guarded and engine == "numpy":
+        apart = replace(settings, excluded=settings.excluded | {"synthesis"})
+        meant, _ = stable_terms(roots, apart)
+    return Program(lowering(stable), inputs, fired, lowering.casts, engine, meant)
 
 
 # -- structure ----------------------------------------------------------------------------

@@ -80,12 +80,13 @@ CONVENTIONS: dict[str, tuple[str, dict[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Rules switched off and on by name, whether derivatives are the textbook's, conventions."""
+    """Rules off and on by name, whether derivatives are the textbook's, conventions, guard."""
 
     excluded: frozenset[str] = frozenset()
     included: frozenset[str] = frozenset()
     naive: bool = False
     conventions: Conventions = Conventions()
+    guarded: bool = False
 
     @property
     def stabilizes(self) -> bool:
@@ -144,6 +145,16 @@ def _names(value: str | Iterable[str] | None) -> frozenset[str]:
 
 
 @contextmanager
+def in_force(settings: Settings) -> Iterator[Settings]:
+    """Let settings be the current ones inside."""
+    token = _current.set(settings)
+    try:
+        yield settings
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def rules(
     include: str | Iterable[str] | None = None, exclude: str | Iterable[str] | None = None
 ) -> Iterator[Settings]:
@@ -172,11 +183,8 @@ def rules(
     settings = replace(
         now, excluded=(now.excluded | removed) - added, included=(now.included | added) - removed
     )
-    token = _current.set(settings)
-    try:
+    with in_force(settings):
         yield settings
-    finally:
-        _current.reset(token)
 
 
 @contextmanager
@@ -189,11 +197,8 @@ def naive() -> Iterator[Settings]:
         ...     print(sg.grad(sg.ops.sigmoid)(20.0).item())
         0.0
     """
-    token = _current.set(replace(current(), naive=True))
-    try:
-        yield current()
-    finally:
-        _current.reset(token)
+    with in_force(replace(current(), naive=True)) as settings:
+        yield settings
 
 
 @contextmanager
@@ -232,8 +237,5 @@ def conventions(**choices: str) -> Iterator[Settings]:
         if choice not in known:
             raise UnknownNameError(message(f"{name}={choice!r}", f"one of {known}"))
     now = current()
-    token = _current.set(replace(now, conventions=replace(now.conventions, **choices)))
-    try:
-        yield current()
-    finally:
-        _current.reset(token)
+    with in_force(replace(now, conventions=replace(now.conventions, **choices))) as settings:
+        yield settings

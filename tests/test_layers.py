@@ -34,6 +34,7 @@ LAYERS: list[set[str]] = [
     {"synthesis"},
     {"transforms"},
     {"engines"},
+    {"guarded"},
     {"program"},
     {"tensor"},
     {"function"},

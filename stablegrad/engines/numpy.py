@@ -44,6 +44,10 @@ Step = tuple[
 the slots; the slot of its value, dtype and shape; the slots that nobody reads from then on."""
 
 
+Wrap = Callable[[Op, Callable[..., Any]], Callable[..., Any]]
+"""What puts itself around the kernels of a plan, to watch or disturb them."""
+
+
 def _nothing(cells: list[Any]) -> tuple[()]:
     return ()
 
@@ -51,7 +55,9 @@ def _nothing(cells: list[Any]) -> tuple[()]:
 class Plan:
     """A straight-line program for NumPy: one step per term, values dropped after last use."""
 
-    def __init__(self, roots: Sequence[Term], inputs: Sequence[Term]) -> None:
+    def __init__(
+        self, roots: Sequence[Term], inputs: Sequence[Term], wrap: Wrap | None = None
+    ) -> None:
         order = topological([*inputs, *roots])
         slot = {term: i for i, term in enumerate(order)}
         self.template: list[Array | None] = [None] * len(order)
@@ -78,9 +84,10 @@ class Plan:
                 continue
             sources = [slot[a] for a in term.args]
             params = dict(zip(term.op.params, term.params, strict=True))
+            kernel = partial(kernel_of(term.op), xp, **params)
             self.steps.append(
                 (
-                    partial(kernel_of(term.op), xp, **params),
+                    wrap(term.op, kernel) if wrap else kernel,
                     sources[0] if len(sources) == 1 else None,
                     itemgetter(*sources) if len(sources) > 1 else _nothing,
                     out,
