@@ -5,12 +5,12 @@ Run: ``python -m benchmarks``
 
 from __future__ import annotations
 
-from benchmarks import accuracy, cases, chain, report, small_expressions, training_step
+from benchmarks import accuracy, cases, chain, layers, report, small_expressions, training_step
 
 
 def main() -> None:
     """Run everything at full size."""
-    for benchmark in (small_expressions, training_step, chain, cases, accuracy):
+    for benchmark in (small_expressions, training_step, chain, layers, cases, accuracy):
         benchmark.main([])
     report.main([])
 

@@ -200,11 +200,39 @@ def cases(data: Data) -> str:
     )
 
 
+def layers(data: Data) -> str:
+    """The layers."""
+    rows = [
+        [
+            r["layer"],
+            " ".join("x".join(map(str, s)) for s in r["shapes"]),
+            *[figure(1e3 * r["time"][w]["stablegrad"]["min_s"]) for w in ("value", "gradient")],
+            *[
+                ratio(r["ratio"][w], None) if w in r["ratio"] else "-"
+                for w in ("value", "gradient")
+            ],
+        ]
+        for r in data["rows"]
+    ]
+    columns = ["layer", "inputs", "value, ms", "gradient, ms", "value/torch", "gradient/torch"]
+    return "\n\n".join(
+        [
+            (
+                "## Layers\n\nOps of whole arrays, float32, one thread, CPU time: the value, and "
+                "the gradient by all inputs with what it needs of the value; compiled."
+            ),
+            grid(columns, rows),
+            machine(data),
+        ]
+    )
+
+
 SECTIONS: dict[str, Callable[[Data], str]] = {
     "small_expressions": small_expressions,
     "training_step": training_step,
     "chain": chain,
     "cases": cases,
+    "layers": layers,
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cases, chain, report, small_expressions, training_step
+from benchmarks import cases, chain, layers, report, small_expressions, training_step
 from benchmarks.judge import WRONG, error_ulp, exact, worst_ulp
 
 BENCHMARKS = {
@@ -19,6 +19,7 @@ BENCHMARKS = {
     "training_step": training_step.main,
     "chain": chain.main,
     "cases": cases.main,
+    "layers": layers.main,
 }
 
 

@@ -45,15 +45,34 @@ def _extreme_vjp(out: Term, args: Terms, g: Term, *, axis: Axis, keepdims: bool)
     return (spread(g, args[0].shape, axis) * _shares(out, args[0], axis),)
 
 
+FEW, SMALL = 32, 100
+"""Groups of up to FEW elements are reduced side by side, from SMALL groups on."""
+
+
 def _extreme(name: str, lax: str, doc: str) -> Op:
     def kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
         return getattr(xp, name)(x, axis=axis, keepdims=keepdims)
+
+    def numpy_kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+        last = axis is not None and axis == tuple(range(x.ndim - len(axis), x.ndim))
+        few = math.prod(x.shape[x.ndim - len(axis) :]) if axis is not None and last else 0
+        if not 1 < few <= FEW or x.size < FEW * SMALL:
+            return kernel(xp, x, axis=axis, keepdims=keepdims)
+        # many groups of few elements: one element of all groups at a time
+        assert axis is not None
+        better = np.maximum if name == "max" else np.minimum
+        taps = np.ndindex(*x.shape[x.ndim - len(axis) :])
+        out = x[(Ellipsis, *next(taps))].copy()
+        for tap in taps:
+            better(out, x[(Ellipsis, *tap)], out=out)
+        return out.reshape(reduced(x.shape, axis, keepdims))
 
     return structured(
         name,
         normalise=normal_reduction(name, empty=False),
         infer=reduce_infer(same_dtype),
         kernel=kernel,
+        engine_kernels={"numpy": numpy_kernel},
         jvp=_extreme_jvp,
         vjp=_extreme_vjp,
         infer_facts=lambda term: term.args[0].facts,

@@ -6,11 +6,21 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.record import Op
 from stablegrad.ops.reduction import as_rows, from_rows, normal_along, widened
 from stablegrad.ops.sorting import ORDERS
-from stablegrad.ops.structured import Normal, Params, Terms, normal_axis, same_facts, structured
+from stablegrad.ops.structured import (
+    Normal,
+    Params,
+    Terms,
+    is_symbolic,
+    normal_axis,
+    same_facts,
+    structured,
+)
 
 
 def segmented(xp: Any, values: Any, segment: Any) -> Any:
@@ -33,7 +43,14 @@ class _Rows:
         top = xp.maximum.accumulate(rows, axis=-1)
         self.undefined = xp.isnan(top)
         self.tied = rows == top
-        new = xp.cumsum(top[..., 1:] != top[..., :-1], axis=-1)
+        new = top[..., 1:] != top[..., :-1]
+        self.first: Any = None
+        """Where the greatest so far stands, if nowhere twice: known on NumPy only."""
+        if not is_symbolic(xp) and not (self.tied[..., 1:] & ~new).any():
+            places = np.where(self.tied, np.arange(rows.shape[-1]), 0)
+            self.first = np.maximum.accumulate(places, axis=-1)
+            return
+        new = xp.cumsum(new, axis=-1)
         self.segment = xp.concatenate([xp.zeros_like(new[..., :1]), new], axis=-1)
         self.count = segmented(xp, xp.where(self.tied, 1.0, 0.0), self.segment)
 
@@ -49,6 +66,8 @@ def _jvp_kernel(xp: Any, x: Any, t: Any, *, axis: int) -> Any:
     if x.shape[axis] < 2 or x.size == 0:
         return t
     s = _Rows(xp, x, axis)
+    if s.first is not None:
+        return s.back(np.take_along_axis(s.rows(t), s.first, axis=-1))
     return s.back(segmented(xp, xp.where(s.tied, s.rows(t), 0.0), s.segment) / s.count)
 
 
@@ -56,6 +75,13 @@ def _vjp_kernel(xp: Any, x: Any, g: Any, *, axis: int) -> Any:
     if x.shape[axis] < 2 or x.size == 0:
         return g
     s = _Rows(xp, x, axis)
+    if s.first is not None:
+        n = s.first.shape[-1]
+        rows = s.rows(g)
+        starts = n * np.arange(rows.size // n).reshape(*rows.shape[:-1], 1)
+        put = np.bincount((s.first + starts).ravel(), rows.ravel(), rows.size)
+        s.undefined = np.isnan(as_rows(xp, x, s.axes))
+        return s.back(put.reshape(rows.shape))
     turned = [xp.flip(a, -1) for a in (s.rows(g) / s.count, s.segment)]
     later = xp.flip(segmented(xp, *turned), -1)
     s.undefined = xp.isnan(as_rows(xp, x, s.axes))
