@@ -199,13 +199,24 @@ def fragile(term: Term) -> bool:
     """Whether native arithmetic may lose more than a rounding in this one op."""
     if term.op is AFFINE:
         ranging = any(a.op is MONOMIAL for a in term.args)  # a product may leave the range
-        return len(term.args) + (term.params[0] != 0) > 1 and (ranging or not one_sign(term))
+        addends = len(term.args) + (term.params[0] != 0)
+        if addends == 1 or (addends == 2 and not ranging and _is_plain(term, term.dtype)):
+            return False  # rounded once, as it is
+        return ranging or not one_sign(term)
     if term.op is MONOMIAL:
         degree = sum(
             abs(p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b"
         )
         return degree > 2
     return term.op.name not in EXACT_OPS
+
+
+def _is_plain(term: Term, dtype: Any) -> bool:
+    """Whether a sum only adds and subtracts, and its constant is one float."""
+    constant, coefficients = term.params
+    if isinstance(constant, str) or any(c not in (1, -1) for c in coefficients):
+        return False
+    return Fraction(float(round_to(constant, dtype))) == constant
 
 
 # -- emission -----------------------------------------------------------------------------
@@ -334,8 +345,7 @@ def _emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain
         return _emit_multiple(x, c, dtype)
     if isinstance(constant, str):
         return _plain_sum(constant, coefficients, args, dtype)
-    held = Fraction(float(round_to(constant, dtype))) == constant  # in one float
-    unit = held and all(c in (1, -1) for c in coefficients)
+    unit = _is_plain(term, dtype)
     addends = len(args) + (constant != 0)
     if plain or one_sign(term) or (unit and addends == 2 and not _has_products(args)):
         return _plain_sum(constant, coefficients, args, dtype)
