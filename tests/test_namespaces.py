@@ -56,7 +56,9 @@ def test_elementwise_functions(name):
 @pytest.mark.parametrize("name", sorted(n for n in SPECIAL if hasattr(sp, n)))
 def test_special_functions(name):
     theirs, ours = getattr(sp, name), getattr(sg.special, name)
-    args = (abs(X), abs(Y), abs(X) / (1 + abs(X)))[: theirs.nin if isinstance(theirs, np.ufunc) else 1]
+    args = (abs(X), abs(Y), abs(X) / (1 + abs(X)))[
+        : theirs.nin if isinstance(theirs, np.ufunc) else 1
+    ]
     same(ours(*args), theirs(*args), 1e-12)
 
 

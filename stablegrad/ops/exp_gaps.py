@@ -58,17 +58,27 @@ def _softplus_gap(xp: Any, a: Any, b: Any) -> Any:
     return xp.where(a < b, -value, value)
 
 
-def _log1p_gap(xp: Any, u: Any, v: Any) -> Any:
+def _log_ratio1p(xp: Any, u: Any, v: Any) -> Any:
     u, v = _wide(xp, u, v)
     base = 1.0 + v
     change = (u - v) / base
     near = xp.abs(change) < 0.5
     ratio = (1.0 + u) / base
-    plain = xp.log1p(u) - xp.log1p(v)
+    plain = xp.log(xp.abs(1.0 + u)) - xp.log(xp.abs(base))
     sound = (ratio > 1e-290) & (ratio < 1e290)
     far = xp.where(sound, xp.log(xp.where(sound, ratio, 1.0)), plain)
     value = xp.where(near, xp.log1p(xp.where(near, change, 0.0)), far)
-    return xp.where((u < -1) | (v < -1), xp.nan, value)
+    apart = ((u < -1) & (v >= -1)) | ((u > -1) & (v < -1))
+    return xp.where(apart, xp.nan, value)
+
+
+def _log1p_gap(xp: Any, u: Any, v: Any) -> Any:
+    return xp.where((u < -1) | (v < -1), xp.nan, _log_ratio1p(xp, u, v))
+
+
+def _log_ratio1p_partials(y: Term, u: Term, v: Term) -> tuple[Term, Term]:
+    inside = _op("isfinite", y)
+    return _op("require", 1 / (1 + u), inside), _op("require", -1 / (1 + v), inside)
 
 
 def _log_step(xp: Any, b: Any, h: Any) -> Any:
@@ -172,6 +182,20 @@ softplus_gap = elementwise(
     source="log1p(sigmoid(b) * expm1(a - b))",
     doc="softplus(a) - softplus(b).",
     example=">>> sg.ops.softplus_gap(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
+)
+
+log_ratio1p = elementwise(
+    "log_ratio1p",
+    family="exponential",
+    kernel=_log_ratio1p,
+    ball=lambda u, v: ((1 + u) / (1 + v)).log(),
+    partials=_log_ratio1p_partials,
+    infer_facts=lambda term: REAL,
+    domain=(REAL, REAL),  # where 1 + u and 1 + v have one sign
+    cost=5,
+    source="log1p((u - v) / (1 + v))",
+    doc="log((1 + u)/(1 + v)), for 1 + u and 1 + v of one sign.",
+    example=">>> sg.ops.log_ratio1p(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
 )
 
 log1p_gap = elementwise(

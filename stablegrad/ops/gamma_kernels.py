@@ -82,7 +82,7 @@ def _lgamma_large(xp: Any, x: Any) -> Any:
     return (x - 0.5) * (xp.log(x) - 1.0) + (_HALF_LOG_2PI - 0.5 + series)
 
 
-def _log_gamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
+def log_gamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
     """Evaluate lgamma in pairs, for x >= 0.4: Stirling's series after a shift."""
     zero = 0.0 * x[0]
     middle = _PAIR_SHIFT // 2
@@ -205,7 +205,7 @@ def lgamma(xp: Any, x: Any) -> Any:
             flip = xp.sign(product[0])
             logs = pairs.log(xp, (flip * product[0], flip * product[1]))
             total = pairs.add((_LOG_PI_PAIR[0] + zero, _LOG_PI_PAIR[1]), pairs.negative(logs))
-            total = pairs.add(total, pairs.negative(_log_gamma_pairs(xp, (-x, zero))))
+            total = pairs.add(total, pairs.negative(log_gamma_pairs(xp, (-x, zero))))
             return total[0] + total[1]
 
         near = (s != 0) & (3.0 * xp.abs(value) < size)
@@ -267,11 +267,11 @@ def _polygamma_positive(xp: Any, x: Any, n: int) -> Any:
     return pairs.redo(xp, x < shift, value, shifted, x)
 
 
-def _polygamma_pairs(xp: Any, x: Any, n: int) -> pairs.Pair:
-    """Evaluate |polygamma(n, x)| in pairs, for x >= 1."""
-    zero = 0.0 * x
+def polygamma_pairs(xp: Any, x: pairs.Pair, n: int) -> pairs.Pair:
+    """Evaluate |polygamma(n, x)| in pairs, for x >= 0.4."""
+    zero = 0.0 * x[0]
     shift = _PAIR_SHIFT + n
-    w = pairs.two_sum(x, float(shift))
+    w = pairs.add(x, (shift + zero, zero))
     r = pairs.divide((1.0 + zero, zero), w)
     tail = [pairs.split(c) for c in _polygamma_tail(n, 30)]
     total = pairs.horner(pairs.multiply(r, r), [(a + zero, b) for a, b in tail])
@@ -282,7 +282,7 @@ def _polygamma_pairs(xp: Any, x: Any, n: int) -> pairs.Pair:
     total = pairs.multiply(total, front)
     front = (float(math.factorial(n)) + zero, zero)
     for k in range(shift - 1, -1, -1):
-        term = pairs.power(pairs.two_sum(x, float(k)), n + 1)
+        term = pairs.power(pairs.add(x, (k + zero, zero)), n + 1)
         total = pairs.add(total, pairs.divide(front, term))
     return total
 
@@ -326,7 +326,7 @@ def _polygamma_negative(xp: Any, x: Any, n: int) -> Any:
 
         def again(xp: Any, x: Any, hi: Any, lo: Any) -> Any:
             y = 1.0 - x
-            other = _polygamma_pairs(xp, y, n)
+            other = polygamma_pairs(xp, (y, 0.0 * y), n)
             # 1 - x is rounded: step back along the next derivative
             step = ((1.0 - y) - x) * _polygamma_positive(xp, y, n + 1)
             total = pairs.add((-flip * hi, -flip * lo), pairs.negative(other))
@@ -339,10 +339,10 @@ def _polygamma_negative(xp: Any, x: Any, n: int) -> Any:
     return pairs.redo(xp, x > -0.25, reflect(xp, xp.minimum(x, -0.25)), near_zero, x)
 
 
-def _digamma_pairs(xp: Any, x: Any) -> pairs.Pair:
-    """Evaluate digamma in pairs, for x >= 1."""
-    zero = 0.0 * x
-    w = pairs.two_sum(x, float(_PAIR_SHIFT))
+def digamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
+    """Evaluate digamma in pairs, for x >= 0.4."""
+    zero = 0.0 * x[0]
+    w = pairs.add(x, (_PAIR_SHIFT + zero, zero))
     r = pairs.divide((1.0 + zero, zero), w)
     square = pairs.multiply(r, r)
     tail = [pairs.split(-b / (2 * k)) for k, b in enumerate(_bernoulli(30)) if k]
@@ -350,7 +350,7 @@ def _digamma_pairs(xp: Any, x: Any) -> pairs.Pair:
     total = pairs.add(pairs.multiply(total, square), pairs.multiply(r, (zero - 0.5, zero)))
     total = pairs.add(total, pairs.log(xp, w))
     for k in range(_PAIR_SHIFT):
-        term = pairs.divide((-1.0 + zero, zero), pairs.two_sum(x, float(k)))
+        term = pairs.divide((-1.0 + zero, zero), pairs.add(x, (k + zero, zero)))
         total = pairs.add(total, term)
     return total
 
@@ -371,7 +371,7 @@ def digamma(xp: Any, x: Any) -> Any:
     def again(xp: Any, x: Any, hi: Any, lo: Any) -> Any:
         y = 1.0 - x
         step = ((1.0 - y) - x) * _polygamma_positive(xp, y, 1)  # 1 - x was rounded
-        total = pairs.add(_digamma_pairs(xp, y), (-hi, -lo))
+        total = pairs.add(digamma_pairs(xp, (y, 0.0 * y)), (-hi, -lo))
         return total[0] + (total[1] + step)
 
     return pairs.redo(xp, x < -0.001, xp.special.digamma(x), reflect, x)

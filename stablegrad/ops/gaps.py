@@ -11,6 +11,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import pairs, root_kernels
+from stablegrad.ops.pair_calls import CALLS
 from stablegrad.ops.pairs import Pair, two_sum
 from stablegrad.ops.record import REAL, elementwise, interval
 
@@ -39,6 +40,19 @@ def _wide(xp: Any, *xs: Any) -> list[Any]:
     return xp.broadcast_arrays(*[xp.asarray(x, dtype=float) for x in xs])
 
 
+def _in_pairs(xp: Any, value: Any, far: Any, name: str, a: Any, b: Any) -> Any:
+    """A gap of sines or cosines, in pairs where the angles are apart and it is small yet."""
+
+    def again(xp: Any, a: Any, b: Any, value: Any) -> Any:
+        function = CALLS[name].value
+        hi, lo = pairs.add(function((a, 0.0 * a)), pairs.negative(function((b, 0.0 * b))))
+        return xp.where(xp.isnan(hi), value, hi + lo)  # no angle beyond 2**20
+
+    if xp.name != "numpy":
+        return value
+    return pairs.redo(xp, far & (xp.abs(value) < 0.5), value, again, a, b, value)
+
+
 # -- circular functions -------------------------------------------------------------------
 
 
@@ -47,14 +61,15 @@ def _cos_gap(xp: Any, a: Any, b: Any) -> Any:
     plain = xp.cos(a) - xp.cos(b)
     near = -2.0 * sine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
     close = xp.minimum(xp.abs(a - b), xp.abs(a + b)) < 1.0
-    return xp.where(close, near, plain)
+    return _in_pairs(xp, xp.where(close, near, plain), ~close, "cos", a, b)
 
 
 def _sin_gap(xp: Any, a: Any, b: Any) -> Any:
     a, b = _wide(xp, a, b)
     plain = xp.sin(a) - xp.sin(b)
     near = 2.0 * cosine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
-    return xp.where(xp.abs(a - b) < 1.0, near, plain)
+    close = xp.abs(a - b) < 1.0
+    return _in_pairs(xp, xp.where(close, near, plain), ~close, "sin", a, b)
 
 
 def _arctan_of(xp: Any, a: Any, b: Any) -> Any:

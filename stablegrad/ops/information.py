@@ -72,7 +72,7 @@ log_ratio = elementwise(
     kernel=_log_ratio,
     spellings=(lambda x, y: log(x / y),),
     partials=_log_ratio_partials,
-    domain=(POSITIVE, POSITIVE),
+    domain=(REAL, REAL),  # of one sign
     infer_facts=_log_ratio_facts,
     cost=4,
     source="log1p((x - y)/y) where x/y is near 1",
@@ -111,7 +111,7 @@ one_plus_log_ratio = elementwise(
     kernel=_one_plus_log_ratio,
     spellings=(lambda x, y: 1 + log_ratio(x, y),),
     partials=_log_ratio_partials,
-    domain=(POSITIVE, POSITIVE),
+    domain=(REAL, REAL),  # of one sign
     infer_facts=_log_ratio_facts,
     cost=4,
     source="log1p((e x - y)/y) next to its zero at x = y/e",
@@ -270,7 +270,8 @@ def _deviance(xp: Any, x: Any, y: Any) -> Any:
 
     def near(xp: Any, x: Any, y: Any) -> Any:
         d = x - y
-        v = 0.5 * d / (0.5 * x + 0.5 * y)
+        half = xp.where(xp.abs(x) > 1.0, 0.5, 1.0)  # neither over- nor underflows
+        v = half * d / (half * x + half * y)
         square = v * v
         return v * (d + x * (square * polynomial(square, _atanh_series())))
 
@@ -300,7 +301,7 @@ deviance = elementwise(
     ball=_deviance_ball,
     partials=_deviance_partials,
     textbook=lambda out, x, y: (log(x / y), 1 - x / y),
-    domain=(NONNEGATIVE, POSITIVE),
+    domain=(REAL, REAL),  # of one sign, or x = 0
     infer_facts=lambda term: NONNEGATIVE if _log_ratio_facts(term).defined else Facts(),
     cost=5,
     source="Loader 2000, Fast and accurate computation of binomial probabilities",
@@ -354,7 +355,12 @@ one_minus_ratio = elementwise(
     ball=lambda x, y: 1 - x / y,
     # an op of its own, because (y - x)/y**2 - 1/y cancels where x is small
     partials=lambda out, x, y: (-1 / y, x / y / y),
-    domain=(REAL, POSITIVE),
+    domain=(REAL, REAL),
+    infer_facts=lambda term: Facts(
+        defined=term.args[0].facts.defined
+        and term.args[1].facts.defined
+        and term.args[1].facts.nonzero
+    ),
     cost=2,
     source="(y - x) / y",
     doc="1 - x / y: the derivative of kl_div by y.",

@@ -63,18 +63,19 @@ def _run_pairs(xp: Any, xs: Sequence[Any], code: Code) -> Iterator[Pair]:
     for step in code:
         if isinstance(step, Sum):
             constant, addends = step
-            out = _multiple(registers[addends[0][1]], addends[0][0])
+            out = multiple(registers[addends[0][1]], addends[0][0])
             for c, i in addends[1:]:
-                out = pairs.add(out, _multiple(registers[i], c))
+                out = pairs.add(out, multiple(registers[i], c))
             if constant != 0:
                 out = pairs.add(out, _constant(constant))
         else:
-            out = _product([(registers[i], p) for i, p in step.factors], xp)
+            out = product([(registers[i], p) for i, p in step.factors], xp)
         registers.append(out)
         yield out
 
 
-def _multiple(x: Pair, c: Rational) -> Pair:
+def multiple(x: Pair, c: Rational) -> Pair:
+    """A pair times an exact constant."""
     if c == 1:
         return x
     if c == -1:
@@ -82,7 +83,8 @@ def _multiple(x: Pair, c: Rational) -> Pair:
     return pairs.multiply(x, _constant(c))
 
 
-def _product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
+def product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
+    """A product of powers of pairs."""
     above = below = None
     for x, p in factors:
         base = pairs.sqrt(xp, x) if isinstance(p, Fraction) else x
@@ -159,8 +161,8 @@ def _parts_product(xp: Any, factors: Sequence[tuple[Parts, Rational]]) -> Parts:
         exponent = exponent + (e - odd) // (1 if isinstance(p, int) else 2) * int(
             p if isinstance(p, int) else 2 * p
         )
-    product = _product(pairwise, xp)
-    return _normal(xp, (*product, exponent + xp.zeros(product[0].shape, np.int64)))
+    value = product(pairwise, xp)
+    return _normal(xp, (*value, exponent + xp.zeros(value[0].shape, np.int64)))
 
 
 # -- the op -------------------------------------------------------------------------------

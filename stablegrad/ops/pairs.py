@@ -166,7 +166,7 @@ def sin_cos_pi(xp: Any, x: Any) -> Pair:
     hi, lo = two_prod(r, PI[0])
     lo = xp.where(xp.abs(r) < 1e-280, 0.0, lo + r * PI[1])
     s, c = xp.sin(hi), xp.cos(hi)
-    return _rotate(xp, s + c * lo, c - s * lo, quadrant)
+    return rotate(xp, s + c * lo, c - s * lo, quadrant)
 
 
 def sin_cos_pi_pair(xp: Any, x: Any) -> tuple[Pair, Pair]:
@@ -175,10 +175,10 @@ def sin_cos_pi_pair(xp: Any, x: Any) -> tuple[Pair, Pair]:
     zero = 0.0 * r
     angle = multiply((r, zero), PI)
     square = multiply(angle, angle)
-    s = multiply(angle, horner(square, [(c[0] + zero, c[1]) for c in _SINE]))
-    c = horner(square, [(c[0] + zero, c[1]) for c in _COSINE])
-    s_hi, c_hi = _rotate(xp, s[0], c[0], quadrant)
-    s_lo, c_lo = _rotate(xp, s[1], c[1], quadrant)
+    s = multiply(angle, horner(square, [(c[0] + zero, c[1]) for c in SINE]))
+    c = horner(square, [(c[0] + zero, c[1]) for c in COSINE])
+    s_hi, c_hi = rotate(xp, s[0], c[0], quadrant)
+    s_lo, c_lo = rotate(xp, s[1], c[1], quadrant)
     return (s_hi, s_lo), (c_hi, c_lo)
 
 
@@ -191,8 +191,8 @@ def _factorial_series(first: int, terms: int) -> list[tuple[float, float]]:
     return out[::-1]
 
 
-_SINE = _factorial_series(1, 14)
-_COSINE = _factorial_series(0, 15)
+SINE = _factorial_series(1, 14)
+COSINE = _factorial_series(0, 15)
 
 
 def _reduce(xp: Any, x: Any) -> Pair:
@@ -202,7 +202,7 @@ def _reduce(xp: Any, x: Any) -> Pair:
     return x - 0.5 * halves, halves.astype(xp.int64) & 3
 
 
-def _rotate(xp: Any, s: Any, c: Any, quadrant: Any) -> Pair:
+def rotate(xp: Any, s: Any, c: Any, quadrant: Any) -> Pair:
     """Turn sine and cosine by a number of quarter turns."""
     odd = (quadrant & 1) == 1
     sine, cosine = xp.where(odd, c, s), xp.where(odd, s, c)

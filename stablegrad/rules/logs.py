@@ -8,7 +8,7 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exponential import exp, expm1, log, log1p
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import opposite_pair, simpler_difference, single
+from stablegrad.rules.simpler import neighbours, opposite_pair, simpler_difference, single
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -42,11 +42,13 @@ def difference_of_shifted_logs(term: Term) -> Term | None:
         return None
     c, left, right = found
     a, b = _argument(left), _argument(right)
-    step = simpler_difference(a, b)
-    if step is None:
+    near = neighbours(a, b)
+    if near is None:
         return None
-    size = b if b.facts.nonnegative else OPS["abs"](b)  # -0 is 0
-    result = OPS["require"](OPS["log_step"](size, step), OPS["greater_equal"](b, 0.0))
+    sign, base, step = near
+    size = base if base.facts.nonnegative else OPS["abs"](base)  # -0 is 0
+    result = OPS["require"](OPS["log_step"](size, step), OPS["greater_equal"](base, 0.0))
+    c = forms.exact_ratio(sign * c)
     return forms.with_shape(forms.scale(c, result), term.shape)
 
 
@@ -64,10 +66,19 @@ def log_of_ratio_near_one(term: Term) -> Term | None:
         if a.op is not forms.MONOMIAL or sorted(a.params[0]) != [-1, 1]:
             return None
         (a, b) = a.args if a.params[0] == (1, -1) else a.args[::-1]
-    step = simpler_difference(a, b)
-    if step is None or forms.split(step)[1] is a or forms.split(step)[1] is b:
+    near = neighbours(a, b)
+    if near is None:
         return None
-    return forms.with_shape(OPS["log_step"](b, step), term.shape)
+    sign, base, step = near
+    if forms.split(step)[1] is a or forms.split(step)[1] is b:
+        return None
+    return forms.with_shape(forms.scale(sign, OPS["log_step"](base, step)), term.shape)
+
+
+@rule(source="definition", group="logarithm")
+def log_ratio_of_one_plus(u: Term, v: Term) -> Pair:
+    """log((1 + u)/(1 + v)) for small u and v near each other: 1 + u rounds."""
+    return OPS["log_ratio"](1 + u, 1 + v), OPS["log_ratio1p"](u, v)
 
 
 @stabilize.procedure(

@@ -22,6 +22,7 @@ from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT, 
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM, half_whole
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
 from stablegrad.transforms.rational import as_rational_sum
+from stablegrad.transforms.redone import as_redone_sum
 
 WIDE = np.dtype(np.float64)
 
@@ -135,7 +136,7 @@ class Lowering:
         args = tuple(arguments)
         widened = dtype != term.dtype  # then products of two narrow factors are exact
         if term.op is AFFINE:
-            rational = None if widened or self.native else self._emit_rational(term)
+            rational = None if widened or self.native else self._emit_whole(term, args)
             lowered = rational or _emit_sum(term, args, dtype, plain=widened or self.native)
         elif term.op is MONOMIAL:
             lowered = _emit_product(term, args, dtype)
@@ -149,11 +150,14 @@ class Lowering:
             lowered = make(term.op, args, term.params, term.shape, dtype)
         return lowered if lowered.shape == term.shape else _shaped(lowered, term)
 
-    def _emit_rational(self, term: Term) -> Term | None:
-        addends = len(term.args) + (term.params[0] != 0)
-        if term.dtype != WIDE or addends == 1 or one_sign(term):
+    def _emit_whole(self, term: Term, args: tuple[Term, ...]) -> Term | None:
+        """A sum that may cancel, computed in pairs from the numbers that it is made of."""
+        single = len(args) == 1 and term.params[0] == 0
+        if term.dtype != WIDE or single or one_sign(term) or isinstance(term.params[0], str):
             return None
-        return as_rational_sum(term, self.own)
+        return as_rational_sum(term, self.own) or as_redone_sum(
+            term, self.own, *_with_products(args)
+        )
 
     def _emit_exp(self, term: Term, args: tuple[Term, ...]) -> Term:
         """exp, with the rounding error of its argument where that is a sum or a product."""

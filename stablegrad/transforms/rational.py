@@ -31,7 +31,7 @@ def as_rational_sum(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
         term: an affine form.
         lowered: the lowered terms of its leaves.
     """
-    if not any(_rounds(x) for x in term.args):
+    if not any(rounds(x) for x in term.args):
         return None
     inner = _forms_below(term)
     if inner is None:
@@ -42,14 +42,14 @@ def as_rational_sum(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     code: list[Sum | Product] = []
     for t in order:
         if t in inner:
-            code.append(_instruction(t, register))
+            code.append(instruction(t, register))
             register[t] = len(register)
     args = tuple([lowered[x] for x in leaves])
     shape = forms.broadcast(AFFINE, args)
     return make(RATIONAL_SUM, args, (tuple(code),), shape, term.dtype)
 
 
-def _rounds(x: Term) -> bool:
+def rounds(x: Term) -> bool:
     """Whether an addend is rounded before it is added, beyond a product of two factors."""
     if x.op is AFFINE:
         return True
@@ -67,7 +67,7 @@ def _forms_below(term: Term) -> dict[Term, None] | None:
     stack = [term]
     while stack:
         t = stack.pop()
-        if not _usable(t):
+        if not usable(t) or any(x.dtype.kind == "b" for x in t.args):
             return None
         inner[t] = None
         for x in t.args:
@@ -78,21 +78,20 @@ def _forms_below(term: Term) -> dict[Term, None] | None:
                 return None
             if x.op is AFFINE or x.op is MONOMIAL:
                 stack.append(x)
-            elif not _is_exact(x):
+            elif not is_exact(x):
                 return None
     return inner
 
 
-def _usable(t: Term) -> bool:
+def usable(t: Term) -> bool:
+    """Whether a form is one instruction: a sum of numbers, or small powers."""
     if t.op is AFFINE:
         return not isinstance(t.params[0], str)
-    return all(
-        x.dtype.kind != "b" and abs(p) <= POWERS and Fraction(p).denominator <= 2
-        for x, p in zip(t.args, t.params[0], strict=True)
-    )
+    powers = [p for x, p in zip(t.args, t.params[0], strict=True) if x.dtype.kind != "b"]
+    return bool(powers) and all(abs(p) <= POWERS and Fraction(p).denominator <= 2 for p in powers)
 
 
-def _is_exact(x: Term) -> bool:
+def is_exact(x: Term) -> bool:
     """Whether a leaf is a number of the program, not the rounded result of an op."""
     for _ in range(POWERS):
         if x.op.name not in MOVING:
@@ -101,10 +100,11 @@ def _is_exact(x: Term) -> bool:
     return x.op is INPUT or x.op is LEAF or x.op is CONST
 
 
-def _instruction(t: Term, register: Mapping[Term, int]) -> Sum | Product:
+def instruction(t: Term, register: Mapping[Term, int]) -> Sum | Product:
+    """The instruction of a form on the registers of its arguments."""
     if t.op is AFFINE:
         constant, coefficients = t.params
         pairs = zip(coefficients, t.args, strict=True)
         return Sum(constant, tuple([(c, register[x]) for c, x in pairs]))
     powers = zip(t.args, t.params[0], strict=True)
-    return Product(tuple([(register[x], p) for x, p in powers]))
+    return Product(tuple([(register[x], p) for x, p in powers if x.dtype.kind != "b"]))

@@ -203,7 +203,7 @@ def test_textbook_partials_are_the_same_functions(op: Op, params: dict[str, Any]
             continue
         a, b = (truth(t, bound, np.float64, limits=False) for t in (ours, theirs))
         both = a.decided & b.decided
-        assert both.sum() > len(both) // 2
+        assert both.sum() > len(both) // 3  # some domains are half-planes
         # the textbook's constants are rounded, and may cancel
         assert np.allclose(a.value[both], b.value[both], rtol=1e-9, atol=0)
 

@@ -127,6 +127,8 @@ CASES: list[Case] = [
     ("difference_of_shifted_logs", lambda x: sqrt(x) * (log1p(x) - log(x)), [1e10]),
     ("log_of_ratio_near_one", lambda x: log((x + 1) / x), [1e13]),
     ("log_of_ratio_near_one", lambda x, h: log((x + h) / x), [3.0, 1e-13]),
+    ("log_ratio_of_one_plus", lambda p, q: log((1 - p) / (1 - q)), [1e-10, 1.5e-10]),
+    ("log_ratio_of_one_plus", lambda p, q: p * log((1 + p) / (1 + q)), [1e-20, 3e-9]),
     ("log_of_prod", lambda x: log(prod(x)), [[1e-200, 1e-200]]),
     ("log_of_prod", lambda x: log(prod(x)) / 3, [[1e200, 1e200, 1e-100]]),
     ("difference_of_exponentials", lambda x, h: exp(x + h) - exp(x), [1.0, 1e-13]),

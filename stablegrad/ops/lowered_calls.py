@@ -1,0 +1,165 @@
+"""Sums of rounded functions that cancelled, once more in pairs.
+
+``redone_sum`` adds what was computed anyway. Where the sum is much smaller than its addends their
+rounding shows; these elements, and no others, are computed again from the numbers that the
+addends were made of, everything in twice the precision. An error bound goes along, and what is
+not better is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stablegrad.ir import Shape, Term
+from stablegrad.ops import pairs
+from stablegrad.ops.exact import Exact, Rational, to_float
+from stablegrad.ops.form_records import MONOMIAL
+from stablegrad.ops.lowered import sum_pair
+from stablegrad.ops.lowered_arithmetic import Product, Sum, multiple, product
+from stablegrad.ops.pair_calls import CALLS, polygamma
+from stablegrad.ops.pairs import Pair
+from stablegrad.ops.record import broadcast, declare
+
+
+class Function(NamedTuple):
+    """A function of registers: a name of ``CALLS``, or ``polygamma`` of an order."""
+
+    name: str
+    registers: tuple[int, ...]
+    order: int = 0
+
+
+class Select(NamedTuple):
+    """One of two registers by a condition in a third; 0 for ``None``."""
+
+    condition: int
+    chosen: int
+    other: int | None
+
+
+Code = tuple[Sum | Product | Function | Select, ...]
+Bounded = tuple[Pair, Any]
+"""A pair and a bound of its absolute error."""
+
+_UNIT = 2.0**-102  # of one operation in pairs
+_ROUNDED = 2.0**-51  # of an op in floats, relative
+_ALARM = 4.0  # how much greater than the sum the greatest addend may be
+
+
+def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+    return broadcast(MONOMIAL, args), args[0].dtype
+
+
+def _run(xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
+    """The result of a code, with its error."""
+    registers: list[Bounded] = [
+        ((x, 0.0 * x), _ROUNDED * np.abs(x) if r else np.zeros(x.shape))
+        for x, r in zip(xs, rounded, strict=True)
+    ]
+    for step in code:
+        if isinstance(step, Sum):
+            registers.append(_sum(step, registers))
+        elif isinstance(step, Product):
+            registers.append(_product(step, registers))
+        elif isinstance(step, Select):
+            registers.append(_select(step, registers))
+        else:
+            registers.append(_call(step, registers))
+    return registers[-1]
+
+
+def _sum(step: Sum, registers: Sequence[Bounded]) -> Bounded:
+    total: Pair | None = None
+    size: Any = abs(float(step.constant))
+    error: Any = 0.0
+    for c, i in step.addends:
+        x, e = registers[i]
+        addend = multiple(x, c)
+        total = addend if total is None else pairs.add(total, addend)
+        size = size + np.abs(addend[0])
+        error = error + abs(float(c)) * e
+    assert total is not None
+    if step.constant != 0:
+        high, low = pairs.split(step.constant)
+        zero = 0.0 * total[0]
+        total = pairs.add(total, (high + zero, low + zero))
+    return total, error + _UNIT * size
+
+
+def _product(step: Product, registers: Sequence[Bounded]) -> Bounded:
+    value = product([(registers[i][0], p) for i, p in step.factors], np)
+    relative: Any = 0.0
+    for i, p in step.factors:
+        x, e = registers[i]
+        relative = relative + abs(float(p)) * (_UNIT + e / np.abs(x[0]))
+    zero = value[0] == 0
+    return value, np.where(zero, 0.0, relative * np.abs(value[0]))
+
+
+def _select(step: Select, registers: Sequence[Bounded]) -> Bounded:
+    holds = registers[step.condition][0][0] != 0
+    (hi, lo), error = registers[step.chosen]
+    other: Any = ((0.0, 0.0), 0.0) if step.other is None else registers[step.other]
+    pair = np.where(holds, hi, other[0][0]), np.where(holds, lo, other[0][1])
+    return pair, np.where(holds, error, other[1])
+
+
+def _call(step: Function, registers: Sequence[Bounded]) -> Bounded:
+    call = polygamma(step.order) if step.name == "polygamma" else CALLS[step.name]
+    xs = [registers[i][0] for i in step.registers]
+    value = call.value(*xs)
+    error: Any = _UNIT * (np.abs(value[0]) + call.floor)
+    slopes = call.slopes(*[x[0] for x in xs], value[0])
+    for i, slope in zip(step.registers, slopes, strict=True):
+        error = error + registers[i][1] * np.abs(slope)
+    return value, error
+
+
+def _redone_sum(
+    xp: Any,
+    *args: Any,
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+    rounded: tuple[bool, ...],
+    code: Code,
+) -> Any:
+    xs, leaves = args[: sum(counts)], args[sum(counts) :]
+    hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
+    total = hi + lo
+    if xp.name != "numpy":
+        return total
+    size = np.abs(to_float(constant))
+    position = 0
+    for c, count in zip(coefficients, counts, strict=True):
+        x = xs[position] if count == 1 else xs[position] * xs[position + 1]
+        position += count
+        size = np.maximum(size, abs(float(c)) * np.abs(x))
+    alarm = size > _ALARM * np.abs(total)  # not where anything is inf or nan
+    if not np.any(alarm):
+        return total
+    total, size, alarm, *numbers = np.broadcast_arrays(total, size, alarm, *leaves)
+    total = np.array(total)
+    flat = [x[alarm] for x in numbers]
+    with np.errstate(all="ignore"):
+        value, error = _run(flat, rounded, code)
+        better = error < _ROUNDED * size[alarm]
+        total[alarm] = np.where(better, value[0] + value[1], total[alarm])
+    return total
+
+
+REDONE_SUM = declare(
+    "redone_sum",
+    family="lowered",
+    params=("constant", "coefficients", "counts", "rounded", "code"),
+    infer=_infer,
+    kernel=_redone_sum,
+    elementwise=True,
+    source="Dekker 1971: double-double arithmetic, on the elements that cancelled",
+    ulp=None,
+    accuracy="where the addends cancel: 2**-102 relative to them, else as compensated_sum",
+    doc="A sum of functions, computed in pairs where it is much smaller than its addends.",
+)

@@ -1,0 +1,189 @@
+"""Elementary functions and the gamma family on pairs, for sums that cancelled.
+
+A ``Call`` has a value in pairs and the derivative by which an error of its argument is felt, so
+that the error of a whole program in pairs can be bounded while it is evaluated. Where a function
+is not implemented for an argument, its value is nan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stablegrad.ops import gamma_kernels, pair_exp, pairs
+from stablegrad.ops.pairs import Pair
+
+_PI = Fraction(pairs.pi())
+_HALF_PI_1 = float(Fraction(int(_PI / 2 * 2**32), 2**32))
+_HALF_PI_2, _HALF_PI_3 = pairs.split(_PI / 2 - Fraction(_HALF_PI_1))
+_MOST = 2.0**20  # angles up to here are reduced
+
+Slope = Callable[..., Any]
+
+
+class Call(NamedTuple):
+    """A function on pairs: ``value(x)``, and ``slope(x, y)`` of the floats x and y = f(x).
+
+    The slope of a function of several arguments is a tuple.
+    """
+
+    value: Callable[..., Pair]
+    slope: Slope
+    floor: float = 0.0
+    """The absolute error of the value, in units of the last place of 1."""
+
+    def slopes(self, *xs: Any) -> tuple[Any, ...]:
+        """The slopes by all arguments, from these and the value."""
+        found = self.slope(*xs)
+        return found if isinstance(found, tuple) else (found,)
+
+
+def _one(x: Pair) -> Pair:
+    return 1.0 + 0.0 * x[0], 0.0 * x[0]
+
+
+def _inside(x: Pair, value: Callable[[Pair], Pair], low: float, high: float) -> Pair:
+    """The value for low < x < high, nan elsewhere."""
+    good = (x[0] > low) & (x[0] < high)
+    middle = 0.5 * (low + high)
+    hi, lo = value((np.where(good, x[0], middle), np.where(good, x[1], 0.0)))
+    return np.where(good, hi, np.nan), np.where(good, lo, 0.0)
+
+
+def _exp(x: Pair) -> Pair:
+    return _inside(x, lambda x: pair_exp.exp(np, x), -500.0, 500.0)
+
+
+def _expm1(x: Pair) -> Pair:
+    return _inside(x, lambda x: pair_exp.expm1(np, x), -500.0, 500.0)
+
+
+def _log(x: Pair) -> Pair:
+    """log of m * 2**k, the mantissa by a Newton step."""
+
+    def value(x: Pair) -> Pair:
+        m, k = np.frexp(x[0])
+        low = m < 0.7071067811865476
+        k = k - low
+        m, rest = np.ldexp(x[0], -k), np.ldexp(x[1], -k)
+        zero = 0.0 * m
+        near = pairs.log(np, (m, rest))
+        scale = (pairs.split(pair_exp.LN2)[0] + zero, pairs.split(pair_exp.LN2)[1] + zero)
+        return pairs.add(pairs.multiply((k + zero, zero), scale), near)
+
+    return _inside(x, value, 0.0, math.inf) if np.any(x[0] <= 0) else value(x)
+
+
+def _log1p(x: Pair) -> Pair:
+    """One Newton step: log1p(x) = y + expm1(-y)*(1 + x) + x, up to its square."""
+
+    def value(x: Pair) -> Pair:
+        y = np.log1p(x[0])
+        zero = 0.0 * y
+        e = pair_exp.expm1(np, (-y, zero))
+        rest = pairs.add(pairs.multiply(e, pairs.add(_one(x), x)), x)
+        return pairs.add((y, zero), rest)
+
+    return _inside(x, value, -1.0 + 2.0**-40, 1e100)
+
+
+def _log_ratio(x: Pair, y: Pair) -> Pair:
+    """log(x / y), of x - y where they are near each other."""
+    near = np.abs(x[0] - y[0]) < 0.25 * np.abs(y[0])
+    change = pairs.divide(pairs.add(x, pairs.negative(y)), y)
+    close = _log1p((np.where(near, change[0], 0.0), np.where(near, change[1], 0.0)))
+    far = _log(pairs.divide(x, y))
+    return np.where(near, close[0], far[0]), np.where(near, close[1], far[1])
+
+
+def _sine_cosine(x: Pair) -> tuple[Pair, Pair]:
+    """Both, of |x| up to 2**20."""
+    inside = np.abs(x[0]) < _MOST
+    x = (np.where(inside, x[0], np.nan), np.where(inside, x[1], 0.0))
+    k = np.rint(x[0] / (_HALF_PI_1 + _HALF_PI_2))
+    zero = 0.0 * k
+    r = pairs.two_sum(x[0], -k * _HALF_PI_1)  # the product is exact
+    r = pairs.add(r, pairs.negative(pairs.two_prod(k, _HALF_PI_2 + zero)))
+    r = pairs.add(r, (x[1], -k * _HALF_PI_3))
+    square = pairs.multiply(r, r)
+    s = pairs.multiply(r, pairs.horner(square, [(a + zero, b) for a, b in pairs.SINE]))
+    c = pairs.horner(square, [(a + zero, b) for a, b in pairs.COSINE])
+    quadrant = np.where(inside, k, 0).astype(np.int64) & 3
+    s_hi, c_hi = pairs.rotate(np, s[0], c[0], quadrant)
+    s_lo, c_lo = pairs.rotate(np, s[1], c[1], quadrant)
+    return (s_hi, s_lo), (c_hi, c_lo)
+
+
+def _tan(x: Pair) -> Pair:
+    s, c = _sine_cosine(x)
+    return pairs.divide(s, c)
+
+
+def _tanh(x: Pair) -> Pair:
+    """expm1(2x) / (expm1(2x) + 2)."""
+    e = _expm1((2.0 * x[0], 2.0 * x[1]))
+    two = (2.0 + 0.0 * x[0], 0.0 * x[0])
+    return pairs.divide(e, pairs.add(e, two))
+
+
+def _arctan(x: Pair) -> Pair:
+    start = np.arctan(x[0])
+    zero = 0.0 * start
+    s, c = _sine_cosine((start, zero))
+    top = pairs.add(pairs.multiply(x, c), pairs.negative(s))
+    return pairs.add((start, zero), ((top[0] + top[1]) / (c[0] + x[0] * s[0]), zero))
+
+
+def _arcsin(x: Pair) -> Pair:
+    start = np.arcsin(x[0])
+    zero = 0.0 * start
+    s, c = _sine_cosine((start, zero))
+    top = pairs.add(x, pairs.negative(s))
+    return pairs.add((start, zero), ((top[0] + top[1]) / c[0], zero))
+
+
+def _arccos(x: Pair) -> Pair:
+    half = pairs.split(_PI / 2)
+    hi, lo = _arcsin(x)
+    return pairs.add((half[0] + 0.0 * hi, half[1] + 0.0 * hi), (-hi, -lo))
+
+
+def _lgamma(x: Pair) -> Pair:
+    return _inside(x, lambda x: gamma_kernels.log_gamma_pairs(np, x), 0.4, 1e280)
+
+
+def _digamma(x: Pair) -> Pair:
+    return _inside(x, lambda x: gamma_kernels.digamma_pairs(np, x), 0.4, 1e280)
+
+
+def polygamma(n: int) -> Call:
+    """The n-th derivative of digamma."""
+    sign = 1.0 if n % 2 else -1.0
+
+    def value(x: Pair) -> Pair:
+        hi, lo = _inside(x, lambda x: gamma_kernels.polygamma_pairs(np, x, n), 0.4, 1e100)
+        return sign * hi, sign * lo
+
+    return Call(value, lambda x, y: (n + 1) * np.abs(y) / x + np.abs(y))
+
+
+CALLS: dict[str, Call] = {
+    "exp": Call(_exp, lambda x, y: y),
+    "expm1": Call(_expm1, lambda x, y: 1.0 + y),
+    "log": Call(_log, lambda x, y: 1.0 / x, 1.0),
+    "log1p": Call(_log1p, lambda x, y: 1.0 / (1.0 + x)),
+    "log_ratio": Call(_log_ratio, lambda x, y, z: (1.0 / x, 1.0 / y)),
+    "sin": Call(lambda x: _sine_cosine(x)[0], lambda x, y: 1.0 + 0.0 * y),
+    "cos": Call(lambda x: _sine_cosine(x)[1], lambda x, y: 1.0 + 0.0 * y),
+    "tan": Call(_tan, lambda x, y: 1.0 + y * y),
+    "tanh": Call(_tanh, lambda x, y: 1.0 + 0.0 * y),
+    "arctan": Call(_arctan, lambda x, y: 1.0 + 0.0 * y),
+    "arcsin": Call(_arcsin, lambda x, y: 1.0 / np.cos(y)),
+    "arccos": Call(_arccos, lambda x, y: 1.0 / np.sin(y), 2.0),
+    "lgamma": Call(_lgamma, lambda x, y: np.abs(np.log(x)) + 1.0 / x, 200.0),
+    "digamma": Call(_digamma, lambda x, y: 1.0 / x + 1.0 / (x * x), 20.0),
+}

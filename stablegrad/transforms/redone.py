@@ -1,0 +1,230 @@
+"""Which sums of functions can be computed again in pairs, and the code for that.
+
+The addends of a sum, as far as they are made of numbers of the program by arithmetic and
+functions known to pairs, become a code for ``redone_sum``. Ops that are functions of
+such functions are taken apart first; they cancel more, but the error bound of the code knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from stablegrad.canonical import canonical
+from stablegrad.ir import OPS, Term, make
+from stablegrad.ops import forms
+from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
+from stablegrad.ops.pair_calls import CALLS
+from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
+
+LIMIT = 48  # terms of one code: what is larger is summed from rounded addends
+
+
+def _op(name: str, *args: Any) -> Term:
+    return OPS[name](*args)
+
+
+def _exp(x: Term) -> Term:
+    return _op("exp", x)
+
+
+def _log(x: Term) -> Term:
+    return _op("log", x)
+
+
+def _log1p(x: Term) -> Term:
+    return _op("log1p", x)
+
+
+def _sigmoid(x: Term) -> Term:
+    return 1 / (1 + _exp(-x))
+
+
+MEANINGS: dict[str, Callable[..., Term]] = {
+    "sigmoid": _sigmoid,
+    "sigmoid_slope": lambda x: _sigmoid(x) * _sigmoid(-x),
+    "sigmoid_difference": lambda a, b: _sigmoid(a - b),
+    "union_slope": lambda a, b: _sigmoid(a - b) * _sigmoid(b - a),
+    "softplus": lambda x: _log1p(_exp(x)),
+    "log_sigmoid": lambda x: -_log1p(_exp(-x)),
+    "logaddexp": lambda a, b: a + _log1p(_exp(b - a)),
+    "log_expm1": lambda x: _log(_op("expm1", x)),
+    "log1mexp": lambda x: _log(-_op("expm1", x)),
+    "logit": lambda x: _log(x) - _log1p(-x),
+    "exprel": lambda x: _op("expm1", x) / x,
+    "expm1mx": lambda x: _op("expm1", x) - x,
+    "log1pmx": lambda x: _log1p(x) - x,
+    "log1pmx_slope": lambda x: -x / (1 + x),
+    "log1prel": lambda x: _log1p(x) / x,
+    "log_expm1_slope": lambda x: -1 / _op("expm1", -x),
+    "log1mexp_slope": lambda x: -1 / _op("expm1", -x),
+    "bose_slope": lambda x: -1 / (_op("expm1", x) * _op("expm1", -x)),
+    "sinh": lambda x: (_op("expm1", x) - _op("expm1", -x)) / 2,
+    "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
+    "sech": lambda x: 2 / (_exp(x) + _exp(-x)),
+    "sech_squared": lambda x: (2 / (_exp(x) + _exp(-x))) ** 2,
+    "log_cosh": lambda x: x + _log1p(_op("expm1", -2 * x) / 2),
+    "cosm1": lambda x: -2 * _op("sin", x / 2) ** 2,
+    "x_minus_sin": lambda x: x - _op("sin", x),
+    "arctan_gap": lambda a, b: _op("arctan", a) - _op("arctan", b),
+    "sin_of_difference": lambda a, b: _op("sin", a - b),
+    "cos_of_difference": lambda a, b: _op("cos", a - b),
+    "exp_gap": lambda a, b: _exp(b) * _op("expm1", a - b),
+    "one_plus_log": lambda x: 1 + _log(x),
+    "one_plus_log_ratio": lambda x, y: 1 + _op("log_ratio", x, y),
+    "one_minus_ratio": lambda x, y: 1 - x / y,
+    "one_minus_square": lambda x: 1 - x * x,
+    "log_step": lambda b, h: _log1p(h / b),
+    "log_ratio1p": lambda u, v: _log1p((u - v) / (1 + v)),
+    "log1p_gap": lambda u, v: _log1p((u - v) / (1 + v)),
+    "xlogy": lambda x, y: x * _log(y),
+    "xlog1py": lambda x, y: x * _log1p(y),
+    "entr": lambda x: -x * _log(x),
+    "rel_entr": lambda x, y: x * _op("log_ratio", x, y),
+    "deviance": lambda x, y: x * _op("log_ratio", x, y) - x + y,
+    "kl_div": lambda x, y: x * _op("log_ratio", x, y) - x + y,
+    "power": lambda x, y: _exp(y * _log(x)),
+    "powm1": lambda x, y: _op("expm1", y * _log(x)),
+    "pow1p": lambda u, y: _exp(y * _log1p(u)),
+    "pow1pm1": lambda u, y: _op("expm1", y * _log1p(u)),
+    "hypot": lambda x, y: _op("sqrt", x * x + y * y),
+    "hypot_unit": lambda x, y: x / _op("sqrt", x * x + y * y),
+    "sqrt1pm1": lambda x: x / (1 + _op("sqrt", 1 + x)),
+    "arcsinh": lambda x: _log(x + _op("sqrt", 1 + x * x)),
+    "arctanh": lambda x: (_log1p(x) - _log1p(-x)) / 2,
+}
+"""Ops as functions that are known to pairs."""
+
+
+def as_redone_sum(
+    term: Term, lowered: Mapping[Term, Term], flat: tuple[Term, ...], counts: tuple[int, ...]
+) -> Term | None:
+    """The sum as one op that redoes the elements that cancel, or None where that gains nothing.
+
+    Args:
+        term: an affine form.
+        lowered: the lowered terms of what it is made of.
+        flat: its lowered addends, with products taken apart.
+        counts: how many of them make up each addend.
+    """
+    if not any(_rounded_twice(x) for x in term.args):
+        return None
+    code = _Code(lowered)
+    if not code.add(term):
+        return None
+    args = (*flat, *[lowered[x] for x in code.leaves])
+    shape = forms.broadcast(AFFINE, args)
+    rounded = tuple([not is_exact(x) and x.dtype.kind != "b" for x in code.leaves])
+    params = (*term.params, counts, rounded, tuple(code.steps))
+    return make(REDONE_SUM, args, params, shape, term.dtype)
+
+
+def _rounded_twice(x: Term) -> bool:
+    """Whether an addend is a function, or rounded beyond a product of two factors."""
+    while x.op is REQUIRE:
+        x = x.args[0]
+    if x.op is MONOMIAL and any(y.dtype.kind == "b" or _called(y) for y in x.args):
+        return True
+    return _called(x) or rounds(x)
+
+
+def _called(x: Term) -> bool:
+    name = x.op.name
+    return name in CALLS or name in MEANINGS or name in ("polygamma", "where")
+
+
+def _meaning(t: Term) -> Term | None:
+    """A term as functions that are known to pairs."""
+    if t.op is MONOMIAL and not any(x.dtype.kind == "b" for x in t.args):
+        logs = [forms.scale(p, _log(x)) for x, p in zip(t.args, t.params[0], strict=True)]
+        return _exp(forms.total([(1, x) for x in logs], t.shape, t.dtype))
+    meaning = MEANINGS.get(t.op.name)
+    return None if meaning is None or t.params else meaning(*t.args)
+
+
+class _Code:
+    """Turns a term into instructions on the registers that hold its leaves."""
+
+    def __init__(self, lowered: Mapping[Term, Term]) -> None:
+        self.lowered = lowered
+        self.leaves: list[Term] = []
+        self.steps: Code = ()
+
+    def add(self, root: Term) -> bool:
+        """Whether the code of a term could be made."""
+        apart: dict[Term, Term] = {}
+        order = self._ordered(root, apart)
+        if order is None:
+            return False
+        register: dict[Term, int] = {}
+        inner = [t for t in order if self._steps(t)]
+        self.leaves = [t for t in order if not self._steps(t) and t not in apart]
+        for leaf in self.leaves:
+            register[leaf] = len(register)
+        steps: list[Any] = []
+        for t in order:
+            if t in apart:
+                register[t] = register[apart[t]]
+            elif t in inner:
+                for step in self._instructions(t, register):
+                    register[t] = len(self.leaves) + len(steps)
+                    steps.append(step)
+        self.steps = tuple(steps)
+        return True
+
+    def _ordered(self, root: Term, apart: dict[Term, Term]) -> list[Term] | None:
+        """The terms below, arguments first, ops taken apart; None where there are too many."""
+        order: dict[Term, None] = {}
+        entered: set[Term] = set()
+        stack = [root]
+        while stack:
+            t = stack[-1]
+            if t in order:
+                stack.pop()
+                continue
+            if t in entered:
+                order[t] = None
+                stack.pop()
+                continue
+            entered.add(t)
+            if len(entered) > LIMIT:
+                return None
+            below = self._below(t, apart)
+            if below is None:
+                return None
+            stack += [x for x in below if x not in order]
+        return list(order)
+
+    def _below(self, t: Term, apart: dict[Term, Term]) -> tuple[Term, ...] | None:
+        if self._steps(t):
+            return t.args
+        if t.op is REQUIRE:  # where a guard fails the sum is nan, and no smaller than its addends
+            apart[t] = t.args[0]
+            return (t.args[0],)
+        meaning = _meaning(t)
+        if meaning is not None:
+            apart[t] = canonical(meaning, below=frozenset(t.args))
+            return (apart[t],)
+        if t not in self.lowered or not (is_exact(t) or t.op.elementwise):
+            return None
+        return ()
+
+    def _steps(self, t: Term) -> bool:
+        """Whether a term is some instructions."""
+        if t.op is AFFINE or t.op is MONOMIAL:
+            return usable(t)
+        return t.op.name in CALLS or t.op.name in ("polygamma", "where")
+
+    def _instructions(self, t: Term, register: dict[Term, int]) -> Iterator[Any]:
+        """The instructions of a term; after each, ``register`` has where its result went."""
+        if t.op is AFFINE or t.op is MONOMIAL:
+            yield instruction(t, register)
+            for x in t.args:
+                if x.dtype.kind == "b":
+                    yield Select(register[x], register[t], None)
+        elif t.op.name == "where":
+            yield Select(*[register[x] for x in t.args])
+        else:
+            order = t.param("n") if t.op.name == "polygamma" else 0
+            yield Function(t.op.name, tuple([register[x] for x in t.args]), order)
