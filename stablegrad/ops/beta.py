@@ -10,7 +10,7 @@ from typing import Any
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import pairs
 from stablegrad.ops.differences import log1pmx
-from stablegrad.ops.gamma_kernels import _log_gamma_pairs
+from stablegrad.ops.gamma_kernels import log_gamma_pairs
 from stablegrad.ops.record import NEGATIVE, POSITIVE, REAL, elementwise
 from stablegrad.ops.special_gamma import digamma, lgamma, polygamma
 from stablegrad.ops.taylor_tables import polynomial
@@ -195,8 +195,8 @@ def _betaln(xp: Any, a: Any, b: Any) -> Any:
         zero = 0.0 * p
         low = p < 0.5  # then by lgamma(p + 1) - log(p)
         start = pairs.two_sum(p, xp.where(low, 1.0, 0.0))
-        total = pairs.add(_log_gamma_pairs(xp, start), _log_gamma_pairs(xp, (q, zero)))
-        whole = _log_gamma_pairs(xp, pairs.two_sum(p, q))
+        total = pairs.add(log_gamma_pairs(xp, start), log_gamma_pairs(xp, (q, zero)))
+        whole = log_gamma_pairs(xp, pairs.two_sum(p, q))
         total = pairs.add(total, pairs.negative(whole))
         log = pairs.log(xp, (xp.where(low, p, 1.0), zero))
         total = pairs.add(total, pairs.negative(log))
