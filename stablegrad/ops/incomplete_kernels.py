@@ -14,7 +14,7 @@ from typing import Any
 
 from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.beta import betaln, polygamma_difference
-from stablegrad.ops.gamma_kernels import _digamma_pairs, _log_gamma_pairs
+from stablegrad.ops.gamma_kernels import digamma_pairs, log_gamma_pairs
 from stablegrad.ops.information import deviance
 from stablegrad.ops.special_gamma import digamma, lgamma, polygamma
 
@@ -45,7 +45,7 @@ def _log_gamma(xp: Any, a: Any, a_lo: Any = 0.0) -> pairs.Pair:
     moved = pairs.add((a, a_lo + zero), (xp.where(low, 1.0, 0.0), zero))
     log = pair_exp.log(xp, xp.where(low, a, 1.0))
     log = (log[0], log[1] + xp.where(low, a_lo / a, 0.0))
-    return pairs.add(_log_gamma_pairs(xp, moved), pairs.negative(log))
+    return pairs.add(log_gamma_pairs(xp, moved), pairs.negative(log))
 
 
 def gamma_density(xp: Any, a: Any, x: Any) -> Any:
@@ -102,7 +102,7 @@ def log_minus_digamma(xp: Any, x: Any, a: Any) -> Any:
     def again(xp: Any, x: Any, a: Any) -> Any:
         low = a < 1.0  # then by digamma(a + 1) - 1/a
         zero = 0.0 * a
-        total = pairs.negative(_digamma_pairs(xp, xp.where(low, a + 1.0, a)))
+        total = pairs.negative(digamma_pairs(xp, (xp.where(low, a + 1.0, a), 0.0 * a)))
         step = xp.where(low, (a + 1.0 - 1.0) - a, 0.0)  # the sum was rounded
         pole = pairs.divide((1.0 + zero, zero), (a, zero))
         total = pairs.add(total, (xp.where(low, pole[0], 0.0), xp.where(low, pole[1], 0.0)))
@@ -128,7 +128,7 @@ def _front(xp: Any, a: Any, x: Any) -> Any:
     p = xp.where(small, a, 0.5)
     total = pairs.multiply((p, 0.0 * x), pair_exp.log(xp, xp.where(small, x, 1.0)))
     total = pairs.add(total, (xp.where(small, -x, 0.0), 0.0 * x))
-    total = pairs.add(total, pairs.negative(_log_gamma_pairs(xp, pairs.two_sum(p, 1.0))))
+    total = pairs.add(total, pairs.negative(log_gamma_pairs(xp, pairs.two_sum(p, 1.0))))
     plain = gamma_density(xp, xp.where(small, 1.0, a), x) * (x / a)
     return xp.where(small, _exp_of_pair(xp, total), plain)
 

@@ -88,6 +88,8 @@ MEANINGS: dict[str, Callable[..., Term]] = {
     "powm1": lambda x, y: _op("expm1", y * _log(x)),
     "pow1p": lambda u, y: _exp(y * _log1p(u)),
     "pow1pm1": lambda u, y: _op("expm1", y * _log1p(u)),
+    "log_minus_digamma": lambda x, y: _log(x) - _op("digamma", y),
+    "betaln": lambda a, b: _op("lgamma", a) + _op("lgamma", b) - _op("lgamma", a + b),
     "hypot": lambda x, y: _op("sqrt", x * x + y * y),
     "hypot_unit": lambda x, y: x / _op("sqrt", x * x + y * y),
     "sqrt1pm1": lambda x: x / (1 + _op("sqrt", 1 + x)),
