@@ -241,3 +241,67 @@ def sum_along_eigenvalues(term: Term) -> Term | None:
 
 
 _MOVING = {"eigen_diagonal": "eigvalsh", "singular_diagonal": "svdvals"}
+
+
+# -- sums of products by subscripts -------------------------------------------------------
+
+
+def _path(labels: list[str], operands: Sequence[Term], out: str) -> list[Factor] | None:
+    """The factors of a product of matrices, met on the way from the first label of the result."""
+    if not out or len(set(out)) != len(out) or any(len(set(x)) != len(x) for x in labels):
+        return None
+    left = set(range(len(labels)))
+    here, found = out[0], []
+    while True:
+        for i in sorted(left):
+            if labels[i] == here:
+                found.append((True, operands[i]))
+                left.remove(i)
+        steps = [i for i in sorted(left) if here in labels[i] and len(labels[i]) == 2]
+        if len(steps) != 1:
+            break
+        (i,) = steps
+        left.remove(i)
+        first = labels[i][0] == here
+        found.append((False, operands[i] if first else flipped(operands[i])))
+        here = labels[i][1] if first else labels[i][0]
+    if left or (len(out) == 2 and here != out[1]) or len(out) > 2:
+        return None
+    if len(out) == 1 and (len(found) < 2 or not found[-1][0] or here == out[0]):
+        return None
+    return found
+
+
+@stabilize.procedure(
+    "einsum",
+    example=lambda a: OPS["einsum"](
+        OPS["eigenvectors"](a),
+        OPS["exp"](OPS["eigvalsh"](a)),
+        OPS["eigenvectors"](a),
+        subscripts="ij,j,kj->ik",
+    ),
+    source="definition",
+    group="matrices",
+)
+def einsum_of_vectors_of_a_matrix(term: Term) -> Term | None:
+    """A product with eigenvectors or singular vectors by subscripts is one of matrices."""
+    if not any(
+        x.ndim == 2 and any(_is_matrix(m) for d, m in _factors(x) if not d) for x in term.args
+    ):
+        return None
+    inputs, _, out = term.param("subscripts").partition("->")
+    factors = _path(inputs.split(","), term.args, out)
+    if factors is None or all(d for d, _ in factors):
+        return None
+    end = None
+    if len(out) == 1:  # the vectors that are summed over
+        last = len(factors)
+        while factors[last - 1][0]:
+            last -= 1
+        end = forms.product([x for _, x in factors[last:]])
+        factors = factors[:last]
+    if factors[0][0]:
+        n = factors[0][1].shape[-1]
+        factors[0] = (False, from_diagonal(factors[0][1], rows=n, columns=n))
+    result = _joined(factors)
+    return result if end is None else OPS["matmul"](result, end)

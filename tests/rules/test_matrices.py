@@ -70,6 +70,21 @@ def doubled(a: Any) -> Any:
     return 2 * (v * exp_of(w)) @ v.T @ B
 
 
+def by_subscripts(a: Any) -> Any:
+    w, v = linalg.eigh(a)
+    return snp.einsum("ij,j,kj->ik", v, exp_of(w), v)
+
+
+def vector_by_subscripts(a: Any) -> Any:
+    w, v = linalg.eigh(a)
+    return snp.einsum("ij,kj,j,k->i", v, v, exp_of(w), B[:, 0])
+
+
+def pairs_by_subscripts(a: Any) -> Any:
+    w, v = linalg.eigh(a)
+    return snp.einsum("ij,jk->ik", v * exp_of(w), v.T)
+
+
 def whole_by_diag(a: Any) -> Any:
     u, s, vh = linalg.svd(a)
     return u @ snp.diag(s) @ vh
@@ -108,6 +123,19 @@ PROGRAMS: dict[str, Program] = {
     "on a matrix": (on_a_matrix, meant(times(B)), SYMMETRIC, "function_of_a_matrix"),
     "on a vector": (on_a_vector, meant(times(B[:, 0])), SYMMETRIC, "function_of_a_matrix"),
     "doubled": (doubled, meant(times(2 * B)), SYMMETRIC, "function_of_a_matrix"),
+    "subscripts": (by_subscripts, meant(lambda f: f), SYMMETRIC, "function_of_a_matrix"),
+    "subscripts, a vector": (
+        vector_by_subscripts,
+        meant(times(B[:, 0])),
+        SYMMETRIC,
+        "function_of_a_matrix",
+    ),
+    "subscripts, pairs": (
+        pairs_by_subscripts,
+        meant(lambda f: f),
+        SYMMETRIC,
+        "function_of_a_matrix",
+    ),
     "eigenvalues": (
         lambda a: exp_of(linalg.eigvalsh(a)).sum(),
         meant(lambda f: OPS["sum"](OPS["diagonal"](f))),
