@@ -69,6 +69,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     structured,
     trigonometric,
     vectors,
+    zeta,
 )
 
 if TYPE_CHECKING:

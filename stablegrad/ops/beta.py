@@ -27,7 +27,7 @@ def _op(name: str, *args: Any, **params: Any) -> Term:
 
 
 @cache
-def _bernoulli(count: int) -> tuple[Fraction, ...]:
+def bernoulli(count: int) -> tuple[Fraction, ...]:
     """Bernoulli's numbers B_2, B_4, ..."""
     b: list[Fraction] = []
     for n in range(2 * count + 1):
@@ -40,7 +40,7 @@ def _bernoulli(count: int) -> tuple[Fraction, ...]:
 @cache
 def _stirling(count: int = 12) -> tuple[float, ...]:
     """Stirling's correction times w, in 1/w**2, the highest power first."""
-    terms = [b / (2 * k * (2 * k - 1)) for k, b in enumerate(_bernoulli(count), 1)]
+    terms = [b / (2 * k * (2 * k - 1)) for k, b in enumerate(bernoulli(count), 1)]
     return tuple([float(t) for t in terms[::-1]])
 
 
@@ -138,7 +138,7 @@ def _polygamma_difference(xp: Any, x: Any, h: Any, *, n: int) -> Any:
     else:
         rest = float(math.factorial(n - 1)) * _power_drop(xp, w, step, n)
     rest = rest + 0.5 * front * _power_drop(xp, w, step, n + 1)
-    for k, b in enumerate(_bernoulli(10), 1):
+    for k, b in enumerate(bernoulli(10), 1):
         c = float(b * math.factorial(2 * k + n - 1) / math.factorial(2 * k))
         rest = rest + c * _power_drop(xp, w, step, 2 * k + n)
     value = (1.0 if n % 2 == 0 else -1.0) * xp.sign(h) * (total + rest)

@@ -23,6 +23,7 @@ HALF = arb(1) / 2
 LEAST = 1e-200
 GAMMA_CAP = 1e8
 BETA_CAP = 1e4
+ZETA_CAP = 1e5
 LONGEST = 3
 MOST_BITS = 6400
 """Beyond this precision an evaluation takes too long; differences need four times as much as is
@@ -60,6 +61,22 @@ class Incomplete:
     def betainc_by(self: Ball, b: Ball, x: Ball, n: int, m: int) -> Ball:
         """The derivative of I_x(a, b), n times by a and m times by b."""
         return _beta(self, b, x, _by_two(_lower, n, m))
+
+    def hurwitz_zeta(self: Ball, q: Ball, n: int) -> Ball:
+        """The n-th derivative of Hurwitz's zeta function by its exponent, the ball itself."""
+        s, p = self.c[0], q.c[0]
+        if not (self.known and q.known):
+            return self.unknown()
+        if s.is_nan() or p.is_nan() or s <= ONE or p <= ZERO:
+            return (self + q).undefined()
+        if not (ONE < s < ZETA_CAP and LEAST < p < ZETA_CAP):
+            return self.unknown()
+        f = _by_first(_zeta, n) if n else _zeta
+        return _jet(f, (self, q), (s - 1, p))
+
+
+def _zeta(s: Arb, q: Arb) -> Arb:
+    return s.zeta(q)
 
 
 def _lower(a: Arb, b: Arb, x: Arb) -> Arb:

@@ -14,11 +14,12 @@ from stablegrad.special.functions import (
     logsumexp,
     polygamma,
     softmax,
+    zeta,
 )
 
 globals().update(elementwise())
 
-__all__ = ["log_softmax", "logsumexp", "polygamma", "softmax"]
+__all__ = ["log_softmax", "logsumexp", "polygamma", "softmax", "zeta"]
 __all__ += list(ELEMENTWISE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 

@@ -50,6 +50,20 @@ def polygamma(n: Any, x: Any) -> Tensor:
     return OPS["polygamma"](as_tensor(x), n=int(order))
 
 
+def zeta(x: Any, q: Any = None) -> Tensor:
+    """Hurwitz's zeta function, the sum of (q + k)**-x over k >= 0; Riemann's where q is None.
+
+    Args:
+        x: an array, of numbers above 1.
+        q: an array of positive numbers.
+
+    Returns:
+        An array, differentiable in both arguments; nan for x <= 1.
+    """
+    s = as_tensor(x)
+    return OPS["hurwitz_zeta"](s, 1.0 if q is None else as_tensor(q), n=0)
+
+
 def logsumexp(
     a: Any,
     axis: Any = None,

@@ -11,5 +11,6 @@ ON_A_RANGE = (
     "betainc",
     "betainc_by",
     "beta_density",
+    "hurwitz_zeta",
 )
 """Held to the bound that the record states, where it states it."""

@@ -138,6 +138,16 @@ def test_densities(name: str, points: list[Array]) -> None:
     assert max(np.median(e) for e in found.values()) <= 2
 
 
+def test_zeta_at_orders_0_1_2() -> None:
+    rng = np.random.default_rng(SEED)
+    s, q = 1 + powers(rng, -6, 1.77), powers(rng, -3, 4)
+    for what, error in errors("hurwitz_zeta", [s, q], np.float64, 2).items():
+        assert error.max() <= (128 if "1" in what else 8), what
+    small = [np.minimum(s, 40.0), np.clip(q, 0.05, None)]
+    for what, error in errors("hurwitz_zeta", small, np.float32, 1).items():
+        assert error.max() <= 1, what
+
+
 # -- the whole range, its edges -----------------------------------------------------------
 
 
