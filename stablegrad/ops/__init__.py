@@ -15,6 +15,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     attend,
     base_powers,
     bessel,
+    bessel_k,
     beta,
     comparison,
     compound,

@@ -24,6 +24,7 @@ LEAST = 1e-200
 GAMMA_CAP = 1e8
 BETA_CAP = 1e4
 ZETA_CAP = 1e5
+KVE_CAP = 1e3
 LONGEST = 3
 MOST_BITS = 6400
 """Beyond this precision an evaluation takes too long; differences need four times as much as is
@@ -74,6 +75,21 @@ class Incomplete:
         f = _by_first(_zeta, n) if n else _zeta
         return _jet(f, (self, q), (s - 1, p))
 
+    def kve(self: Ball, x: Ball, n: int, m: int) -> Ball:
+        """The derivative of exp(x) K_v(x), n times by v, the ball itself, and m times by x."""
+        v, z = self.c[0], x.c[0]
+        if not (self.known and x.known):
+            return self.unknown()
+        if v.is_nan() or z.is_nan() or not z > ZERO:
+            return (self + x).undefined()
+        if not (abs(v) < KVE_CAP and LEAST < z < GAMMA_CAP):
+            return self.unknown()
+        return _jet(_by_two(_kve, n, m), (self, x), (ONE, z))
+
+
+def _kve(v: Arb, x: Arb) -> Arb:
+    return x.bessel_k(v, True)
+
 
 def _zeta(s: Arb, q: Arb) -> Arb:
     return s.zeta(q)
@@ -93,7 +109,7 @@ def _by_first(f: Callable[..., Arb], n: int) -> Callable[..., Arb]:
         if 4 * bits > MOST_BITS:
             return NAN
         with precision(4 * bits):
-            h = _power(first, bits)
+            h = _power(first if abs(first) > LEAST else ONE, bits)
             high, low = f(first + h, *rest), f(first - h, *rest)
             if n == 1:
                 out = (high - low) / (2 * h)
@@ -106,11 +122,11 @@ def _by_first(f: Callable[..., Arb], n: int) -> Callable[..., Arb]:
 
 def _by_two(f: Callable[..., Arb], n: int, m: int) -> Callable[..., Arb]:
     """The derivative of a function, n times by its first argument and m times by its second."""
-    if n == 0:
+    if n == 0 and m:
         turned = _by_first(lambda b, a, *rest: f(a, b, *rest), m)
         return lambda a, b, *rest: turned(b, a, *rest)
     if m == 0:
-        return _by_first(f, n)
+        return _by_first(f, n) if n else f
     return _by_first(_by_two(f, 0, m), n)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from stablegrad.special.functions import (
     ELEMENTWISE,
     elementwise,
+    kv,
+    kve,
     log_softmax,
     logsumexp,
     polygamma,
@@ -19,7 +21,7 @@ from stablegrad.special.functions import (
 
 globals().update(elementwise())
 
-__all__ = ["log_softmax", "logsumexp", "polygamma", "softmax", "zeta"]
+__all__ = ["kv", "kve", "log_softmax", "logsumexp", "polygamma", "softmax", "zeta"]
 __all__ += list(ELEMENTWISE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 

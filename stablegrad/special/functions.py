@@ -50,6 +50,25 @@ def polygamma(n: Any, x: Any) -> Tensor:
     return OPS["polygamma"](as_tensor(x), n=int(order))
 
 
+def kve(v: Any, z: Any) -> Tensor:
+    """exp(z) times the modified Bessel function of the second kind.
+
+    Args:
+        v: the order, any real numbers.
+        z: positive numbers.
+
+    Returns:
+        An array, differentiable in both arguments.
+    """
+    return OPS["kve_derivative"](as_tensor(v), as_tensor(z), n=0, m=0)
+
+
+def kv(v: Any, z: Any) -> Tensor:
+    """The modified Bessel function of the second kind, of real order v and z > 0."""
+    x = as_tensor(z)
+    return OPS["exp"](-x) * kve(v, x)
+
+
 def zeta(x: Any, q: Any = None) -> Tensor:
     """Hurwitz's zeta function, the sum of (q + k)**-x over k >= 0; Riemann's where q is None.
 

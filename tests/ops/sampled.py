@@ -12,5 +12,6 @@ ON_A_RANGE = (
     "betainc_by",
     "beta_density",
     "hurwitz_zeta",
+    "kve_derivative",
 )
 """Held to the bound that the record states, where it states it."""

@@ -148,6 +148,21 @@ def test_zeta_at_orders_0_1_2() -> None:
         assert error.max() <= 1, what
 
 
+def test_scaled_bessel_functions_at_orders_0_1_2() -> None:
+    rng = np.random.default_rng(SEED)
+    v, x = rng.uniform(-30, 30, POINTS), powers(rng, -8, 6)
+    v[::3] = rng.integers(-3, 3, POINTS // 3) + 0.5  # at v = 0 derivatives by v are 0
+    for what, error in errors("kve_derivative", [v, x], np.float64, 2).items():
+        assert error.max() <= 512, what
+        assert np.median(error) <= 8, what
+    half = np.sqrt(np.pi / (2 * x))  # K_1/2 is elementary
+    np.testing.assert_allclose(sg.special.kve(0.5, x).numpy(), half, rtol=1e-14)
+    everyday = powers(rng, -3, 2)
+    got = sg.special.kv(1.5, everyday).numpy()
+    np.testing.assert_allclose(got, scipy.special.kv(1.5, everyday), rtol=1e-13)
+    assert sg.special.kve(2.0, np.float64(0.0)).item() == np.inf
+
+
 # -- the whole range, its edges -----------------------------------------------------------
 
 
