@@ -228,6 +228,22 @@ def test_containers() -> None:
         nn.ModuleDict({"forward": nn.ReLU()})
 
 
+def test_initial_values() -> None:
+    w = nn.Parameter(np.zeros((4, 3, 2)))
+    flat = nn.init.orthogonal_(w, 2.0, generator=1).numpy().reshape(4, 6)
+    np.testing.assert_allclose(flat @ flat.T, 4 * np.eye(4), atol=1e-12)
+    tall = nn.init.orthogonal_(nn.Parameter(np.zeros((5, 2))), generator=1).numpy()
+    np.testing.assert_allclose(tall.T @ tall, np.eye(2), atol=1e-12)
+    cut = nn.init.trunc_normal_(nn.Parameter(np.zeros(999)), 1.0, 2.0, 0.0, 3.0, 0).numpy()
+    assert 0 <= cut.min() < 0.1
+    assert 2.9 < cut.max() <= 3
+    assert nn.init.eye_(nn.Parameter(np.zeros((2, 3)))).numpy().tolist() == [[1, 0, 0], [0, 1, 0]]
+    with pytest.raises(DomainError, match="a < b"):
+        nn.init.trunc_normal_(w, a=1.0, b=0.0)
+    with pytest.raises(ShapeError, match="a matrix"):
+        nn.init.eye_(w)
+
+
 # -- files --------------------------------------------------------------------------------
 
 

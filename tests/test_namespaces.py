@@ -21,6 +21,7 @@ snp = sg.numpy
 X = np.array([[0.5, -0.25, 0.75], [0.1, 0.9, -0.6]])
 Y = np.array([[1.5, 0.2, -2.0], [0.3, 3.0, 0.7]])
 V = np.array([1.0, 2.0, 3.0])
+MODES = ("edge", "reflect", "symmetric", "wrap")
 W = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, np.nan]])
 
 
@@ -119,6 +120,7 @@ def test_special_functions(name):
         lambda m: m.tile(X, (2, 1, 2)),
         lambda m: m.pad(X, 1),
         lambda m: m.pad(X, ((1, 0), (0, 2)), constant_values=7.0),
+        *[lambda m, k=k: m.pad(X, ((1, 1), (0, 2)), mode=k) for k in MODES],
         lambda m: m.diff(X),
         lambda m: m.diff(X, n=2, axis=1),
         lambda m: m.take(X, [0, 2], axis=1),
@@ -215,7 +217,7 @@ def test_names():
         (lambda: snp.where(V > 1, V), DTypeError),
         (lambda: snp.reshape(V, (2, 2)), ShapeError),
         (lambda: snp.reshape(V, 3, order="F"), DTypeError),
-        (lambda: snp.pad(V, 1, mode="edge"), DTypeError),
+        (lambda: snp.pad(V, 1, mode="mean"), DTypeError),
         (lambda: snp.linalg.norm(X, 3), DomainError),
         (lambda: snp.quantile(X, 1.5), DomainError),
         (lambda: snp.quantile(X, 0.5, method="best"), UnknownNameError),

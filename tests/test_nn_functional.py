@@ -133,6 +133,23 @@ def test_pooling_is_its_definition() -> None:
     np.testing.assert_allclose(F.adaptive_avg_pool2d(y, 2).numpy(), blocks.mean((3, 5)))
 
 
+def test_padding_by_elements() -> None:
+    x = np.arange(12.0).reshape(3, 4)
+    np.testing.assert_array_equal(F.pad(x, (1, 2)).numpy(), np.pad(x, ((0, 0), (1, 2))))
+    np.testing.assert_array_equal(
+        F.pad(x, (0, -1, 1, 0)).numpy(), np.pad(x, ((1, 0), (0, 0)))[:, :3]
+    )
+    for mode, theirs in (("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")):
+        got = F.pad(x, (1, 1, 2, 0), mode).numpy()
+        np.testing.assert_array_equal(got, np.pad(x, ((2, 0), (1, 1)), mode=theirs))
+    g = sg.grad(lambda v: F.pad(v, (2, 0), "replicate").sum())(np.ones(3)).numpy()
+    np.testing.assert_array_equal(g, [3.0, 1.0, 1.0])
+    with pytest.raises(ShapeError, match="a pair for each axis"):
+        F.pad(x, (1, 2, 3))
+    with pytest.raises(UnknownNameError, match="mode='zeros'"):
+        F.pad(x, (1, 2), "zeros")
+
+
 def test_ties_in_a_window_share() -> None:
     g = sg.grad(lambda v: F.max_pool1d(v, 3).sum())(np.array([[2.0, 2.0, 1.0]])).numpy()
     np.testing.assert_array_equal(g, [[0.5, 0.5, 0.0]])

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from stablegrad import numpy as arrays
 from stablegrad import ops
 from stablegrad.errors import DomainError, ShapeError, UnknownNameError, message
 from stablegrad.ops.linalg import matmul
@@ -292,3 +293,41 @@ def conv_transpose2d(
     return transposed_convolution(
         input, weight, bias, stride, padding, output_padding, groups, dilation, axes=2
     )
+
+
+# -- padding ------------------------------------------------------------------------------
+
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """Surround by a constant, or by the input's own elements.
+
+    Args:
+        input: any shape.
+        pad: how many before and after, in pairs from the last axis on; below 0 cuts off.
+        mode: "constant", "reflect", "replicate" or "circular".
+        value: the constant.
+
+    Raises:
+        ShapeError: no pairs, or more pairs than axes.
+        UnknownNameError: another mode.
+
+    Example:
+        >>> sg.nn.functional.pad([1.0, 2.0], (1, 2), value=9.0).numpy()
+        array([9., 1., 2., 9., 9.], dtype=float32)
+    """
+    x = as_tensor(input)
+    found = [integer(p, "a padding") for p in pad]
+    if len(found) % 2 or len(found) // 2 > x.ndim:
+        raise ShapeError(message(f"padding {pad} of shape {x.shape}", "a pair for each axis"))
+    if mode != "constant" and mode not in _MODES:
+        raise UnknownNameError(message(f"mode={mode!r}", f"one of {['constant', *_MODES]}"))
+    pairs = list(zip(found[::2], found[1::2], strict=True))[::-1]
+    widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs
+    for axis, (before, after) in enumerate(widths):
+        x = slice_axis(x, axis, max(-before, 0), x.shape[axis] - max(-after, 0))
+    grown = [(max(a, 0), max(b, 0)) for a, b in widths]
+    if mode == "constant":
+        return arrays.pad(x, grown, constant_values=value)
+    return arrays.pad(x, grown, mode=_MODES[mode])

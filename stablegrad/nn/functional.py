@@ -38,7 +38,14 @@ from stablegrad.nn.activations import (
     threshold,
 )
 from stablegrad.nn.attention import dropout, dropout1d, scaled_dot_product_attention
-from stablegrad.nn.convolution import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d
+from stablegrad.nn.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    pad,
+)
 from stablegrad.nn.losses_distances import (
     cosine_embedding_loss,
     gaussian_nll_loss,
@@ -135,6 +142,7 @@ __all__ = [
     "nll_loss",
     "normalize",
     "one_hot",
+    "pad",
     "pairwise_distance",
     "poisson_nll_loss",
     "prelu",

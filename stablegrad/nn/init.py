@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
 from stablegrad.errors import DomainError, ShapeError, UnknownNameError, message
 from stablegrad.tensor import Tensor
@@ -213,3 +214,73 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Seed = None) ->
     Arguments, returns and errors are those of ``xavier_uniform_``.
     """
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(1, sum(_fans(tensor)))), generator)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Seed = None,
+) -> Tensor:
+    """Draw values from the normal distribution, none outside of a <= value <= b.
+
+    Args:
+        tensor: a leaf of any shape.
+        mean: the mean of the distribution before it is cut.
+        std: its standard deviation.
+        a: the lower end.
+        b: the upper end.
+        generator: see the module.
+
+    Returns:
+        The tensor itself.
+
+    Raises:
+        DomainError: a standard deviation that is not positive, or ends in the wrong order.
+    """
+    if not (std > 0 and a < b):
+        raise DomainError(message(f"std={std} between {a} and {b}", "std > 0 and a < b"))
+    low, high = (a - mean) / std, (b - mean) / std
+    sign = -1 if low > 0 else 1  # by the lower tail, where ndtr keeps its digits
+    low, high = sorted((sign * low, sign * high))
+    shares = generator_of(generator).uniform(ndtr(low), ndtr(high), tensor.shape)
+    values = mean + std * sign * ndtri(shares)
+    return _fill(tensor, np.clip(values, a, b))
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Make a matrix the identity, or as much of it as fits; returns it."""
+    if tensor.ndim != 2:
+        raise ShapeError(message(f"a tensor of shape {tensor.shape}", "a matrix"))
+    rows, columns = tensor.shape
+    return _fill(tensor, np.eye(rows, columns))
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Seed = None) -> Tensor:
+    """Make rows, or columns if there are fewer, orthogonal (Saxe, McClelland and Ganguli 2014).
+
+    Args:
+        tensor: a leaf of shape (out, in, ...), taken as a matrix of ``out`` rows.
+        gain: the length of each.
+        generator: see the module.
+
+    Returns:
+        The tensor itself.
+
+    Raises:
+        ShapeError: fewer than two dimensions.
+
+    Example:
+        >>> w = sg.nn.init.orthogonal_(sg.nn.Parameter(np.zeros((2, 3))), generator=0).numpy()
+        >>> bool(np.allclose(w @ w.T, np.eye(2)))
+        True
+    """
+    _fans(tensor)
+    rows = tensor.shape[0]
+    columns = math.prod(tensor.shape[1:])
+    normal = generator_of(generator).normal(size=(max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(normal)
+    q = q * np.sign(np.diagonal(r))  # without it the distribution is not uniform
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))

@@ -119,11 +119,26 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Tensor:
 
 
 def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Tensor:
-    """Surrounded by a constant."""
+    """Surrounded by a constant, or by its own elements.
+
+    Args:
+        array: an array.
+        pad_width: how many before and after, for all axes or each.
+        mode: "constant"; "edge", "reflect", "symmetric" or "wrap" repeat elements, whose
+            derivatives add up.
+        constant_values: the constant.
+    """
     x = as_tensor(array)
-    if mode != "constant":
-        raise DTypeError(message(f"pad with mode={mode!r}", "mode='constant'"))
     widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)).tolist()
+    if mode in ("edge", "reflect", "symmetric", "wrap"):
+        for axis, width in enumerate(widths):
+            if any(width):
+                x = indexing.take(x, np.pad(np.arange(x.shape[axis]), width, mode=mode), axis)
+        return x
+    if mode != "constant":
+        raise DTypeError(
+            message(f"pad with mode={mode!r}", "constant, edge, reflect, symmetric or wrap")
+        )
     result = OPS["pad"](x, widths=tuple([tuple(w) for w in widths]))
     if isinstance(constant_values, int | float) and constant_values == 0:
         return result

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from stablegrad.errors import DTypeError, OutOfRangeError, ShapeError, message
 from stablegrad.ir import OPS, Facts, Shape, Term
@@ -314,6 +313,8 @@ def _rows_of(place: Any) -> bool:
 
 def _added_rows(values: Any, rows: Any, shape: Shape) -> Any:
     """Rows added up as a product with a sparse matrix of ones."""
+    import scipy.sparse  # takes long to import, and few programs need it
+
     names = rows.reshape(-1)
     flat = values.reshape(names.size, -1)
     ones = np.ones(names.size)

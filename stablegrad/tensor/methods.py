@@ -254,6 +254,31 @@ def take(self: Tensor, indices: Any, axis: int | None = None) -> Tensor:
     return indexing.take(ravel(self) if axis is None else self, indices, axis or 0)
 
 
+def argsort(self: Tensor, axis: Any = -1, *, dim: Any = _NOTHING) -> Tensor:
+    """The places of the elements in rising order along an axis; equal ones keep theirs."""
+    found = axis if dim is _NOTHING else dim
+    x, found = (ravel(self), 0) if found is None else (self, found)
+    return OPS["argsort"](x, axis=found)
+
+
+def diagonal(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """A diagonal along two axes; it becomes the last axis."""
+    from stablegrad.ops import linalg
+
+    return linalg.diagonal(self, offset, axis1, axis2)
+
+
+def trace(self: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of a diagonal."""
+    return diagonal(self, offset, axis1, axis2).sum(axis=-1)
+
+
+def repeat(self: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
+    """Each element several times, along an axis or of all elements, as NumPy has it."""
+    x, axis = (ravel(self), 0) if axis is None else (self, axis)
+    return indexing.take(x, np.repeat(np.arange(x.shape[axis]), np.asarray(repeats)), axis)
+
+
 def _positive(self: Tensor) -> Tensor:
     return self
 
@@ -277,6 +302,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "ravel": ravel, "flatten": flatten, "squeeze": squeeze, "unsqueeze": expand_dims,
     "expand_dims": expand_dims, "expand": expand, "astype": astype, "clip": clip, "clamp": clip,
     "round": round_, "dot": dot, "take": take, "copy": _copy, "clone": _copy,
+    "argsort": argsort, "diagonal": diagonal, "trace": trace, "repeat": repeat,
     "swapaxes": shape.swapaxes, "__getitem__": getitem, "__iter__": iterate,
     "__pos__": _positive, "__contains__": _contains, "__pow__": _mod_power,
 }  # fmt: skip
