@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -194,13 +196,32 @@ class Examination:
             lines = [max(self.blame.lines.values(), key=_bits)]
             self.result.notes.append("no single place is at fault: rounding adds up")
         lines.sort(key=lambda line: order.get((line.place, line.op), len(order)))
-        self.result.findings = [self._finding(line) for line in lines]
+        totals = self.result.totals
+        bad = [r for r, t in zip(self._terms(), totals, strict=False) if t.naive.bad]
+        first = self._first(bad) or lines[0] if lines else None
+        self.result.findings = [self._finding(line, line is first) for line in lines]
+        for i, term in enumerate(self._terms()[: len(totals)]):
+            if totals[i].naive.bad:
+                found = self._first([term])
+                at = lines.index(found) if found in lines else None
+                totals[i] = replace(totals[i], finding=at)
+
+    def _first(self, bad: Sequence[Term]) -> Line | None:
+        """Where results first went wrong, in the order in which a program runs.
+
+        Of what they are computed from, the first loss that is at least half as bad, in bits, as
+        the worst.
+        """
+        used = set(topological(bad)) | set(topological(stripped(bad)))
+        losses = [loss for loss in self.blame.losses if loss.term in used]
+        most = max((loss.bits for loss in losses), default=0.0)
+        return next((loss.line for loss in losses if loss.bits >= most / 2), None)
 
     def _program_order(self) -> dict[tuple[str, str], None]:
         nodes = topological(stripped(self.roots))
         return dict.fromkeys([(self.places.get(t, ""), self.blame.op_of(t)) for t in nodes])
 
-    def _finding(self, line: Line) -> Finding:
+    def _finding(self, line: Line, first: bool) -> Finding:
         file, number, text = split_place(line.place)
         nodes = [
             t
@@ -219,6 +240,11 @@ class Examination:
             line.seen_backward,
             cures_of(line, self.fired, nodes) if cured or self.fired else (),
             cured,
+            line.cause,
+            dict(line.causes),
+            line.carried,
+            line.condition,
+            first,
         )
 
 

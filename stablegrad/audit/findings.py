@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,12 @@ class Finding:
         seen_backward: what is wrong with what it hands back in the naive run.
         cures: what mends it; empty where nothing does.
         cured: whether all results of the stabilized program are right.
+        cause: why, in a word: see ``stablegrad.audit.causes.MEANINGS``.
+        causes: how many elements are lost for which cause.
+        carried_bits: bits that its arguments have lost before it, in the naive run.
+        condition: by how much the operation magnifies relative errors of its arguments, at
+            most; 0 where that was not measured.
+        first: whether it is here that things first went wrong.
     """
 
     file: str
@@ -75,6 +81,11 @@ class Finding:
     seen_backward: Counts
     cures: tuple[Cure, ...] = ()
     cured: bool = True
+    cause: str = ""
+    causes: Mapping[str, int] = field(default_factory=dict)
+    carried_bits: float = 0.0
+    condition: float = 0.0
+    first: bool = False
 
     @property
     def place(self) -> str:
@@ -100,6 +111,11 @@ class Finding:
             "seen_backward": self.seen_backward.to_json(),
             "cures": [c.to_json() for c in self.cures],
             "cured": self.cured,
+            "cause": self.cause,
+            "causes": dict(self.causes),
+            "carried_bits": round(self.carried_bits, 1),
+            "condition": float(f"{self.condition:.3g}"),
+            "first": self.first,
         }
 
 
@@ -154,17 +170,25 @@ def _json_number(value: float) -> float | str:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """One result (the value, a gradient) as the naive and as the stabilized program give it."""
+    """One result (the value, a gradient) as the naive and as the stabilized program give it.
+
+    Attributes:
+        name: "value", "gradient by x", "second gradient by x".
+        naive, stabilized: what is wrong with it.
+        finding: the place in ``findings`` of what first made it wrong.
+    """
 
     name: str
     naive: Counts
     stabilized: Counts
+    finding: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "naive": self.naive.to_json(),
             "stabilized": self.stabilized.to_json(),
+            "finding": self.finding,
         }
 
 
@@ -200,6 +224,11 @@ class Audit:
     def cured(self) -> bool:
         """Whether the stabilized program gives all results within 64 ulp of the truth."""
         return not any(t.stabilized.bad for t in self.totals)
+
+    @property
+    def first(self) -> Finding | None:
+        """The finding at which things first went wrong."""
+        return next((f for f in self.findings if f.first), None)
 
     @property
     def verdict(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from stablegrad.ir import OPS, Term
@@ -14,7 +15,7 @@ from stablegrad.oracle import Status, Truth, gradient, truth
 
 Array = np.ndarray[Any, Any]
 
-BUDGET = 3200
+BUDGET = 12800
 """Bits of precision spent on an element before it is left out as undecided."""
 
 
@@ -26,8 +27,8 @@ class Known:
         value: correctly rounded; nan where it is undefined or undecided.
         decided: where it is known.
         undefined: where it is proved that there is none.
-        out_of_range: where the true value is too great or too small for a float, so that the
-            rounded one says little of it.
+        out_of_range: where the true value is too great or too small for a normal float, so that
+            the rounded one says little of it.
     """
 
     value: Array
@@ -47,7 +48,8 @@ class Known:
 
 def _known(found: Truth) -> Known:
     value = np.asarray(found.value)
-    lost = (value == 0) & (found.offset != 0)
+    size = np.abs(value.astype(np.float64))
+    lost = (size < float(ml_dtypes.finfo(value.dtype).tiny)) & (found.offset != 0)
     return Known(
         value,
         np.asarray(found.decided),
