@@ -471,12 +471,13 @@ def test_json_has_the_documented_schema() -> None:
     for finding in data["findings"]:
         assert set(finding) == {
             *("file", "line", "source", "op", "bits_lost", "forward", "backward"),
-            *("seen_forward", "seen_backward", "cures", "cured"),
+            *("seen_forward", "seen_backward", "cures", "cured", "cause", "causes"),
+            *("carried_bits", "condition", "first"),
         }
         for counts in (finding["forward"], finding["backward"]):
             assert counts["wrong"] == sum(counts[k] for k in ("nan", "inf", "zeroed", "off"))
     for total in data["totals"]:
-        assert set(total) == {"name", "naive", "stabilized"}
+        assert set(total) == {"name", "naive", "stabilized", "finding", "ill_conditioned"}
     page_ = (Path(__file__).parent.parent / "docs" / "audit.md").read_text("utf8")
     for key in (*data, *data["findings"][0], *data["findings"][0]["forward"]):
         assert f"`{key}`" in page_, key

@@ -8,30 +8,25 @@ small for a float, the place at which it left the range is named instead.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from stablegrad.audit.causes import (
     CANCELLATION,
-    REMOVABLE,
-    SATURATION,
     UNTAKEN,
     ZERO_TIMES_INF,
     counted,
     of_range,
     of_steps,
-    of_value,
-    taken,
 )
-from stablegrad.audit.lines import Key, Line, Loss
-from stablegrad.audit.measure import Counts, Verdict, judge, precision_of
+from stablegrad.audit.forward import ForwardBlame
+from stablegrad.audit.lines import Loss
+from stablegrad.audit.measure import Counts, judge
 from stablegrad.audit.probes import Edge
 from stablegrad.audit.program import Backward, Pull, Slots, absolute, run, stripped
-from stablegrad.audit.truths import Known, conditions, truths
-from stablegrad.ir import Term, topological
-from stablegrad.ops.record import CONST, is_float
+from stablegrad.audit.truths import Known
+from stablegrad.ir import Term
 
 Array = np.ndarray[Any, Any]
 
@@ -39,176 +34,8 @@ ACCUMULATE = "sum of gradients"
 """The name of the place where contributions to one gradient are added up."""
 
 
-@dataclass
-class Blame:
-    """The lines of a program, filled in stage by stage."""
-
-    places: Mapping[Term, str]
-    bindings: Mapping[Term, Array]
-    derived: Mapping[Term, str] = field(default_factory=dict)
-    """What terms of a first derivative are called: they are no operations of the user's."""
-    lines: dict[Key, Line] = field(default_factory=dict)
-    known: dict[Term, Known] = field(default_factory=dict)
-    singular: dict[Key, Line] = field(default_factory=dict)
-    """Where a value that has no truth of its own (0/0, 0*inf) becomes nan."""
-    scales: dict[Term, Array] = field(default_factory=dict)
-    """Of gradients that are sums: what their error is relative to."""
-    nan_from: dict[Term, tuple[Term, str]] = field(default_factory=dict)
-    """For a node that is handed a nan: the node where it arose, and why."""
-    losses: list[Loss] = field(default_factory=list)
-    """In the order in which they happen."""
-
-    def line(self, term: Term, op: str = "") -> Line:
-        """The line on which a term was written."""
-        key = (self.places.get(term, ""), op or self.op_of(term))
-        return self.lines.setdefault(key, Line(*key))
-
-    def op_of(self, term: Term) -> str:
-        """What reports call the op of a term."""
-        return self.derived.get(term, term.op.name)
-
-    # -- forward --------------------------------------------------------------------------
-
-    def forward(self, roots: Sequence[Term]) -> None:
-        """Judge every node of the forward program."""
-        order = [t for t in topological(stripped(roots)) if t.op is not CONST]
-        nodes = [t for t in order if t.args and is_float(t.dtype)]
-        self.known |= truths(nodes, self.bindings)
-        self.conditions = conditions([t for t in order if t.args], self.bindings)
-        self.naive = run([t for t in order if t.args], dict(self.bindings)) | dict(self.bindings)
-        slots = Slots()
-        local = {t: slots.node(t) for t in nodes}
-        scale = {t: absolute(term) for t, term in local.items()}
-        values = run(
-            [*local.values(), *[s for s in scale.values() if s is not None]],
-            {slot: self.right(t) for t, slot in slots.slot.items()},
-        )
-        self.taken = taken(roots, self.right)
-        self.flows = taken(roots, self.right, conditions=False)
-        seen_bits: dict[Term, float] = {}
-        for t in nodes:
-            known, wide = self.known[t], scale[t]
-            spread = None if wide is None else values[wide]
-            here = judge(values[local[t]], known.value, judged=known.decided, scale=spread)
-            seen = judge(self.naive[t], known.value, judged=known.decided, scale=spread)
-            line = self.line(t)
-            line.seen_forward += seen.counts()
-            seen_bits[t] = seen.counts().bits_lost
-            line.carried = max([line.carried, *[seen_bits.get(a, 0.0) for a in t.args]])
-            self._attribute(t, here, values[local[t]])
-            divides = t.op.name == "divide" and not self._from_infinity(t)
-            why = np.full(t.shape, REMOVABLE if divides else ZERO_TIMES_INF, object)
-            self._note_singular(t, known, values[local[t]], why, forward=True)
-            if spread is not None:
-                self.scales[t] = spread
-
-    def right(self, term: Term) -> Array:
-        """The correctly rounded value of a forward term; the naive one where it is unknown."""
-        if term.op is CONST:
-            return run([term], {})[term]
-        if term in self.known:
-            known = self.known[term]
-            naive = self.naive.get(term)
-            if naive is None:
-                return known.value
-            return np.where(known.decided | known.undefined, known.value, naive)
-        if term in self.conditions:
-            return self.conditions[term]
-        return np.asarray(self.naive[term])
-
-    def _note_singular(
-        self, term: Term, known: Known, value: Array, why: Array, *, forward: bool
-    ) -> None:
-        """Remember where nan arises from arguments that are none."""
-        count = int(np.count_nonzero(known.undefined & np.isnan(value)))
-        if not count or (forward and any(self._is_nan(a) for a in term.args)):
-            return
-        key = (self.places.get(term, ""), self.op_of(term))
-        line = self.singular.setdefault(key, Line(*key))
-        line.causes += counted(why, known.undefined & np.isnan(value))
-        counts = Counts(known.value.size, nan=count, bits_lost=precision_of(term.dtype))
-        if forward:
-            line.forward += counts
-        else:
-            line.backward += counts
-
-    def _is_nan(self, term: Term) -> bool:
-        return (
-            is_float(term.dtype) and term.op is not CONST and bool(np.isnan(self.right(term)).any())
-        )
-
-    def _attribute(self, term: Term, verdict: Verdict, got: Array) -> None:
-        """Count what a node loses, where arguments left the range at the place they did so."""
-        rest = np.broadcast_to(self.taken[term], term.shape).copy()
-        self.line(term).forward += Counts(elements=verdict.counts().elements)
-        if not (verdict.bad & rest).any():
-            return
-        if term.op.elementwise:
-            for a in term.args:
-                lost = self._lost(a, term.shape) & verdict.bad & rest
-                if lost.any():
-                    origin = self.origin(a)
-                    away = of_range(self._left_range(origin), term.shape)
-                    self._lose(origin, origin, verdict, lost, away)
-                    rest &= ~lost
-        args = [self.right(a) for a in term.args if is_float(a.dtype)]
-        why = of_value(term, args, got, self.known[term].value)
-        if term in self.derived and term.op.name in ("add", "subtract"):
-            made = self.derived[term].rpartition(" ")[2]
-            if any(t.op.name == made for t in topological([term]) if t not in self.derived):
-                why[why == CANCELLATION] = SATURATION
-        self._lose(term, term, verdict, rest & verdict.bad, why)
-
-    def _left_range(self, term: Term) -> Array:
-        """The values of a node that are out of range, as one: infinite or zero."""
-        known = self.known[term]
-        return np.asarray(known.value[known.out_of_range].ravel()[:1].max(initial=0.0))
-
-    def _from_infinity(self, term: Term) -> bool:
-        """Whether a node was given an infinity, so that its own is no overflow."""
-        return any(np.isinf(self.right(a)).any() for a in term.args if is_float(a.dtype))
-
-    def _lose(
-        self,
-        owner: Term,
-        term: Term,
-        verdict: Verdict,
-        where: Array,
-        causes: Array,
-        *,
-        backward: bool = False,
-    ) -> None:
-        """Count elements as lost at a node, and remember why."""
-        if not where.any():
-            return
-        line = self.line(owner)
-        counts, causes = verdict.counts(where).at(0), counted(causes, where & verdict.bad)
-        if backward:
-            line.backward += counts
-        else:
-            line.forward += counts
-        line.causes += causes
-        if causes:
-            first = causes.most_common(1)[0][0]
-            self.losses.append(Loss(line, term, backward, counts.bits_lost, first))
-
-    def _lost(self, term: Term, shape: tuple[int, ...]) -> Array:
-        """Where the true value of a forward term is out of the range of floats."""
-        if term not in self.known:
-            return np.zeros(shape, bool)
-        return np.broadcast_to(self.known[term].out_of_range, shape)
-
-    def origin(self, term: Term) -> Term:
-        """The node at which a value that is out of range left it."""
-        while True:
-            for a in term.args:
-                if a in self.known and a.args and self.known[a].out_of_range.any():
-                    term = a
-                    break
-            else:
-                return term
-
-    # -- backward -------------------------------------------------------------------------
+class Blame(ForwardBlame):
+    """The lines of a program, filled in stage by stage: forward, then backward."""
 
     def backward(
         self,
@@ -279,9 +106,13 @@ class Blame:
                     causes = np.full(rest.shape, cause, object)
                     self._lose(owner, p.term, here, handed, causes, backward=True)
                     rest = rest & ~handed
-                for owner, where, forward in self._owners(p, plain, rest, cotangents):
+                for owner, where, kind in self._owners(p, plain, rest, cotangents):
                     causes = why
-                    if forward and not self._from_infinity(owner):
+                    if kind == "back":
+                        cot = cotangents[p.node].value
+                        gone = ~np.isnan(values[term]) & (why != UNTAKEN)
+                        causes = np.where(gone, of_range(cot, rest.shape), why)
+                    elif kind == "forward" and not self._from_infinity(owner):
                         away = of_range(self._left_range(owner), here.bad.shape)
                         causes = np.where(why == UNTAKEN, why, away)
                     self._lose(owner, p.term, here, where, causes, backward=True)
@@ -304,25 +135,29 @@ class Blame:
         plain: Mapping[Term, Term],
         bad: Array,
         cotangents: Mapping[Term, Known],
-    ) -> list[tuple[Term, Array, bool]]:
+    ) -> list[tuple[Term, Array, str]]:
         """The nodes to name for a step back, each with the elements that it is to blame for.
 
-        Its own node, but for what left the range elsewhere: forward (then true), or further up
-        the way.
+        Its own node ("here"), but for what left the range elsewhere: "forward", or further up the
+        way, "back".
         """
         rest = bad.copy()
-        found: list[tuple[Term, Array, bool]] = []
+        found: list[tuple[Term, Array, str]] = []
+        if bad.any() and not p.node.op.elementwise:
+            node = plain.get(p.node, p.node)
+            if node in self.known and self.known[node].out_of_range.all():
+                return [(self.origin(node), rest, "forward")]
         if bad.any() and p.node.op.elementwise:
             for t in [p.node, *p.node.args]:
                 known = self.known.get(plain.get(t, t))
                 if known is not None and t.args:
                     lost = rest & _fitted(known.out_of_range, bad.shape)
-                    found.append((self.origin(plain.get(t, t)), lost, True))
+                    found.append((self.origin(plain.get(t, t)), lost, "forward"))
                     rest &= ~lost
-            lost = rest & _fitted(cotangents[p.node].out_of_range, bad.shape)
-            found.append((self._source(p.node, cotangents), lost, False))
+            lost = rest & _fitted(cotangents[p.node].weak, bad.shape)
+            found.append((self._source(p.node, cotangents), lost, "back"))
             rest &= ~lost
-        return [*found, (p.node, rest, False)]
+        return [*found, (p.node, rest, "here")]
 
     def _why(
         self,
@@ -410,11 +245,11 @@ def _fitted(mask: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _lost(known: Known) -> bool:
-    return bool(known.out_of_range.any())
+    return bool(known.weak.any())
 
 
 def _given(term: Term) -> Known:
     """The truth of a constant."""
     (value,) = run([term], {}).values()
     no = np.zeros(term.shape, bool)
-    return Known(np.asarray(value), ~no, no, no)
+    return Known(np.asarray(value), ~no, no, no, no)

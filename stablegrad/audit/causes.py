@@ -148,7 +148,7 @@ def _above(term: Term, outputs: Sequence[Term]) -> set[Term]:
 
 def _step(t: Term, args: list[Array], value: Array, saturating: set[Term]) -> Array:
     """What one step of a derivative does wrong; empty where nothing."""
-    tiny, great = _limits(t.dtype)
+    tiny = _limits(t.dtype)[0]
     mark = np.full(value.shape, "", object)
     with np.errstate(all="ignore"):
         given = [np.abs(np.asarray(a, np.float64)) for a in args]
@@ -177,9 +177,7 @@ def _step(t: Term, args: list[Array], value: Array, saturating: set[Term]) -> Ar
 # -- branches -------------------------------------------------------------------------------
 
 
-def taken(
-    roots: Sequence[Term], condition: Any, *, conditions: bool = True
-) -> dict[Term, Array]:
+def taken(roots: Sequence[Term], condition: Any, *, conditions: bool = True) -> dict[Term, Array]:
     """For each node, which elements are used by the results; what ``where`` drops is not.
 
     Args:
@@ -214,6 +212,6 @@ def _fold(mask: Array, shape: tuple[int, ...]) -> Array:
     extra = mask.ndim - len(shape)
     if extra < 0:
         return np.broadcast_to(mask, shape)
-    mask = mask.any(axis=tuple(range(extra)))
+    mask = np.asarray(mask.any(axis=tuple(range(extra))))
     axes = tuple([i for i, n in enumerate(shape) if n == 1 and mask.shape[i] != 1])
-    return mask.any(axis=axes, keepdims=True)
+    return np.asarray(mask.any(axis=axes, keepdims=True))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stablegrad.audit.blame import ACCUMULATE, Line
+from stablegrad.audit.blame import ACCUMULATE
 from stablegrad.audit.findings import Cure
+from stablegrad.audit.lines import Line
 from stablegrad.canonical import canonical, canonical_node
 from stablegrad.ir import OPS, Term, topological
 from stablegrad.ops.forms import AFFINE, MONOMIAL
@@ -47,6 +48,11 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
     elif not found:
         found.append(_evaluation(line.op))
     return tuple(found)
+
+
+def is_sum_op(op: str) -> bool:
+    """Whether an operation adds or subtracts."""
+    return op.removeprefix(DERIVATIVE) in _SUMS
 
 
 def _concerns(fired: Fired, op: str) -> bool:

@@ -176,12 +176,15 @@ class Total:
         name: "value", "gradient by x", "second gradient by x".
         naive, stabilized: what is wrong with it.
         finding: the place in ``findings`` of what first made it wrong.
+        ill_conditioned: elements off by no more than what an ulp in the inputs makes of the
+            truth: they are no fault of the program, and not among the wrong ones.
     """
 
     name: str
     naive: Counts
     stabilized: Counts
     finding: int | None = None
+    ill_conditioned: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -189,6 +192,7 @@ class Total:
             "naive": self.naive.to_json(),
             "stabilized": self.stabilized.to_json(),
             "finding": self.finding,
+            "ill_conditioned": self.ill_conditioned,
         }
 
 

@@ -14,12 +14,13 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from stablegrad.audit.causes import MEANINGS
 from stablegrad.audit.findings import Audit, Finding
 from stablegrad.audit.measure import Counts
 
 WIDTH = 100
 COUNTED = ("bits lost", "nan", "inf", "zero", "off", "lossy", "of")
-LINE_HEAD = ("line", "operation", "pass", *COUNTED, "cure")
+LINE_HEAD = ("line", "operation", "pass", *COUNTED, "cause", "cure")
 TOTAL_HEAD = ("result", "program", *COUNTED)
 LEGEND = (
     "Counted are elements: nan, inf or zero where the truth is not; off by more than 1e-3; lossy, "
@@ -42,7 +43,8 @@ def line_rows(audit: Audit) -> list[tuple[str, ...]]:
         ]
         for i, (name, c) in enumerate(shown):
             first = (_where(f), f.op) if i == 0 else ("", "")
-            rows.append((*first, name, *_numbers(c), _cure(f) if i == 0 else ""))
+            why = (f"{f.cause} (first)" if f.first else f.cause, _cure(f))
+            rows.append((*first, name, *_numbers(c), *(why if i == 0 else ("", ""))))
     return rows
 
 
@@ -64,10 +66,24 @@ def total_rows(audit: Audit) -> list[tuple[str, ...]]:
     return rows
 
 
+def causes_told(audit: Audit) -> list[tuple[str, str]]:
+    """The causes in words, each once."""
+    found = dict.fromkeys(f.cause for f in audit.findings if f.cause)
+    return [(cause, f"{MEANINGS[cause]}.") for cause in found]
+
+
 # -- terminal -------------------------------------------------------------------------------
 
 
-_TEXTS = {"line": 26, "operation": 9, "pass": 8, "cure": 20, "result": 10, "program": 10}
+_TEXTS = {
+    "line": 26,
+    "operation": 9,
+    "pass": 8,
+    "cause": 12,
+    "cure": 18,
+    "result": 10,
+    "program": 10,
+}
 """Columns of text, and how narrow they may become."""
 
 
@@ -107,7 +123,7 @@ def tables(audit: Audit) -> Group:
     if audit.totals:
         parts.append(_table("Results", TOTAL_HEAD, total_rows(audit)))
     reasons = dict.fromkeys((str(c), c.reason) for f in audit.findings for c in f.cures if c.reason)
-    parts += [Text(f"{name}: {reason}") for name, reason in reasons]
+    parts += [Text(f"{name}: {reason}") for name, reason in [*reasons, *causes_told(audit)]]
     if audit.findings:
         parts.append(Text(LEGEND, style="dim"))
     parts += [Text(f"Note: {note}.") for note in audit.notes]

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS, Term, topological
 from stablegrad.ops.record import CONST, const, is_float
 from stablegrad.oracle import Status, Truth, gradient, truth
 
@@ -27,14 +27,21 @@ class Known:
         value: correctly rounded; nan where it is undefined or undecided.
         decided: where it is known.
         undefined: where it is proved that there is none.
-        out_of_range: where the true value is too great or too small for a normal float, so that
-            the rounded one says little of it.
+        out_of_range: where the true value is too great or too small for a float, so that the
+            rounded one says little of it.
+        subnormal: where it has lost digits below the smallest normal float.
     """
 
     value: Array
     decided: Array
     undefined: Array
     out_of_range: Array
+    subnormal: Array
+
+    @property
+    def weak(self) -> Array:
+        """Where the rounded value has lost digits, or all of them."""
+        return self.out_of_range | self.subnormal
 
     def fill(self, other: Known) -> None:
         """Take what another way to the same value knows where this one has no value."""
@@ -49,12 +56,15 @@ class Known:
 def _known(found: Truth) -> Known:
     value = np.asarray(found.value)
     size = np.abs(value.astype(np.float64))
-    lost = (size < float(ml_dtypes.finfo(value.dtype).tiny)) & (found.offset != 0)
+    inexact = found.offset != 0
+    lost = (value == 0) & inexact
+    small = (size > 0) & (size < float(ml_dtypes.finfo(value.dtype).tiny)) & inexact
     return Known(
         value,
         np.asarray(found.decided),
         np.asarray(found.undefined),
         np.asarray(found.status == Status.DECIDED) & (np.isinf(value) | lost),
+        np.asarray(small),
     )
 
 
@@ -66,7 +76,37 @@ def truths(
     if not wanted:
         return {}
     found = truth(wanted, bindings, budget=BUDGET, limits=limits)
-    return {t: _known(f) for t, f in zip(wanted, found, strict=True)}
+    known = {t: _known(f) for t, f in zip(wanted, found, strict=True)}
+    for t in topological(wanted):
+        if t in known:
+            _vanished(t, known)
+    return known
+
+
+_NEVER_ZERO = frozenset("exp exp2 ndtr erfc sigmoid softmax i0e".split())
+"""Ops whose values are 0 for infinite arguments only, whatever is said of their ranges."""
+_SCALES = frozenset("multiply divide power square sqrt negative reciprocal".split())
+
+
+def _vanished(term: Term, known: Mapping[Term, Known]) -> None:
+    """Mark zeros that are none: a truth so small that even its distance from 0 is no float."""
+    own = known[term]
+    zero = own.decided & (own.value == 0) & ~own.out_of_range
+    if not zero.any() or not (term.op.elementwise or term.op.name in _NEVER_ZERO):
+        return
+    gone = [known[a].out_of_range & (known[a].value == 0) for a in term.args if a in known]
+    if term.facts.nonzero or term.op.name in _NEVER_ZERO:
+        own.out_of_range = own.out_of_range | zero
+    elif gone and term.op.name in _SCALES | {"add", "subtract"}:
+        some = np.any([np.broadcast_to(g, term.shape) for g in gone], axis=0)
+        if term.op.name in _SCALES:
+            others = [known[a].value == 0 for a in term.args if a in known]
+            none = [
+                np.broadcast_to(z, term.shape) & ~np.broadcast_to(g, term.shape)
+                for z, g in zip(others, gone, strict=True)
+            ]
+            some = some & ~np.any(none, axis=0)
+        own.out_of_range = own.out_of_range | (zero & some)
 
 
 def conditions(terms: Sequence[Term], bindings: Mapping[Term, Any]) -> dict[Term, Array]:

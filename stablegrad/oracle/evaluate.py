@@ -270,6 +270,8 @@ def step(term: Term, args: list[Array], flat: bool) -> Array:
         return elementwise(op, _astype(term.dtype), args, kind)
     static = dict(zip(op.params, term.params, strict=True))
     if kind in "biu" and all(a.dtype != object for a in args):
+        if not op.elementwise:  # a constant is held as one number, whatever its shape
+            args = [np.broadcast_to(a, t.shape) for a, t in zip(args, term.args, strict=True)]
         return np.asarray(op.kernel(xp, *args, **static)).astype(term.dtype)
     if op.elementwise:
         ball = _OWN.get(op.name, op.ball)
