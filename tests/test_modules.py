@@ -20,6 +20,7 @@ from stablegrad.errors import (
     DTypeError,
     OutOfRangeError,
     ShapeError,
+    TraceError,
     UnknownNameError,
 )
 from stablegrad.optim import lr_scheduler as schedules
@@ -153,6 +154,9 @@ def test_batch_normalisation_moves_and_keeps_its_statistics() -> None:
     for value in (1.0, 3.0):
         average(np.array([[value, 0.0], [value, 1.0]], np.float32))
     np.testing.assert_allclose(average.running_mean.numpy(), [2.0, 0.5])
+    with pytest.raises(TraceError):  # nothing is counted that did not happen
+        sg.compile(average)(np.ones((2, 2), np.float32))
+    assert average.num_batches_tracked.item() == 2
     with pytest.raises(ShapeError, match="2 or 3 dimensions"):
         average(X)
 

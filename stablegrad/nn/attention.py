@@ -20,7 +20,8 @@ def dropout(
 ) -> Tensor:
     """Each element 0 with probability p, else divided by 1 - p.
 
-    What is dropped has derivative 0, whatever stands there.
+    What is dropped has derivative 0, whatever stands there. In a function that is compiled the
+    choice is part of the program: it is drawn once, when the function is traced.
 
     Args:
         input: any shape.

@@ -206,21 +206,21 @@ class BatchNorm1d(Module):
                     f"{self.num_features} channels",
                 )
             )
-        momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            count = self.num_batches_tracked.item() + 1
-            self.num_batches_tracked.assign_(np.asarray(count, np.int64))
-            momentum = 1 / count if momentum is None else momentum
-        return functional.batch_norm(
+        momentum, seen = self.momentum, self.num_batches_tracked
+        count = 1 if seen is None else seen.item() + 1
+        y = functional.batch_norm(
             x,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
             self.training,
-            momentum or 0.0,
+            1 / count if momentum is None else momentum,
             self.eps,
         )
+        if self.training and seen is not None:
+            seen.assign_(np.asarray(count, np.int64))
+        return y
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
