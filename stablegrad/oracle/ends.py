@@ -22,7 +22,9 @@ from stablegrad.oracle.scales import FLAT, HIGHEST, Key, relative
 from stablegrad.oracle.walk import ImpreciseError, NoExpansionError, walk
 
 Arb = Any
-PRECISIONS = (256, 1024)
+PRECISIONS = (256, 1024, 8000)
+SMALLEST = -1074
+"""No float is nearer to 0 than two to this, nor (its negative) farther out."""
 KNOWN = frozenset({"ndtr"})
 EXPONENTIAL = 5
 """Roundings of an exponential factor: two halves of one ulp each, and three products."""
@@ -114,21 +116,23 @@ def _without_value(germ: Germ) -> Germ:
 
 
 def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
+    germ, unseen = _cleaned(germ)
     key, lead = germ.dominant()
     rate, leads = key
     if leads > 1:
         raise NoExpansionError("a power of a logarithm")
     if not lead.leads:
         raise ImpreciseError("the leading coefficient may be zero")
-    error = 0.0
+    error = sum(_at_worst(germ, k, v, c, key, lead) for k, v, c in unseen)
+    if not error < tolerance / 16:
+        raise ImpreciseError("what cancels is not known well")
     other: Laurent | None = None
     for (r, k), x in germ.parts.items():
         if (r, k) == key:
             continue
         between: Key = (relative(r, rate), k - leads)
-        if r == rate and k == 1 - leads:
-            other, rounding = _visible(germ, between, x, lead)
-            error += rounding
+        if r == rate and k == 1 - leads and not all(c.contains(0) for c in x.c):
+            other = x
         else:
             error += _relative(germ, between, x, lead)
     if not error < tolerance / 4:
@@ -168,16 +172,35 @@ def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
     )
 
 
-def _visible(germ: Germ, between: Key, x: Laurent, lead: Laurent) -> tuple[Laurent | None, float]:
-    """A term beside the leading one, without coefficients that are zero but for rounding."""
-    error, k = 0.0, 0
-    while k < len(x.c) - 1 and x.c[k].contains(0):
-        error += _relative(germ, between, Laurent(x.v + k, [x.c[k]], x.w0), lead)
-        k += 1
-    rest = Laurent(x.v + k, x.c[k:], x.w0)
-    if all(c.contains(0) for c in rest.c):
-        return None, error + _relative(germ, between, rest, lead)
-    return rest, error
+def _cleaned(germ: Germ) -> tuple[Germ, list[tuple[Key, int, Arb]]]:
+    """The germ without leading coefficients that are zero but for rounding; and these."""
+    parts: dict[Key, Laurent] = {}
+    unseen: list[tuple[Key, int, Arb]] = []
+    for key, x in germ.parts.items():
+        k = 0
+        while k < len(x.c) - 1 and x.c[k].contains(0):
+            if not x.c[k].is_zero():
+                unseen.append((key, x.v + k, abs(x.c[k]).upper()))
+            k += 1
+        parts[key] = Laurent(x.v + k, x.c[k:], x.w0)
+    return Germ(parts, germ.w0, germ.q), unseen
+
+
+def _at_worst(germ: Germ, key: Key, v: int, c: Arb, best: Key, lead: Laurent) -> float:
+    """A bound of |c * w**v| on the scale ``key`` relative to the leading term, over all floats."""
+    if key[0][:HIGHEST] != best[0][:HIGHEST]:
+        raise ImpreciseError("what cancels is not known well")
+    values = lead.unit_range()
+    if values.contains(0):
+        raise NoExpansionError("the leading term may vanish")
+    power = v - lead.v - key[0][HIGHEST] + best[0][HIGHEST]
+    smallest = arb(2) ** (SMALLEST / abs(germ.q))
+    worst = (smallest if power < 0 else germ.w0) ** as_arb(power)
+    logs = arb(2) ** 10 if key[1] > best[1] else arb(1)  # |log z| of a float is less
+    if key[1] < best[1] and not abs(germ.q * germ.w0.log()) > arb(2) ** -4:
+        raise NoExpansionError("the logarithm may vanish")
+    logs = logs * 16 if key[1] < best[1] else logs
+    return float((c * worst * logs / abs(values).lower()).upper())
 
 
 def _same_sign(germ: Germ, lead: Laurent, other: Laurent) -> bool:

@@ -15,12 +15,13 @@ from typing import Any
 from flint import arb
 
 from stablegrad.oracle.ball import UndecidedError
+from stablegrad.oracle.derived import Derived
 from stablegrad.oracle.germ_functions import GermFunctions
 from stablegrad.oracle.jets import as_arb
 from stablegrad.oracle.laurent import Laurent, hull
 from stablegrad.oracle.outer import TAYLOR, compose, exact_value
 from stablegrad.oracle.scales import HIGHEST, ONE, Key, put, relative
-from stablegrad.oracle.walk import ImpreciseError, NoExpansionError
+from stablegrad.oracle.walk import ALMOST, ImpreciseError, NoExpansionError
 
 Arb = Any
 TERMS = 3
@@ -29,7 +30,7 @@ PARTS = 6
 """Scales that are kept; the smaller ones become part of the last one's rest."""
 
 
-class Germ(GermFunctions):
+class Germ(GermFunctions, Derived):
     """A function of w on (0, w0], by its scales."""
 
     __slots__ = ("parts", "q", "w0")
@@ -52,6 +53,13 @@ class Germ(GermFunctions):
 
     def of(self, x: Laurent, key: Key = ONE) -> Germ:
         return Germ({key: x}, self.w0, self.q)
+
+    def of_ball(self, value: Arb) -> Germ:
+        return self.of(Laurent.constant(value, self.w0))
+
+    def decided(self) -> bool:
+        """Whether the sign may be asked for."""
+        return bool(self.parts)
 
     def _lift(self, other: Any) -> Germ:
         return other if isinstance(other, Germ) else self.constant(other)
@@ -245,17 +253,8 @@ class Germ(GermFunctions):
             return found * small.small("sqrt", 1)
         return found * (small.small("log", 1) * p).small("exp", 0)
 
-    def square(self) -> Germ:
-        return self * self
-
-    def reciprocal(self) -> Germ:
-        return self.power(-1)
-
     def sqrt(self) -> Germ:
         return self.power(Fraction(1, 2)) if self.parts else self
-
-    def rsqrt(self) -> Germ:
-        return self.power(Fraction(-1, 2))
 
     def cbrt(self) -> Germ:
         third = Fraction(1, 3)
@@ -278,8 +277,15 @@ class Germ(GermFunctions):
     def __eq__(self, other: object) -> bool:
         return (self - other).direction() == 0
 
-    def __ne__(self, other: object) -> bool:
-        return (self - other).direction() != 0
+    def __ne__(self, other: object) -> Any:
+        difference = self - other
+        try:
+            return difference.direction() != 0
+        except (NoExpansionError, UndecidedError):
+            parts = difference.parts.values()
+            if any(not c.contains(0) for x in parts for c in x.c[:-1]):
+                return ALMOST
+            raise
 
     __hash__ = None  # type: ignore[assignment]
 

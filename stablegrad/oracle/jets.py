@@ -16,7 +16,8 @@ import flint
 from flint import acb, arb, arb_series
 
 from stablegrad.oracle.ball import UndecidedError
-from stablegrad.oracle.walk import NoExpansionError
+from stablegrad.oracle.derived import Derived
+from stablegrad.oracle.walk import ALMOST, NoExpansionError
 
 Arb = Any
 COVERS = (0, 2, 4)
@@ -45,7 +46,7 @@ def cover(center: Arb, radius: Arb, rows: int | None) -> list[Any]:
     ]
 
 
-class Jet:
+class Jet(Derived):
     """Taylor coefficients at a point; values over a disk; values over a real interval."""
 
     __slots__ = ("disk", "real", "series")
@@ -63,6 +64,13 @@ class Jet:
     def constant(self, value: Any) -> Jet:
         c = as_arb(value)
         return Jet(arb_series([c]), [acb(c)] * len(self.disk), c)
+
+    def of_ball(self, value: Arb) -> Jet:
+        return Jet(arb_series([value]), [acb(value)] * len(self.disk), value)
+
+    def decided(self) -> bool:
+        """Whether the sign is known."""
+        return bool(self.real > 0 or self.real < 0)
 
     def _lift(self, other: Any) -> Jet:
         return other if isinstance(other, Jet) else self.constant(other)
@@ -140,12 +148,6 @@ class Jet:
             return self.constant(1)
         return out if p > 0 else 1 / out
 
-    def square(self) -> Jet:
-        return self * self
-
-    def reciprocal(self) -> Jet:
-        return 1 / self
-
     # -- order: decided on the real interval ------------------------------------------------
 
     def _sign(self) -> int:
@@ -169,8 +171,14 @@ class Jet:
     def __eq__(self, other: object) -> bool:
         return (self - other)._sign() == 0
 
-    def __ne__(self, other: object) -> bool:
-        return (self - other)._sign() != 0
+    def __ne__(self, other: object) -> Any:
+        difference = self - other
+        try:
+            return difference._sign() != 0
+        except UndecidedError:
+            if any(not c.contains(0) for c in difference.series.coeffs()[1:]):
+                return ALMOST
+            raise
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -219,9 +227,6 @@ class Jet:
     def sqrt(self) -> Jet:
         return self.apply(arb_series.sqrt, lambda z: z.sqrt(analytic=True), arb.sqrt)
 
-    def rsqrt(self) -> Jet:
-        return 1 / self.sqrt()
-
     def cbrt(self) -> Jet:
         return -((-self).cbrt()) if self._sign() < 0 else (self.log() / 3).exp()
 
@@ -261,11 +266,8 @@ class Jet:
     def lgamma(self) -> Jet:
         """log |Gamma|, left of 0 by reflection."""
         if self.real < 0:
-            sine = abs(
-                (self * Jet(arb_series([arb.pi()]), [acb.pi()] * len(self.disk), arb.pi())).sin()
-            )
-            pi = Jet(arb_series([arb.pi()]), [acb.pi()] * len(self.disk), arb.pi())
-            return (pi / sine).log() - (1 - self).lgamma()
+            pi = self.of_ball(arb.pi())
+            return (pi / abs((self * pi).sin())).log() - (1 - self).lgamma()
         return self.apply(arb_series.lgamma, _right_half(acb.lgamma), arb.lgamma)
 
     def digamma(self) -> Jet:

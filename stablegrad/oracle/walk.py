@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import Term, topological
+from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.record import CONST, is_float
 from stablegrad.oracle.ball import UndecidedError
 from stablegrad.oracle.evaluate import meaning
+
+
+_product = MONOMIAL.ball
 
 
 class NoExpansionError(Exception):
@@ -24,6 +28,19 @@ class NoExpansionError(Exception):
 
 class ImpreciseError(NoExpansionError):
     """More bits may give the expansion."""
+
+
+class Almost:
+    """A condition that holds but at single points: a factor of a product that is zero there too.
+
+    A mask may be one. Whoever wants to choose by it gets no answer.
+    """
+
+    def __bool__(self) -> bool:
+        raise UndecidedError
+
+
+ALMOST = Almost()
 
 
 def number(value: Any) -> Fraction:
@@ -47,8 +64,28 @@ def _require(x: Any, c: Any) -> Any:
     return x
 
 
+def _or(a: Any, b: Any) -> Any:
+    if ALMOST in (a, b):
+        return True if True in (a, b) else ALMOST
+    return a or b
+
+
+def _and(a: Any, b: Any) -> Any:
+    if ALMOST in (a, b):
+        return False if False in (a, b) else ALMOST
+    return a and b
+
+
+def _monomial(*xs: Any, powers: Any) -> Any:
+    kept = [(x, p) for x, p in zip(xs, powers, strict=True) if x is not ALMOST and x is not True]
+    if any(x is False for x, _ in kept):
+        return 0
+    return _product(*[x for x, _ in kept], powers=[p for _, p in kept]) if kept else 1
+
+
 _OWN: dict[str, Any] = {
-    "indicator": bool,
+    "monomial": _monomial,
+    "indicator": lambda c: c if c is ALMOST else bool(c),
     "stop_gradient": lambda x: x,
     "astype": _astype,
     "require": _require,
@@ -56,8 +93,8 @@ _OWN: dict[str, Any] = {
     "isfinite": lambda x: True,
     "isinf": lambda x: False,
     "isnan": lambda x: False,
-    "logical_and": lambda a, b: a and b,
-    "logical_or": lambda a, b: a or b,
+    "logical_and": _and,
+    "logical_or": _or,
     "logical_not": lambda a: not a,
     "power": lambda x, y: x.power(y),
 }
@@ -143,12 +180,14 @@ class Walk:
             except UndecidedError as error:
                 raise ImpreciseError(f"{name}: {error}") from None
             except AttributeError as error:
-                if not isinstance(error.obj, kind):
+                if not (isinstance(error.obj, kind) or error.obj is kind):
                     raise
                 raise NoExpansionError(f"{name}: {error}") from None
             except (ZeroDivisionError, ValueError, TypeError) as error:
                 raise NoExpansionError(f"{name}: {error}") from None
             if not condition and not isinstance(found, kind):
+                if found is ALMOST:
+                    found = 1
                 if not isinstance(found, int | float | Fraction):
                     raise NoExpansionError(name)
                 found = value.constant(number(found))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from stablegrad.ir import Term, make, rebuild, topological
 from stablegrad.ops.derivative import CUSTOM, GRADIENT, PUSHFORWARD, STOP_GRADIENT
-from stablegrad.ops.record import INPUT
+from stablegrad.ops.record import INPUT, const
 from stablegrad.rewrite import Fired, Rewriter
 from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
@@ -150,3 +150,21 @@ def strip(roots: Sequence[Term]) -> list[Term]:
             same = args == term.args
             done[term] = term if same else make(term.op, args, term.params, term.shape, term.dtype)
     return [done[r] for r in roots]
+
+
+def derivative(expression: Term, variable: Term, order: int, settings: Settings) -> Term:
+    """The derivative of some order of a scalar expression of one variable, as an expression.
+
+    Args:
+        expression: a term over ``variable``, without leaves or inputs.
+        variable: a term of the op ``variable``.
+        order: 0 gives the expression itself.
+        settings: the rules in force.
+    """
+    x = make(INPUT, (), (0,), variable.shape, variable.dtype)
+    (y,) = rebuild([expression], {variable: x})
+    for _ in range(order):
+        y = GRADIENT.term((y, x, const(1, y.dtype, y.shape)))
+    if order:
+        (y,) = Expander(settings)([y])
+    return rebuild([y], {x: variable})[0]
