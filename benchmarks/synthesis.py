@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import inputs_of, read_cases, run_case
 from benchmarks.case_libraries import stablegrad_result
+from benchmarks.cases import inputs_of, read_cases, run_case
 from benchmarks.judge import RIGHT_ULP, SHARP_ULP
 from benchmarks.measure import arguments, compare, console, figure, save, table, version
 from stablegrad import ops as o
@@ -136,7 +136,8 @@ def judged(term: Term, made: Table, x: Array, dtype: Any) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         value, covered = evaluate(np, x.astype(np.float64), made)
         naive = run_term(term, X, x)
-    error, open_points = error_ulp(np.where(covered, value, naive).astype(dtype), term, x, dtype)
+        got = np.where(covered, value, naive).astype(dtype)
+    error, open_points = error_ulp(got, term, x, dtype)
     there = ~np.isnan(error)
     inside, outside = error[there & covered], error[there & ~covered]
     return {
@@ -243,12 +244,12 @@ def speed(names: Sequence[str], n: int) -> list[dict[str, Any]]:
         }
         contenders |= jitted(term, made, x)
         with np.errstate(all="ignore"):
-            taken = compare(contenders, samples=5, sample_s=0.05, clock=time.perf_counter)
+            taken = compare(contenders, samples=5, sample_s=0.05, clock=time.process_time)
         row = {k: 1e9 * t.min_s / n for k, t in taken.items()}
         rows.append({"function": name, "load_ms": 1e3 * load_s, "ns": row})
     columns = list(rows[0]["ns"])
     table(
-        f"ns for each of {n} elements; ms to load a kernel from disk",
+        f"CPU ns for each of {n} elements; ms to load a kernel from disk",
         ["function", *columns, "load ms"],
         [
             [r["function"], *[figure(r["ns"].get(c)) for c in columns], figure(r["load_ms"])]
@@ -274,17 +275,19 @@ def jitted(term: Term, made: Table, x: Array) -> dict[str, Callable[[], object]]
 # -- shared cases ------------------------------------------------------------------------------
 
 
+def points_of(case: Any) -> list[Any]:
+    """The inputs of a case at all its points."""
+    return [inputs_of(case, p) for p in case["points"]]
+
+
+def _of_one_number(inputs: Any) -> bool:
+    return len(inputs) == 1 and all(v.ndim == 0 for v in inputs.values())
+
+
 def shared_cases() -> dict[str, int]:
     """The cases of one scalar variable, every rule of stabilize switched off."""
     names = [r.name for d in DATABASES for r in d.rules if d.name == "stabilize"]
-    chosen = [
-        c
-        for c in read_cases()
-        if all(
-            len(i) == 1 and i[next(iter(i))].ndim == 0
-            for i in map(lambda p: inputs_of(c, p), c["points"])
-        )  # noqa: E501, B023, C417
-    ]
+    chosen = [c for c in read_cases() if all(map(_of_one_number, points_of(c)))]
     errors = {}
     with rules(exclude=names):
         for c in chosen:

@@ -18,7 +18,6 @@ from stablegrad.ops.record import CONST, is_float
 from stablegrad.oracle.ball import UndecidedError
 from stablegrad.oracle.evaluate import meaning
 
-
 _product = MONOMIAL.ball
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -43,18 +44,19 @@ def _rows(xp: Any, bits: Any, positive: Side, negative: Side, minus: Any) -> Any
     high = xp.where(minus, negative.high, positive.high)
     first = xp.where(minus, len(positive.base), 0)
     entry = first + xp.clip(exponent, low - 1, high) - low + 1
-    return base[entry] + ((bits & MASK) >> shift[entry])
+    return xp.take(base, entry) + ((bits & MASK) >> xp.take(shift, entry))
 
 
 def polynomial(xp: Any, coefficients: Any, row: Any, t: Any) -> Any:
     """hi + (lo + t*(c1 + t*(...))) of each element's row."""
     degree = len(coefficients) - 2
-    if not degree:
-        return coefficients[0][row] + coefficients[1][row]
-    total = coefficients[-1][row]
-    for k in range(degree, 0, -1):
-        total = total * t + coefficients[k][row] if k > 1 else total * t
-    return coefficients[0][row] + (coefficients[1][row] + total)
+    low = xp.take(coefficients[1], row)
+    if degree:
+        total = xp.take(coefficients[-1], row)
+        for k in range(degree, 1, -1):
+            total = total * t + xp.take(coefficients[k], row)
+        low = low + total * t
+    return xp.take(coefficients[0], row) + low
 
 
 def evaluate(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
@@ -66,27 +68,29 @@ def evaluate(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
         table: the table.
     """
     row, z = lookup(xp, x, table)
-    kind = xp.asarray(table.kind)[row]
+    kind = xp.take(xp.asarray(table.kind), row)
     finite = z <= np.finfo(np.float64).max
     covered = (kind != UNCOVERED) & finite & (z > 0)
     coefficients = [xp.asarray(c) for c in table.coefficients]
-    center, scale = xp.asarray(table.center)[row], xp.asarray(table.scale)[row]
+    center, scale = (xp.take(xp.asarray(a), row) for a in (table.center, table.scale))
     y = z
     for q in sorted({k.q for k in table.kinds} - {1}):
-        here = _among(xp, kind, [i for i, k in enumerate(table.kinds) if i and k.q == q])
-        root = {1: lambda v: v, 2: xp.sqrt, 3: xp.cbrt}[abs(q)](z)
-        y = xp.where(here, 1 / root if q < 0 else root, y)
+        among = [i for i, k in enumerate(table.kinds) if i and k.q == q]
+        y = _where_kind(xp, kind, among, y, lambda at, q=q: _variable(xp, q, at(z)))
     t = (y - center) * scale
     even = [i for i, k in enumerate(table.kinds) if i and k.even]
     if even:
-        t = xp.where(_among(xp, kind, even), t * t, t)
-    value = polynomial(xp, coefficients, row, t)
+        t = _where_kind(xp, kind, even, t, lambda at: at(t) * at(t))
+    value = plain = polynomial(xp, coefficients, row, t)
     for i, k in enumerate(table.kinds):
-        if i and not k.plain:
-            here = kind == i
-            second = xp.where(here, row + 1, 0)
-            log = polynomial(xp, coefficients, second, t) if k.log else None
-            value = xp.where(here, dressed(xp, k, value, log, z), value)
+        if not i or k.plain:
+            continue
+
+        def finished(at: Callable[[Any], Any], k: Kind = k) -> Any:
+            log = polynomial(xp, coefficients, at(row) + 1, at(t)) if k.log else None
+            return dressed(xp, k, at(plain), log, at(z))
+
+        value = _where_kind(xp, kind, [i], value, finished)
     for point, known in table.points:
         here = x == point
         value = xp.where(here, known, value)
@@ -94,11 +98,33 @@ def evaluate(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
     return value, covered
 
 
-def _among(xp: Any, kind: Any, indices: list[int]) -> Any:
-    here = kind == indices[0]
-    for i in indices[1:]:
+def _where_kind(
+    xp: Any,
+    kind: Any,
+    among: list[int],
+    otherwise: Any,
+    result: Callable[[Callable[[Any], Any]], Any],
+) -> Any:
+    """``result`` for elements of some kinds: in NumPy it is computed for these alone."""
+    here = kind == among[0]
+    for i in among[1:]:
         here = here | (kind == i)
-    return here
+    if not isinstance(otherwise, np.ndarray) or not otherwise.ndim:
+        # the row after the last is never looked at, but must be there
+        return xp.where(here, result(lambda a: xp.where(here, a, a.dtype.type(0))), otherwise)
+    places = np.flatnonzero(here)
+    if not places.size:
+        return otherwise
+    out = otherwise.copy()
+    flat = out.reshape(-1)
+    flat[places] = result(lambda a: a.reshape(-1)[places])
+    return flat.reshape(out.shape)
+
+
+def _variable(xp: Any, q: int, z: Any) -> Any:
+    """z**(1/q)."""
+    root = z if abs(q) == 1 else xp.sqrt(z) if abs(q) == 2 else xp.cbrt(z)
+    return 1 / root if q < 0 else root
 
 
 def dressed(xp: Any, k: Kind, value: Any, log: Any, z: Any) -> Any:

@@ -1,36 +1,32 @@
 """Tables in memory and on disk, each made once.
 
-The folder is the platform's for caches, or what ``STABLEGRAD_CACHE`` says; ``STABLEGRAD_CACHE=off``
-keeps everything in memory. Files are NumPy archives without pickles, written beside their place
-and moved into it, so that two processes never see half of one. A file that cannot be read, or
-that another version wrote, is made anew.
+The folder is the platform's for caches, or what ``STABLEGRAD_CACHE`` says (``off`` keeps everything
+in memory). Files hold a line of JSON and numbers behind a checksum; they are written beside their
+place and moved into it, so that two processes never see half of one. A file that cannot be read,
+or that another version wrote, is made anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import io
 import os
 import sys
 import tempfile
 import threading
 import warnings
-import zipfile
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from stablegrad.synthesis.build import Builder, DeclinedError
 from stablegrad.synthesis.recipe import Recipe
-from stablegrad.synthesis.table import FORMAT, Table
+from stablegrad.synthesis.table import FORMAT, Table, framed, unframed
 
 VARIABLE = "STABLEGRAD_CACHE"
 LARGEST = 64 * 2**20
 """Bytes of the folder beyond which the files longest unused are removed."""
 REMOVED_AT_ONCE = 0.25
-SUFFIX = ".npz"
+SUFFIX = ".kernel"
 
 _tables: dict[Recipe, Table | str] = {}
 _lock = threading.Lock()
@@ -112,13 +108,11 @@ def load(digest: str) -> Table | str | None:
         return None
     try:
         data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            if "declined" in arrays:
-                return bytes(arrays["declined"]).decode()
-            return Table.from_arrays(arrays)
+        about, _ = unframed(data)
+        return str(about["declined"]) if "declined" in about else Table.from_bytes(data)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
         with contextlib.suppress(OSError):
             path.unlink()
         return None
@@ -129,14 +123,10 @@ def save(digest: str, made: Table | str) -> None:
     path = path_of(digest)
     if path is None:
         return
-    buffer = io.BytesIO()
-    if isinstance(made, str):
-        np.savez(buffer, declined=np.frombuffer(made.encode(), np.uint8))
-    else:
-        np.savez(buffer, **made.to_arrays())  # pyright: ignore[reportArgumentType]
+    data = framed({"declined": made}) if isinstance(made, str) else made.to_bytes()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, buffer.getvalue())
+        write(path, data)
         _bound(path.parent)
     except OSError as error:
         _warn(path.parent, error.strerror or str(error))

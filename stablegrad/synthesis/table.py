@@ -7,14 +7,40 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 FORMAT = 1
+MAGIC = b"stablegrad kernel\n"
 """Changed whenever a table means something else than before."""
 UNCOVERED = 0
 """The row, and the kind, of inputs for which nothing is proved."""
+
+
+def framed(about: dict[str, Any], numbers: bytes = b"") -> bytes:
+    """A header as JSON and numbers, behind their checksum."""
+    text = json.dumps({**about, "format": FORMAT}).encode()
+    body = len(text).to_bytes(4, "little") + text + numbers
+    return MAGIC + crc32(body).to_bytes(4, "little") + body
+
+
+def unframed(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header and the numbers.
+
+    Raises:
+        ValueError: the data is something else, damaged, or of another format.
+    """
+    start = len(MAGIC)
+    body = data[start + 4 :]
+    if data[:start] != MAGIC or crc32(body).to_bytes(4, "little") != data[start : start + 4]:
+        raise ValueError("no table, or a damaged one")
+    size = int.from_bytes(body[:4], "little")
+    about = json.loads(body[4 : 4 + size].decode())
+    if about["format"] != FORMAT:
+        raise ValueError(f"format {about['format']}, expected {FORMAT}")
+    return about, body[4 + size :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +157,9 @@ class Table:
         """The inputs at which the naive value may not be good enough."""
         return np.ones(x.shape, bool)
 
-    def to_arrays(self) -> dict[str, Array]:
-        """The table as plain arrays; the small parts as JSON in bytes."""
+    def to_bytes(self) -> bytes:
+        """The table as one block: a line of JSON, its checksum, and the numbers."""
         about = {
-            "format": FORMAT,
             "kinds": [k.to_list() for k in self.kinds],
             "sides": [[s.low, s.high, s.base, s.shift] for s in self.sides],
             "zones": [
@@ -146,29 +171,26 @@ class Table:
             "gaps": [[a.hex(), b.hex()] for a, b in self.gaps],
             "elapsed_s": self.elapsed_s,
         }
-        return {
-            "coefficients": self.coefficients,
-            "center": self.center,
-            "scale": self.scale,
-            "kind": self.kind,
-            "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
-        }
+        about["shape"] = self.coefficients.shape
+        arrays = [self.coefficients.ravel(), self.center, self.scale]
+        numbers = np.concatenate(arrays).astype("<f8").tobytes() + self.kind.tobytes()
+        return framed(about, numbers)
 
     @staticmethod
-    def from_arrays(data: Any) -> Table:
-        """The table of such arrays.
+    def from_bytes(data: bytes) -> Table:
+        """The table of such a block.
 
         Raises:
-            ValueError, KeyError, TypeError: they are not those of a table of this format.
+            ValueError, KeyError, TypeError: it is none, is damaged, or is of another format.
         """
-        about = json.loads(bytes(np.asarray(data["about"], np.uint8)).decode())
-        if about["format"] != FORMAT:
-            raise ValueError(f"format {about['format']}, expected {FORMAT}")
-        arrays = [np.asarray(data[k], np.float64) for k in ("coefficients", "center", "scale")]
-        kind = np.asarray(data["kind"], np.int8)
-        rows = len(kind)
-        if arrays[0].ndim != 2 or any(a.shape[-1:] != (rows,) for a in arrays):
-            raise ValueError("arrays of another shape")
+        about, numbers = unframed(data)
+        height, rows = (int(n) for n in about["shape"])
+        if height < 2 or rows < 1 or len(numbers) != 8 * (height + 2) * rows + rows:
+            raise ValueError("another number of numbers than the shape says")
+        floats = np.frombuffer(numbers, "<f8", (height + 2) * rows)
+        coefficients = floats[: height * rows].reshape(height, rows)
+        center, scale = floats[height * rows :].reshape(2, rows)
+        kind = np.frombuffer(numbers, np.int8, rows, 8 * (height + 2) * rows)
         kinds = tuple([Kind.from_list(k) for k in about["kinds"]])
         sides = tuple([Side(s[0], s[1], tuple(s[2]), tuple(s[3])) for s in about["sides"]])
         zones = tuple(
@@ -178,7 +200,11 @@ class Table:
             ]
         )
         used = [b for s in sides for b in s.base] + [r for z in zones for r in (z.above, z.below)]
-        if len(sides) != 2 or not all(0 <= r < rows for r in used) or kind.max() >= len(kinds):
+        if (
+            len(sides) != 2
+            or not all(0 <= r < rows for r in used)
+            or not 0 <= kind.min() <= kind.max() < len(kinds)
+        ):
             raise ValueError("rows that are not there")
         last = max(
             (b + (1 << (52 - h)) for s in sides for b, h in zip(s.base, s.shift, strict=True) if b),
@@ -191,9 +217,9 @@ class Table:
             for name in ("points", "gaps")
         ]
         return Table(
-            coefficients=arrays[0],
-            center=arrays[1],
-            scale=arrays[2],
+            coefficients=coefficients,
+            center=center,
+            scale=scale,
             kind=kind,
             kinds=kinds,
             sides=(sides[0], sides[1]),

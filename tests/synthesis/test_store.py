@@ -11,6 +11,7 @@ import pytest
 
 from stablegrad import ops
 from stablegrad.synthesis import DeclinedError, X, evaluate, recipe, store
+from stablegrad.synthesis.table import framed, unframed
 
 F = ops.log(X) / (X - 1)
 
@@ -72,14 +73,18 @@ def test_a_damaged_file_is_made_anew(folder: Path, damage: str) -> None:
     assert store.load(what.digest) is not None
 
 
-def test_a_file_with_rows_that_are_not_there_is_refused(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("format", 0), ("shape", [2, 3]), ("sides", []), ("kinds", []), ("points", [["x", "y"]])],
+)
+def test_a_file_that_says_something_else_is_refused(folder: Path, key: str, value: object) -> None:
     what = recipe(F, X)
-    arrays = store.table_of(what).to_arrays()
-    arrays["kind"] = arrays["kind"][:5]
+    about, numbers = unframed(store.table_of(what).to_bytes())
     path = store.path_of(what.digest)
     assert path is not None
-    with path.open("wb") as file:
-        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+    path.write_bytes(framed({**about, key: value}, numbers))
+    if key == "format":  # the frame has its own: damage it
+        path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 9'))
     assert store.load(what.digest) is None
     assert not path.exists()
 
@@ -104,7 +109,7 @@ def test_a_write_that_fails_leaves_nothing_behind(
 
     monkeypatch.setattr(Path, "replace", broken)
     with pytest.raises(OSError, match="Input"):
-        store.write(folder / "x.npz", b"data")
+        store.write(folder / "x.kernel", b"data")
     assert files(folder) == []
 
 
@@ -137,5 +142,5 @@ def test_two_processes_share_a_folder(folder: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         first, second = pool.map(_make, [str(folder)] * 2)
     assert first == second
-    assert [p.suffix for p in files(folder)] == [".npz"]
+    assert [p.suffix for p in files(folder)] == [".kernel"]
     assert store.load(recipe(F, X).digest) is not None
