@@ -1,4 +1,4 @@
-"""The command line: ``stablegrad audit | check | rules | ops``.
+"""The command line: ``stablegrad audit | check | rules | ops | synthesize``.
 
 Exit status: 0 nothing to complain of, 1 digits are lost (or a gradient is wrong), 2 the call is
 wrong.
@@ -35,6 +35,7 @@ from stablegrad.audit.load import (
 )
 from stablegrad.audit.report import write_atomically
 from stablegrad.audit.sampling import drawn_arguments
+from stablegrad.cli_synthesize import synthesize
 from stablegrad.errors import StablegradError
 from stablegrad.expressions import parse
 from stablegrad.function import Function
@@ -94,8 +95,12 @@ def main() -> None:
     stablegrad check layers.py:MyFunction                 is its gradient right?
     stablegrad rules                                      what is rewritten, and why
     stablegrad ops                                        what there is to compute with
+    stablegrad synthesize "log(cosh(x))" --order 1        a kernel with a proof
     """  # noqa: D301 - click wants the character
 
+
+synthesize.callback = clear(synthesize.callback) if synthesize.callback else None
+main.add_command(synthesize)
 
 # -- inputs ---------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from stablegrad.ops.record import CONST, is_float
 from stablegrad.oracle.ball import UndecidedError
 from stablegrad.oracle.evaluate import meaning
 
-_product = MONOMIAL.ball
+_product: Any = MONOMIAL.ball
 
 
 class NoExpansionError(Exception):

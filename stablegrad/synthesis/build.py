@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stablegrad.errors import StablegradError
 from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
 
@@ -44,7 +45,7 @@ END_WORK = 60
 NO_RATE = (Fraction(0), Fraction(0))
 
 
-class DeclinedError(Exception):
+class DeclinedError(StablegradError, ValueError):
     """Nothing can be made of an expression; the text says why."""
 
 

@@ -1,0 +1,275 @@
+"""Kernels as source that stands alone: NumPy, JAX or C."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import numpy as np
+
+from stablegrad.synthesis import kernel
+from stablegrad.synthesis.table import UNCOVERED, Kind, Table
+
+LANGUAGES = ("numpy", "jax", "c")
+_FUNCTIONS = (
+    kernel.lookup,
+    kernel._rows,  # noqa: SLF001 - the source of the kernel is taken whole
+    kernel.polynomial,
+    kernel.evaluate,
+    kernel._where_kind,  # noqa: SLF001
+    kernel._variable,  # noqa: SLF001
+    kernel.dressed,
+    kernel._times_power,  # noqa: SLF001
+    kernel._exponent,  # noqa: SLF001
+    kernel._product,  # noqa: SLF001
+)
+
+
+def source(table: Table, text: str, language: str, dtype: str = "float64") -> str:
+    """A file with one function of one variable, and what is proved of it in its head.
+
+    Args:
+        table: the kernel.
+        text: the expression, for the head.
+        language: "numpy", "jax" or "c".
+        dtype: the dtype of the result; all is computed in float64.
+    """
+    head = [
+        f"f(x) = {text}",
+        table.summary(),
+        "Where nothing is proved (outside the domain, in gaps) the result is nan.",
+    ]
+    if language == "c":
+        return _c(table, head, dtype)
+    return _python(table, head, language, dtype)
+
+
+# -- Python -----------------------------------------------------------------------------------
+
+
+def _array(name: str, a: Any, dtype: str) -> str:
+    rows = a if a.ndim == 2 else [a]
+    lines = ["    [" + ", ".join(repr(v) for v in r.tolist()) + "]," for r in rows]
+    inner = "\n".join(lines) if a.ndim == 2 else lines[0].strip().rstrip(",")
+    return (
+        f"{name} = np.array([\n{inner}\n], {dtype!r})"
+        if a.ndim == 2
+        else (f"{name} = np.array({inner}, {dtype!r})")
+    )
+
+
+def _kind(k: Kind) -> str:
+    fields = [
+        f"q={k.q}",
+        f"power=Fraction({str(k.power)!r})",
+        f"main={k.main}",
+        f"log={k.log}",
+        f"log_power=Fraction({str(k.log_power)!r})",
+        "rate=(" + "".join(f"(Fraction({str(e)!r}), {h!r}, {lo!r}), " for e, h, lo in k.rate) + ")",
+        f"even={k.even}",
+        f"plain={k.plain}",
+    ]
+    return f"    SimpleNamespace({', '.join(fields)}),"
+
+
+_TABLE = """TABLE = SimpleNamespace(
+    coefficients=COEFFICIENTS, center=CENTER, scale=SCALE, kind=KIND,
+    kinds=KINDS, sides=SIDES, zones=ZONES, points=POINTS,
+)"""
+
+
+def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
+    jax = language == "jax"
+    constants = [
+        f"{n} = {getattr(kernel, n)!r}"
+        for n in ("FRACTION_BITS", "MASK", "BIAS", "EXTREME", "SHIFT", "SPLIT")
+    ]
+    sides = [
+        f"    SimpleNamespace(low={s.low}, high={s.high}, base={s.base}, shift={s.shift}),"
+        for s in table.sides
+    ]
+    zones = [
+        f"    SimpleNamespace(hi={z.hi!r}, lo={z.lo!r}, width={z.width!r}, "
+        f"above={z.above}, below={z.below}),"
+        for z in table.zones
+    ]
+    points = [f"    ({_number(a)}, {_number(b)})," for a, b in table.points]
+    parts = [
+        '"""' + "\n\n".join([head[0] + ".", *[h + "." for h in head[1:2]], head[2]]) + '\n"""',
+        "from __future__ import annotations",
+        "from fractions import Fraction\nfrom types import SimpleNamespace",
+        ("import jax\nimport jax.numpy as xp\n" if jax else "") + "import numpy as np",
+        'jax.config.update("jax_enable_x64", True)' if jax else "xp = np",
+        "\n".join([f"UNCOVERED = {UNCOVERED}", *constants, "inf, nan = np.inf, np.nan"]),
+        *[inspect.getsource(f).rstrip() for f in _FUNCTIONS],
+        _array("COEFFICIENTS", table.coefficients, "float64"),
+        _array("CENTER", table.center, "float64"),
+        _array("SCALE", table.scale, "float64"),
+        _array("KIND", table.kind, "int8"),
+        _TABLE,
+        "\n".join(
+            [
+                "def f(x):",
+                f'    """{head[0]}."""',
+                "    x = xp.asarray(x, xp.float64)",
+                *([] if jax else ['    with np.errstate(all="ignore"):']),
+                f"{'' if jax else '    '}    value, covered = evaluate(xp, x, TABLE)",
+                f"    return xp.where(covered, value, nan).astype(xp.{dtype})",
+            ]
+        ),
+    ]
+    tuples = [
+        f"{name} = (\n" + "\n".join(lines) + ("\n" if lines else "") + ")"
+        for name, lines in (
+            ("KINDS", [_kind(k) for k in table.kinds]),
+            ("SIDES", sides),
+            ("ZONES", zones),
+            ("POINTS", points),
+        )
+    ]
+    parts[-2:-2] = tuples
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _number(v: float) -> str:
+    return repr(float(v))
+
+
+# -- C ------------------------------------------------------------------------------------------
+
+
+def _literal(v: float) -> str:
+    if math.isinf(v):
+        return "INFINITY" if v > 0 else "-INFINITY"
+    return "NAN" if math.isnan(v) else float(v).hex()
+
+
+def _c_array(name: str, a: Any, kind: str = "double") -> str:
+    values = [_literal(v) if kind == "double" else str(int(v)) for v in np.ravel(a).tolist()]
+    lines = [", ".join(values[i : i + 4]) for i in range(0, len(values), 4)]
+    return f"static const {kind} {name}[] = {{\n    " + ",\n    ".join(lines) + "\n};"
+
+
+def _c(table: Table, head: list[str], dtype: str) -> str:
+    result = "double" if dtype == "float64" else "float"
+    height, rows = table.coefficients.shape
+    low, high = (tuple([getattr(s, n) for s in table.sides]) for n in ("low", "high"))
+    first = len(table.sides[0].base)
+    body = [
+        f"{result} f(double x)",
+        "{",
+        *[f"    if (x == {_literal(a)}) return ({result}){_literal(b)};" for a, b in table.points],
+        "    if (!(fabs(x) <= 0x1.fffffffffffffp+1023)) return NAN;",
+        "    int s = x < 0;",
+        "    double z = fabs(x);",
+        "    uint64_t bits;",
+        "    memcpy(&bits, &z, 8);",
+        "    int e = (int)(bits >> 52) - 1023;",
+        f"    int low = s ? {low[1]} : {low[0]}, high = s ? {high[1]} : {high[0]};",
+        f"    int k = (e < low - 1 ? low - 1 : e > high ? high : e) - low + 1 + (s ? {first} : 0);",
+        "    int row = BASE[k] + (int)((bits & 0xfffffffffffffULL) >> SHIFT[k]);",
+    ]
+    for zone in table.zones:
+        hi, lo = _literal(zone.hi), _literal(zone.lo)
+        body += [
+            "    {",
+            f"        double d = (x - {hi}) - {lo};",
+            f"        int r = d > 0 ? {zone.above} : {zone.below};",
+            f"        if (fabs(d) <= {_literal(zone.width)} && r) {{ row = r; z = fabs(d); }}",
+            "    }",
+        ]
+    body += [
+        "    double y = z, t, v, g;",
+        "    switch (KIND[row]) {",
+        *[line for i, k in enumerate(table.kinds) if i for line in _c_kind(i, k)],
+        "    default: return NAN;",
+        "    }",
+        "}",
+    ]
+    return "\n".join(
+        [
+            "/* " + "\n   ".join(head) + " */",
+            "#include <math.h>\n#include <stdint.h>\n#include <string.h>\n",
+            f"enum {{ ROWS = {rows}, HEIGHT = {height} }};",
+            _c_array("C", table.coefficients),
+            _c_array("CENTER", table.center),
+            _c_array("SCALE", table.scale),
+            _c_array("KIND", table.kind, "signed char"),
+            _c_array("BASE", table.sides[0].base + table.sides[1].base, "int"),
+            _c_array("SHIFT", table.sides[0].shift + table.sides[1].shift, "int"),
+            _C_HELPERS,
+            *body,
+            "",
+        ]
+    )
+
+
+_C_HELPERS = """
+static double polynomial(int row, double t)
+{
+    double total = 0;
+    for (int k = HEIGHT - 1; k > 1; k--) total = total * t + C[k * ROWS + row];
+    return C[row] + (C[ROWS + row] + total * t);
+}
+
+/* v * z**(p/q), leaving the range only where the result does */
+static double times_power(double v, double z, int p, int q)
+{
+    int far = z < 0x1p-400 || z > 0x1p400, small = z < 1, n = p < 0 ? -p : p;
+    double y = far ? z * (small ? 0x1p510 : 0x1p-510) : z;
+    double root = q == 2 ? sqrt(y) : q == 3 ? cbrt(y) : y;
+    for (int i = 0; i < n / q; i++) v = p > 0 ? v * y : v / y;
+    for (int i = 0; i < n % q; i++) v = p > 0 ? v * root : v / root;
+    return far ? ldexp(v, (small ? -1 : 1) * 510 / q * p) : v;
+}
+
+/* v * exp(hi + lo); in halves where exp alone leaves the range */
+static double times_exp(double v, double hi, double lo)
+{
+    double g;
+    if (fabs(hi) < 1e6) v *= 1 + lo;
+    if (fabs(hi) <= 600) return v * exp(hi);
+    g = exp(hi / 2);
+    return v * g * g;
+}
+"""
+
+
+def _c_kind(i: int, k: Kind) -> list[str]:
+    root = {1: "y", 2: "sqrt(z)", 3: "cbrt(z)"}[abs(k.q)]
+    lines = [f"    case {i}:", f"        y = {root};"]
+    if k.q < 0:
+        lines.append("        y = 1 / y;")
+    lines.append("        t = (y - CENTER[row]) * SCALE[row];")
+    if k.even:
+        lines.append("        t = t * t;")
+    exponent = "v"
+    if k.rate:
+        lines += ["        double hi = 0, lo = 0, p, h, r;"]
+        for e, c, rest in k.rate:
+            high = {1: "z", 2: "z * z"}.get(int(e) if e.denominator == 1 else 0, "sqrt(z)")
+            low = {1: "0", 2: "fma(z, z, -h)"}.get(
+                int(e) if e.denominator == 1 else 0, "h > 0 ? fma(-h, h, z) / (2 * h) : 0"
+            )
+            lines += [
+                f"        h = {high}; r = {low}; p = h * {_literal(c)};",
+                f"        r = fma(h, {_literal(c)}, -p) + r * {_literal(c)};",
+                f"        r += h * {_literal(rest)};",
+                "        g = hi + p; lo += r + ((hi - (g - (g - hi))) + (p - (g - hi))); hi = g;",
+            ]
+        exponent = "times_exp(v, hi, lo)"
+    power, log = k.power, k.log_power
+    lines.append("        v = polynomial(row, t);")
+    lines.append(f"        v = {exponent};")
+    lines.append(f"        v = times_power(v, z, {power.numerator}, {power.denominator});")
+    if k.log:
+        if k.main:
+            lines.append("        g = v;")
+        lines.append("        v = polynomial(row + 1, t) * log(z);")
+        lines.append(f"        v = {exponent};")
+        lines.append(f"        v = times_power(v, z, {log.numerator}, {log.denominator});")
+        if k.main:
+            lines.append("        v = g + v;")
+    lines.append("        return v;")
+    return [lines[0] + " {", *lines[1:], "    }"]
