@@ -134,8 +134,8 @@ def jax_names() -> dict[str, Any]:
     }
 
 
-def jax_evaluate() -> Evaluate:
-    """JAX, op by op, with 64 bits."""
+def jax_evaluate(*, stabilized: bool = False, jit: bool = False) -> Evaluate:
+    """JAX with 64 bits, op by op or compiled, as it is or through our bridge."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
@@ -144,9 +144,12 @@ def jax_evaluate() -> Evaluate:
 
     def evaluate(case: Mapping[str, Any], inputs: Inputs) -> Any:
         f = foreign_function(case["expr"], names)
+        if stabilized:
+            f = _stabilized(f)
         values = {k: jax.numpy.asarray(v) for k, v in inputs.items()}
+        run = jax.jit if jit else lambda g: g
         if case["order"] == 0:
-            return f(**values)
+            return run(f)(**values)
 
         def derivative(g: Function, name: str) -> Function:
             def by_name(**v: Any) -> Any:
@@ -156,12 +159,18 @@ def jax_evaluate() -> Evaluate:
             return by_name
 
         if case["order"] == 1:
-            return {w: derivative(f, w)(**values) for w in case["wrt"]}
+            return {w: run(derivative(f, w))(**values) for w in case["wrt"]}
         w = case["wrt"][0]
         first = derivative(f, w)
-        return {w: derivative(lambda **v: first(**v).sum(), w)(**values)}
+        return {w: run(derivative(lambda **v: first(**v).sum(), w))(**values)}
 
     return evaluate
+
+
+def _stabilized(f: Function) -> Function:
+    import stablegrad.jax as sj
+
+    return sj.stabilize(f)
 
 
 # -- torch ------------------------------------------------------------------------------------

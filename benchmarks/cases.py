@@ -66,26 +66,37 @@ def mark(row: Mapping[str, Any]) -> str:
     return f"{row['ulp']:.3g}"
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run all cases and count."""
-    parser = arguments(__doc__)
-    parser.add_argument("--only", default="", help="cases whose id holds this text")
-    parser.add_argument("--all", action="store_true", help="list the cases that are sharp, too")
-    options = parser.parse_args(argv)
-    cases = [c for c in read_cases() if options.only in c["id"]]
-    if options.tiny:
-        cases = cases[:TINY]
+def chosen_libraries(options: Any) -> dict[str, Evaluate]:
+    """What is compared: our engine, or our bridge under jit and eager, and the peers there are."""
+    if options.engine == "jax":
+        return {
+            "stablegrad": jax_evaluate(stabilized=True, jit=True),
+            "eager": jax_evaluate(stabilized=True),
+            "jax": jax_evaluate(jit=True),
+        }
     libraries: dict[str, Evaluate] = {
         "stablegrad": stablegrad_result,
         "no synthesis": ruled_result,
         "guarded": guarded_result,
     }
     peers = [] if options.tiny else available(("jax", "torch"))
-    libraries |= {
-        name: make()
-        for name, make in (("jax", jax_evaluate), ("torch", torch_evaluate))
-        if name in peers
-    }
+    makers = {"jax": jax_evaluate, "torch": torch_evaluate}
+    return libraries | {name: make() for name, make in makers.items() if name in peers}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run all cases and count."""
+    parser = arguments(__doc__)
+    parser.add_argument("--only", default="", help="cases whose id holds this text")
+    parser.add_argument(
+        "--engine", choices=("numpy", "jax"), default="numpy", help="what runs our programs"
+    )
+    parser.add_argument("--all", action="store_true", help="list the cases that are sharp, too")
+    options = parser.parse_args(argv)
+    cases = [c for c in read_cases() if options.only in c["id"]]
+    if options.tiny:
+        cases = cases[:TINY]
+    libraries = chosen_libraries(options)
     results: dict[str, list[dict[str, Any]]] = {}
     elapsed_s: dict[str, float] = {}
     for name, evaluate in libraries.items():

@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
@@ -73,10 +74,10 @@ def _abstract(*avals: Any, region: Region, batch: Batch) -> list[Any]:
     kind = getattr(avals[0], "manual_axis_type", None) if avals else None
     if not getattr(kind, "varying", None):
         pairs = zip(shapes, region.roots, strict=True)
-        return [jax.core.ShapedArray(shape, r.dtype) for shape, r in pairs]
+        return [ShapedArray(shape, r.dtype) for shape, r in pairs]
     mesh = avals[0].sharding.mesh
     return [
-        jax.core.ShapedArray(
+        ShapedArray(
             shape,
             r.dtype,
             sharding=NamedSharding(mesh, PartitionSpec(*[None] * len(shape))),

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from stablegrad.engines.xla import Emission
+from stablegrad.engines.xla.single import SINGLE_KERNELS
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
@@ -33,8 +34,8 @@ NATIVE = frozenset(
     "sigmoid_difference union_slope logaddexp sin cos tan arcsin arccos arctan arctan2 xlogy "
     "logsumexp softmax log_softmax softmax_jvp log_softmax_jvp log_softmax_vjp norm unit_vector "
     "unit_vector_jvp center var std prod".split()
-)
-"""Ops whose float32 kernels are within about 5 ulp under XLA: they need no wider arithmetic."""
+) | frozenset(SINGLE_KERNELS)
+"""Ops whose float32 kernels are within about 5 ulp under XLA: they need no wider transcendentals."""
 
 _HALF = 2
 _regions: WeakValueDictionary[Any, Region] = WeakValueDictionary()
@@ -159,7 +160,7 @@ class Region:
         if self._origin is not None:
             source, moved, places = self._origin
             n = len(source.inputs)
-            if min(wanted) >= n:  # the transpose of a tangent program is the reverse mode
+            if wanted and min(wanted) >= n:  # the transpose of a tangent program is the reverse mode
                 program = [source.stable[k] for k in places]
                 xs = [source.inputs[moved[i - n]] for i in wanted]
         free = [i for i in range(len(self.inputs)) if i not in wanted]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.xla.kernels import KERNELS
+from stablegrad.engines.xla.single import SINGLE_KERNELS
 from stablegrad.engines.xla.namespace import namespace
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, topological
@@ -34,8 +35,10 @@ def import_jax() -> Any:
     return jax
 
 
-def kernel_of(op: Op) -> Callable[..., Any]:
-    """The kernel of an op on this engine."""
+def kernel_of(op: Op, dtype: Any) -> Callable[..., Any]:
+    """The kernel of an op on this engine, for results of a dtype."""
+    if dtype.itemsize == 4 and op.name in SINGLE_KERNELS:
+        return SINGLE_KERNELS[op.name]
     return KERNELS.get(op.name) or op.engine_kernels.get("xla", op.kernel)
 
 
@@ -63,7 +66,7 @@ def _apply(xp: Any, term: Term, args: list[Any]) -> Any:
     params = dict(zip(term.op.params, term.params, strict=True))
     if not term.op.elementwise:  # constants are held as scalars
         args = [_shaped(xp, x, a) for x, a in zip(args, term.args, strict=True)]
-    value = xp.asarray(kernel_of(term.op)(xp, *args, **params))
+    value = xp.asarray(kernel_of(term.op, term.dtype)(xp, *args, **params))
     return value if value.dtype == term.dtype else value.astype(term.dtype)
 
 

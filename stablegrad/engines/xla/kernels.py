@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from stablegrad.ir import OPS
 from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.lowered import (
     Origin,
@@ -138,6 +139,11 @@ def logaddexp(xp: Any, a: Any, b: Any) -> Any:
     near = xp.abs(value) < 0.42
     again = xp.log1p(xp.expm1(xp.where(near, more, 0.0)) + xp.exp(xp.where(near, less, -1.0)))
     return xp.where(near, again, value)
+
+
+def recorded(name: str) -> Kernel:
+    """The kernel of an op's record."""
+    return OPS[name].kernel
 
 
 KERNELS: dict[str, Kernel] = {
