@@ -53,7 +53,8 @@ def _evaluate(*args: Any, region: Region, batch: Batch) -> list[Any]:
     f = region.emission
     for flags in batch:
         f = jax.vmap(f, in_axes=tuple([0 if mapped else None for mapped in flags]))
-    with jax.enable_x64(True):
+    # without a jit around each operation of jax.numpy, which would be most of the tracing time
+    with jax.enable_x64(True), jax.disable_jit():
         return f(*args)
 
 
@@ -72,7 +73,7 @@ def _abstract(*avals: Any, region: Region, batch: Batch) -> list[Any]:
     front = _sizes(avals, batch)
     shapes = [(*front, *r.shape) for r in region.roots]
     kind = getattr(avals[0], "manual_axis_type", None) if avals else None
-    if not getattr(kind, "varying", None):
+    if kind is None or not kind.varying:
         pairs = zip(shapes, region.roots, strict=True)
         return [ShapedArray(shape, r.dtype) for shape, r in pairs]
     mesh = avals[0].sharding.mesh

@@ -8,7 +8,7 @@ it masks meet in one region. Unknown primitives pass through untouched and are r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,6 @@ from stablegrad.settings import Settings
 _LIBRARY_HOME = str(Path(jax.__file__).resolve().parent)
 INLINE_AT_MOST = 400
 """A jit of more equations stays what it is, its body stabilized."""
-
-Atom = int | Any
-"""A value by number, or a literal of the jaxpr."""
 
 
 @dataclass(slots=True)
@@ -116,8 +113,12 @@ class _Reader:
 
     # -- flat equations -----------------------------------------------------------------------
 
-    def _flatten(self, jaxpr: Any, env: dict[Any, Any]) -> list[Any]:
-        """Append the equations of a jaxpr, small inner jits inlined; return its results."""
+    def _flatten(self, jaxpr: Any, env: dict[Any, Any], call: str = "") -> list[Any]:
+        """Append the equations of a jaxpr, small inner jits inlined; return its results.
+
+        What is inlined stands at the line of the call: the jits of JAX's own functions are
+        traced once for all their callers.
+        """
 
         def atom(v: Any) -> Any:
             return Literal(v.val, v.aval) if hasattr(v, "val") else env[v]
@@ -125,16 +126,16 @@ class _Reader:
         for eqn in jaxpr.eqns:
             inputs = [atom(v) for v in eqn.invars]
             inner, ours = _inner(eqn)
+            place = call or source_info_util.summarize(eqn.source_info)
             if inner is not None:
                 body: dict[Any, Any] = dict(zip(inner.jaxpr.invars, inputs, strict=True))
                 for v, value in zip(inner.jaxpr.constvars, inner.consts, strict=True):
                     body[v] = self._constant(value, v.aval)
-                found = self._flatten(inner.jaxpr, body)
+                found = self._flatten(inner.jaxpr, body, place)
                 env.update(zip(eqn.outvars, found, strict=True))
                 continue
             outputs = [self._new(v.aval) for v in eqn.outvars]
             env.update(zip(eqn.outvars, outputs, strict=True))
-            place = source_info_util.summarize(eqn.source_info)
             self.equations.append(Equation(eqn.primitive.name, inputs, outputs, eqn, ours, place))
         return [atom(v) for v in jaxpr.outvars]
 
@@ -317,8 +318,3 @@ def _library_function(body: Any) -> str:
     info = getattr(getattr(body.jaxpr, "debug_info", None), "func_src_info", None) or ""
     name, _, place = info.partition(" at ")
     return name if place.startswith(_LIBRARY_HOME) else ""
-
-
-def passed_names(readings: Iterable[Reading]) -> list[tuple[str, str]]:
-    """What was passed through in several readings."""
-    return [p for r in readings for p in r.passed]

@@ -35,7 +35,7 @@ NATIVE = frozenset(
     "logsumexp softmax log_softmax softmax_jvp log_softmax_jvp log_softmax_vjp norm unit_vector "
     "unit_vector_jvp center var std prod".split()
 ) | frozenset(SINGLE_KERNELS)
-"""Ops whose float32 kernels are within about 5 ulp under XLA: they need no wider transcendentals."""
+"""Ops whose float32 kernels are within about 5 ulp under XLA: they need no wider functions."""
 
 _HALF = 2
 _regions: WeakValueDictionary[Any, Region] = WeakValueDictionary()
@@ -160,7 +160,9 @@ class Region:
         if self._origin is not None:
             source, moved, places = self._origin
             n = len(source.inputs)
-            if wanted and min(wanted) >= n:  # the transpose of a tangent program is the reverse mode
+            if (
+                wanted and min(wanted) >= n
+            ):  # the transpose of a tangent program is the reverse mode
                 program = [source.stable[k] for k in places]
                 xs = [source.inputs[moved[i - n]] for i in wanted]
         free = [i for i in range(len(self.inputs)) if i not in wanted]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.xla.kernels import KERNELS
-from stablegrad.engines.xla.single import SINGLE_KERNELS
 from stablegrad.engines.xla.namespace import namespace
+from stablegrad.engines.xla.single import SINGLE_KERNELS
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, topological
 from stablegrad.ops.record import CONST, Op, round_to

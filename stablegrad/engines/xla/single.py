@@ -7,6 +7,8 @@ a conversion an argument, where compensation and scaling cost ten operations and
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,10 @@ def _compensated_sum(
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
 ) -> Any:
+    if constant == 0 and counts == (1, 1) and abs(coefficients[0]) == abs(coefficients[1]):
+        c = round_to(coefficients[0], xs[0].dtype)[()]  # one rounding, as it is
+        pair = xs[0] + xs[1] if coefficients[0] == coefficients[1] else xs[0] - xs[1]
+        return pair if c == 1 else c * pair
     return _total(xs, constant, coefficients, counts).astype(xs[0].dtype)
 
 
@@ -55,23 +61,43 @@ def _scaled_product(
     factor: Rational,
     again: tuple[Any, ...],
 ) -> Any:
-    if again or sum(abs(p) for p in powers) > _DEGREE or any(2 * p != int(2 * p) for p in powers):
+    if again or any(2 * p != int(2 * p) for p in powers):
         return kernels.scaled_product(xp, *args, powers=powers, factor=factor, again=again)
-    above: Any = None if factor == 1 else round_to(factor, WIDE)[()]
-    below: Any = None
+    if factor == 1 and len(powers) == 2 and powers[0] == -powers[1] and powers[0] in (2, 3, 4):
+        quotient = args[0] / args[1]  # in range where its power is
+        return reduce(mul, [quotient] * int(powers[0]))
+    above: list[Any] = [] if factor == 1 else [round_to(factor, WIDE)[()]]
+    below: list[Any] = []
     for x, p in zip(args, powers, strict=True):
         size = abs(p)
         steps = [x.astype(WIDE)] * int(size)
         if size != int(size):
             steps.append(xp.sqrt(x).astype(WIDE))
-        for step in steps:
-            if p > 0:
-                above = step if above is None else above * step
+        (above if p > 0 else below).extend(steps)
+    if len(above) + len(below) <= _DEGREE:
+        top: Any = _times(above) if above else 1.0
+        if not below:
+            return top.astype(args[0].dtype)
+        bottom = _times(below)
+        if above and np.size(bottom) < np.size(top):  # a float64 quotient costs, so few of them
+            return (top * (1.0 / bottom)).astype(args[0].dtype)
+        return (top / bottom).astype(args[0].dtype)
+    mantissa: Any = None
+    exponent: Any = 0
+    for steps, sign in ((above, 1), (below, -1)):
+        for i in range(0, len(steps), _DEGREE):
+            m, e = xp.frexp(_times(steps[i : i + _DEGREE]))
+            exponent = exponent + sign * e
+            if mantissa is None:
+                mantissa = m if sign > 0 else 1.0 / m
             else:
-                below = step if below is None else below * step
-    if below is not None:
-        above = (1.0 if above is None else above) / below
-    return above.astype(args[0].dtype)
+                mantissa = mantissa * m if sign > 0 else mantissa / m
+    return xp.ldexp(mantissa, exponent).astype(args[0].dtype)
+
+
+def _times(steps: list[Any]) -> Any:
+    """The product, small arrays first, before they are broadcast."""
+    return reduce(mul, sorted(steps, key=np.size))
 
 
 # -- activations --------------------------------------------------------------------------
