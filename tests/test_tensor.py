@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -710,6 +711,35 @@ def test_grad_can_be_set():
         x.grad = sg.tensor([1.0, 2.0])
     with pytest.raises(MutationError):
         (x * 2).grad = sg.tensor([1.0])
+
+
+def test_gradients_keep_nothing_alive():
+    def fresh():
+        x = tensor64([1, 2], requires_grad=True)
+        (x * x).sum().backward()
+        return weakref.ref(x.grad), weakref.ref(x.term)
+
+    def step():
+        before = weakref.ref(w.term)
+        (w * w).sum().backward()
+        w.assign_(w - 0.1 * w.grad)
+        w.zero_grad()
+        return (before,)
+
+    w = tensor64([1, 2], requires_grad=True)
+    gc.disable()  # freed at once, not when cycles are looked for
+    try:
+        assert all(link() is None for link in (*fresh(), *step()))
+    finally:
+        gc.enable()
+
+
+def test_a_leaf_under_another_name_has_the_gradient():
+    x = sg.tensor([1.0, 2.0], requires_grad=True).astype(np.float32)
+    (x * x).sum().backward()
+    y = x.astype(np.float32)
+    del x
+    assert y.grad.tolist() == [2, 4]
 
 
 def test_gradients_of_shared_leaves_and_arrays():

@@ -49,13 +49,14 @@ class Parameter(Tensor):
         self._requires = requires_grad
         self._value = made.numpy()
         self._program = None
+        self._gathered = self._term.params[0].hold()
 
     def _convert(self, dtype: np.dtype[Any]) -> None:
         """Bring the value, and the gradient if there is one, to another dtype."""
         grad = self.grad
         cell = Cell(frozen(self.numpy(), dtype), requires_grad=self.requires_grad)
-        cell.grad = None if grad is None else grad.detach().astype(dtype)
         self._replace(cell)
+        self.grad = None if grad is None else grad.detach().astype(dtype)
 
     def __reduce__(self) -> Any:
         return Parameter, (np.array(self.numpy()), self.requires_grad)

@@ -87,16 +87,18 @@ def _accumulate(
     leaf: Term, node: Term, value: Any, settings: Settings, *, create_graph: bool
 ) -> None:
     """Add one gradient to what a leaf has; the program behind it stays known."""
-    cell = leaf.params[0]
+    gathered = leaf.params[0].held()
+    if gathered is None:
+        return
     origin = node if create_graph else None
     new = leaf_of(value, origin=origin)
-    old = cell.grad
+    old = gathered.grad
     if old is not None:
         program = OPS["add"].term((old.term, new.term))
         (total,) = evaluate([program], settings)
         new = leaf_of(freeze(total), origin=program if old.requires_grad or origin else None)
     new._program = (node, settings)
-    cell.grad = new
+    gathered.grad = new
 
 
 def governing(root: Tensor) -> Settings:

@@ -13,7 +13,15 @@ from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import LEAF
 from stablegrad.program import evaluate
 from stablegrad.settings import Settings
-from stablegrad.tensor.cells import Array, Cell, MutationError, TracedCell, freeze, no_value_yet
+from stablegrad.tensor.cells import (
+    Array,
+    Cell,
+    Gathered,
+    MutationError,
+    TracedCell,
+    freeze,
+    no_value_yet,
+)
 from stablegrad.tensor.mode import MODE
 
 if TYPE_CHECKING:
@@ -23,7 +31,15 @@ if TYPE_CHECKING:
 class Lazy:
     """An expression, and its value once it was looked at."""
 
-    __slots__ = ("__weakref__", "_program", "_requires", "_settings", "_term", "_value")
+    __slots__ = (
+        "__weakref__",
+        "_gathered",
+        "_program",
+        "_requires",
+        "_settings",
+        "_term",
+        "_value",
+    )
 
     _term: Term
     _settings: Settings
@@ -32,6 +48,8 @@ class Lazy:
     """The value, if it is known; never more than a cache."""
     _program: tuple[Term, Settings] | None
     """What a value was computed by where it is not the term, for ``explain``."""
+    _gathered: Gathered | None
+    """What ``backward`` gathers in this leaf."""
 
     if TYPE_CHECKING:  # given by ``methods.install``, from a table
 
@@ -116,8 +134,7 @@ class Lazy:
     @property
     def grad(self) -> Tensor | None:
         """The gradient that ``backward`` has gathered in this leaf, or None."""
-        cell = self._cell
-        return None if cell is None else cell.grad
+        return None if self._gathered is None else self._gathered.grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -126,7 +143,8 @@ class Lazy:
             raise MutationError(message("a .grad for a computed tensor", "a leaf"))
         if value is not None and value.shape != self.shape:
             raise ShapeError(message(f"a .grad of shape {value.shape}", f"{self.shape}"))
-        cell.grad = value
+        self._gathered = cell.hold()
+        self._gathered.grad = value
 
     # -- its value ------------------------------------------------------------------------
 

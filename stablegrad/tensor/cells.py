@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -25,6 +26,19 @@ class MutationError(StablegradError, AttributeError, TypeError):
     """An attempt to change a tensor in place."""
 
 
+class Gathered:
+    """The gradient that ``backward`` left in a leaf, or None.
+
+    Tensors hold it, their cell only refers to it: a gradient knows the program that it came
+    from, which holds the cell, and would keep itself and all that data alive.
+    """
+
+    __slots__ = ("__weakref__", "grad")
+
+    def __init__(self) -> None:
+        self.grad: Tensor | None = None
+
+
 class Cell:
     """The value of a leaf.
 
@@ -33,12 +47,20 @@ class Cell:
         requires_grad: whether ``backward`` gathers a gradient here.
         origin: for a value put in place of a longer history, the term that it was; gradients
             go on there. None where there is nothing to go on to.
-        grad: the gradient that ``backward`` left, or None.
+        gathered: where ``backward`` adds the gradient, while any tensor is there to hold it.
         number: cells made later have greater numbers, so histories are ordered by it.
         successor: the cell that replaced this one, when its tensor was assigned to.
     """
 
-    __slots__ = ("__weakref__", "grad", "number", "origin", "requires_grad", "successor", "value")
+    __slots__ = (
+        "__weakref__",
+        "gathered",
+        "number",
+        "origin",
+        "requires_grad",
+        "successor",
+        "value",
+    )
 
     def __init__(
         self, value: Any, *, requires_grad: bool = False, origin: Term | None = None
@@ -46,12 +68,24 @@ class Cell:
         self.value = value
         self.requires_grad = requires_grad
         self.origin = origin
-        self.grad: Tensor | None = None
+        self.gathered: ref[Gathered] | None = None
         self.number = next(_numbers)
         self.successor: Cell | None = None
 
     def __repr__(self) -> str:
         return "cell"  # never an id: structural keys are made of this
+
+    def held(self) -> Gathered | None:
+        """Where the gradient is gathered; None where no tensor of this leaf is left to ask."""
+        return None if self.gathered is None else self.gathered()
+
+    def hold(self) -> Gathered:
+        """Where the gradient is gathered, for a tensor to hold."""
+        held = self.held()
+        if held is None:
+            held = Gathered()
+            self.gathered = ref(held)
+        return held
 
     def latest(self) -> Cell:
         """The cell that stands in the tensor's place now."""
@@ -69,7 +103,7 @@ class TracedCell(Cell):
     def __init__(self) -> None:
         self.requires_grad = True
         self.origin = None
-        self.grad = None
+        self.gathered = None
         self.number = next(_numbers)
         self.successor = None
 

@@ -14,7 +14,7 @@ import numpy as np
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import Shape, Term
 from stablegrad.ops.derivative import STOP_GRADIENT
-from stablegrad.ops.record import Op, const, is_float, round_const, set_data_handler
+from stablegrad.ops.record import LEAF, Op, const, is_float, round_const, set_data_handler
 from stablegrad.settings import Settings, current
 from stablegrad.tensor import history
 from stablegrad.tensor.base import Lazy
@@ -116,6 +116,7 @@ class Tensor(Lazy):
             self._replace(Cell(self.numpy(), requires_grad=True))
         else:
             cell.requires_grad = requires_grad
+            self._gathered = cell.hold()
         self._requires = requires_grad
         return self
 
@@ -158,12 +159,15 @@ class Tensor(Lazy):
                 )
             )
         new = Cell(array, requires_grad=cell.requires_grad)
-        new.grad = cell.grad
         cell.successor = new
         self._replace(new)
         return self
 
     def _replace(self, cell: Cell) -> None:
+        """Put another leaf in place of this one; the gradient gathered so far stays."""
+        gathered = self.grad
+        self._gathered = cell.hold()
+        self._gathered.grad = gathered
         self._term = leaf_term(cell, cell.value.shape, cell.value.dtype)
         self._value = cell.value
         self._program = None
@@ -203,6 +207,9 @@ def wrap(term: Term, settings: Settings, *, requires: bool) -> Tensor:
     result._requires = requires
     result._value = None
     result._program = None
+    result._gathered = None
+    if requires and term.op is LEAF:
+        result._gathered = term.params[0].hold()
     return result
 
 
@@ -367,6 +374,9 @@ def finish(term: Term, requires: bool) -> Tensor:
     result._requires = requires
     result._value = None
     result._program = None
+    result._gathered = None
+    if requires and term.op is LEAF:
+        result._gathered = term.params[0].hold()
     return result
 
 
