@@ -4,32 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from stablegrad.ops.record import REAL, ZERO, Op, elementwise
 from stablegrad.synthesis.kernel import evaluate
 from stablegrad.synthesis.recipe import Recipe
 from stablegrad.synthesis.store import table_of
 
-Array = np.ndarray[Any, Any]
-
 
 def _kernel(xp: Any, x: Any, y: Any, *, recipe: Recipe) -> Any:
     value, covered = evaluate(xp, xp.asarray(x, xp.float64), table_of(recipe))
     return xp.where(covered, value, y).astype(y.dtype)
-
-
-def _numpy_kernel(xp: Any, x: Array, y: Array, *, recipe: Recipe) -> Array:
-    """The same on those elements alone whose naive value is known not to do."""
-    table = table_of(recipe)
-    x, y = np.broadcast_arrays(np.asarray(x, np.float64), y)
-    bad = table.needed(x)
-    if not bad.any():
-        return y
-    value, covered = evaluate(np, x[bad], table)
-    out = y.copy()
-    out[bad] = np.where(covered, value, y[bad])
-    return out
 
 
 def _ball(x: Any, y: Any, *, recipe: Recipe) -> Any:
@@ -42,7 +25,6 @@ SYNTHESIZED: Op = elementwise(
     family="lowered",
     params=("recipe",),
     kernel=_kernel,
-    engine_kernels={"numpy": _numpy_kernel},
     ball=_ball,
     partials=lambda out, x, y: (ZERO, 1),
     domain=(REAL, REAL),

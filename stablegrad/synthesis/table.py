@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 from zlib import crc32
@@ -142,7 +142,6 @@ class Table:
     bound_ulp: float
     gaps: tuple[tuple[float, float], ...]
     elapsed_s: float
-    memo: dict[str, Any] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -152,10 +151,6 @@ class Table:
     @property
     def nbytes(self) -> int:
         return self.coefficients.nbytes + 2 * self.center.nbytes + self.kind.nbytes
-
-    def needed(self, x: Array) -> Array:
-        """The inputs at which the naive value may not be good enough."""
-        return np.ones(x.shape, bool)
 
     def to_bytes(self) -> bytes:
         """The table as one block: a line of JSON, its checksum, and the numbers."""
