@@ -227,12 +227,50 @@ def layers(data: Data) -> str:
     )
 
 
+KERNEL_TEXT = """## Kernels
+
+One op on a million float32s, one thread, CPU time: ns for each element, and the ratio to the
+fastest other. `gradient` is that of the sum, against torch's forward and backward pass. Goal: a
+geometric mean of at most 2. **Bold**: over 4, with the reason below. Geometric means:"""
+
+
+def kernels(data: Data) -> str:
+    """Kernels."""
+    names = ("stablegrad", "numpy", "torch")
+    rows = [
+        [
+            f"`{r['op']}`",
+            *[figure(r["ns"].get(n)) for n in names],
+            "-" if r["ratio"] is None else ratio(r["ratio"], 4.0),
+            "-" if r["gradient_ratio"] is None else ratio(r["gradient_ratio"], 4.0),
+        ]
+        for r in data["rows"]
+    ]
+    over = [
+        [f"`{r['op']}`", r["reason"]]
+        for r in data["rows"]
+        if max(r["ratio"] or 0, r["gradient_ratio"] or 0) > 4
+    ]
+    means = data["means"]
+    columns = ["op", "stablegrad, ns", "numpy, ns", "torch, ns", "ratio", "gradient ratio"]
+    return "\n\n".join(
+        [
+            KERNEL_TEXT,
+            grid(["values", "gradients"], [[figure(m) for m in means.values()]]),
+            grid(columns, rows),
+            grid(["over 4", "reason"], over),
+            machine(data),
+        ]
+    )
+
+
 SECTIONS: dict[str, Callable[[Data], str]] = {
     "small_expressions": small_expressions,
     "training_step": training_step,
     "chain": chain,
     "cases": cases,
     "layers": layers,
+    "kernels": kernels,
 }
 
 

@@ -11,7 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cases, chain, layers, report, small_expressions, training_step
+from benchmarks import (
+    cases,
+    chain,
+    kernels,
+    layers,
+    report,
+    small_expressions,
+    sweep,
+    training_step,
+)
 from benchmarks.judge import WRONG, error_ulp, exact, worst_ulp
 
 BENCHMARKS = {
@@ -20,6 +29,7 @@ BENCHMARKS = {
     "chain": chain.main,
     "cases": cases.main,
     "layers": layers.main,
+    "kernels": kernels.main,
 }
 
 
@@ -67,6 +77,27 @@ def test_judge(got: float, truth: str, dtype: str, ulp: float) -> None:
 def test_judge_measures_a_zero_among_others_by_the_greatest() -> None:
     assert worst_ulp(np.array([1.0, 2.0**-52]), ["1.0", "0.0"], "float64") == 1
     assert worst_ulp(np.array([1.0, 1e-3]), ["1.0", "0.0"], "float64") > 1e9
+
+
+def test_sweep_runs(tmp_path: Path) -> None:
+    sweep.main(["--tiny", "--out", str(tmp_path)])
+    for name, op in (("sweep_unary", "expm1"), ("sweep_binary", "hypot")):
+        (row,) = json.loads((tmp_path / f"{name}.json").read_text("utf8"))["rows"]
+        assert row["op"] == op
+        for dtype, limit in sweep.LIMITS.items():
+            assert row[dtype]["points"] >= 200
+            assert all(0.3 < worst <= limit for worst in row[dtype]["worst_ulp"])
+            assert not row[dtype]["failures"]
+        assert row["float64"]["points"] > 300
+
+
+def test_screen_suspects_what_is_wrong() -> None:
+    wide = np.array([1.0, 1.0, np.nan, 1e-300, 1e5, 2.0, 1e-300])
+    got = np.array([1.0, 1.01, 0.0, 0.0, np.inf, 2.0 + 2.0**-9, 1.0], np.float16)
+    errors, suspects = sweep.screen(got, wide, np.dtype(np.float16), 1.0)
+    assert suspects.tolist() == [1, 2, 6]
+    assert errors[0] == 0
+    assert errors[5] == 1
 
 
 def test_cases_are_complete() -> None:

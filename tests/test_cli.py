@@ -313,6 +313,7 @@ def test_ops() -> None:
     assert {row["name"] for row in rows} == {n for n, op in OPS.items() if op.family != "leaf"}
     shown = call("ops", "log1mexp").stdout
     assert "(-inf, 0)" in shown
+    assert "float16 0.5/0.5/0.5" in " ".join(shown.split())
     assert call("ops").exit_code == 0
 
 

@@ -145,7 +145,50 @@ def accuracy_page() -> str:
             for r in data["rows"]
         ]
         parts += [f"## {title}", table(("function", *libraries), rows)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *sweep_parts()]) + "\n"
+
+
+def sweep_parts() -> list[str]:
+    """The worst errors of every op over all inputs, and the reasons for the greater ones."""
+    from benchmarks.sweep import DTYPES, FILES, cells, exceptions
+
+    load("stablegrad.ops")
+    parts: list[str] = []
+    for arity, name in FILES.items():
+        data = results(name)
+        inputs = (
+            "all float16 and bfloat16 inputs and float32s one stride of bit patterns apart"
+            if arity == 1
+            else f"{data['pairs']} pairs of float32 bit patterns and a tenth of that in half "
+            "precision: random ones, and the diagonals a = b, a = -b, |a| >> |b|"
+        )
+        heading = "Ops of one argument" if arity == 1 else "Ops of two arguments"
+        stride = ["stride"] if arity == 1 else []
+        rows = [(f"`{r['op']}`", *cells(r), *[str(r[s]) for s in stride]) for r in data["rows"]]
+        parts += [
+            f"## {heading}: the worst error in ulp",
+            (
+                f"From `python -m benchmarks.sweep`: {inputs}, screened in float64, what is "
+                "suspect decided by balls. float64 is a sample, refined around its worst points. "
+                "A cell: value/first derivative/second derivative (the greatest of the partial "
+                "ones)."
+            ),
+            table(("op", *DTYPES, "float64, sampled", *stride), rows),
+        ]
+        beyond = [
+            (
+                f"`{r['op']}`",
+                "; ".join(found),
+                "/".join(f"{u:g}" for u in r["bound_ulp"]),
+                OPS[r["op"]].accuracy or OPS[r["op"]].source,
+            )
+            for r in data["rows"]
+            if (found := exceptions(r))
+        ]
+        head = ("op", "over 1 ulp in half precision, or 4", "the record's bound", "why")
+        parts += [table(head, beyond)] if beyond else []
+        parts += [f"Measured with {versions(data)}."]
+    return parts
 
 
 def comparison() -> str:

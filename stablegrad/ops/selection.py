@@ -131,13 +131,20 @@ heaviside = elementwise(
 
 # -- fmod ---------------------------------------------------------------------------------
 
+
+def _minus_whole(a: Term, b: Term) -> Term:
+    """-trunc(a / b): the quotient itself may be rounded up to a whole number."""
+    whole = OPS["floor_divide"](OPS["abs"](a), OPS["abs"](b))
+    return -(OPS["sign"](a) * OPS["sign"](b) * whole)
+
+
 fmod = elementwise(
     "fmod",
     result="same",
     family="arithmetic",
     kernel=lambda xp, a, b: xp.fmod(a, b),
     spellings=(lambda a, b: a - OPS["trunc"](a / b) * b,),
-    partials=lambda y, a, b: (one(y), -OPS["trunc"](a / b)),
+    partials=lambda y, a, b: (one(y), _minus_whole(a, b)),
     domain=(REAL, REAL),
     infer_facts=lambda term: Facts(),  # undefined at b = 0, which an interval cannot say
     cost=2,

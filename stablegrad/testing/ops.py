@@ -124,6 +124,7 @@ def check_op(
     near: Sequence[float] = (),
     seed: int = SEED,
     settings: Settings | None = None,
+    points: Sequence[Array] | None = None,
 ) -> OpReport:
     """Compare an elementwise op and its derivatives with the truth.
 
@@ -137,6 +138,7 @@ def check_op(
         near: singular points of the op, around which a part of the sample lies.
         seed: of the sample.
         settings: the rules in force, those of the moment by default.
+        points: the arguments to compare at, in place of a sample.
 
     Returns:
         A report, true when all is within ``op.ulp``: at normal results the error in ulp, no
@@ -149,7 +151,10 @@ def check_op(
     for kind in dtypes:
         dtype = np.dtype(kind)
         rng = np.random.default_rng(seed)
-        values = sample_arguments(domains, dtype, n, rng, near)
+        if points is not None:
+            values = [np.asarray(v).astype(dtype) for v in points]
+        else:
+            values = sample_arguments(domains, dtype, n, rng, near)
         values = [
             rng.random(v.size) < 0.5 if i in op.conditions else v for i, v in enumerate(values)
         ]

@@ -1,0 +1,228 @@
+"""Every kernel on a million float32s against SciPy's or NumPy's own and torch's, one thread each.
+
+What is timed is the lowered program of one op, as it runs: float64 inside where the bound needs
+it. The derivative is that of the sum, against torch's backward pass, which computes the value as
+well. Inputs are everyday numbers inside the domain. A ratio is of the least times of samples that
+took turns in one run.
+
+Run: ``OMP_NUM_THREADS=1 python -m benchmarks.kernels``
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+import stablegrad
+from benchmarks.measure import arguments, available, compare, figure, save, table
+from stablegrad.ir import OPS, Term, make
+from stablegrad.ops.derivative import gradient
+from stablegrad.ops.record import INPUT, Op, const, is_float
+from stablegrad.program import compile_terms
+from stablegrad.settings import Settings
+from stablegrad.special.functions import ELEMENTWISE
+
+Array = np.ndarray[Any, Any]
+SIZE = 1_000_000
+SIDE = 1000
+INTERNAL = {"leaf", "forms", "derivative", "lowered"}
+SCIPY_NAMES = {op: name for name, op in ELEMENTWISE.items() if hasattr(scipy.special, name)}
+REDUCTIONS = ("sum", "mean", "max", "prod", "var", "std", "argmax", "cumsum", "cumprod")
+SCIPY_REDUCTIONS = ("logsumexp", "softmax", "log_softmax")
+TORCH_NAMES = {
+    "log_sigmoid": "logsigmoid", "prod": "prod", "softplus": "softplus", "max": "amax",
+    "one_plus_log": "", "gelu_tanh": "", "arctan2": "atan2",
+}  # fmt: skip
+
+REASONS = {
+    "sum": "float64 inside: 1 ulp, where a float32 sum has n*eps",
+}
+"""Why a kernel takes more than four times as long as the fastest."""
+
+
+def draw(op: Op, size: int) -> list[Array]:
+    """Everyday numbers inside the domain of an op."""
+    rng = np.random.default_rng(1)
+    out = []
+    for domain in op.domain:
+        low, high = max(domain.lo, -8.0), min(domain.hi, 8.0)
+        if low >= high:  # a domain beside the everyday
+            low, high = domain.lo, domain.lo + 8.0
+        margin = 1e-3 * (high - low)
+        out.append(rng.uniform(low + margin, high - margin, size).astype(np.float32))
+    return out
+
+
+def swept() -> list[Op]:
+    """The elementwise ops without static parameters, of one or two arguments."""
+    return [
+        op
+        for op in OPS.values()
+        if op.elementwise and len(op.domain) in (1, 2) and not op.params and not op.conditions
+        if op.family not in INTERNAL
+    ]  # fmt: skip
+
+
+def numpy_function(op: Op) -> Callable[..., Any] | None:
+    """NumPy's function for an op, else SciPy's."""
+    found = getattr(np, op.name, None)
+    if found is None and op.name in SCIPY_NAMES:
+        found = getattr(scipy.special, SCIPY_NAMES[op.name])
+    return found if isinstance(found, np.ufunc) or op.name in ("round", "sinc", "i0") else None
+
+
+def torch_function(op: Op, torch: Any) -> Callable[..., Any] | None:
+    """torch's function for an op, by the name in its record."""
+    name = TORCH_NAMES.get(op.name, op.aten or op.name)
+    for place in (torch, torch.special, torch.nn.functional):
+        found = getattr(place, name.removeprefix("special_"), None) if name else None
+        if callable(found) and not inspect.ismodule(found):
+            return found
+    return None
+
+
+def programs(op: Op, values: Sequence[Array], static: dict[str, Any]) -> tuple[Any, Any]:
+    """The value of an op, and the derivative of its sum by its first argument, compiled."""
+    inputs = [make(INPUT, (), (i,), v.shape, v.dtype) for i, v in enumerate(values)]
+    y: Term = op(*inputs, **static)
+    value = compile_terms([y], inputs, Settings())
+    if not is_float(y.dtype) or (op.partials is None and op.vjp is None):
+        return value, None
+    slope = gradient(y, inputs[0], const(1, y.dtype, y.shape))
+    return value, compile_terms([slope], inputs, Settings())
+
+
+def contenders(
+    op: Op, values: list[Array], static: dict[str, Any], torch: Any
+) -> tuple[dict[str, Callable[[], object]], dict[str, Callable[[], object]]]:
+    """Who computes the value, and who the derivative."""
+    value, slope = programs(op, values, static)
+    forward: dict[str, Callable[[], object]] = {"stablegrad": lambda: value(values)}
+    backward: dict[str, Callable[[], object]] = {}
+    axis = {"axis": -1} if static else {}
+    theirs = numpy_function(op) if not static else _reduction(op)
+    if theirs is not None:
+        forward["numpy"] = lambda: theirs(*values, **axis)
+    if torch is not None and (function := torch_function(op, torch)) is not None:
+        tensors = [torch.from_numpy(v) for v in values]
+        dim = {"dim": -1} if static else {}
+        forward["torch"] = lambda: function(*tensors, **dim)
+        if slope is not None:
+            grown = [
+                torch.from_numpy(v.copy()).requires_grad_(i == 0) for i, v in enumerate(values)
+            ]
+
+            def pulled() -> Any:
+                y = function(*grown, **dim)
+                return torch.autograd.grad(y, grown[0], torch.ones_like(y))
+
+            backward = {"stablegrad": lambda: slope(values), "torch": pulled}
+    return _working(forward), _working(backward)
+
+
+def _reduction(op: Op) -> Callable[..., Any] | None:
+    return getattr(np if op.name in REDUCTIONS else scipy.special, op.name, None)
+
+
+def _working(found: dict[str, Callable[[], object]]) -> dict[str, Callable[[], object]]:
+    """Those that run at all; what a library has no kernel for it cannot be compared in."""
+    out: dict[str, Callable[[], object]] = {}
+    for name, run in found.items():
+        try:
+            with np.errstate(all="ignore"):
+                run()
+        except (RuntimeError, TypeError, ValueError, NotImplementedError):
+            if name == "stablegrad":
+                raise
+            continue
+        out[name] = run
+    return out if len(out) > 1 else {}
+
+
+def timed(found: dict[str, Callable[[], object]], n: int, samples: int) -> dict[str, float]:
+    """Nanoseconds for each element."""
+    if not found:
+        return {}
+    with np.errstate(all="ignore"):
+        # CPU time: every library has one thread
+        times = compare(found, samples=samples, sample_s=0.01, clock=time.process_time)
+    return {name: 1e9 * t.min_s / n for name, t in times.items()}
+
+
+def ratio(times: dict[str, float]) -> float | None:
+    """Our time over that of the fastest other."""
+    others = [t for name, t in times.items() if name != "stablegrad"]
+    return times["stablegrad"] / min(others) if others else None
+
+
+def geometric_mean(values: Iterable[float | None]) -> float:
+    """The geometric mean of those that are there."""
+    return math.exp(statistics.fmean(math.log(v) for v in values if v is not None))
+
+
+def one_thread() -> Any:
+    """torch with one thread, or None where it is not installed."""
+    if not available(["torch"]):
+        return None
+    import torch
+
+    torch.set_num_threads(1)
+    return torch
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Time every kernel that another library has as well."""
+    parser = arguments(__doc__)
+    parser.add_argument("--ops", nargs="*", help="only these")
+    options = parser.parse_args(argv)
+    size, side, samples = (1000, 30, 1) if options.tiny else (SIZE, SIDE, 5)
+    torch = None if options.tiny else one_thread()
+    matrix = np.random.default_rng(2).normal(size=(side, side)).astype(np.float32)
+    work = [(op, draw(op, size), {}) for op in swept()]
+    work += [(OPS[n], [matrix], {"axis": -1}) for n in (*REDUCTIONS, *SCIPY_REDUCTIONS)]
+    only = ("exp", "logaddexp", "softmax") if options.tiny else options.ops
+    rows: list[dict[str, Any]] = []
+    for op, values, static in work:
+        if only and op.name not in only:
+            continue
+        forward, backward = contenders(op, values, static, torch)
+        if not forward and not backward:
+            continue
+        times, slopes = (timed(f, values[0].size, samples) for f in (forward, backward))
+        rows.append(
+            {
+                "op": op.name,
+                "ns": times,
+                "gradient_ns": slopes,
+                "ratio": ratio(times) if times else None,
+                "gradient_ratio": ratio(slopes) if slopes else None,
+                "reason": REASONS.get(op.name, ""),
+            }
+        )
+    means = {
+        kind: geometric_mean(r[kind] for r in rows) if any(r[kind] for r in rows) else None
+        for kind in ("ratio", "gradient_ratio")
+    }
+    columns = ["op", "ours, ns", "numpy, ns", "torch, ns", "ratio", "gradient ratio"]
+    table("ns for each element; ratio to the fastest other", columns, [cells(r) for r in rows])
+    table("geometric mean", list(means), [[figure(m) for m in means.values()]])
+    save(options.out, "kernels", rows, means=means)
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """A row of the table."""
+    times = [figure(row["ns"].get(n)) for n in ("stablegrad", "numpy", "torch")]
+    return [row["op"], *times, figure(row["ratio"]), figure(row["gradient_ratio"])]
+
+
+assert stablegrad.__version__  # the import declares the ops
+
+if __name__ == "__main__":
+    main()
