@@ -32,7 +32,7 @@ def test_what_is_right_passes() -> None:
 def test_what_is_wrong_fails_and_says_where() -> None:
     with pytest.raises(AssertionError, match="the naive program is off by more than 64 ulp") as e:
         assert_stable(naive, domain="x=-50:-1", points=30)
-    for part in ("It fails at x = ", "np.log(1 + np.exp(x))", "cancellation"):
+    for part in ("It fails at x = ", "np.log(1 +", "cancellation"):
         assert part in str(e.value)
     assert_stable(naive, domain="x=-50:-1", points=30, program="stabilized", max_ulp=4)
 
