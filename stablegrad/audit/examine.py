@@ -12,7 +12,7 @@ import numpy as np
 from stablegrad.audit.blame import Blame
 from stablegrad.audit.causes import CANCELLATION, ROUNDING
 from stablegrad.audit.cures import DERIVATIVE, cures_of, is_sum_op
-from stablegrad.audit.findings import Audit, Finding, Total, split_place
+from stablegrad.audit.findings import Audit, Finding, Stable, Total, split_place
 from stablegrad.audit.lines import Line, Loss
 from stablegrad.audit.measure import judge
 from stablegrad.audit.probes import true_gradients
@@ -126,6 +126,8 @@ class Examination:
             raise
         self._totals(naive, stabilized)
         self._findings()
+        if self.result.cure is not None:
+            self.result.cure.truth = [(k.value, k.decided) for k in self.known]
 
     def results(self) -> list[tuple[str, Array, Known]]:
         """Name, naive value and truth of every result, nothing blamed."""
@@ -179,7 +181,15 @@ class Examination:
         inputs = list(self.bindings)
         program = compile_terms(self._nodes(), inputs, Settings(), dict(self.traced.places))
         self.fired = program.fired
-        return program([self.bindings[t] for t in inputs])
+        found = program([self.bindings[t] for t in inputs])
+        names = {x: name for name, x in self.traced.variables}
+        self.result.cure = Stable(
+            program.roots,
+            program.inputs,
+            [names.get(t, f"constant {i}") for i, t in enumerate(inputs)],
+            [np.asarray(self.bindings[t]) for t in inputs],
+        )
+        return found
 
     def _value(self) -> None:
         (plain,) = stripped([self.root])

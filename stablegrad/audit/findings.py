@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import keyword
 import linecache
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stablegrad.audit.measure import Counts
+import numpy as np
+
+from stablegrad.audit.measure import Counts, judge
 from stablegrad.audit.trace import EXPRESSION
+from stablegrad.errors import message
+from stablegrad.ir import Term
 
 SCHEMA = "stablegrad.audit/1"
 
@@ -197,6 +203,23 @@ class Total:
 
 
 @dataclass
+class Stable:
+    """The stabilized program, from which source is written.
+
+    Attributes:
+        roots: the lowered terms: the value, then the gradients.
+        inputs: its inputs, with their ``names`` and the ``values`` of the audit.
+        truth: of each root, the true values and where they are known.
+    """
+
+    roots: list[Term]
+    inputs: list[Term]
+    names: list[str]
+    values: list[np.ndarray[Any, Any]]
+    truth: list[tuple[Any, Any]] = field(default_factory=list)
+
+
+@dataclass
 class Audit:
     """The result of ``sg.audit``; printing it, or showing it in a notebook, shows its tables.
 
@@ -217,6 +240,7 @@ class Audit:
     examples: list[Example] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     complete: bool = True
+    cure: Stable | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -266,6 +290,38 @@ class Audit:
             "notes": list(self.notes),
         }
 
+    def emit(self, target: str = "numpy") -> str:
+        """The stabilized program and its gradients as source that needs NumPy and SciPy alone.
+
+        It has been run in a process without this library, on the inputs of the audit, and is as
+        right there as the stabilized program is.
+
+        Args:
+            target: "numpy".
+
+        Returns:
+            A module with one function, which takes the inputs in their order and returns the
+            value and the gradients.
+
+        Raises:
+            EmitError: a step cannot be written as source, or what was written failed its check.
+        """
+        from stablegrad.audit.emit import EmitError, clean_name, run_apart, source
+
+        if target != "numpy":
+            raise EmitError(message(f"emit({target!r})", "numpy"))
+        if self.cure is None or not self.cure.truth:
+            raise EmitError("the audit is not complete, so that there is nothing to check against")
+        names = [_parameter(n, i) for i, n in enumerate(self.cure.names)]
+        name = clean_name(self.function)
+        text = source(name, self.cure.roots, self.cure.inputs, names)
+        results = run_apart(text, f"{name}_stable", self.cure.values)
+        for got, (true, decided), total in zip(results, self.cure.truth, self.totals, strict=True):
+            counts = judge(np.broadcast_to(got, true.shape), true, judged=decided).counts()
+            if counts.bad > total.stabilized.bad and counts.bits_lost > total.stabilized.bits_lost:
+                raise EmitError(f"the emitted source is off in {total.name}: {counts.bad} elements")
+        return text
+
     def to_html(self, path: str | Path) -> None:
         """Write a page of its own, with everything in it, and replace ``path`` at once."""
         from stablegrad.audit.report import page, write_atomically
@@ -288,6 +344,13 @@ class Audit:
         from stablegrad.audit.report import body
 
         return body(self)
+
+
+def _parameter(name: str, number: int) -> str:
+    """A parameter of emitted source for an input."""
+    clean = re.sub(r"\W+", "_", name).strip("_")
+    fine = clean.isidentifier() and not keyword.iskeyword(clean) and clean not in ("np", "xp")
+    return f"{clean}" if fine and name == clean else f"input_{number}"
 
 
 def split_place(place: str) -> tuple[str, int, str]:

@@ -1,0 +1,187 @@
+"""The cure as source: the stabilized program and its gradient in NumPy and SciPy alone.
+
+The program is the one that runs here, step for step. A step whose kernel is one expression is
+written as that expression; other kernels come along as functions, with everything they call. It is
+run in a process without this library, and judged by the audit, before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+import tempfile
+import types
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stablegrad.audit.shake import EmitError, Shaken, definition, free, literal, renamed
+from stablegrad.engines.numpy import kernel_of
+from stablegrad.ir import Term, topological
+from stablegrad.ops.exact import Exact, to_float
+from stablegrad.ops.record import CONST, is_float, round_to
+
+Array = np.ndarray[Any, Any]
+LIMIT_S = 120
+
+_STANDARD = "builtins collections dataclasses decimal fractions functools itertools math operator"
+IMPORTS = {name: f"import {name}" for name in [*_STANDARD.split(), "typing", "ml_dtypes"]}
+ALWAYS = ["import numpy as np", "from scipy import linalg, special"]
+HEAD = '''"""{title}
+
+Written by stablegrad: the stabilized form of {name}, with its gradients, in NumPy and SciPy alone.
+"""
+
+from __future__ import annotations
+
+{imports}
+
+
+class Namespace:
+    """What the kernels compute with."""
+
+    name = "numpy"
+    special = special
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+
+xp = Namespace()
+'''
+
+
+# -- programs -------------------------------------------------------------------------------
+
+
+def constant(value: Exact, dtype: Any, shape: Sequence[int]) -> str:
+    """A constant of a program as text."""
+    if not is_float(np.dtype(dtype)):
+        number = literal(to_float(value) if isinstance(value, str) else np.dtype(dtype).type(value))
+    else:
+        number = f"np.{np.dtype(dtype).name}({literal(float(round_to(value, dtype)))})"
+    return f"np.full({tuple(shape)}, {number})" if shape else number
+
+
+def program(roots: Sequence[Term], inputs: Sequence[Term], names: Sequence[str]) -> str:
+    """The body of a function that runs lowered terms, and the definitions that it needs."""
+    shaken = Shaken()
+    for n in names:
+        shaken.texts[n] = ""
+    texts: dict[Term, str] = dict(zip(inputs, names, strict=True))
+    lines: list[str] = []
+    for term in topological(roots):
+        if term in texts:
+            continue
+        if term.op is CONST:
+            texts[term] = constant(term.params[0], term.dtype, term.shape)
+            continue
+        args = [texts[a] for a in term.args]
+        params = dict(zip(term.op.params, term.params, strict=True))
+        try:
+            value = call(shaken, term.op.name, kernel_of(term.op), args, params)
+        except EmitError as error:
+            raise EmitError(f"{term.op.name} cannot be written as source: {error}") from None
+        name = f"v{len(lines)}"
+        lines.append(f"    {name} = {value}")
+        texts[term] = name
+    results = ", ".join([texts[r] for r in roots])
+    for n in names:
+        shaken.texts.pop(n, None)
+    helpers = "\n\n\n".join(shaken.texts.values())
+    return f"{helpers}\n\n\ndef PROGRAM({', '.join(names)}):\n    DOCSTRING\n" + "\n".join(
+        [*lines, f"    return {results}"]
+    )
+
+
+def call(
+    shaken: Shaken,
+    label: str,
+    kernel: Callable[..., Any],
+    args: Sequence[str],
+    params: Mapping[str, Any],
+) -> str:
+    """One step as an expression."""
+    plain = inspect.unwrap(kernel) if isinstance(kernel, types.FunctionType) else kernel
+    given = [f"{k}={shaken.constant(v)}" for k, v in params.items()]
+    if isinstance(plain, types.FunctionType) and plain.__name__ == "<lambda>" and not given:
+        node = definition(plain)
+        own = [a.arg for a in node.args.args]
+        if not node.args.vararg and len(own) == len(args) + 1 and not free(node):
+            renames = dict(zip(own[1:], args, strict=True))
+            text = ast.unparse(renamed(node.body, renames))
+            return text.replace(f"{own[0]}.special.", "special.").replace(f"{own[0]}.", "np.")
+    name = shaken.refer(f"{label}_kernel", plain)
+    return f"{name}({', '.join(['xp', *args, *given])})"
+
+
+def clean_name(name: str) -> str:
+    """A name for a function, from what the user's is called."""
+    return name if name.isidentifier() else "f"
+
+
+def source(name: str, roots: Sequence[Term], inputs: Sequence[Term], names: Sequence[str]) -> str:
+    """A module with one function, which returns the value and the gradients.
+
+    Args:
+        name: what the user's function is called.
+        roots: the lowered terms: the value, then the gradients.
+        inputs: the input terms.
+        names: a name for each of them.
+
+    Raises:
+        EmitError: a step has no source of its own; says which.
+    """
+    clean = clean_name(name)
+    gradients = "".join([f", gradient {i}" for i in range(1, len(roots))])
+    docstring = f'"""The value{gradients} of the sum of its elements."""'
+    body = program(roots, inputs, names)
+    body = body.replace("def PROGRAM(", f"def {clean}_stable(").replace("DOCSTRING", docstring)
+    needed = [line for used, line in IMPORTS.items() if re.search(rf"\b{used}\.", body)]
+    imports = "\n".join([*needed, "", *ALWAYS]).strip()
+    head = HEAD.format(title=f"{clean}, stable.", name=clean, imports=imports)
+    return head + "\n\n" + body.strip() + "\n"
+
+
+# -- checked --------------------------------------------------------------------------------
+
+DRIVER = """
+import importlib.util, sys
+import numpy as np
+sys.modules["stablegrad"] = None  # must not be needed
+spec = importlib.util.spec_from_file_location("emitted", sys.argv[1] + "/emitted.py")
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+with np.load(sys.argv[1] + "/inputs.npz") as data:
+    args = [data[f"arr_{i}"] for i in range(len(data.files))]
+with np.errstate(all="ignore"):
+    found = getattr(module, sys.argv[2])(*args)
+np.savez(sys.argv[1] + "/results.npz", *(found if isinstance(found, tuple) else [found]))
+"""
+
+
+def run_apart(text: str, function: str, values: Sequence[Array]) -> list[Array]:
+    """Run emitted source in a process of its own, in which this library cannot be imported.
+
+    Raises:
+        EmitError: it does not run.
+    """
+    if any(v.dtype.isbuiltin != 1 for v in map(np.asarray, values)):
+        raise EmitError("bfloat16 inputs cannot be handed to a process of their own")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "emitted.py").write_text(text, "utf8")
+        np.savez(Path(folder) / "inputs.npz", *values)
+        command = [sys.executable, "-I", "-c", DRIVER, folder, function]
+        done = subprocess.run(  # noqa: S603 - our own source, by our own interpreter
+            command, capture_output=True, text=True, check=False, timeout=LIMIT_S
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise EmitError(f"the emitted source does not run: {last}")
+        with np.load(Path(folder) / "results.npz") as data:
+            return [data[f"arr_{i}"] for i in range(len(data.files))]

@@ -1,0 +1,336 @@
+"""Functions and constants as source of their own: a function comes with all that it calls."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import collections
+import copy
+import dataclasses
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import scipy.linalg
+import scipy.special
+
+from stablegrad.errors import StablegradError
+
+Array = np.ndarray[Any, Any]
+
+_MODULES = {
+    "numpy": "np",
+    "math": "math",
+    "functools": "functools",
+    "itertools": "itertools",
+    "operator": "operator",
+    "dataclasses": "dataclasses",
+    "typing": "typing",
+    "fractions": "fractions",
+    "decimal": "decimal",
+    "ml_dtypes": "ml_dtypes",
+    "scipy.special": "special",
+    "scipy.linalg": "linalg",
+}
+_LIBRARY = (
+    "math",
+    "functools",
+    "itertools",
+    "operator",
+    "dataclasses",
+    "typing",
+    "fractions",
+    "decimal",
+)
+SHORT = 60
+"""Characters of a constant that is written where it is used."""
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class EmitError(StablegradError):
+    """A program that cannot be written as source of its own."""
+
+
+@dataclass
+class Shaken:
+    """Functions and constants that emitted source needs, each once, what is called first."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    kept: list[Any] = field(default_factory=list)
+    """What ``names`` knows by its id, so that no id is used twice."""
+    pending: set[int] = field(default_factory=set)
+
+    def name(self, wanted: str, value: Any) -> str:
+        """A name of its own for an object."""
+        base = wanted if wanted.isidentifier() else "kernel"
+        base = base if base.startswith("_") else f"_{base}"  # no local name begins so
+        name, count = base, 2
+        while name in self.texts or name in ("xp", "np", "special", "math", "functools"):
+            name, count = f"{base}_{count}", count + 1
+        self.texts[name] = ""
+        self.names[id(value)] = name
+        self.kept.append(value)
+        return name
+
+    def refer(self, wanted: str, value: Any) -> str:
+        """Text that stands for an object; its definition is added where it needs one."""
+        if isinstance(value, types.ModuleType):
+            if value.__name__ in _MODULES:
+                return _MODULES[value.__name__]
+            raise EmitError(f"{wanted} is the module {value.__name__}")
+        if isinstance(value, _PLAIN):
+            return literal(value)
+        if id(value) in self.names:
+            return self.names[id(value)]
+        module = getattr(value, "__module__", None) or ""
+        public = _public(value, wanted)
+        if public:
+            return public
+        if module == "stablegrad.errors":  # errors are told in words; the words suffice
+            return "ValueError" if isinstance(value, type) else '(lambda *words: ", ".join(words))'
+        if isinstance(value, functools.partial):
+            inner = self.refer(getattr(value.func, "__name__", "kernel"), value.func)
+            parts = [self.refer("argument", a) for a in value.args]
+            parts += [f"{k}={self.refer(k, v)}" for k, v in value.keywords.items()]
+            return f"functools.partial({', '.join([inner, *parts])})"
+        if isinstance(value, type) and module == "builtins":
+            return value.__name__
+        value = inspect.unwrap(value) if callable(value) else value
+        if isinstance(value, types.FunctionType):
+            return self.function(wanted, value)
+        if isinstance(value, type) and module.startswith("stablegrad."):
+            return self.type(value)
+        text = self.constant(value)
+        if len(text) < SHORT:
+            return text
+        name = self.name(wanted, value)
+        self.texts[name] = f"{name} = {text}"
+        return name
+
+    def constant(self, value: Any) -> str:
+        """A constant, which may hold objects of our own classes and functions."""
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            parts = [
+                f"{f.name}={self.refer(f.name, getattr(value, f.name))}"
+                for f in dataclasses.fields(value)
+                if f.init
+            ]
+            return f"{self.refer(type(value).__name__, type(value))}({', '.join(parts)})"
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            parts = [self.refer("part", v) for v in value]
+            return f"{self.refer(type(value).__name__, type(value))}({', '.join(parts)})"
+        if isinstance(value, tuple | list):
+            inner = [self.refer("part", v) for v in value]
+            comma = "," if isinstance(value, tuple) and len(inner) == 1 else ""
+            text = ", ".join(inner)
+            return f"({text}{comma})" if isinstance(value, tuple) else f"[{text}]"
+        if isinstance(value, dict):
+            parts = [f"{literal(k)}: {self.refer('part', v)}" for k, v in value.items()]
+            return "{" + ", ".join(parts) + "}"
+        return literal(value)
+
+    def type(self, cls: type) -> str:
+        """Define a class, after all that it uses."""
+        name = self.name(cls.__name__, cls)
+        file = inspect.getsourcefile(cls)
+        assert file is not None
+        nodes = [n for n in ast.walk(_tree(file)) if isinstance(n, ast.ClassDef)]
+        (node,) = [copy.deepcopy(n) for n in nodes if n.name == cls.__name__]
+        for n in ast.walk(node):
+            if isinstance(n, ast.FunctionDef):
+                n.returns = None
+            elif isinstance(n, ast.arg):
+                n.annotation = None
+        outside = vars(sys.modules[cls.__module__])
+        node.name = name
+        text = ast.unparse(self.bound(node, outside, {cls.__name__: name}))
+        del self.texts[name]
+        self.texts[name] = text
+        return name
+
+    def bound(self, node: Any, outside: Mapping[str, Any], known: Mapping[str, str]) -> Any:
+        """A tree with text for every name that comes from outside of it."""
+        texts = dict(known)
+        attributes: dict[tuple[str, str], str] = {}
+        for name in sorted(free(node) - set(known)):
+            if name not in outside:
+                continue
+            value = outside[name]
+            if isinstance(value, types.ModuleType) and value.__name__ not in _MODULES:
+                for used in sorted(_attributes(node, name)):
+                    attributes[name, used] = self.refer(used, getattr(value, used))
+            else:
+                texts[name] = self.refer(name, value)
+        return renamed(node, texts, attributes)
+
+    def function(self, wanted: str, f: types.FunctionType) -> str:
+        """Define a function, after all that it calls."""
+        if id(f) in self.names:
+            return self.names[id(f)]
+        label = f.__name__ if f.__name__ != "<lambda>" else wanted
+        name = self.name(label, f)
+        node = definition(f)
+        outside = {**f.__globals__, **inspect.getclosurevars(f).nonlocals}
+        if isinstance(node, ast.Lambda):
+            text = f"{name} = {ast.unparse(self.bound(node, outside, {}))}"
+        else:
+            known = {node.name: name}
+            text = ast.unparse(self.bound(_bare(node), outside, known))
+        del self.texts[name]  # it comes after what it calls
+        self.texts[name] = text
+        return name
+
+
+def _public(value: Any, wanted: str) -> str:
+    """The public name of a function or class of NumPy, SciPy or the standard library."""
+    if not callable(value):
+        return ""
+    homes = [(np, "np"), (np.linalg, "np.linalg"), (scipy.special, "special")]
+    homes += [(scipy.linalg, "linalg"), (ml_dtypes, "ml_dtypes")]
+    homes += [(builtins, "builtins"), (collections, "collections")]
+    homes += [(sys.modules[m], m) for m in _LIBRARY if m in sys.modules]
+    for module, text in homes:
+        for name in (getattr(value, "__name__", wanted), wanted):
+            if getattr(module, name, None) is value:
+                return f"{text}.{name}"
+    return ""
+
+
+def _attributes(node: ast.AST, name: str) -> set[str]:
+    """What is read of a name: its attributes."""
+    return {
+        n.attr
+        for n in ast.walk(node)
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == name
+    }
+
+
+def literal(value: Any) -> str:
+    """A constant as text that gives it back."""
+    if isinstance(value, float) and (value != value or value in (np.inf, -np.inf)):
+        return f'float("{value}")'
+    if isinstance(value, np.ndarray):
+        return f"np.array({literal(value.tolist())}, np.{value.dtype.name})"
+    if isinstance(value, np.generic):
+        return f"np.{value.dtype.name}({literal(value.item())})"
+    if isinstance(value, tuple | list):
+        inner = ", ".join([literal(v) for v in value])
+        comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
+        return f"({inner}{comma})" if isinstance(value, tuple) else f"[{inner}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join([f"{literal(k)}: {literal(v)}" for k, v in value.items()]) + "}"
+    if isinstance(value, np.dtype):
+        foreign = value.isbuiltin != 1
+        return f"np.dtype({f'ml_dtypes.{value.name}' if foreign else repr(value.name)})"
+    if isinstance(value, slice):
+        return f"slice({literal(value.start)}, {literal(value.stop)}, {literal(value.step)})"
+    text = repr(value)
+    if isinstance(value, (*_PLAIN, frozenset, set)):
+        return text
+    if text.startswith("Fraction("):
+        return f"fractions.{text}"
+    if text.startswith("Decimal("):
+        return f"decimal.{text}"
+    if value is Ellipsis:
+        return "..."
+    raise EmitError(f"a constant of type {type(value).__name__}: {text[:200]}")
+
+
+# -- source of kernels ----------------------------------------------------------------------
+
+
+@functools.cache
+def _tree(file: str) -> ast.Module:
+    return ast.parse(Path(file).read_text("utf8"))
+
+
+def definition(f: types.FunctionType) -> Any:
+    """The syntax tree of a function or lambda."""
+    code = f.__code__
+    kind = ast.Lambda if f.__name__ == "<lambda>" else ast.FunctionDef
+    found = [
+        n
+        for n in ast.walk(_tree(code.co_filename))
+        if isinstance(n, kind)
+        and min([n.lineno, *[d.lineno for d in getattr(n, "decorator_list", [])]])
+        == code.co_firstlineno
+    ]
+    if len(found) > 1:  # several lambdas on a line: by where their code stands
+        places = [p for p in code.co_positions() if p[0] is not None and p[2]]
+        found = [n for n in found if all(_within(n.body, p) for p in places)]
+    if not found:
+        raise EmitError(f"no source of {f.__qualname__}")
+    return copy.deepcopy(found[-1])
+
+
+def _within(node: Any, place: tuple[Any, Any, Any, Any]) -> bool:
+    start, end = (place[0], place[2]), (place[1], place[3])
+    return (node.lineno, node.col_offset) <= start and end <= (
+        node.end_lineno or 0,
+        node.end_col_offset or 0,
+    )
+
+
+def free(node: ast.AST) -> set[str]:
+    """Names that are read and not bound inside; annotations do not count."""
+    bare = _bare(copy.deepcopy(node))
+    read = {n.id for n in ast.walk(bare) if isinstance(n, ast.Name)}
+    bound = {
+        n.id for n in ast.walk(bare) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    bound |= {n.arg for n in ast.walk(bare) if isinstance(n, ast.arg)}
+    return read - bound
+
+
+def _bare(node: Any) -> Any:
+    """A function without decorators and annotations."""
+    for n in ast.walk(node):
+        if isinstance(n, ast.FunctionDef):
+            n.decorator_list, n.returns = [], None
+        elif isinstance(n, ast.arg):
+            n.annotation = None
+    return _Plain().visit(node)
+
+
+class _Plain(ast.NodeTransformer):
+    """Annotated assignments as plain ones."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        if node.value is None:
+            return None
+        return ast.copy_location(ast.Assign([node.target], node.value), node)
+
+
+class _Rename(ast.NodeTransformer):
+    def __init__(
+        self, texts: Mapping[str, ast.expr], attributes: Mapping[tuple[str, str], ast.expr]
+    ) -> None:
+        self.texts = texts
+        self.attributes = attributes
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        if isinstance(node.value, ast.Name) and (node.value.id, node.attr) in self.attributes:
+            return copy.deepcopy(self.attributes[node.value.id, node.attr])
+        return self.generic_visit(node)
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        return copy.deepcopy(self.texts[node.id]) if node.id in self.texts else node
+
+
+def renamed(
+    node: Any, texts: Mapping[str, str], attributes: Mapping[tuple[str, str], str] | None = None
+) -> Any:
+    """A tree with texts in place of names, and of attributes of modules."""
+    trees = {k: ast.parse(v, mode="eval").body for k, v in texts.items() if k != v}
+    parts = {k: ast.parse(v, mode="eval").body for k, v in (attributes or {}).items()}
+    if isinstance(node, ast.FunctionDef) and node.name in texts:
+        node.name = texts[node.name]
+    return ast.fix_missing_locations(_Rename(trees, parts).visit(node))
