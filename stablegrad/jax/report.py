@@ -7,8 +7,8 @@ from typing import Any
 
 from stablegrad.rewrite import Fired
 
-STRUCTURE = frozenset("jit pjit scan while cond remat2 checkpoint remat shard_map".split())
-"""Primitives whose bodies are stabilized in their place."""
+STRUCTURE = frozenset("jit pjit scan while cond remat2 checkpoint remat shard_map stablegrad".split())
+"""Primitives whose bodies are stabilized in their place, or are already."""
 
 
 @dataclass(slots=True)

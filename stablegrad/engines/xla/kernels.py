@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
+from stablegrad.engines.numpy import xp as NUMPY  # noqa: N812
 from stablegrad.ir import OPS
 from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.lowered import (
@@ -146,10 +149,33 @@ def recorded(name: str) -> Kernel:
     return OPS[name].kernel
 
 
+def _on_host(name: str) -> Kernel:
+    """The NumPy kernel, called back from the compiled program."""
+
+    def kernel(xp: Any, *xs: Any, **params: Any) -> Any:
+        import jax
+
+        arrays = xp.broadcast_arrays(*xs)
+        result = jax.ShapeDtypeStruct(arrays[0].shape, np.dtype(np.float64))
+
+        def run(*values: Any) -> Any:
+            with np.errstate(all="ignore"):
+                found = OPS[name].kernel(NUMPY, *[np.asarray(v) for v in values], **params)
+            return np.asarray(found, np.float64)
+
+        return jax.pure_callback(run, result, *arrays, vmap_method="broadcast_all")
+
+    return kernel
+
+
+HOSTED = ("geometric_sum", "compound_sum")
+"""Ops of nested pair arithmetic that XLA would compile for minutes."""
+
 KERNELS: dict[str, Kernel] = {
     "scaled_product": scaled_product,
     "log_of_product": log_of_product,
     "log_of_sum": log_of_sum,
     "logaddexp": logaddexp,
+    **{name: _on_host(name) for name in HOSTED},
 }
 """By op; every other op runs its record's kernel."""
