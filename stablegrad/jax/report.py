@@ -7,7 +7,9 @@ from typing import Any
 
 from stablegrad.rewrite import Fired
 
-STRUCTURE = frozenset("jit pjit scan while cond remat2 checkpoint remat shard_map stablegrad".split())
+STRUCTURE = frozenset(
+    "jit pjit scan while cond remat2 checkpoint remat shard_map stablegrad".split()
+)
 """Primitives whose bodies are stabilized in their place, or are already."""
 
 
