@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import meanings, mills, pairs
+from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.record import (
     NEGATIVE,
     POSITIVE,
@@ -36,9 +38,15 @@ def _root_2(x: Term) -> Term:
     return _op("sqrt", const(2, x.dtype))
 
 
-def _gauss(factor: float, x: Term) -> Term:
-    """factor * exp(x); the factor keeps its 53 bits in every dtype."""
-    return const(factor, x.dtype) * _op("exp", x)
+_EXACT_TWO_OVER_SQRT_PI = exact_ratio(
+    Fraction("1.12837916709551257389615890312154517168810125865799771368817144")
+)
+"""To 128 bits: what cancels in higher derivatives magnifies the rounding of a constant."""
+
+
+def _gauss(x: Term) -> Term:
+    """2/sqrt(pi) * exp(x)."""
+    return const(_EXACT_TWO_OVER_SQRT_PI, x.dtype) * _op("exp", x)
 
 
 # -- kernels -------------------------------------------------------------------------------
@@ -118,7 +126,7 @@ erf = elementwise(
     ball=lambda x: x.erf(),
     # not only for the cancellation: x sqrt(2) is rounded, which costs x**2 ulp in a tail
     spellings=(lambda x: 2 * _op("ndtr", x * _root_2(x)) - 1,),
-    partials=lambda y, x: (_gauss(2 / math.sqrt(math.pi), -(x * x)),),
+    partials=lambda y, x: (_gauss(-(x * x)),),
     domain=(REAL,),
     range=_CLOSED_SYMMETRIC_UNIT,
     cost=4,
@@ -138,7 +146,7 @@ erfc = elementwise(
         lambda x: 1 - _op("erf", x),
         lambda x: 2 * _op("ndtr", -x * _root_2(x)),
     ),
-    partials=lambda y, x: (-_gauss(2 / math.sqrt(math.pi), -(x * x)),),
+    partials=lambda y, x: (-_gauss(-(x * x)),),
     domain=(REAL,),
     range=interval(0.0, 2.0, closed=True),
     cost=4,

@@ -5,12 +5,18 @@ Nothing is lost by the plain formulas: expansions cancel exactly or ask for more
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
 from flint import arb
 
 Expansion = Any  # the class that mixes this in is further up
+
+
+def infinite(x: object) -> bool:
+    """Whether x is an infinite float: an expansion is finite wherever it holds."""
+    return isinstance(x, float) and math.isinf(x)
 
 
 class Derived:

@@ -15,7 +15,7 @@ from typing import Any
 from flint import arb
 
 from stablegrad.oracle.ball import UndecidedError
-from stablegrad.oracle.derived import Derived
+from stablegrad.oracle.derived import Derived, infinite
 from stablegrad.oracle.germ_functions import GermFunctions
 from stablegrad.oracle.jets import as_arb
 from stablegrad.oracle.laurent import Laurent, hull
@@ -263,21 +263,33 @@ class Germ(GermFunctions, Derived):
     # -- order ------------------------------------------------------------------------------
 
     def __lt__(self, other: Any) -> bool:
+        if infinite(other):
+            return other > 0
         return (self - other).direction() < 0
 
     def __gt__(self, other: Any) -> bool:
+        if infinite(other):
+            return other < 0
         return (self - other).direction() > 0
 
     def __le__(self, other: Any) -> bool:
+        if infinite(other):
+            return other > 0
         return (self - other).direction() <= 0
 
     def __ge__(self, other: Any) -> bool:
+        if infinite(other):
+            return other < 0
         return (self - other).direction() >= 0
 
     def __eq__(self, other: object) -> bool:
+        if infinite(other):
+            return False
         return (self - other).direction() == 0
 
     def __ne__(self, other: object) -> Any:
+        if infinite(other):
+            return True
         difference = self - other
         try:
             return difference.direction() != 0

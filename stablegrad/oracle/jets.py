@@ -16,7 +16,7 @@ import flint
 from flint import acb, arb, arb_series
 
 from stablegrad.oracle.ball import UndecidedError
-from stablegrad.oracle.derived import Derived
+from stablegrad.oracle.derived import Derived, infinite
 from stablegrad.oracle.walk import ALMOST, NoExpansionError
 
 Arb = Any
@@ -160,18 +160,26 @@ class Jet(Derived):
         raise UndecidedError
 
     def __lt__(self, other: Any) -> bool:
+        if infinite(other):
+            return other > 0
         return (self - other)._sign() < 0
 
     def __gt__(self, other: Any) -> bool:
+        if infinite(other):
+            return other < 0
         return (self - other)._sign() > 0
 
     __le__ = __lt__
     __ge__ = __gt__
 
     def __eq__(self, other: object) -> bool:
+        if infinite(other):
+            return False
         return (self - other)._sign() == 0
 
     def __ne__(self, other: object) -> Any:
+        if infinite(other):
+            return True
         difference = self - other
         try:
             return difference._sign() != 0
