@@ -25,9 +25,6 @@ def unit(xp: Any, x: Any, y: Any) -> Any:
     if xp.name != "numpy" or (big | small).any():
         scale = xp.where(big, 1 / up, xp.where(small, up, 1.0)).astype(largest.dtype)
         x, y = x * scale, y * scale
-        h = xp.hypot(x, y)
-        limit = xp.where(xp.isinf(x) & xp.isfinite(y), xp.sign(x), x / h)
-        return xp.where(h == 0, x, limit)
     h = xp.hypot(x, y)
     return xp.where(h == 0, x, x / h)
 
