@@ -12,6 +12,7 @@ import numpy as np
 from stablegrad.audit.blame import Blame
 from stablegrad.audit.causes import CANCELLATION, ROUNDING
 from stablegrad.audit.cures import DERIVATIVE, cures_of, is_sum_op
+from stablegrad.audit.examples import Series
 from stablegrad.audit.findings import Audit, Finding, Stable, Total, split_place
 from stablegrad.audit.lines import Line, Loss
 from stablegrad.audit.measure import judge
@@ -31,6 +32,8 @@ from stablegrad.transforms.expand import Expander
 Array = np.ndarray[Any, Any]
 
 
+PLOTTED = 240
+"""Elements of a result that are kept for plots."""
 ALLOWED = 1.0
 """How many times what an ulp in the inputs changes may be lost by an ill-conditioned problem."""
 
@@ -239,6 +242,7 @@ class Examination:
             if excused is not None and excused.any():
                 before = judge(a, k.value, judged=k.decided & ~excused, scale=scale).counts()
                 before = before.at(int(np.count_nonzero(k.decided)))
+            self._plotted(name, a, b, k, scale)
             count = 0 if excused is None else int(np.count_nonzero(excused))
             self.result.totals.append(Total(name, before, after, ill_conditioned=count))
             if count:
@@ -249,6 +253,29 @@ class Examination:
             left_out = int(np.count_nonzero(~k.decided & ~k.undefined))
             if left_out:
                 self.result.notes.append(f"{name}: {left_out} elements undecided, left out")
+
+    def _plotted(
+        self, name: str, naive: Array, stable: Array, known: Known, scale: Array | None
+    ) -> None:
+        """Keep a result for plots if it has an element for each of an input; the worst first."""
+        own = [v for v in self.traced.variables if v[0] == name.rpartition(" by ")[2]]
+        for variable, x in own or self.traced.variables[:1]:
+            if known.value.shape != x.shape or known.value.size < 2:
+                return
+            keep = np.flatnonzero(known.decided)
+            bits = [
+                judge(v, known.value, judged=known.decided, scale=scale).bits.ravel()[keep]
+                for v in (naive, stable)
+            ]
+            worst = np.argsort(-bits[0], kind="stable")[: PLOTTED // 2]
+            even = np.linspace(0, max(len(keep) - 1, 0), PLOTTED // 2).astype(int)
+            some = np.unique(np.concatenate([worst, even]))[: len(keep)]
+            at = keep[some]
+            given = [self.bindings[x], naive, stable, known.value]
+            columns = [np.asarray(v, np.float64).ravel()[at] for v in given]
+            self.result.series.append(
+                Series(name, variable, *columns, bits[0][some], bits[1][some])
+            )
 
     def _forgivable(self, term: Term) -> bool:
         """Whether a result is off by rounding alone, magnified on the way by no cancellation.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import linecache
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.audit.examples import Example, Series
 from stablegrad.audit.measure import Counts, judge
 from stablegrad.audit.trace import EXPRESSION
 from stablegrad.errors import message
@@ -126,55 +126,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """One input of a domain at which the naive program fails.
-
-    Attributes:
-        kind: "ordinary", the one of fewest digits that was found; "worst", that of most bits.
-        inputs: the values of the parameters that were searched over, by name.
-        result: the result that is worst there.
-        got, true: that result (its worst element) and the correctly rounded truth.
-        bits_lost: log2 of the error in ulp.
-    """
-
-    kind: str
-    inputs: dict[str, Any]
-    result: str
-    got: float
-    true: float
-    bits_lost: float
-
-    def __str__(self) -> str:
-        at = ", ".join(f"{name} = {_short(value)}" for name, value in self.inputs.items())
-        word = "fails at" if self.kind == "ordinary" else "is worst at"
-        return (
-            f"{word} {at}: {self.result} is {self.got:.9g}, truly {self.true:.9g} "
-            f"({self.bits_lost:.1f} bits lost)"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The example by its attributes; nan and infinities as text."""
-        return {
-            "kind": self.kind,
-            "inputs": self.inputs,
-            "result": self.result,
-            "got": _json_number(self.got),
-            "true": _json_number(self.true),
-            "bits_lost": round(self.bits_lost, 1),
-        }
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join([_short(v) for v in value])}]"
-    return f"{value:.9g}"
-
-
-def _json_number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
-
-
-@dataclass(frozen=True, slots=True)
 class Total:
     """One result (the value, a gradient) as the naive and as the stabilized program give it.
 
@@ -241,6 +192,7 @@ class Audit:
     notes: list[str] = field(default_factory=list)
     complete: bool = True
     cure: Stable | None = field(default=None, repr=False, compare=False)
+    series: list[Series] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -327,6 +279,12 @@ class Audit:
         from stablegrad.audit.report import page, write_atomically
 
         write_atomically(path, page(self))
+
+    def plot(self, path: str | Path) -> None:
+        """Draw error against input, naive and stabilized: PNG, SVG or PDF by the suffix."""
+        from stablegrad.audit.page import picture
+
+        picture(self, path)
 
     def __rich__(self) -> Any:
         from stablegrad.audit.report import tables

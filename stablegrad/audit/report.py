@@ -191,11 +191,9 @@ def body(audit: Audit) -> str:
 
 def page(audit: Audit) -> str:
     """The report as a page of its own: nothing in it comes from elsewhere."""
-    title = html.escape(f"audit of {audit.function}")
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'</head><body style="margin:2em">\n{body(audit)}\n</body></html>\n'
-    )
+    from stablegrad.audit.page import page as whole
+
+    return whole(audit, body(audit))
 
 
 def write_atomically(path: str | Path, content: str) -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from stablegrad.audit.examine import Examination
-from stablegrad.audit.findings import Audit, Example
+from stablegrad.audit.examples import Example
+from stablegrad.audit.findings import Audit
 from stablegrad.audit.floats import cost, neighbours, ordinary
 from stablegrad.audit.measure import Verdict, judge, precision_of
 from stablegrad.audit.progress import Stages
