@@ -177,7 +177,7 @@ def elementwise(op: Op, function: Callable[..., Any], args: list[Array], kind: s
 
 def _flat(a: Array, shape: Shape, *, lift_numbers: bool) -> list[Any]:
     items = (a if a.shape == shape else np.broadcast_to(a, shape)).ravel().tolist()
-    if lift_numbers and a.dtype != object:
+    if lift_numbers and a.dtype != object and a.dtype != bool:  # a mask is no number: it blocks
         return [Ball.exact(x) for x in items]
     return items
 

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-FORMAT = 1
+FORMAT = 2
 MAGIC = b"stablegrad kernel\n"
 """Changed whenever a table means something else than before."""
 UNCOVERED = 0

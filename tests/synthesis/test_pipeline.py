@@ -110,6 +110,12 @@ def test_kinks_and_masks_keep_their_value() -> None:
     assert special.numpy()[2] == 5
 
 
+def test_the_edge_of_a_mask_is_masked() -> None:
+    # at 0 the derivative of the blocked root is infinite
+    slope = sg.grad(lambda x: snp.exp(snp.where(x > 0, snp.sqrt(x), 0.0)).sum())
+    assert slope(np.array([-1.0, 0.0, 4.0])).numpy()[:2].tolist() == [0, 0]
+
+
 def test_harmless_programs_are_not_tested(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_):
         raise AssertionError("the oracle was asked")
