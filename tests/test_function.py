@@ -351,3 +351,17 @@ def test_check_of_several_inputs_results_and_plain_functions():
 def test_check_wants_something_to_differentiate_by():
     with pytest.raises(DTypeError):
         sg.check_gradients(lambda n: n, 3)
+
+
+def test_methods_with_another_number_of_arguments():
+    class Two(sg.Function):
+        def forward(self, x):
+            return x * 2, x * 3
+
+        def backward(self, dy):
+            return dy
+
+    with pytest.raises(ShapeError, match="2 cotangents"):
+        Two()(sg.tensor([1.0], requires_grad=True))
+    with pytest.raises(ShapeError, match="2 inputs"):
+        Two()(sg.tensor([1.0]), sg.tensor([1.0]))

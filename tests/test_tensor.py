@@ -713,6 +713,36 @@ def test_grad_can_be_set():
         (x * 2).grad = sg.tensor([1.0])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (lambda x: x[np.array([True, False])], IndexError),
+        (lambda x: x[..., np.array([True] * 4), None], IndexError),
+        (lambda x: x[[0, 3]], IndexError),
+        (lambda x: x * 10**400, ValueError),
+        (lambda x: (sg.tensor([1, 2]) ** -1).numpy(), ValueError),
+        (lambda x: sg.tensor(np.ma.array([1.0], mask=[True])), TypeError),
+        (lambda x: sg.tensor(np.ones(1, np.longdouble)), TypeError),
+        (lambda x: sg.grad(lambda a, b: a * b, argnums=(0, 0))(1.0, 2.0), ValueError),
+        (lambda x: sg.grad(lambda a, b: a * b, argnums="x")(1.0, 2.0), TypeError),
+    ],
+)
+def test_wrong_calls_name_the_users_line(wrong, error):
+    with pytest.raises(error, match=r"test_tensor\.py:\d+") as caught:
+        wrong(sg.tensor([1.0, 2.0, 3.0]))
+    assert isinstance(caught.value, sg.StablegradError)
+
+
+def test_foreign_byte_order_becomes_native():
+    x = sg.tensor(np.array([1.0, 2.0], ">f8"), requires_grad=True)
+    (x * x).sum().backward()
+    assert x.dtype == F64
+    assert x.dtype.isnative
+    assert x.grad.tolist() == [2, 4]
+    assert np.shape(x) == (2,)
+    assert np.ndim(x) == 1
+
+
 def test_gradients_keep_nothing_alive():
     def fresh():
         x = tensor64([1, 2], requires_grad=True)

@@ -79,8 +79,10 @@ def take_variables(
 ) -> tuple[Variables, tuple[Any, ...]]:
     """Exchange the chosen arguments for variables, and other arrays for tensors."""
     single = isinstance(argnums, int)
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers: tuple[Any, ...] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for number in numbers:
+        if not isinstance(number, int):
+            raise DTypeError(message(f"argnums={argnums!r}", "an integer or several"))
         if not -len(args) <= number < len(args):
             raise ShapeError(
                 message(
@@ -89,6 +91,8 @@ def take_variables(
                 )
             )
     places = [number % len(args) for number in numbers]
+    if len(set(places)) < len(places):
+        raise ShapeError(message(f"argnums={argnums!r}", "each argument once"))
     chosen, structure = flatten(tuple([args[i] for i in places]))
     tensors = variables([_differentiable(x, transform) for x in chosen])
     result = Variables(structure, tensors, single)

@@ -49,11 +49,11 @@ class Function:
 
     def forward(self, *tensors: Any, **_: Any) -> Any:
         """The results for the inputs."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        raise _lacks(self, "forward(self, *tensors)")
 
     def backward(self, *dys: Any, **_: Any) -> Any:
         """The gradient by each input, for a cotangent of each result."""
-        raise NotImplementedError(f"{type(self).__name__} has no backward")
+        raise _lacks(self, "backward(self, *dys)")
 
     def save_for_backward(self, *tensors: Tensor) -> None:
         """Put inputs, results or what is between aside for ``backward``."""
@@ -75,12 +75,12 @@ class Function:
         push = getattr(state, "jvp", None)
 
         def start(*inputs: Any) -> tuple[Any, Pull, Pull | None]:
-            result = state.forward(*inputs)
+            result = _called(state.forward, inputs, "inputs")
             saved = state._saved
 
             def pull(marks: dict[Term, Tensor], *dys: Tensor) -> Any:
                 state._saved = tuple([_marked(t, marks) for t in saved])
-                return state.backward(*dys)
+                return _called(state.backward, dys, "cotangents, one for each result")
 
             def push_forward(marks: dict[Term, Tensor], *tangents: Tensor) -> Any:
                 state._saved = tuple([_marked(t, marks) for t in saved])
@@ -89,6 +89,26 @@ class Function:
             return result, pull, push_forward if push is not None else None
 
         return call_custom(type(self).__name__, start, args)
+
+
+def _lacks(function: Function, method: str) -> NotImplementedError:
+    name, _, _ = method.partition("(")
+    return NotImplementedError(
+        message(f"{type(function).__name__} without {name}", f"a class that defines {method}")
+    )
+
+
+def _called(method: Callable[..., Any], args: tuple[Any, ...], what: str) -> Any:
+    """What a user's method returns; an error of ours where it takes another number of them."""
+    try:
+        return method(*args)
+    except TypeError as error:
+        if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+            raise  # it comes from inside
+        owner = getattr(method, "__qualname__", type(method).__name__)
+        raise ShapeError(
+            message(f"{len(args)} {what} for {owner}", f"another number: {error}")
+        ) from None
 
 
 def _marked(saved: Any, marks: dict[Term, Tensor]) -> Any:

@@ -57,7 +57,8 @@ def parse_index(index: Any, shape: Shape) -> tuple[Index, list[Any]]:
         DTypeError: an entry that is no index.
     """
     entries = list(index) if isinstance(index, tuple) else [index]
-    entries = [part for entry in entries for part in _plain(entry)]
+    parts = [part for entry in entries for part in _plain(entry)]
+    entries = [e for e, _ in parts]
     dots = [i for i, e in enumerate(entries) if e is Ellipsis]
     if len(dots) > 1:
         raise ShapeError(message("an index with several ellipses", "one at most"))
@@ -69,20 +70,29 @@ def parse_index(index: Any, shape: Shape) -> tuple[Index, list[Any]]:
     fill = [slice(None)] * (len(shape) - used)
     at = dots[0] if dots else len(entries)
     entries[at : at + len(dots)] = fill
+    lengths = [n for _, n in parts]
+    lengths[at : at + len(dots)] = [None] * len(fill)
     arrays: list[Any] = []
     normal: list[Entry] = []
     axis = 0
-    for entry in entries:
+    for entry, wanted in zip(entries, lengths, strict=True):
         if entry is None:
             normal.append(None)
             continue
+        if wanted is not None and wanted != shape[axis]:
+            raise OutOfRangeError(
+                message(f"a boolean index of length {wanted} on axis {axis}", f"{shape[axis]}")
+            )
         normal.append(_entry(entry, shape[axis], axis, arrays))
         axis += 1
     return tuple(normal), arrays
 
 
-def _plain(entry: Any) -> list[Any]:
-    """Lists as arrays, boolean arrays as the integer arrays of where they are true."""
+def _plain(entry: Any) -> list[tuple[Any, int | None]]:
+    """Lists as arrays, boolean arrays as the integer arrays of where they are true.
+
+    Beside each part of a boolean array stands the length of its axis.
+    """
     if isinstance(entry, bool | np.bool_):
         raise DTypeError(message(f"the index {entry}", "integers, slices, None, ... or arrays"))
     if isinstance(entry, tuple) and entry[:1] not in (("slice",), ("array",)):
@@ -90,8 +100,8 @@ def _plain(entry: Any) -> list[Any]:
     if isinstance(entry, list):
         entry = np.asarray(entry, dtype=None if entry else np.int64)
     if isinstance(entry, np.ndarray) and entry.dtype == bool:
-        return list(np.nonzero(entry))
-    return [entry]
+        return list(zip(np.nonzero(entry), entry.shape, strict=True))
+    return [(entry, None)]
 
 
 def _entry(entry: Any, length: int, axis: int, arrays: list[Any]) -> Entry:
@@ -116,17 +126,24 @@ def _entry(entry: Any, length: int, axis: int, arrays: list[Any]) -> Entry:
             raise DTypeError(
                 message(f"an index of dtype {dtype}", "integers, or an array of booleans")
             )
+        if isinstance(entry, np.ndarray) and entry.size:
+            for number in (entry.min(), entry.max()):
+                _inside(int(number), length, axis)
         arrays.append(entry)
         return ("array", len(places))
     if dtype is not None and not isinstance(entry, np.ndarray | np.generic):
         arrays.append(entry)  # a scalar whose value is not known yet
         return ("array", 0)
     number = integer(entry, "the index")
+    _inside(number, length, axis)
+    return number % length
+
+
+def _inside(number: int, length: int, axis: int) -> None:
     if not -length <= number < length:
         raise OutOfRangeError(
             message(f"index {number} on axis {axis} of length {length}", "an index inside")
         )
-    return number % length
 
 
 def apply_index(index: Index, arrays: Sequence[Any]) -> tuple[Any, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
 from stablegrad.ops import hypot_kernels, intervals, pairs, power_kernels
 from stablegrad.ops.power_kernels import falling  # noqa: F401 - compound powers use it too
@@ -172,11 +175,20 @@ def _power_facts(term: Term) -> Facts:
     return UNKNOWN
 
 
+def _power_kernel(xp: Any, x: Any, y: Any) -> Any:
+    known = isinstance(y, np.ndarray | np.generic)
+    if known and y.dtype.kind == "i" and np.less(y, 0).any():
+        raise DomainError(
+            message("integers to a negative power", "floats", "Write 2.0 for 2, or use astype.")
+        )
+    return xp.power(x, y)
+
+
 power = elementwise(
     "power",
     result="same",
     family="arithmetic",
-    kernel=lambda xp, x, y: xp.power(x, y),
+    kernel=_power_kernel,
     ball=lambda x, y: x**y,
     partials=lambda out, x, y: (
         power_derivative(x, y, n=1, m=0),

@@ -309,7 +309,11 @@ def round_const(value: Any, dtype: np.dtype[Any]) -> Exact:
     if is_float(dtype):
         if isinstance(value, Fraction):
             return exact(round_to(value, dtype))
-        return exact(converted(np.asarray(value), dtype))
+        try:
+            return exact(converted(np.asarray(value), dtype))
+        except OverflowError:
+            digits = f"an integer of {value.bit_length()} bits"
+            raise DomainError(message(digits, f"one that fits {dtype}")) from None
     return exact(value)
 
 

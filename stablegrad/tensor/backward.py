@@ -113,10 +113,10 @@ def seed_term(root: Tensor, gradient: Any) -> Term:
         if root.size != 1:
             raise ShapeError(
                 message(
-                    f"backward() of a tensor of shape {root.shape} without a gradient",
+                    f"a derivative of a tensor of shape {root.shape} without a gradient",
                     "a single element",
                     "Reduce it first, as in y.sum().backward(), or give the cotangent: "
-                    "y.backward(gradient).",
+                    "y.backward(gradient), or grad_outputs= of autograd.grad.",
                 )
             )
         return ones_like_term(root.term)

@@ -188,10 +188,13 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def _checked(dtype: np.dtype[Any], got: str) -> np.dtype[Any]:
-    if dtype.kind in "biuf" or (dtype.kind == "V" and dtype.name == "bfloat16"):
-        return dtype
+    if (dtype.kind in "biuf" and dtype.itemsize <= 8) or (
+        dtype.kind == "V" and dtype.name == "bfloat16"
+    ):
+        return dtype if dtype.isnative else dtype.newbyteorder("=")
     hint = "Split complex numbers into real and imaginary parts." if dtype.kind == "c" else ""
-    raise DTypeError(message(got, "real floating-point numbers, integers or booleans", hint))
+    expected = "real floating-point numbers of at most 64 bits, integers or booleans"
+    raise DTypeError(message(got, expected, hint))
 
 
 # -- data to arrays -----------------------------------------------------------------------
@@ -213,7 +216,9 @@ def frozen(data: Any, dtype: Any = None) -> Array:
         array = np.array(data)
     except ValueError:
         raise ShapeError(message(got, "rows of equal length")) from None
-    _checked(array.dtype, got)
+    if isinstance(data, np.ma.MaskedArray):
+        raise DTypeError(message("a masked array", "an array", "Use its filled(value)."))
+    array = array.astype(_checked(array.dtype, got), copy=False)
     if wanted is None and array.dtype == np.float64 and not _has_dtype(data):
         wanted = _default
     if wanted is not None and array.dtype != wanted:
@@ -236,7 +241,8 @@ def _immutable(array: Array) -> bool:
         if owner.flags.writeable or type(owner) is not np.ndarray:
             return False
         if owner.base is None:
-            return owner.flags.owndata and owner.dtype.kind in "biuf"
+            plain = owner.dtype.kind in "biuf" and owner.dtype.isnative
+            return owner.flags.owndata and plain and owner.dtype.itemsize <= 8
         owner = owner.base
     return False
 

@@ -30,7 +30,10 @@ REDUCERS = {
 }  # fmt: skip
 """Ops for the ``reduce`` of a ufunc."""
 
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.shape: lambda a: a.shape,
+    np.ndim: lambda a: a.ndim,
+}
 """Our functions for NumPy's; the layer of NumPy's names fills it."""
 
 _namespace: list[ModuleType] = []
