@@ -319,7 +319,7 @@ def product_by_parts(
 ) -> Any:
     """The product with mantissas and exponents kept apart: nothing leaves the range early."""
     mantissa, exponent = xp.frexp(dtype.type(to_float(factor)))
-    exponent = np.int64(exponent)
+    exponent = xp.int64(exponent)
     for x, (m, exponent_of_x), p in zip(xs, parts, powers, strict=True):
         size = abs(p)
         e = exponent_of_x.astype(np.int64)

@@ -180,3 +180,9 @@ def test_loops_keep_their_carry_and_their_outputs() -> None:
 def test_what_is_not_callable_is_named() -> None:
     with pytest.raises(TypeError, match="function"):
         sj.stabilize(3)
+
+
+def test_powers_that_are_no_half_integers_keep_their_range() -> None:
+    f = sj.stabilize(lambda x: jnp.sum(jnp.abs(x) ** 3) ** (1.0 / 3.0))
+    slopes = jax.jit(jax.grad(f))(jnp.array([100.0, 200.0], jnp.float16))
+    np.testing.assert_allclose(np.asarray(slopes, float), [0.23112, 0.92448], rtol=1e-3)

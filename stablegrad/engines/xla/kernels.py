@@ -84,7 +84,7 @@ def _parts(xp: Any, xs: Sequence[Any], rest: Sequence[Any], again: tuple[Origin,
             m, e = sum_in_parts(xp, flat, constant, coefficients, counts)
         else:
             m, e = exp_in_parts(xp, flat, constant, coefficients, counts, kind)
-        m, more = xp.frexp(m)
+        m, more = xp.frexp(xp.asarray(m))
         e = (e + more).astype(parts[i][1].dtype)
         parts[i] = xp.where(lost, m, parts[i][0]), xp.where(lost, e, parts[i][1])
     return parts
