@@ -8,7 +8,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import meanings, mills, pairs
-from stablegrad.ops.exact import exact_ratio
+from stablegrad.ops.exact import Rational, exact_ratio
 from stablegrad.ops.record import (
     NEGATIVE,
     POSITIVE,
@@ -44,9 +44,14 @@ _EXACT_TWO_OVER_SQRT_PI = exact_ratio(
 """To 128 bits: what cancels in higher derivatives magnifies the rounding of a constant."""
 
 
-def _gauss(x: Term) -> Term:
-    """2/sqrt(pi) * exp(x)."""
-    return const(_EXACT_TWO_OVER_SQRT_PI, x.dtype) * _op("exp", x)
+_EXACT_ONE_OVER_SQRT_2PI = exact_ratio(
+    Fraction("0.39894228040143267793994605993438186847585863116493465766592583")
+)
+
+
+def _gauss(factor: Rational, x: Term) -> Term:
+    """factor * exp(x); the factor keeps its bits in every dtype."""
+    return const(factor, x.dtype) * _op("exp", x)
 
 
 # -- kernels -------------------------------------------------------------------------------
@@ -126,7 +131,7 @@ erf = elementwise(
     ball=lambda x: x.erf(),
     # not only for the cancellation: x sqrt(2) is rounded, which costs x**2 ulp in a tail
     spellings=(lambda x: 2 * _op("ndtr", x * _root_2(x)) - 1,),
-    partials=lambda y, x: (_gauss(-(x * x)),),
+    partials=lambda y, x: (_gauss(_EXACT_TWO_OVER_SQRT_PI, -(x * x)),),
     domain=(REAL,),
     range=_CLOSED_SYMMETRIC_UNIT,
     cost=4,
@@ -146,7 +151,7 @@ erfc = elementwise(
         lambda x: 1 - _op("erf", x),
         lambda x: 2 * _op("ndtr", -x * _root_2(x)),
     ),
-    partials=lambda y, x: (-_gauss(-(x * x)),),
+    partials=lambda y, x: (-_gauss(_EXACT_TWO_OVER_SQRT_PI, -(x * x)),),
     domain=(REAL,),
     range=interval(0.0, 2.0, closed=True),
     cost=4,
@@ -281,7 +286,7 @@ ndtr = elementwise(
         lambda x: _op("erfc", -x / _root_2(x)) / 2,
         lambda x: (1 + _op("erf", x / _root_2(x))) / 2,
     ),
-    partials=lambda y, x: (_gauss(1 / _SQRT_2PI, x * x * -0.5),),
+    partials=lambda y, x: (_gauss(_EXACT_ONE_OVER_SQRT_2PI, x * x * -0.5),),
     domain=(REAL,),
     range=_CLOSED_UNIT,
     cost=4,
