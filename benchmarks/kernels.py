@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 import math
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -181,8 +182,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Time every kernel that another library has as well."""
     parser = arguments(__doc__)
     parser.add_argument("--ops", nargs="*", help="only these")
+    parser.add_argument("--samples", type=int, default=3, help="of each time")
     options = parser.parse_args(argv)
-    size, side, samples = (1000, 30, 1) if options.tiny else (SIZE, SIDE, 5)
+    size, side, samples = (1000, 30, 1) if options.tiny else (SIZE, SIDE, options.samples)
     torch = None if options.tiny else one_thread()
     matrix = np.random.default_rng(2).normal(size=(side, side)).astype(np.float32)
     work = [(op, draw(op, size), {}) for op in swept()]
@@ -206,6 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "reason": REASONS.get(op.name, ""),
             }
         )
+        print(*cells(rows[-1]), file=sys.stderr, flush=True)
     means = {
         kind: geometric_mean(r[kind] for r in rows) if any(r[kind] for r in rows) else None
         for kind in ("ratio", "gradient_ratio")

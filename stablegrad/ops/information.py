@@ -260,7 +260,7 @@ rel_entr = elementwise(
 @cache
 def _atanh_series() -> tuple[float, ...]:
     """2/3, 2/5, ...: of 2 artanh(v)/v - 2 in v*v, the highest power first."""
-    return tuple([float(Fraction(2, 2 * k + 3)) for k in range(26)][::-1])
+    return tuple([float(Fraction(2, 2 * k + 3)) for k in range(46)][::-1])
 
 
 def _deviance(xp: Any, x: Any, y: Any) -> Any:
@@ -269,14 +269,20 @@ def _deviance(xp: Any, x: Any, y: Any) -> Any:
     value = x * _log_ratio(xp, x, y) - (x - y)
 
     def near(xp: Any, x: Any, y: Any) -> Any:
-        d = x - y
-        half = xp.where(xp.abs(x) > 1.0, 0.5, 1.0)  # neither over- nor underflows
-        v = half * d / (half * x + half * y)
-        square = v * v
-        return v * (d + x * (square * polynomial(square, _atanh_series())))
+        _, shift = xp.frexp(xp.maximum(xp.abs(x), xp.abs(y)))
+        a, b = xp.ldexp(x, -shift), xp.ldexp(y, -shift)
+        d, d_rest = pairs.two_sum(a, -b)
+        whole, whole_rest = pairs.two_sum(a, b)
+        v = d / whole
+        back, back_rest = pairs.two_prod(v, whole)
+        v_rest = ((d - back) - back_rest + d_rest - v * whole_rest) / whole
+        square, square_rest = pairs.two_prod(v, v)
+        square = square + (square_rest + 2.0 * v * v_rest)
+        total = d + (d_rest + a * (square * polynomial(square, _atanh_series())))
+        return xp.ldexp(v * total + v_rest * total, shift)
 
     ratio = x / y
-    value = pairs.redo(xp, (ratio > 0.4) & (ratio < 2.5), value, near, x, y)
+    value = pairs.redo(xp, (ratio > 0.2) & (ratio < 5.0), value, near, x, y)
     return xp.where((x == 0) & (y > 0) & xp.isfinite(y), y, value)
 
 
