@@ -29,6 +29,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     extremes,
     forms,
     fused,
+    gamma_steps,
     gaps,
     hyperbolic,
     incomplete,

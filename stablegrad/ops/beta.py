@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
-from stablegrad.ops import pairs
+from stablegrad.ops import pair_calls, pairs
 from stablegrad.ops.differences import log1pmx
 from stablegrad.ops.gamma_kernels import log_gamma_pairs
 from stablegrad.ops.record import NEGATIVE, POSITIVE, REAL, elementwise
@@ -66,7 +66,14 @@ def _stirling_step(xp: Any, w: Any, h: Any) -> Any:
     return total + change
 
 
-def _lgamma_difference(xp: Any, x: Any, h: Any) -> Any:
+def _log1p_ratio(xp: Any, h: Any, x: Any) -> Any:
+    """log1p(h / x) for h >= 0, also where the quotient overflows."""
+    ratio = h / x
+    return xp.where(ratio == xp.inf, xp.log(h) - xp.log(x), xp.log1p(ratio))
+
+
+def lgamma_step_kernel(xp: Any, x: Any, h: Any) -> Any:
+    """The difference for arguments of any sign."""
     x, h = xp.broadcast_arrays(xp.asarray(x, dtype=float), xp.asarray(h, dtype=float))
     both = (x > 0) & (x + h > 0)
     value = lgamma.kernel(xp, x + h) - lgamma.kernel(xp, x)
@@ -77,13 +84,24 @@ def _lgamma_difference(xp: Any, x: Any, h: Any) -> Any:
         up = xp.ceil(xp.maximum(_SHIFT - low, 0.0))
         total = 0.0 * x
         for k in range(_SHIFT):
-            total = total + xp.where(k < up, xp.log1p(step / (low + k)), 0.0)
+            total = total + xp.where(k < up, _log1p_ratio(xp, step, low + k), 0.0)
         w = low + up
         return sign * (_stirling_step(xp, w, step) - total)
 
     close = both & (xp.abs(h) < xp.where(x + h > _SHIFT, xp.inf, 0.5 * x))
     value = pairs.redo(xp, close, value, positive, x, h)
-    return xp.where((x > 0) & (h >= 0), value, xp.nan)
+
+    def turning(xp: Any, x: Any, h: Any) -> Any:
+        hi, lo = pair_calls.lgamma_step((x, 0.0 * x), (h, 0.0 * h))
+        return hi + lo
+
+    # next to the minimum of lgamma at 1.46 a step is much smaller than its parts
+    flat = close & (x < 3.0) & (xp.abs(value) < 0.5 * xp.abs(h)) & (x + h < 3.0)
+    return pairs.redo(xp, flat & (xp.name == "numpy"), value, turning, x, h)
+
+
+def _lgamma_difference(xp: Any, x: Any, h: Any) -> Any:
+    return xp.where((x > 0) & (h >= 0), lgamma_step_kernel(xp, x, h), xp.nan)
 
 
 def _all_positive(term: Term) -> bool:
@@ -220,7 +238,7 @@ betaln = elementwise(
     family="special",
     kernel=_betaln,
     ball=lambda a, b: a.betaln(b),
-    spellings=(lambda a, b: lgamma(a) + lgamma(b) - lgamma(a + b),),
+    # no spelling: difference_of_gammas has negative arguments too
     partials=lambda out, a, b: (
         -polygamma_difference(a, b, n=0),
         -polygamma_difference(b, a, n=0),

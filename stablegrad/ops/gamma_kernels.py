@@ -27,7 +27,7 @@ with localcontext() as _context:
 
 
 @cache
-def _bernoulli(count: int) -> tuple[Fraction, ...]:
+def bernoulli(count: int) -> tuple[Fraction, ...]:
     """The Bernoulli numbers B0, B2, B4, ..."""
     b: list[Fraction] = []
     for n in range(2 * count):
@@ -77,7 +77,7 @@ def _lgamma_small(xp: Any, x: Any) -> Any:
 def _lgamma_large(xp: Any, x: Any) -> Any:
     """Stirling's series, arranged so that its terms are positive for x >= 8."""
     r = 1.0 / x
-    tail = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(_bernoulli(11)) if k]
+    tail = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(11)) if k]
     series = r * _polynomial(r * r, tuple(tail[::-1]))
     return (x - 0.5) * (xp.log(x) - 1.0) + (_HALF_LOG_2PI - 0.5 + series)
 
@@ -85,15 +85,15 @@ def _lgamma_large(xp: Any, x: Any) -> Any:
 def log_gamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
     """Evaluate lgamma in pairs, for x >= 0.4: Stirling's series after a shift."""
     zero = 0.0 * x[0]
-    middle = _PAIR_SHIFT // 2
+    middle = PAIR_SHIFT // 2
     factors = [x, pairs.add(x, (middle + zero, zero))]  # two halves, so that neither overflows
     for k in range(1, middle):
         for i in (0, 1):
             near = pairs.add(x, (k + i * middle + zero, zero))
             factors[i] = pairs.multiply(factors[i], near)
-    w = pairs.add(x, (_PAIR_SHIFT + zero, zero))
+    w = pairs.add(x, (PAIR_SHIFT + zero, zero))
     r = pairs.divide((1.0 + zero, zero), w)
-    tail = [pairs.split(b / (2 * k * (2 * k - 1))) for k, b in enumerate(_bernoulli(30)) if k]
+    tail = [pairs.split(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(30)) if k]
     total = pairs.horner(pairs.multiply(r, r), [(a + zero, b) for a, b in tail[::-1]])
     total = pairs.multiply(total, r)
     log_w = pairs.log(xp, w)
@@ -223,7 +223,7 @@ def lgamma(xp: Any, x: Any) -> Any:
 # -- digamma and polygamma ------------------------------------------------------------------
 
 _SHIFT = 13
-_PAIR_SHIFT = 26
+PAIR_SHIFT = 26
 
 
 def _polygamma_tail(n: int, terms: int) -> tuple[Fraction, ...]:
@@ -232,7 +232,7 @@ def _polygamma_tail(n: int, terms: int) -> tuple[Fraction, ...]:
     return tuple(
         [
             b * math.factorial(2 * k + n - 1) / (math.factorial(2 * k) * front)
-            for k, b in enumerate(_bernoulli(terms))
+            for k, b in enumerate(bernoulli(terms))
             if k
         ][::-1]
     )
@@ -270,7 +270,7 @@ def _polygamma_positive(xp: Any, x: Any, n: int) -> Any:
 def polygamma_pairs(xp: Any, x: pairs.Pair, n: int) -> pairs.Pair:
     """Evaluate |polygamma(n, x)| in pairs, for x >= 0.4."""
     zero = 0.0 * x[0]
-    shift = _PAIR_SHIFT + n
+    shift = PAIR_SHIFT + n
     w = pairs.add(x, (shift + zero, zero))
     r = pairs.divide((1.0 + zero, zero), w)
     tail = [pairs.split(c) for c in _polygamma_tail(n, 30)]
@@ -342,14 +342,14 @@ def _polygamma_negative(xp: Any, x: Any, n: int) -> Any:
 def digamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
     """Evaluate digamma in pairs, for x >= 0.4."""
     zero = 0.0 * x[0]
-    w = pairs.add(x, (_PAIR_SHIFT + zero, zero))
+    w = pairs.add(x, (PAIR_SHIFT + zero, zero))
     r = pairs.divide((1.0 + zero, zero), w)
     square = pairs.multiply(r, r)
-    tail = [pairs.split(-b / (2 * k)) for k, b in enumerate(_bernoulli(30)) if k]
+    tail = [pairs.split(-b / (2 * k)) for k, b in enumerate(bernoulli(30)) if k]
     total = pairs.horner(square, [(a + zero, b) for a, b in tail[::-1]])
     total = pairs.add(pairs.multiply(total, square), pairs.multiply(r, (zero - 0.5, zero)))
     total = pairs.add(total, pairs.log(xp, w))
-    for k in range(_PAIR_SHIFT):
+    for k in range(PAIR_SHIFT):
         term = pairs.divide((-1.0 + zero, zero), pairs.add(x, (k + zero, zero)))
         total = pairs.add(total, term)
     return total

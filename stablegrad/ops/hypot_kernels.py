@@ -26,7 +26,8 @@ def unit(xp: Any, x: Any, y: Any) -> Any:
         scale = xp.where(big, 1 / up, xp.where(small, up, 1.0)).astype(largest.dtype)
         x, y = x * scale, y * scale
     h = xp.hypot(x, y)
-    return xp.where(h == 0, x, x / h)
+    unit = xp.where(h == 0, x, x / h)
+    return xp.where(xp.isinf(x) & xp.isfinite(y), xp.sign(x), unit)
 
 
 @cache
@@ -61,7 +62,12 @@ def ball(x: Any, y: Any, n: int, m: int) -> Any:
         return 0
     square = x * x + y * y
     if square == float("inf"):
-        return (x / square.sqrt() if n else y / square.sqrt()) if n + m == 1 else 1 / square
+        if n + m > 1:
+            return 1 / square
+        leg: Any = x if n else y
+        other: Any = y if n else x
+        whole = abs(leg) == math.inf and abs(other) != math.inf
+        return leg.sign() if whole else leg / square.sqrt()
     return quotient_ball(x, y, numerator(n, m), 2 * (n + m) - 1)
 
 

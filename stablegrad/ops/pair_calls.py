@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablegrad.ops import gamma_kernels, pair_exp, pairs
+from stablegrad.ops import gamma_kernels, gamma_pairs, pair_exp, pairs
 from stablegrad.ops.pairs import Pair
 
 _PI = Fraction(pairs.pi())
@@ -88,7 +88,13 @@ def _log1p(x: Pair) -> Pair:
         rest = pairs.add(pairs.multiply(e, pairs.add(_one(x), x)), x)
         return pairs.add((y, zero), rest)
 
-    return _inside(x, value, -1.0 + 2.0**-40, 1e100)
+    large = x[0] > 1.0
+    small = _inside((np.where(large, 0.0, x[0]), x[1]), value, -1.0 + 2.0**-40, 2.0)
+    if not np.any(large):
+        return small
+    whole = pairs.add(_one(x), x)
+    far = _log((np.where(large, whole[0], 1.0), np.where(large, whole[1], 0.0)))
+    return np.where(large, far[0], small[0]), np.where(large, far[1], small[1])
 
 
 def _log_ratio(x: Pair, y: Pair) -> Pair:
@@ -160,6 +166,32 @@ def _digamma(x: Pair) -> Pair:
     return _inside(x, lambda x: gamma_kernels.digamma_pairs(np, x), 0.4, 1e280)
 
 
+def _step(step: Callable[..., Pair], whole: Callable[[Pair], Pair], x: Pair, h: Pair) -> Pair:
+    """A step of a function: as such where it is small, else by the values at both ends."""
+    small = (x[0] > 0) & (x[0] < 1e280) & (2.0 * h[0] > -x[0]) & (h[0] < 4.0 * x[0])
+    one, none = 1.0, 0.0
+    u = (np.where(small, x[0], one), np.where(small, x[1], none))
+    v = (np.where(small, h[0], none), np.where(small, h[1], none))
+    value = step(u, v)
+    if np.all(small):
+        return value
+    other = pairs.add(whole(pairs.add(x, h)), pairs.negative(whole(x)))
+    return np.where(small, value[0], other[0]), np.where(small, value[1], other[1])
+
+
+def lgamma_step(x: Pair, h: Pair) -> Pair:
+    """lgamma(x + h) - lgamma(x), relative to itself where h is not far above x."""
+    return _step(lambda x, h: gamma_pairs.lgamma_step(_log1p, _log, x, h), _lgamma, x, h)
+
+
+def _digamma_step(x: Pair, h: Pair) -> Pair:
+    return _step(lambda x, h: gamma_pairs.digamma_step(_log1p, x, h), _digamma, x, h)
+
+
+def _digamma_slope(x: Any) -> Any:
+    return 1.0 / x + 1.0 / (x * x)
+
+
 def polygamma(n: int) -> Call:
     """The n-th derivative of digamma."""
     sign = 1.0 if n % 2 else -1.0
@@ -185,5 +217,15 @@ CALLS: dict[str, Call] = {
     "arcsin": Call(_arcsin, lambda x, y: 1.0 / np.cos(y)),
     "arccos": Call(_arccos, lambda x, y: 1.0 / np.sin(y), 2.0),
     "lgamma": Call(_lgamma, lambda x, y: np.abs(np.log(x)) + 1.0 / x, 200.0),
-    "digamma": Call(_digamma, lambda x, y: 1.0 / x + 1.0 / (x * x), 20.0),
+    "digamma": Call(_digamma, lambda x, y: _digamma_slope(x), 20.0),
+    "lgamma_step": Call(
+        lgamma_step,
+        lambda x, h, y: (np.abs(h) * _digamma_slope(x), np.abs(np.log(x + h)) + 1.0 / (x + h)),
+        0.01,
+    ),
+    "digamma_step": Call(
+        _digamma_step,
+        lambda x, h, y: (np.abs(h) * _digamma_slope(x) / x, _digamma_slope(x + h)),
+        1e-4,
+    ),
 }

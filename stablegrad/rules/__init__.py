@@ -10,6 +10,7 @@ THEMES = (
     "compound",
     "differences",
     "explog",
+    "gammas",
     "inverses",
     "logistic",
     "logs",

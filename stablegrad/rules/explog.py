@@ -103,6 +103,70 @@ def log_of_product_with_exp(term: Term) -> Term | None:
     return forms.total([(1, log(remaining)), (1, exponent.args[0])], term.shape, term.dtype)
 
 
+GROWING = {"cosh": ("log_cosh", 1), "sech": ("log_cosh", -1), "i0": ("log_i0", 1)}
+"""Ops of which a power is at least 1 and overflows, where its log, an op too, does not."""
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: log(OPS["i0"](x) * 2),
+    source="log(c*a) = log(c) + log(a)",
+    group="logarithm",
+)
+def log_of_multiple_of_growth(term: Term) -> Term | None:
+    """The log of a multiple of cosh or i0: these overflow, their logs do not."""
+    c, core = forms.split(term.args[0])
+    parts = forms.factors(core)
+    (x,) = parts if len(parts) == 1 else (core,)
+    if c <= 1 or x.op.name not in GROWING:  # of c below 1 the logs would cancel
+        return None
+    name, sign = GROWING[x.op.name]
+    if parts[x] * sign <= 0:
+        return None
+    constant = log(forms.const(c, term.dtype))
+    addends = [(parts[x] * sign, OPS[name](*x.args)), (1, constant)]
+    return forms.total(addends, term.shape, term.dtype)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda k, x: k * OPS["cos"](x) - OPS["log_i0"](k),
+    source="i0(k) = i0e(k)*exp(|k|)",
+    group="logarithm",
+)
+def log_density_on_a_circle(term: Term) -> Term | None:
+    """k*cos(x) - log(i0(k)) cancels for large k; both are |k| more than what is left of them."""
+    addends = list(zip(term.params[1], term.args, strict=True))
+    for i, (c, bessel) in enumerate(addends):
+        if bessel.op.name != "log_i0":
+            continue
+        k = bessel.args[0]
+        for j, (d, wave) in enumerate(addends):
+            parts = forms.factors(wave)
+            cosine = next((x for x in parts if x.op.name == "cos" and parts[x] == 1), None)
+            if cosine is None:
+                continue
+            del parts[cosine]
+            rest = forms.scale(d, forms.monomial(parts, None, wave.dtype))
+            if rest is not forms.scale(-c, k):
+                continue
+            (x,) = cosine.args
+            below = OPS["cosm1"](x)
+            small = OPS["less"](OPS["abs"](k), 8.0)
+            if not k.facts.nonnegative:
+                above = 2 * OPS["cos"](x / 2) ** 2
+                below = OPS["where"](OPS["less"](k, 0.0), above, below)
+            others = [a for n, a in enumerate(addends) if n not in (i, j)]
+            if term.params[0] != 0:
+                others.append((1, forms.const(term.params[0], term.dtype)))
+            same = OPS["cos_of_difference"](x, forms.const(0, x.dtype))  # the cosine, as it was
+            near = [(1, forms.product([rest, same])), (c, bessel)]
+            far = [(1, forms.product([rest, below])), (c, log(OPS["i0e"](k)))]
+            sums = [forms.total([*others, *a], term.shape, term.dtype) for a in (near, far)]
+            return OPS["where"](small, *sums)
+    return None
+
+
 @stabilize.procedure(
     "log", example=lambda x: log(3 * exp(x)), source="log(c*exp(x)) = log(c) + x", group="logarithm"
 )

@@ -63,6 +63,8 @@ class Calculus:
             found = conventional_partials(out, found, self.conventions)
         if op.domain:
             found = _inside(found, out)
+        if op.name in FLAT:
+            found = _flat(found, out)
         # flat before they meet a cotangent: s*(1-s) over s cancels as factors only
         return tuple([canonical(p, self.program) if isinstance(p, Term) else p for p in found])
 
@@ -115,6 +117,35 @@ class Calculus:
             return result
         shape = forms.broadcast(AFFINE, tuple(terms))
         return forms.total([(1, t) for t in terms], shape, terms[0].dtype)
+
+
+FLAT = {
+    "ndtr": (-math.inf, math.inf),
+    "erf": (-math.inf, math.inf),
+    "erfc": (-math.inf, math.inf),
+    "log_ndtr": (math.inf,),
+    "log_erfc": (-math.inf,),
+    "log_ndtr_difference": (-math.inf, math.inf),
+    "log_sigmoid_difference": (-math.inf, math.inf),
+    "sigmoid_gap": (-math.inf, math.inf),
+}
+"""The infinities at which ops fall to a limit faster than any power: an infinite bound."""
+
+
+def _flat(partials: tuple[Any, ...], out: Term) -> tuple[Any, ...]:
+    """The partials, 0 at an infinite argument whatever its own derivatives are.
+
+    An interval without an upper bound has (inf - mu)/s for an argument, whose slope by s is
+    infinite; the probability does not depend on it.
+    """
+    found: list[Any] = []
+    for x, partial in zip(out.args, partials, strict=True):
+        bare = x.args if x.op is AFFINE else (x,)
+        masks: list[Term] = []
+        if isinstance(partial, Term) and any(t.op is MONOMIAL for t in bare):
+            masks = [OPS["not_equal"](x, end) for end in FLAT[out.op.name]]
+        found.append(forms.product([partial, *masks]) if masks else partial)
+    return tuple(found)
 
 
 def _inside(partials: tuple[Any, ...], out: Term) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ such functions are taken apart first; they cancel more, but the error bound of t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -133,7 +134,7 @@ def _rounded_twice(x: Term) -> bool:
 
 def _called(x: Term) -> bool:
     name = x.op.name
-    return name in CALLS or name in MEANINGS or name in ("polygamma", "where")
+    return name in CALLS or name in MEANINGS or name in ("polygamma", "polygamma_step", "where")
 
 
 def _meaning(t: Term) -> Term | None:
@@ -141,8 +142,27 @@ def _meaning(t: Term) -> Term | None:
     if t.op is MONOMIAL and not any(x.dtype.kind == "b" for x in t.args):
         logs = [forms.scale(p, _log(x)) for x, p in zip(t.args, t.params[0], strict=True)]
         return _exp(forms.total([(1, x) for x in logs], t.shape, t.dtype))
+    if t.op.name == "polygamma_step":
+        x, h = t.args
+        n = t.param("n")
+        return OPS["polygamma"](x + h, n=n) - OPS["polygamma"](x, n=n)
+    if t.op.name in ("power_step", "power_of_sum"):
+        return _power_meaning(t)
     meaning = MEANINGS.get(t.op.name)
     return None if meaning is None or t.params else meaning(*t.args)
+
+
+def _power_meaning(t: Term) -> Term:
+    """The n-th derivative of (b + h)**p, or of (b + h)**p - b**p."""
+    b, h = t.args
+    p, n = t.param("p"), t.param("n")
+    factor = math.prod(p - i for i in range(n))
+    after = forms.power(canonical(b + h, below=frozenset(t.args)), p - n)
+    if t.op.name == "power_of_sum":
+        return forms.scale(factor, after)
+    if p - n == -1:
+        return forms.scale(-factor, h / b * after)
+    return forms.scale(factor, after - forms.power(b, p - n))
 
 
 class _Code:
@@ -216,7 +236,9 @@ class _Code:
         """Whether a term is some instructions."""
         if t.op is AFFINE or t.op is MONOMIAL:
             return usable(t)
-        return t.op.name in CALLS or t.op.name in ("polygamma", "where")
+        if t.op.name == "polygamma_step":
+            return t.param("n") == 0
+        return t.op.name in CALLS or t.op.name in ("polygamma", "polygamma_step", "where")
 
     def _instructions(self, t: Term, register: dict[Term, int]) -> Iterator[Any]:
         """The instructions of a term; after each, ``register`` has where its result went."""
@@ -229,4 +251,5 @@ class _Code:
             yield Select(*[register[x] for x in t.args])
         else:
             order = t.param("n") if t.op.name == "polygamma" else 0
-            yield Function(t.op.name, tuple([register[x] for x in t.args]), order)
+            name = "digamma_step" if t.op.name == "polygamma_step" else t.op.name
+            yield Function(name, tuple([register[x] for x in t.args]), order)

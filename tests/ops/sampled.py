@@ -13,5 +13,7 @@ ON_A_RANGE = (
     "beta_density",
     "hurwitz_zeta",
     "kve_derivative",
+    "lgamma_step",
+    "polygamma_step",
 )
 """Held to the bound that the record states, where it states it."""

@@ -22,7 +22,7 @@ from stablegrad.settings import Settings
 from stablegrad.testing import leaf
 
 WITHIN = 16.0  # ulp, for a whole program and its gradient
-THEMES = ("compound", "angles", "logs", "quotients", "inverses")
+THEMES = ("compound", "angles", "gammas", "logs", "quotients", "inverses")
 BUDGET = 20_000
 SPOILT = 1.4000000000000001  # here the squares of sine and cosine do not add up to 1
 
@@ -129,6 +129,20 @@ CASES: list[Case] = [
     ("log_of_ratio_near_one", lambda x, h: log((x + h) / x), [3.0, 1e-13]),
     ("log_ratio_of_one_plus", lambda p, q: log((1 - p) / (1 - q)), [1e-10, 1.5e-10]),
     ("log_ratio_of_one_plus", lambda p, q: p * log((1 + p) / (1 + q)), [1e-20, 3e-9]),
+    ("difference_of_gammas", lambda n, k: f("lgamma")(n + k) - f("lgamma")(n), [1e15, 3.0]),
+    (
+        "difference_of_gammas",
+        lambda a, b: (a + b) * f("digamma")(a + b) - b * f("digamma")(b) - f("lgamma")(a),
+        [2.0, 1e18],
+    ),
+    ("log_of_multiple_of_growth", lambda x: log(3 * cosh(x)), [900.0]),
+    ("log_of_multiple_of_growth", lambda k, x: x - log(6.25 * f("i0")(k)), [800.0, 1.0]),
+    ("log_density_on_a_circle", lambda k, x: k * cos(x) - log(f("i0")(k)), [1e12, 1e-5]),
+    (
+        "log_density_on_a_circle",
+        lambda k, x: log(f("i0")(k)) - k * cos(x) + 1,
+        [-1e9, 3.1415],
+    ),
     ("log_of_prod", lambda x: log(prod(x)), [[1e-200, 1e-200]]),
     ("log_of_prod", lambda x: log(prod(x)) / 3, [[1e200, 1e200, 1e-100]]),
     ("difference_of_exponentials", lambda x, h: exp(x + h) - exp(x), [1.0, 1e-13]),
