@@ -76,7 +76,7 @@ def eigenvalues(rows: Rows) -> list[tuple[Any, int]]:
     if exact is None:
         raise UnsettledError
     polynomial = exact.charpoly()
-    roots = (polynomial * polynomial.denom()).numer().complex_roots()
+    roots: Any = (polynomial * polynomial.denom()).numer().complex_roots()
     found = [(r.real, int(m)) for r, m in roots]
     return sorted(found, key=lambda pair: _Key(pair[0]))
 
