@@ -272,9 +272,9 @@ class Examination:
             some = np.unique(np.concatenate([worst, even]))[: len(keep)]
             at = keep[some]
             given = [self.bindings[x], naive, stable, known.value]
-            columns = [np.asarray(v, np.float64).ravel()[at] for v in given]
+            x_at, before, after, true = [np.asarray(v, np.float64).ravel()[at] for v in given]
             self.result.series.append(
-                Series(name, variable, *columns, bits[0][some], bits[1][some])
+                Series(name, variable, x_at, before, after, true, bits[0][some], bits[1][some])
             )
 
     def _forgivable(self, term: Term) -> bool:
