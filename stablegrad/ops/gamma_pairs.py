@@ -35,9 +35,11 @@ def lgamma_step(log1p: Any, log: Any, x: pairs.Pair, h: pairs.Pair) -> pairs.Pai
     total = pairs.add(total, pairs.negative(h))
     total = pairs.add(total, pairs.multiply(h, log(end)))
     tail = [pairs.split(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(30)) if k]
+    change: pairs.Pair = (zero, zero)  # on its own, for it is far below its two parts
     for at, sign in ((end, 1.0), (w, -1.0)):
         r = pairs.divide((sign + zero, zero), at)
-        total = pairs.add(total, pairs.multiply(r, _tail_pairs(r, tail[::-1])))
+        change = pairs.add(change, pairs.multiply(r, _tail_pairs(r, tail[::-1])))
+    total = pairs.add(total, change)
     return pairs.add(total, pairs.negative(log1p(gain)))
 
 
@@ -56,8 +58,9 @@ def digamma_step(log1p: Any, x: pairs.Pair, h: pairs.Pair) -> pairs.Pair:
     half = pairs.divide(change, end)
     total = pairs.add(total, (0.5 * half[0], 0.5 * half[1]))
     tail = [pairs.split(-b / (2 * k)) for k, b in enumerate(bernoulli(30)) if k]
+    rest: pairs.Pair = (zero, zero)  # on its own, for it is far below its two parts
     for at, sign in ((end, 1.0), (w, -1.0)):
         r = pairs.divide((1.0 + zero, zero), at)
         part = pairs.multiply(pairs.multiply(r, r), _tail_pairs(r, tail[::-1]))
-        total = pairs.add(total, (sign * part[0], sign * part[1]))
-    return total
+        rest = pairs.add(rest, (sign * part[0], sign * part[1]))
+    return pairs.add(total, rest)

@@ -56,8 +56,8 @@ def _joins(top: Part, low: Part) -> bool:
     """Whether top is of x + h, low of x, their factors opposite, and h plainer than x + h."""
     if top[2] != low[2] or top[0].dtype != low[0].dtype:
         return False
-    if simpler_difference(top[1], low[1]) is None:
-        return False
+    if addends(top[1]) < addends(low[1]) or simpler_difference(top[1], low[1]) is None:
+        return False  # the step goes from the plainer argument, which is rounded less
     left = _left(top, low)
     if left.op is CONST:
         return left.params[0] == 0
