@@ -107,7 +107,7 @@ def grad(
 
     Example:
         >>> import jax
-        >>> print(grad(jax.nn.sigmoid)(30.0))
+        >>> print(grad(jax.nn.sigmoid)(jax.numpy.float32(30)))
         9.357623e-14
     """
     return jax.grad(stabilize(fun), argnums, has_aux, **options)
