@@ -54,10 +54,10 @@ test: $(VENV)/.dev  ## everything that must hold before a commit
 	@status=0; \
 	$(MAKE) --no-print-directory lint || status=1; \
 	echo "pytest"; \
-	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS) || status=1; \
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS) || status=1; \
 	exit $$status
 
-# Apart from `test`: watching every line makes ball arithmetic take half as long again.
+# Apart from `test`: watching every line slows ball arithmetic down.
 coverage: $(VENV)/.dev  ## which lines the tests do not reach
 	@$(BIN)/python -m pytest -n $(JOBS) --cov $(PYTEST_ARGS)
 
