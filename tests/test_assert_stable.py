@@ -67,7 +67,9 @@ def test_the_fixture(tmp_path: Path) -> None:
         "def test_wrong(assert_stable):\n"
         "    assert_stable(lambda x: np.sqrt(x + 1) - np.sqrt(x), np.array([1e9]))\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", module, "-p", "no:cacheprovider"]
+    # by hand, and not by its entry point too, which an older installation may lack
+    plugins = ["-p", "no:stablegrad", "-p", module, "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins]
     options: dict[str, Any] = {"capture_output": True, "text": True}
     options["env"] = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*command, "test_it.py"], check=False, cwd=tmp_path, **options)
