@@ -199,6 +199,7 @@ def test_audit_judges_in_the_dtype(dtype: Any) -> None:
 
 @half
 def test_training(dtype: Any) -> None:
+    nn.init.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
     x, t = rng.normal(size=(32, 4)), rng.normal(size=(32, 1))
     model = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.LayerNorm(8), nn.Linear(8, 1)).to(dtype)
