@@ -376,6 +376,9 @@ def test_assign():
     assert before.item() == 5  # what was computed before keeps the old value
     (w * w).sum().backward()
     assert w.grad.numpy().tolist() == [1, 3]
+    before.backward()  # and its gradient is not lost
+    assert w.grad.numpy().tolist() == [3, 7]
+    w.grad = sg.tensor([1.0, 3.0])
     w.assign_([7, 8])
     assert w.grad.numpy().tolist() == [1, 3]
     with pytest.raises(ShapeError):

@@ -8,6 +8,7 @@ import sys
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Self
+from weakref import ref
 
 import numpy as np
 
@@ -123,6 +124,9 @@ class Tensor(Lazy):
     def assign_(self, value: Any) -> Tensor:
         """Give a leaf another value; what was computed before keeps the old one.
 
+        A ``backward`` of what was computed before adds its gradient, taken at the old value, to
+        the same ``.grad``.
+
         Args:
             value: a tensor, array or number, of this tensor's shape and dtype (Python numbers
                 and lists are converted).
@@ -164,10 +168,15 @@ class Tensor(Lazy):
         return self
 
     def _replace(self, cell: Cell) -> None:
-        """Put another leaf in place of this one; the gradient gathered so far stays."""
-        gathered = self.grad
-        self._gathered = cell.hold()
-        self._gathered.grad = gathered
+        """Put another leaf in place of this one.
+
+        The gradient gathered so far stays, and what was computed from the old value goes on to
+        add to it: a backward pass after a step would otherwise be lost without a word.
+        """
+        if self._gathered is None:
+            self._gathered = cell.hold()
+        else:
+            cell.gathered = ref(self._gathered)
         self._term = leaf_term(cell, cell.value.shape, cell.value.dtype)
         self._value = cell.value
         self._program = None
