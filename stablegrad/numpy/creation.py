@@ -48,7 +48,34 @@ identity = _created("identity")
 linspace = _created("linspace")
 logspace = _created("logspace")
 ones = _created("ones")
+bartlett, blackman = _created("bartlett"), _created("blackman")
+hamming, hanning, kaiser = _created("hamming"), _created("hanning"), _created("kaiser")
+geomspace = _created("geomspace")
+indices = _created("indices")
+tri = _created("tri")
 zeros = _created("zeros")
+
+
+def _places(name: str) -> Callable[..., tuple[Tensor, ...]]:
+    theirs = getattr(np, name)
+
+    def places(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+        return tuple([leaf_of(freeze(a)) for a in theirs(*args, **kwargs)])
+
+    places.__name__ = places.__qualname__ = name
+    places.__module__ = "stablegrad.numpy"
+    places.__doc__ = f"As ``numpy.{name}``, tensors."
+    return places
+
+
+diag_indices = _places("diag_indices")
+tril_indices = _places("tril_indices")
+triu_indices = _places("triu_indices")
+
+
+def empty_like(a: Any, dtype: Any = None, shape: Any = None) -> Tensor:
+    """Zeros in the shape and dtype of another array."""
+    return full_like(a, 0, dtype, shape)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Tensor:

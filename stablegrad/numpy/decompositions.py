@@ -12,6 +12,7 @@ from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS, topological
 from stablegrad.numpy.matrices import square, turned
 from stablegrad.ops import shape
+from stablegrad.ops.orthogonal import complement
 from stablegrad.ops.spectral import WIDE, as_function
 from stablegrad.settings import current
 from stablegrad.tensor import Tensor, as_tensor
@@ -84,8 +85,8 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 
     Args:
         a: matrices of shape (..., m, n).
-        full_matrices: must be False where m and n differ: the further vectors are any basis,
-            and have no derivative.
+        full_matrices: whether U and Vh are square; the further vectors are any basis of the
+            rest of the space, and what depends on their span alone has right derivatives.
         compute_uv: whether to give U and Vh too.
 
     Returns:
@@ -95,11 +96,17 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     x = as_tensor(a)
     if not compute_uv:
         return OPS["svdvals"](x)
-    if full_matrices and x.ndim > 1 and x.shape[-1] != x.shape[-2]:
-        raise DomainError(
-            message(f"svd of shape {x.shape} with full_matrices=True", "full_matrices=False")
-        )
-    return SVDResult(OPS["left_vectors"](x), OPS["svdvals"](x), OPS["right_vectors"](x))
+    left, values, right = OPS["left_vectors"](x), OPS["svdvals"](x), OPS["right_vectors"](x)
+    if full_matrices:
+        left, right = _completed(left), turned(_completed(turned(right)))
+    return SVDResult(left, values, right)
+
+
+def _completed(q: Tensor) -> Tensor:
+    """Orthonormal columns, and more of them up to a basis of the space."""
+    if q.shape[-1] == q.shape[-2]:
+        return q
+    return OPS["concatenate"](q, complement(q), axis=-1)
 
 
 def svdvals(x: Any, /) -> Tensor:
@@ -177,7 +184,8 @@ def qr(a: Any, mode: str = "reduced") -> Any:
 
     Args:
         a: matrices of shape (..., m, n).
-        mode: "reduced", or "r" for R alone; "complete" where m <= n.
+        mode: "reduced", "complete" for a square Q, or "r" for R alone; what depends on the span
+            of the further columns of Q alone has right derivatives.
 
     Returns:
         (Q, R), or R.
@@ -186,12 +194,15 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "complete", "r"):
         raise DomainError(message(f"mode={mode!r}", "'reduced', 'complete' or 'r'"))
     m, n = x.shape[-2:]
-    if mode == "complete" and m > n:
-        raise DomainError(message(f"qr of shape {x.shape} with mode='complete'", "'reduced'"))
     first = x if m >= n else shape.slice_axis(x, -1, 0, m)
     q, r = OPS["orthonormal"](first), OPS["upper_factor"](first)
     if m < n:
         r = OPS["concatenate"](r, turned(q) @ shape.slice_axis(x, -1, m, n), axis=-1)
+    if mode == "complete" and m > n:
+        below = OPS["broadcast_to"](
+            as_tensor(np.zeros((), r.dtype)), shape=(*r.shape[:-2], m - n, n)
+        )
+        q, r = _completed(q), OPS["concatenate"](r, below, axis=-2)
     return r if mode == "r" else QRResult(q, r)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from stablegrad.errors import DomainError, message
+from stablegrad.errors import DomainError, ShapeError, message
 from stablegrad.ir import OPS
 from stablegrad.numpy.decompositions import (
     cond,
@@ -32,6 +33,7 @@ from stablegrad.numpy.matrices import (
     solve,
     solve_triangular,
 )
+from stablegrad.numpy.products import cross, tensordot, vecdot
 from stablegrad.ops import linalg, shape
 from stablegrad.ops.exact import exact
 from stablegrad.ops.structured import normal_axis
@@ -105,6 +107,65 @@ def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Tenso
     return norm(x, ord, (-2, -1), keepdims)
 
 
+def block_diag(*arrs: Any) -> Tensor:
+    """A matrix with matrices along its diagonal, zero elsewhere."""
+    blocks = [as_tensor(a) for a in arrs]
+    blocks = [b.reshape(1, -1) if b.ndim < 2 else b for b in blocks]
+    width = sum(b.shape[1] for b in blocks)
+    rows, start = [], 0
+    for b in blocks:
+        after = width - start - b.shape[1]
+        rows.append(OPS["pad"](b, widths=((0, 0), (start, after))))
+        start += b.shape[1]
+    return OPS["concatenate"](*rows, axis=0)
+
+
+def cho_solve(c_and_lower: tuple[Any, bool], b: Any) -> Tensor:
+    """x with a @ x = b, from the Cholesky factor of a and whether it is the lower one."""
+    factor, lower = as_tensor(c_and_lower[0]), bool(c_and_lower[1])
+    turned = shape.swapaxes(factor, -1, -2)
+    first, second = (factor, turned) if lower else (turned, factor)
+    return solve_triangular(second, solve_triangular(first, b, lower=True), lower=False)
+
+
+def cho_factor(a: Any, lower: bool = False) -> tuple[Tensor, bool]:
+    """The Cholesky factor of a, for ``cho_solve``; its other triangle is zero."""
+    return cholesky(a, upper=not lower), lower
+
+
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Tensor:
+    """The x with tensordot(a, x, x.ndim) = b.
+
+    Args:
+        a: shape (*b.shape, *x.shape), with as many elements in either part.
+        b: an array.
+        axes: axes of a to move to its end first.
+    """
+    x, y = as_tensor(a), as_tensor(b)
+    if axes is not None:
+        x = shape.moveaxis(x, list(axes), list(range(x.ndim - len(axes), x.ndim)))
+    rest = x.shape[y.ndim :]
+    if x.size != y.size**2:
+        raise ShapeError(
+            message(
+                f"tensorsolve of shapes {x.shape} and {y.shape}", "as many unknowns as equations"
+            )
+        )
+    return solve(x.reshape(y.size, y.size), y.ravel()).reshape(rest)
+
+
+def tensorinv(a: Any, ind: int = 2) -> Tensor:
+    """The inverse of an array as a map from its last axes to its first ``ind`` ones."""
+    x = as_tensor(a)
+    first, last = x.shape[:ind], x.shape[ind:]
+    n = math.prod(last)
+    if ind < 1 or math.prod(first) != n:
+        raise ShapeError(
+            message(f"tensorinv of shape {x.shape}, ind={ind}", "as many elements on either side")
+        )
+    return inv(x.reshape(n, n)).reshape((*last, *first))
+
+
 def matrix_transpose(x: Any) -> Tensor:
     """The last two axes exchanged."""
     return shape.swapaxes(as_tensor(x), -1, -2)
@@ -125,9 +186,34 @@ def diagonal(x: Any, *, offset: int = 0) -> Tensor:
     return linalg.diagonal(as_tensor(x), offset, -2, -1)
 
 
+_ELSEWHERE = {
+    "eig": "eigh for symmetric matrices",
+    "eigvals": "eigvalsh for symmetric matrices",
+    "schur": "eigh for symmetric matrices",
+    "matrix_exp": "expm",
+    "lu": "solve, inv, det or slogdet",
+    "lu_factor": "solve, which takes several right-hand sides at once",
+    "polar": "svd",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Say what to do about a name that is not here."""
+    hint = ""
+    if name in ("eig", "eigvals", "schur"):
+        hint = "; eigenvalues of general matrices are complex, and tensors are real"
+    if name in _ELSEWHERE:
+        hint += f"; use {_ELSEWHERE[name]}"
+    raise AttributeError(f"stablegrad.numpy.linalg has no {name!r}{hint}")
+
+
 __all__ = [
+    "block_diag",
+    "cho_factor",
+    "cho_solve",
     "cholesky",
     "cond",
+    "cross",
     "det",
     "diagonal",
     "eigh",
@@ -153,6 +239,10 @@ __all__ = [
     "sqrtm",
     "svd",
     "svdvals",
+    "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
+    "vecdot",
     "vector_norm",
 ]

@@ -1,4 +1,4 @@
-"""Order: sorting, places, quantiles, running extremes; and reductions that skip nan."""
+"""Order: sorting, places, quantiles, running extremes."""
 
 from __future__ import annotations
 
@@ -132,57 +132,6 @@ def _running(name: str) -> Callable[..., Tensor]:
 cummax = _running("cummax")
 cummin = _running("cummin")
 cumlogsumexp = _running("cumlogsumexp")
-
-
-# -- without nan --------------------------------------------------------------------------
-
-
-def _skipping(name: str, instead: float) -> Callable[..., Tensor]:
-    def reduce(
-        a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
-    ) -> Tensor:
-        no_out(out)
-        x = as_tensor(a)
-        x = x if dtype is None else x.astype(dtype)
-        kept = OPS["where"](OPS["isnan"](x), instead, x)
-        return OPS[name](kept, axis=axis, keepdims=keepdims)
-
-    reduce.__name__ = reduce.__qualname__ = f"nan{name}"
-    reduce.__module__ = "stablegrad.numpy"
-    reduce.__doc__ = f"{OPS[name].doc} Elements that are nan have no part in it."
-    return reduce
-
-
-nansum = _skipping("sum", 0.0)
-nanprod = _skipping("prod", 1.0)
-
-
-def _order(name: str, instead: float) -> Callable[..., Tensor]:
-    inner = _skipping(name, instead)
-
-    def reduce(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor:
-        x = as_tensor(a)
-        none = OPS["isnan"](x).all(axis=axis, keepdims=keepdims)
-        return OPS["where"](none, math.nan, inner(x, axis, None, out, keepdims))
-
-    reduce.__name__ = reduce.__qualname__ = f"nan{name}"
-    reduce.__module__ = "stablegrad.numpy"
-    reduce.__doc__ = inner.__doc__
-    return reduce
-
-
-nanmax = _order("max", -math.inf)
-nanmin = _order("min", math.inf)
-
-
-def nanmean(
-    a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
-) -> Tensor:
-    """The mean of the elements over axes that are not nan; nan where none is left."""
-    x = as_tensor(a)
-    left = OPS["logical_not"](OPS["isnan"](x)).sum(axis=axis, keepdims=keepdims)
-    whole = nansum(x, axis, dtype, out, keepdims)
-    return whole / left.astype(whole.dtype)
 
 
 def nan_to_num(

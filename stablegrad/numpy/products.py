@@ -58,6 +58,23 @@ def einsum(subscripts: str, *operands: Any, out: None = None, optimize: Any = Tr
     return einsums.einsum(subscripts, *[as_tensor(x) for x in operands])
 
 
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
+    """The dot products of vectors along an axis, over the others broadcast."""
+    return (as_tensor(x1) * as_tensor(x2)).sum(axis=axis)
+
+
+def matvec(x1: Any, x2: Any, /) -> Tensor:
+    """Matrices times vectors, over leading axes broadcast."""
+    v = as_tensor(x2)
+    return (as_tensor(x1) @ v.reshape((*v.shape, 1))).squeeze(-1)
+
+
+def vecmat(x1: Any, x2: Any, /) -> Tensor:
+    """Vectors times matrices, over leading axes broadcast."""
+    v = as_tensor(x1)
+    return (v.reshape((*v.shape[:-1], 1, v.shape[-1])) @ as_tensor(x2)).squeeze(-2)
+
+
 def cross(a: Any, b: Any) -> Tensor:
     """The vector product, over the last axis, of length 3."""
     x, y = as_tensor(a), as_tensor(b)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.errors import DTypeError, message
+from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import OPS
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
@@ -88,6 +88,36 @@ argmin = _order("argmin")
 count_nonzero = _order("count_nonzero")
 cumsum = _running("cumsum")
 cumprod = _running("cumprod")
+
+
+def cumulative_sum(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running sums along an axis, from 0 if the initial one is included."""
+    return _cumulative(cumsum, x, axis, dtype, 0, include_initial)
+
+
+def cumulative_prod(
+    x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    """Running products along an axis, from 1 if the initial one is included."""
+    return _cumulative(cumprod, x, axis, dtype, 1, include_initial)
+
+
+def _cumulative(
+    run: Callable[..., Tensor], x: Any, axis: int | None, dtype: Any, start: int, initial: bool
+) -> Tensor:
+    t = as_tensor(x)
+    if axis is None and t.ndim > 1:
+        raise ShapeError(
+            message(f"a running sum of shape {t.shape}", "axis=, the axis to run along")
+        )
+    along = (axis or 0) % t.ndim
+    found = run(t, along, dtype)
+    if not initial:
+        return found
+    edge = np.full((*t.shape[:along], 1, *t.shape[along + 1 :]), start, found.dtype)
+    return OPS["concatenate"](as_tensor(edge), found, axis=along)
 
 
 def ptp(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor:

@@ -99,6 +99,29 @@ def flip(m: Any, axis: Any = None) -> Tensor:
     return OPS["flip"](as_tensor(m), axis=axis)
 
 
+def flipud(m: Any) -> Tensor:
+    """In reverse order along the first axis."""
+    return flip(m, 0)
+
+
+def fliplr(m: Any) -> Tensor:
+    """In reverse order along the second axis."""
+    return flip(m, 1)
+
+
+def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+    """Turned by k right angles in the plane of two axes, from the first towards the second."""
+    first, second = axes
+    x = as_tensor(m)
+    if k % 4 == 0:
+        return x
+    if k % 4 == 2:
+        return flip(flip(x, first), second)
+    if k % 4 == 1:
+        return swapaxes(flip(x, second), first, second)
+    return flip(swapaxes(x, first, second), second)
+
+
 def size(a: Any, axis: int | None = None) -> int:
     """The number of elements, or the length of an axis."""
     x = as_tensor(a)
@@ -146,9 +169,14 @@ def pad(array: Any, pad_width: Any, mode: str = "constant", constant_values: Any
     return where(inside, result, constant_values)
 
 
-def roll(a: Any, shift: int, axis: int | None = None) -> Tensor:
-    """Elements shifted along an axis, those beyond the end back at the beginning."""
+def roll(a: Any, shift: Any, axis: Any = None) -> Tensor:
+    """Elements shifted along an axis or several, those beyond the end back at the beginning."""
     x = as_tensor(a)
+    if isinstance(shift, tuple | list) or isinstance(axis, tuple | list):
+        axes = axis if isinstance(axis, tuple | list) else [axis]
+        for s, one in np.broadcast(shift, axes):
+            x = roll(x, int(s), one)
+        return x
     if axis is None:
         return roll(x.ravel(), shift, 0).reshape(x.shape)
     length = x.shape[axis]
@@ -188,10 +216,16 @@ def repeat_whole(x: Tensor, count: int, axis: int) -> Tensor:
     return OPS["concatenate"](*[x] * count, axis=axis)
 
 
-def diff(a: Any, n: int = 1, axis: int = -1) -> Tensor:
-    """Differences of neighbours along an axis."""
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+    """Differences of neighbours along an axis, of others put before and after it too."""
     x = as_tensor(a)
     axis %= max(x.ndim, 1)
+    if prepend is not None or append is not None:
+        edge = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+        ends = [None if e is None else as_tensor(e) for e in (prepend, append)]
+        ends = [e if e is None or e.ndim else broadcast_to(e, edge) for e in ends]
+        parts = [part for part in (ends[0], x, ends[1]) if part is not None]
+        x = OPS["concatenate"](*parts, axis=axis)
     for _ in range(n):
         length = x.shape[axis]
         x = shapes.slice_axis(x, axis, 1, length) - shapes.slice_axis(x, axis, 0, length - 1)
@@ -217,6 +251,18 @@ def diag(v: Any, k: int = 0) -> Tensor:
     return OPS["index_add"](
         x, as_tensor(rows), as_tensor(rows + k), shape=(n, n), index=(("array", 1), ("array", 1))
     )
+
+
+def diagflat(v: Any, k: int = 0) -> Tensor:
+    """A matrix with all elements of an array on a diagonal."""
+    return diag(as_tensor(v).ravel(), k)
+
+
+def resize(a: Any, new_shape: Any) -> Tensor:
+    """The elements again and again until a shape is full."""
+    x = as_tensor(a).ravel()
+    wanted = (new_shape,) if isinstance(new_shape, int) else tuple(new_shape)
+    return indexing.take(x, np.resize(np.arange(x.size), wanted), 0)
 
 
 def _lower(x: Tensor, k: int) -> np.ndarray[Any, Any]:

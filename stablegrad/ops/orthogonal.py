@@ -8,6 +8,7 @@ from typing import Any
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import Shape, Term
 from stablegrad.ops import spectral_kernels as kernels
+from stablegrad.ops.record import ZERO
 from stablegrad.ops.reduction import real_dtype
 from stablegrad.ops.solving import LINALG, flipped, matmul, triangle, triangular_solve
 from stablegrad.ops.structured import Params, Terms, structured
@@ -24,6 +25,14 @@ def _infer(name: str, *, square: bool) -> Any:
         return (*x.shape[:-2], rows, x.shape[-1]), real_dtype(x.dtype)
 
     return infer
+
+
+def _missing(args: Terms, params: Params) -> tuple[Shape, Any]:
+    (rows, columns), dtype = (
+        _infer("missing_axes", square=False)(args, params)[0][-2:],
+        args[0].dtype,
+    )
+    return (*args[0].shape[:-2], rows, rows - columns), real_dtype(dtype)
 
 
 def _over(x: Term, r: Term) -> Term:
@@ -105,3 +114,31 @@ upper_factor = structured(
     "array([[5.]], dtype=float32)",
     **_QR,
 )
+
+missing_axes = structured(
+    "missing_axes",
+    infer=_missing,
+    kernel=kernels.missing_axes,
+    partials=lambda out, q: (ZERO,),
+    cost=8,
+    accuracy="exact: zeros and ones",
+    source="Cholesky factorization of I - q @ q.T with the greatest diagonal first",
+    doc="Axes, unit vectors in columns, that are farthest from the span of orthonormal columns.",
+    example=">>> sg.ops.missing_axes(sg.tensor([[0.0], [1.0]])).numpy()\n"
+    "array([[1.],\n       [0.]], dtype=float32)",
+    **LINALG,
+)
+
+
+def complement(q: Any) -> Any:
+    """Orthonormal columns that complete the orthonormal columns q to a basis of the space.
+
+    Args:
+        q: a term or tensor of shape (..., m, k), k <= m.
+
+    Returns:
+        Shape (..., m, m - k): projections of the axes that are farthest from q, made orthonormal.
+        As the choice of axes does not move, derivatives of every order follow.
+    """
+    axes = missing_axes(q)
+    return orthonormal(axes - matmul(q, matmul(flipped(q), axes)))

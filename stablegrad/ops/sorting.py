@@ -266,7 +266,7 @@ def topk(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Any, Any
     return slice_axis(values, axis, 0, k), slice_axis(places, axis, 0, k)
 
 
-def _last_axis(x: Any, axis: int | Sequence[int] | None, name: str) -> tuple[Any, Shape]:
+def last_axis(x: Any, axis: int | Sequence[int] | None, name: str) -> tuple[Any, Shape]:
     """The reduced axes joined as the last one, and the shape with them at length 1."""
     if x.ndim == 0:
         return OPS["reshape"](x, shape=(1,)), ()
@@ -334,7 +334,7 @@ def quantile(
         raise DomainError(message(f"the quantile {q}", "0 to 1"))
     if method not in METHODS:
         raise UnknownNameError(message(f"method={method!r}", f"one of {METHODS}"))
-    rows, shape = _last_axis(x, axis, "quantile")
+    rows, shape = last_axis(x, axis, "quantile")
     n = rows.shape[-1]
     if n == 0:
         raise ShapeError(message(f"a quantile of shape {x.shape}", "an element at least"))

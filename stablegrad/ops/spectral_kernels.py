@@ -317,3 +317,22 @@ def orthonormal(xp: Any, a: Any) -> Any:
 def upper_factor(xp: Any, a: Any) -> Any:
     """R of a = Q R."""
     return qr(widened(xp, a))[1]
+
+
+def missing_axes(xp: Any, q: Any) -> Any:
+    """Unit vectors farthest from the span of q."""
+    q, bad = usable(widened(xp, q), np.eye(*q.shape[-2:]))
+    return np.where(bad, np.nan, farthest_axes(q))
+
+
+def farthest_axes(q: Array) -> Array:
+    """The pivots of I - q q^T, the greatest first, as unit vectors in columns."""
+    rows, columns = q.shape[-2:]
+    rest = np.eye(rows) - q @ transposed(q)
+    out = np.zeros((*q.shape[:-1], rows - columns))
+    for j in range(rows - columns):
+        pivot = np.diagonal(rest, axis1=-2, axis2=-1).argmax(axis=-1)[..., None, None]
+        np.put_along_axis(out[..., j : j + 1], pivot, 1.0, axis=-2)
+        column = np.take_along_axis(rest, pivot, axis=-1)
+        rest = rest - column * transposed(column) / np.take_along_axis(column, pivot, axis=-2)
+    return out

@@ -13,6 +13,7 @@ from typing import Any
 import flint
 import numpy as np
 
+from stablegrad.ops import spectral_kernels
 from stablegrad.oracle import matrices
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.matrices import (
@@ -304,6 +305,20 @@ def _qr(a: Array, part: int, shape: Any) -> Array:
     return each(one, a, core=(2,))
 
 
+def _missing_axes(a: Array) -> Array:
+    """A choice, made from the floats: any that spans the rest of the space is one."""
+
+    def one(x: Rows) -> Array:
+        shape = (len(x), len(x) - len(x[0]))
+        trouble = trouble_of(x)
+        if trouble is not None:
+            return full(shape, trouble)
+        found = spectral_kernels.farthest_axes(_floats(x))
+        return objects([[Ball.exact(int(v)) for v in row] for row in found.tolist()], shape)
+
+    return each(one, a, core=(2,))
+
+
 TABLE: dict[str, Callable[..., Array]] = {
     "eigvalsh": eigvalsh,
     "eigenvectors": eigenvectors,
@@ -313,6 +328,7 @@ TABLE: dict[str, Callable[..., Array]] = {
     "right_vectors": right_vectors,
     "singular_diagonal": singular_diagonal,
     "pinv": pinv,
+    "missing_axes": _missing_axes,
     "orthonormal": lambda a: _qr(a, 0, a.shape[-2:]),
     "upper_factor": lambda a: _qr(a, 1, (a.shape[-1],) * 2),
 }

@@ -49,6 +49,7 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
     "right_vectors": [([A], {}), ([WIDE], {}), ([TALL], {})],
     "singular_diagonal": [([TALL, array(4, 2, seed=6)], {})],
     "pinv": [([A], {}), ([WIDE], {}), ([TALL], {})],
+    "missing_axes": [([np.linalg.qr(TALL)[0]], {}), ([np.linalg.qr(A)[0]], {})],
     "orthonormal": [([A], {}), ([TALL], {})],
     "upper_factor": [([A], {}), ([TALL], {})],
     "expm": [  # of norm about 1: for larger ones the bound grows, see test_linalg
