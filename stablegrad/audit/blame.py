@@ -65,7 +65,7 @@ class Blame(ForwardBlame):
         slots = Slots()
         local = [slots.pull(p) for p in pulls]
         scale = [absolute(t) for t in local]
-        keys = list(slots.slot)
+        keys = list(dict.fromkeys([*slots.slot, *[t for p in pulls for t in (p.node, p.arg)]]))
         plain = dict(zip(keys, stripped(keys), strict=True))
         given = {p.cotangent: cotangents[p.node].value for p in pulls}
         values = run(

@@ -99,6 +99,7 @@ def audit(
                 stages.next("the hunt for the worst input")
                 given = _hunted(f, args, domain, result, points, seed, dtype)
             traced = _small_enough(f, given, order, result)
+            result.notes += traced.notes
             Examination(traced, order, result, stages).all()
         except KeyboardInterrupt:
             result.complete = False

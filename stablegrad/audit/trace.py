@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +37,7 @@ class Trace:
         values: the arrays that the user gave for them.
         variables: name and input term of what gradients are taken by.
         places: "file:line" of each term, or the text of a part of an expression.
+        notes: what a reader must know of how it was read.
     """
 
     result: Term
@@ -42,6 +45,7 @@ class Trace:
     values: list[Array]
     variables: list[tuple[str, Term]]
     places: dict[Term, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def bindings(self) -> dict[Term, Array]:
@@ -76,12 +80,11 @@ def is_data(value: Any) -> bool:
     return isinstance(value, float)
 
 
-def _is_numbers(value: Any) -> bool:
+def is_numbers(value: Any) -> bool:
     """Whether a list is one array written out, not a container of inputs."""
     if isinstance(value, list):
         return bool(value) and all(
-            (isinstance(v, int | float) and not isinstance(v, bool)) or _is_numbers(v)
-            for v in value
+            (isinstance(v, int | float) and not isinstance(v, bool)) or is_numbers(v) for v in value
         )
     return False
 
@@ -93,10 +96,10 @@ def as_inputs(
     named: list[tuple[str, Tensor]] = []
     given: list[Any] = []
     for name, arg in zip(parameter_names(f, len(args)), args, strict=True):
-        paths, leaves, spec = optree.tree_flatten_with_path(arg, is_leaf=_is_numbers, **TREES)
+        paths, leaves, spec = optree.tree_flatten_with_path(arg, is_leaf=is_numbers, **TREES)
         fresh: list[Any] = []
         for path, leaf in zip(paths, leaves, strict=True):
-            if not (is_data(leaf) or _is_numbers(leaf)):
+            if not (is_data(leaf) or is_numbers(leaf)):
                 fresh.append(leaf)
                 continue
             value = leaf.numpy() if isinstance(leaf, Tensor) else leaf
@@ -111,16 +114,70 @@ def as_inputs(
 
 
 def trace(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
-    """Run a function on tensors of the user's data and read off its program.
+    """Run a function on tensors of the user's data, or on JAX's tracers, and read its program.
 
     Raises:
         DTypeError: a result that is no tensor, or holds no floating-point numbers, or does not
             depend on the inputs; no floating-point input.
     """
+    if _wants_jax(args):
+        return _trace_by_jax(f, args)
+    try:
+        return _trace_tensors(f, args)
+    except Exception as error:
+        if "jax" not in sys.modules or not _maybe_jax(f):
+            raise
+        if _from_jax(error):
+            return _trace_by_jax(f, args)
+        try:  # jnp.ones(3) * tensor, tensor.at[0]: no error of JAX's, but a function of its arrays
+            return _trace_by_jax(f, args)
+        except Exception:  # noqa: BLE001 - the first error is of the function's own
+            raise error from None
+
+
+def _trace_by_jax(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
+    from stablegrad.audit.trace_jax import trace_jax
+
+    return trace_jax(f, args)
+
+
+def _maybe_jax(f: Callable[..., Any]) -> bool:
+    """Whether a function may compute with JAX: an expression and a class of ours do not."""
+    return not isinstance(f, Expression)
+
+
+class _JaxResultError(DTypeError):
+    """A function of tensors that returned an array of JAX's."""
+
+
+def _is_jax(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib") and hasattr(value, "dtype")
+
+
+def _wants_jax(args: Sequence[Any]) -> bool:
+    """Whether arguments hold arrays of JAX's."""
+    if "jax" not in sys.modules:
+        return False
+    leaves: list[Any] = sys.modules["jax"].tree.leaves(tuple(args))
+    return any(_is_jax(leaf) for leaf in leaves)
+
+
+def _from_jax(error: BaseException) -> bool:
+    """Whether an error is one of JAX's: of a function that takes no tensors of ours."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, _JaxResultError):
+        return True
+    frames = traceback.walk_tb(error.__traceback__)
+    homes = {frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in frames}
+    return "jax" in homes or "valid JAX type" in str(error)
+
+
+def _trace_tensors(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
     given, named = as_inputs(f, args)
     floats = [(name, x) for name, x in named if is_float(x.dtype)]
     if not floats:
-        raise _wrong(
+        raise wrong(
             f,
             f"{name_of(f)} with no floating-point input",
             "at least one array of floats, or float, among the arguments",
@@ -129,22 +186,39 @@ def trace(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
     with mode(whole=True, grad=True), naive(), provenance:
         result = _call(f, given, texts)
     _check(f, result)
-    order, leaves, image = numbered([result.term])
+    return program_of(f, result.term, [(name, x.term) for name, x in floats], texts)
+
+
+def program_of(
+    f: Callable[..., Any],
+    result: Term,
+    floats: Sequence[tuple[str, Term]],
+    places: Mapping[Term, str],
+) -> Trace:
+    """A program over numbered inputs, from a term over leaves.
+
+    Args:
+        f: the function that it is of, for errors.
+        result: what it returned.
+        floats: the inputs by which gradients are taken, by name.
+        places: the user's lines, as far as terms do not know them themselves.
+    """
+    order, leaves, image = numbered([result])
     leaves = [t for t in leaves if t.params[0].value is not None]  # the rest are placeholders
     renamed = dict(zip(order, rebuild(order, dict(image)), strict=True))
     known = set(leaves)
-    variables = [(name, image[x.term]) for name, x in floats if x.term in known]
+    variables = [(name, image[x]) for name, x in floats if x in known]
     if not variables:
-        raise _wrong(
+        raise wrong(
             f,
             f"a result of {name_of(f)} that does not depend on its inputs",
             "one computed from them by operations on tensors",
             "np.asarray, .numpy() and float() leave the program that can be audited.",
         )
-    places = {renamed[t]: texts.get(t) or t.place for t in order if t in texts or t.written}
-    root = renamed[result.term]
+    named = {renamed[t]: places.get(t) or t.place for t in order if t in places or t.written}
+    root = renamed[result]
     found = Trace(
-        root, [image[t] for t in leaves], [t.params[0].value for t in leaves], variables, places
+        root, [image[t] for t in leaves], [t.params[0].value for t in leaves], variables, named
     )
     inherit_places(found.places, [root])
     return found
@@ -163,6 +237,8 @@ def _call(f: Callable[..., Any], given: list[Any], texts: dict[Term, str]) -> An
 
 def _check(f: Callable[..., Any], result: Any) -> None:
     expected = "one tensor of floating-point numbers"
+    if _is_jax(result):
+        raise _JaxResultError("an array of JAX's")
     if not isinstance(result, Tensor):
         what = type(result).__name__
         hint = "Compute with sg.numpy, or with np's functions on the tensors given."
@@ -170,12 +246,12 @@ def _check(f: Callable[..., Any], result: Any) -> None:
             hint = "Audit one result at a time."
         elif result is None:
             hint = "Is the return statement missing?"
-        raise _wrong(f, f"a result of type {what} from {name_of(f)}", expected, hint)
+        raise wrong(f, f"a result of type {what} from {name_of(f)}", expected, hint)
     if not is_float(result.dtype):
-        raise _wrong(f, f"a result of dtype {result.dtype} from {name_of(f)}", expected)
+        raise wrong(f, f"a result of dtype {result.dtype} from {name_of(f)}", expected)
 
 
-def _wrong(f: Callable[..., Any], got: str, expected: str, hint: str = "") -> DTypeError:
+def wrong(f: Callable[..., Any], got: str, expected: str, hint: str = "") -> DTypeError:
     """An error about a whole function, with the place where it is written."""
     code = getattr(inspect.unwrap(f), "__code__", None)
     place = f" (at {code.co_filename}:{code.co_firstlineno})" if code is not None else ""

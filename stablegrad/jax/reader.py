@@ -24,7 +24,7 @@ from stablegrad.jax.regions import Region, numbered, region_of
 from stablegrad.ops.record import const, is_float
 from stablegrad.settings import Settings
 
-_LIBRARY_HOME = str(Path(jax.__file__).resolve().parent)
+LIBRARY_HOME = str(Path(jax.__file__).resolve().parent)
 INLINE_AT_MOST = 400
 """A jit of more equations stays what it is, its body stabilized."""
 
@@ -305,7 +305,7 @@ def _inner(eqn: Any) -> tuple[Any, str]:
         return body, ""
     if name == "custom_jvp_call":
         body = params["call_jaxpr"]
-        function = _library_function(body)
+        function = library_function(body)
         if function in INLINED:
             return body, ""
         if function in LIBRARY:
@@ -313,8 +313,8 @@ def _inner(eqn: Any) -> tuple[Any, str]:
     return None, ""
 
 
-def _library_function(body: Any) -> str:
+def library_function(body: Any) -> str:
     """The name of the function of JAX's own library that a body was traced from, or ""."""
     info = getattr(getattr(body.jaxpr, "debug_info", None), "func_src_info", None) or ""
     name, _, place = info.partition(" at ")
-    return name if place.startswith(_LIBRARY_HOME) else ""
+    return name if place.startswith(LIBRARY_HOME) else ""

@@ -69,7 +69,8 @@ class _Closed:
         self.consts: tuple[Any, ...] = ()
 
 
-def _closed(jaxpr: Any) -> Any:
+def closed_of(jaxpr: Any) -> Any:
+    """A jaxpr with its constants, whether it came with them or not."""
     return jaxpr if hasattr(jaxpr, "consts") else _Closed(jaxpr)
 
 
@@ -121,7 +122,7 @@ def _cond(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequenc
 
 def _remat(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
     f = jax.checkpoint(
-        rewriter.function(_closed(params["jaxpr"])),
+        rewriter.function(closed_of(params["jaxpr"])),
         prevent_cse=params["prevent_cse"],
         policy=params["policy"],
     )
@@ -130,7 +131,7 @@ def _remat(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequen
 
 def _shard_map(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
     f = jax.shard_map(
-        rewriter.function(_closed(params["jaxpr"])),
+        rewriter.function(closed_of(params["jaxpr"])),
         mesh=params["mesh"],
         in_specs=tuple(params["in_specs"]),
         out_specs=list(params["out_specs"]),

@@ -157,7 +157,8 @@ def _solve_vjp(out: Term, args: Terms, g: Term, **params: Any) -> Terms:
     turned = dict(params)
     if "upper" in turned:
         turned["upper"] = not turned["upper"]
-    gb = out.op(flipped(a), g, **turned)
+    op = OPS["triangular_solve" if turned else "solve"]  # the oracle has another node for out
+    gb = op(flipped(a), g, **turned)
     ga = _factor(-matmul(gb, flipped(out)), **params)
     return unbroadcast(ga, a.shape), unbroadcast(gb, b.shape)
 

@@ -1,0 +1,79 @@
+"""A JAX function's program as terms, each with the line of its source that JAX remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from stablegrad.audit.trace import (
+    Trace,
+    is_data,
+    is_numbers,
+    name_of,
+    parameter_names,
+    program_of,
+    wrong,
+)
+from stablegrad.jax.unrolled import Traced, flatten, is_jax_array, unroll
+from stablegrad.ops.record import is_float
+from stablegrad.tensor import Tensor
+from stablegrad.tensor.cells import freeze, value_leaf
+
+Array = np.ndarray[Any, Any]
+
+
+def trace_jax(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
+    """Read off the program of a JAX function at the user's data.
+
+    Raises:
+        DTypeError: a result that is not one array of floats computed from the inputs; a
+            primitive that has no counterpart here.
+    """
+    from jax.numpy import asarray
+
+    names: list[str] = []
+    leaves: list[Any] = []
+    given: list[Any] = []
+    for name, arg in zip(parameter_names(f, len(args)), args, strict=True):
+        for path, leaf in flatten(arg, is_leaf=is_numbers):
+            names.append(name + path)
+            leaves.append(leaf)
+        given.append(arg)
+    inputs: list[Traced | None] = []
+    narrowed = False
+    for leaf in leaves:
+        if not (is_data(leaf) or is_jax_array(leaf) or is_numbers(leaf)):
+            inputs.append(None)
+            continue
+        own = leaf.numpy() if isinstance(leaf, Tensor) else leaf
+        value = asarray(own)
+        narrowed |= np.dtype(getattr(own, "dtype", value.dtype)).itemsize > value.dtype.itemsize
+        inputs.append(Traced(value, value_leaf(freeze(np.array(value)))))
+    terms = [(name, x.term) for name, x in zip(names, inputs, strict=True) if x is not None]
+    floats = [(name, t) for name, t in terms if t is not None and is_float(t.dtype)]
+    if not floats:
+        raise wrong(
+            f,
+            f"{name_of(f)} with no floating-point input",
+            "at least one array of floats, or float, among the arguments",
+        )
+    found = unroll(f, given, inputs, is_numbers)
+    if len(found.results) != 1:
+        raise wrong(
+            f,
+            f"{len(found.results)} results from {name_of(f)}",
+            "one array of floating-point numbers",
+            "Audit one result at a time.",
+        )
+    (result,) = found.results
+    dtype = np.dtype(result.value.dtype)
+    if not is_float(dtype):
+        raise wrong(f, f"a result of dtype {dtype} from {name_of(f)}", "floating-point numbers")
+    traced = program_of(f, result.as_term(), floats, found.places)
+    if narrowed:
+        traced.notes.append(
+            "float64 inputs were taken as float32, as JAX does without jax_enable_x64"
+        )
+    return traced

@@ -1,0 +1,300 @@
+"""A JAX function at given values as one program of terms: what an audit reads.
+
+The jaxpr is run as JAX runs it, equation by equation, and every result that depends on an input
+of floats is kept as a term beside its value. So control flow is followed where it goes, loops are
+unrolled, whole numbers are values, and what merely moves elements is a choice of elements. A
+``custom_jvp`` or ``custom_vjp`` keeps the derivative that it was given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.extend import source_info_util
+
+from stablegrad.errors import DTypeError
+from stablegrad.ir import OPS, Term
+from stablegrad.jax.counterparts import Traced, taken, terms_of, whole
+from stablegrad.jax.operations import INLINED, LIBRARY
+from stablegrad.jax.reader import library_function
+from stablegrad.jax.rewriting import bind, closed_of
+from stablegrad.ops.derivative import CUSTOM
+from stablegrad.ops.record import const, is_float
+from stablegrad.tensor.cells import placeholder
+
+Array = np.ndarray[Any, Any]
+
+CALLS = frozenset("jit pjit closed_call core_call remat remat2 checkpoint custom_lin".split())
+STEPS = frozenset("round floor ceil sign nextafter".split())
+_PLACE = re.compile(r"^(.*?):(\d+)(?::\d+)?(?: |$)")
+
+
+class UnreadableError(DTypeError):
+    """A primitive that cannot be written in our operations, with the user's line."""
+
+
+@dataclass(slots=True)
+class Unrolled:
+    """A program of terms.
+
+    Attributes:
+        results: what the function returned, flat.
+        structure: the containers that it returned them in.
+        places: "file:line" by term.
+    """
+
+    results: list[Traced]
+    structure: Any
+    places: dict[Term, str] = field(default_factory=dict)
+
+
+def is_jax_array(x: Any) -> bool:
+    """Whether a leaf of arguments is an array of JAX's."""
+    return isinstance(x, jax.Array)
+
+
+def flatten(arg: Any, is_leaf: Callable[[Any], bool]) -> list[tuple[str, Any]]:
+    """The leaves of a container that JAX knows, each with its path in it."""
+    found, _ = jax.tree_util.tree_flatten_with_path(arg, is_leaf=is_leaf)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in found]
+
+
+def unroll(
+    f: Callable[..., Any], args: Sequence[Any], inputs: Sequence[Traced | None], is_leaf: Any
+) -> Unrolled:
+    """Run a JAX function on values, and keep what it does as terms.
+
+    Args:
+        f: a function of arrays in containers.
+        args: its arguments.
+        inputs: for each leaf of the arguments, its value and the term that stands for it, or
+            None where it is handed on as it is.
+        is_leaf: what counts as a leaf.
+
+    Raises:
+        UnreadableError: a primitive between inputs and results that has no counterpart here.
+    """
+    leaves, structure = jax.tree.flatten(tuple(args), is_leaf=is_leaf)
+    started = [x for x in inputs if x is not None]
+    dynamic = [i for i, x in enumerate(inputs) if x is not None]
+
+    def flat(*values: Any) -> Any:
+        given = list(leaves)
+        for i, x in zip(dynamic, values, strict=True):
+            given[i] = x
+        return f(*jax.tree.unflatten(structure, given))
+
+    closed, shape = jax.make_jaxpr(flat, return_shape=True)(*[x.value for x in started])
+    reader = _Unroller()
+    found = reader.run(closed, started)
+    return Unrolled(found, jax.tree.structure(shape), reader.places)
+
+
+class _Unroller:
+    def __init__(self) -> None:
+        self.places: dict[Term, str] = {}
+        self.pulling = False
+        """Whether a derivative that was given is being read: it may call its own function."""
+
+    def run(self, closed: Any, inputs: Sequence[Traced], call: str = "") -> list[Traced]:
+        """The results of a closed jaxpr; its equations stand at the line ``call`` if given."""
+        closed = closed_of(closed)
+        env: dict[Any, Traced] = dict(zip(closed.jaxpr.invars, inputs, strict=True))
+        env |= {v: Traced(c) for v, c in zip(closed.jaxpr.constvars, closed.consts, strict=True)}
+
+        def atom(v: Any) -> Traced:
+            return Traced(np.asarray(v.val, v.aval.dtype)) if hasattr(v, "val") else env[v]
+
+        for eqn in closed.jaxpr.eqns:
+            place = call or _place(eqn)
+            found = self._equation(eqn, [atom(v) for v in eqn.invars], place)
+            for v, new in zip(eqn.outvars, found, strict=True):
+                env[v] = new
+                if new.term is not None:
+                    self.places.setdefault(new.term, place)
+        return [atom(v) for v in closed.jaxpr.outvars]
+
+    def _equation(self, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
+        name, params = eqn.primitive.name, dict(eqn.params)
+        if all(a.term is None for a in args):
+            return [Traced(v) for v in bind(eqn, params, [a.value for a in args])]
+        if name in CALLS:
+            body = closed_of(params.get("jaxpr", params.get("call_jaxpr")))
+            terms = whole(library_function(body), args)
+            if terms is not None:
+                values = bind(eqn, params, [a.value for a in args])
+                return [Traced(v, t) for v, t in zip(values, terms, strict=True)]
+            return self.run(body, args, place if _is_library(body) else "")
+        handler = _HANDLERS.get(name)
+        if handler is not None:
+            return handler(self, eqn, args, place)
+        values = [np.asarray(v) for v in bind(eqn, params, [a.value for a in args])]
+        if not any(is_float(v.dtype) or v.dtype.kind == "b" for v in values):
+            return [Traced(v) for v in values]  # whole numbers are values
+        terms = terms_of(eqn, args, values)
+        if terms is None and (name in STEPS or not any(is_float(v.dtype) for v in values)):
+            return [Traced(v) for v in values]  # whose derivative is zero
+        if terms is None:
+            raise UnreadableError(
+                f"got the JAX primitive {name} between inputs and result; expected one that has a "
+                f"counterpart here (at {place or 'an unknown line'}). `stablegrad ops` lists them."
+            )
+        return [Traced(v, t) for v, t in zip(values, terms, strict=True)]
+
+
+def _place(eqn: Any) -> str:
+    found = _PLACE.match(source_info_util.summarize(eqn.source_info))
+    return f"{found[1]}:{found[2]}" if found else ""
+
+
+def _is_library(body: Any) -> bool:
+    """Whether a body was traced from a function of JAX's own, once for all its callers."""
+    return bool(library_function(body))
+
+
+# -- control flow ---------------------------------------------------------------------------
+
+
+def _cond(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
+    branches = eqn.params["branches"]
+    index = int(np.clip(int(np.asarray(args[0].value)), 0, len(branches) - 1))
+    return reader.run(branches[index], args[1:])
+
+
+def _while(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
+    n, m = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    of_cond, of_body, state = args[:n], args[n : n + m], args[n + m :]
+    while bool(reader.run(eqn.params["cond_jaxpr"], [*of_cond, *state])[0].value):
+        state = reader.run(eqn.params["body_jaxpr"], [*of_body, *state])
+    return state
+
+
+def _scan(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
+    params = eqn.params
+    n, m = params["num_consts"], params["num_carry"]
+    consts, carry, xs = args[:n], args[n : n + m], args[n + m :]
+    count = params["length"]
+    ys: list[list[Traced]] = [[] for _ in range(len(eqn.outvars) - m)]
+    steps = range(count - 1, -1, -1) if params["reverse"] else range(count)
+    for i in steps:
+        found = reader.run(params["jaxpr"], [*consts, *carry, *[_row(x, i) for x in xs]])
+        carry = found[:m]
+        for kept, y in zip(ys, found[m:], strict=True):
+            kept.append(y)
+    if params["reverse"]:
+        ys = [kept[::-1] for kept in ys]
+    shapes = [v.aval for v in eqn.outvars[m:]]
+    return [*carry, *[_stacked(kept, like) for kept, like in zip(ys, shapes, strict=True)]]
+
+
+def _row(x: Traced, i: int) -> Traced:
+    term = None
+    if x.term is not None:
+        term = OPS["getitem"](x.term, index=(i,))
+    return Traced(x.value[i], term)
+
+
+def _stacked(rows: Sequence[Traced], like: Any) -> Traced:
+    if not rows:
+        return Traced(np.zeros(like.shape, like.dtype))
+    value = np.stack([np.asarray(r.value) for r in rows])
+    if all(r.term is None for r in rows):
+        return Traced(value)
+    parts = [OPS["reshape"](r.as_term(), shape=(1, *r.as_term().shape)) for r in rows]
+    return Traced(value, OPS["concatenate"](*parts, axis=0))
+
+
+def _sort(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
+    params = eqn.params
+    values = [np.asarray(a.value) for a in args]
+    axis = params["dimension"]
+    shape = values[0].shape
+    iota = lax.broadcasted_iota(np.int32, shape, axis)
+    *found, order = lax.sort(
+        [*[jax.numpy.asarray(v) for v in values], iota],
+        dimension=axis,
+        is_stable=params["is_stable"],
+        num_keys=params["num_keys"],
+    )
+    flat = np.take_along_axis(np.arange(values[0].size).reshape(shape), np.asarray(order), axis)
+    out = []
+    for a, v in zip(args, found, strict=True):
+        if a.term is None:
+            out.append(Traced(v))
+        else:
+            line = OPS["reshape"](a.term, shape=(a.term.size,))
+            out.append(Traced(v, taken(line, flat)))
+    return out
+
+
+# -- derivatives that were given ------------------------------------------------------------
+
+
+def _custom(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
+    """A function with a derivative of its own: its results, with that derivative beside them."""
+    params = dict(eqn.params)
+    body = closed_of(params["call_jaxpr"])
+    own = "" if not _is_library(body) else place
+    ours = LIBRARY.get(library_function(body), "")
+    if ours:
+        values = bind(eqn, params, [a.value for a in args])
+        return [Traced(values[0], OPS[ours](*[a.as_term() for a in args]))]
+    outputs = reader.run(body, args, own)
+    if reader.pulling or library_function(body) in INLINED:
+        return outputs
+    floats = [i for i, a in enumerate(args) if a.term is not None and is_float(a.term.dtype)]
+    results = [k for k, y in enumerate(outputs) if y.term is not None and is_float(y.term.dtype)]
+    if not floats or not results:
+        return outputs
+    xs = [args[i].value for i in floats]
+
+    def forward(*given: Any) -> list[Any]:
+        values = [a.value for a in args]
+        for i, x in zip(floats, given, strict=True):
+            values[i] = x
+        found = bind(eqn, params, values)
+        return [found[k] for k in results]
+
+    def pull(xs: Sequence[Any], dys: Sequence[Any]) -> Any:
+        return jax.vjp(forward, *xs)[1](list(dys))
+
+    dys = [np.ones_like(outputs[k].value) for k in results]
+    closed = jax.make_jaxpr(pull)(xs, dys)
+    terms = [args[i].as_term() for i in floats]
+    seeds = [placeholder(v.shape, v.dtype) for v in dys]
+    given = [*[args[i] for i in floats], *[Traced(v, t) for v, t in zip(dys, seeds, strict=True)]]
+    reader.pulling = True
+    try:
+        found = reader.run(closed, given, own)
+    finally:
+        reader.pulling = False
+    gradients = [
+        g.as_term() if g.term is not None or np.any(g.value) else const(0, t.dtype, t.shape)
+        for g, t in zip(found, terms, strict=True)
+    ]
+    made = [outputs[k].as_term() for k in results]
+    marks = [placeholder(t.shape, t.dtype) for t in made]
+    node = (*made, *terms, *marks, *seeds, *gradients)
+    for number, k in enumerate(results):
+        term = CUSTOM.term(node, (len(made), len(terms), number))
+        outputs[k] = Traced(outputs[k].value, term)
+    return outputs
+
+
+_HANDLERS: dict[str, Callable[[_Unroller, Any, list[Traced], str], list[Traced]]] = {
+    "cond": _cond,
+    "while": _while,
+    "scan": _scan,
+    "sort": _sort,
+    "custom_jvp_call": _custom,
+    "custom_vjp_call": _custom,
+    "custom_vjp_call_jaxpr": _custom,
+}
+
+__all__ = ["Traced", "UnreadableError", "Unrolled", "flatten", "is_jax_array", "unroll"]

@@ -1,0 +1,152 @@
+"""JAX functions as targets of an audit: read at values, with the lines of their source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stablegrad as sg
+from stablegrad.errors import DTypeError
+
+jax = pytest.importorskip("jax")
+jnp = jax.numpy
+
+X = np.array([1.0, 20.0, 50.0], np.float32)
+
+
+def log_miss(x: Any) -> Any:
+    s = jax.nn.sigmoid(x)
+    return jnp.log(1 - s)
+
+
+@jax.custom_jvp
+def cured(x: Any) -> Any:
+    return jnp.log1p(jnp.exp(x))
+
+
+@cured.defjvp
+def cured_jvp(primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    return cured(x), t * jnp.exp(-jax.nn.softplus(-x))
+
+
+@jax.custom_vjp
+def naive_rule(x: Any) -> Any:
+    return jnp.exp(x)
+
+
+naive_rule.defvjp(lambda x: (naive_rule(x), x), lambda x, g: (g * jnp.exp(x),))
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.vmap])
+def test_the_line_and_cause_are_those_of_the_source(wrap: Callable[..., Any]) -> None:
+    found = sg.audit(wrap(log_miss), X)
+    assert not found.ok
+    assert found.cured
+    assert found.first is not None
+    assert (found.first.op, found.first.cause) == ("subtract", "cancellation")
+    assert found.first.source == "return jnp.log(1 - s)"
+    same = sg.audit(lambda x: np.log(1 - sg.special.expit(x)), X)
+    assert [f.op for f in same.findings] == [f.op for f in found.findings]
+    assert [t.naive for t in same.totals] == [t.naive for t in found.totals]
+
+
+def test_jax_arrays_containers_and_domains() -> None:
+    params = {"w": jnp.ones((3, 2)), "b": np.zeros(2, np.float32)}
+
+    def loss(params: Any, x: Any) -> Any:
+        return jnp.mean(jax.nn.logsumexp(x @ params["w"] + params["b"], axis=-1))
+
+    found = sg.audit(loss, params, np.ones((4, 3), np.float32))
+    assert found.ok
+    assert [t.name for t in found.totals] == [
+        *("value", "gradient by params['b']", "gradient by params['w']", "gradient by x")
+    ]
+    hunted = sg.audit(log_miss, domain="x=-30:30", points=40)
+    assert hunted.examples[0].inputs["x"] <= 10
+
+
+def swing(x: Any) -> Any:
+    def step(carry: Any, a: Any) -> Any:
+        return carry * 0.5 + a, jnp.exp(carry)
+
+    last, ys = jax.lax.scan(step, 0.0, x, reverse=True)
+    count, kept = jax.lax.while_loop(lambda s: s[0] < 2, lambda s: (s[0] + 1, s[1] / 2), (0, last))
+    more = jax.lax.cond(x[0] > 0, lambda v: v * 2, jnp.log, x)
+    return kept + ys.sum() + more.sum() + count
+
+
+MOVED = {
+    "sort": lambda x: jnp.sort(x)[1] * 3,
+    "argmax": lambda x: x[jnp.argmax(x)],
+    "take": lambda x: jnp.take(x, jnp.array([0, 2, 0])) * x,
+    "set": lambda x: x.at[1].set(2.0) * x,
+    "add": lambda x: x.at[1].add(2.0 * x[0]) * x,
+    "roll": lambda x: jnp.roll(x, 1) * x,
+    "solve": lambda x: jnp.linalg.solve(jnp.diag(x), x * x),
+    "slogdet": lambda x: jnp.linalg.slogdet(jnp.diag(x))[1],
+    "batched": lambda x: jnp.einsum("i,ij->j", x, jnp.ones((3, 2))),
+    "random": lambda x: jax.random.normal(jax.random.key(0), (3,)) * x,
+    "inner gradient": jax.grad(lambda y: jnp.sum(y**3)),
+    "control flow": swing,
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_what_is_read_is_what_jax_computes(name: str) -> None:
+    x = np.array([0.5, 2.0, 3.0], np.float32)
+    found = sg.audit(MOVED[name], x)
+    assert found.ok, found
+    assert found.cure is not None
+    (value, _), (gradient, decided) = found.cure.truth
+    assert decided.all()
+    assert np.allclose(value, MOVED[name](jnp.asarray(x)), rtol=2e-6)
+    total = jax.jacfwd(lambda x: MOVED[name](x).sum())(jnp.asarray(x))
+    assert np.allclose(gradient, total, rtol=2e-6)
+
+
+def test_a_rule_that_somebody_wrote_is_judged_instead_of_the_textbook() -> None:
+    x = np.array([-90.0, -30.0, 0.5, 20.0], np.float32)
+    found = sg.audit(lambda x: cured(x) * 1.0, x)
+    assert found.totals[1].naive.bad == 0, found
+
+    @jax.custom_jvp
+    def wrong(x: Any) -> Any:
+        return jnp.sin(x)
+
+    assert sg.audit(naive_rule, x).ok
+    wrong.defjvp(lambda primals, tangents: (wrong(*primals), tangents[0] * jnp.sin(primals[0])))
+    assert sg.audit(wrong, x).totals[1].naive.off >= 3
+
+
+def test_what_cannot_be_read_is_named_with_its_line() -> None:
+    def layer(x: Any) -> Any:
+        return jnp.convolve(x, x)
+
+    with pytest.raises(DTypeError, match=r"primitive conv_general_dilated .*test_audit_jax.py:\d+"):
+        sg.audit(layer, X)
+    with pytest.raises(DTypeError, match="2 results from"):
+        sg.audit(lambda x: (jnp.exp(x), x), X)
+    with pytest.raises(DTypeError, match="dtype int32"):
+        sg.audit(jnp.argmax, X)
+    with pytest.raises(DTypeError, match="does not depend"):
+        sg.audit(lambda x: jnp.exp(jnp.ones(3)), X)
+
+
+def test_an_error_of_the_function_is_its_own() -> None:
+    def broken(x: Any) -> Any:
+        jnp.ones(3)
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        sg.audit(broken, X)
+
+
+def test_float64_is_what_jax_takes_it_for() -> None:
+    found = sg.audit(jnp.tanh, np.array([0.5]))
+    assert any("float32, as JAX does" in note for note in found.notes)
+    assert found.cure is not None
+    assert found.cure.truth[0][0].dtype == np.float32
