@@ -17,6 +17,7 @@ LEVELS = 3
 """How far below its root a rule's left side is searched for an op."""
 EXAMPLES = 8
 """Nodes of one line that are looked for in what rules rewrote."""
+_SPELLING = "A spelling of "
 _SUMS = {"add", "subtract", "negative", "affine", ACCUMULATE}
 _PRODUCTS = {"multiply", "divide", "reciprocal", "square", "sqrt", "rsqrt", "power", "monomial"}
 
@@ -41,13 +42,23 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
         images = {canonical(t) for t in nodes[:EXAMPLES]}
         about = [f for f in fired if images & set(_top(f.before))]
     rules = dict.fromkeys([f.rule for f in about])
-    found = [Cure("rule", r.name, r.reason, r.source) for r in rules]
+    found = [Cure("rule", r.name, _told(r.reason), r.source) for r in rules]
     if line.backward.bad or line.op.startswith(DERIVATIVE):
         if not (about and line.forward.bad):
             found += _derivative(line, nodes)
     elif not found:
         found.append(_evaluation(line.op))
     return tuple(found)
+
+
+def _told(reason: str) -> str:
+    """Why a rule helps, to somebody who sees the user's line and not the rule's."""
+    name = reason.removeprefix(_SPELLING).rstrip(".")
+    return (
+        reason
+        if name == reason.rstrip(".")
+        else f"what is written there is {name}, as one function"
+    )
 
 
 def is_sum_op(op: str) -> bool:

@@ -276,7 +276,8 @@ class Audit:
 
     def to_html(self, path: str | Path) -> None:
         """Write a page of its own, with everything in it, and replace ``path`` at once."""
-        from stablegrad.audit.report import page, write_atomically
+        from stablegrad.audit.page import page
+        from stablegrad.audit.report import write_atomically
 
         write_atomically(path, page(self))
 

@@ -1,4 +1,4 @@
-"""Audits for people: tables on a terminal, in a notebook, and on a page of their own."""
+"""Audits for people: tables on a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -187,13 +187,6 @@ def body(audit: Audit) -> str:
         parts.append(f"<h3>Cures</h3><ul>{''.join(items)}</ul>")
     parts += [f"<p>Note: {html.escape(note)}.</p>" for note in audit.notes]
     return "\n".join([*parts, f"<p><small>{html.escape(LEGEND)}</small></p></div>"])
-
-
-def page(audit: Audit) -> str:
-    """The report as a page of its own: nothing in it comes from elsewhere."""
-    from stablegrad.audit.page import page as whole
-
-    return whole(audit, body(audit))
 
 
 def write_atomically(path: str | Path, content: str) -> None:
