@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from stablegrad.engines import blocks, tables
 from stablegrad.ir import Term, topological
 from stablegrad.ops.dtypes import converted
 from stablegrad.ops.record import CONST, Op, round_to
@@ -53,26 +54,34 @@ def _nothing(cells: list[Any]) -> tuple[()]:
 
 
 class Plan:
-    """A straight-line program for NumPy: one step per term, values dropped after last use."""
+    """A straight-line program for NumPy: one step per term, values dropped after last use.
+
+    What is a function of one float32 is one step, and so is a run of elementwise ones on large
+    arrays.
+    """
 
     def __init__(
         self, roots: Sequence[Term], inputs: Sequence[Term], wrap: Wrap | None = None
     ) -> None:
         order = topological([*inputs, *roots])
+        self.functions: dict[Term, Term] = {}
+        if wrap is None:
+            self.functions = tables.sources(order)
+            order = self._reached(order, roots, inputs) if self.functions else order
         slot = {term: i for i, term in enumerate(order)}
         self.template: list[Array | None] = [None] * len(order)
         self.input_slots = [slot[t] for t in inputs]
         self.root_slots = [slot[t] for t in roots]
         last_use: dict[int, int] = {}
         for term in order:
-            for a in term.args:
+            for a in self._args(term):
                 last_use[slot[a]] = slot[term]
         keep = {*self.root_slots, *self.input_slots}
         dead: dict[int, list[int]] = {}
         for used, by in last_use.items():
             if used not in keep and order[used].op is not CONST:
                 dead.setdefault(by, []).append(used)
-        self.steps: list[Step] = []
+        steps: list[tuple[Term, Step]] = []
         known = set(inputs)
         for term in order:
             if term in known:
@@ -82,20 +91,71 @@ class Plan:
                 value = np.broadcast_to(round_to(term.params[0], term.dtype), term.shape)
                 self.template[out] = value
                 continue
-            sources = [slot[a] for a in term.args]
-            params = dict(zip(term.op.params, term.params, strict=True))
-            kernel = partial(kernel_of(term.op), xp, **params)
-            self.steps.append(
-                (
-                    wrap(term.op, kernel) if wrap else kernel,
-                    sources[0] if len(sources) == 1 else None,
-                    itemgetter(*sources) if len(sources) > 1 else _nothing,
-                    out,
-                    term.dtype,
-                    term.shape,
-                    tuple(dead.get(out, ())),
-                )
+            sources = [slot[a] for a in self._args(term)]
+            kernel = self._kernel(term)
+            step = (
+                wrap(term.op, kernel) if wrap else kernel,
+                sources[0] if len(sources) == 1 else None,
+                itemgetter(*sources) if len(sources) > 1 else _nothing,
+                out,
+                term.dtype,
+                term.shape,
+                tuple(dead.get(out, ())),
             )
+            steps.append((term, step))
+        self.steps: list[Step] = [s for _, s in steps] if wrap else self._in_runs(steps, slot, keep)
+
+    def _args(self, term: Term) -> tuple[Term, ...]:
+        """What a step takes: the argument of a function of one value, else those of the term."""
+        return (self.functions[term],) if term in self.functions else term.args
+
+    def _reached(
+        self, order: Sequence[Term], roots: Sequence[Term], inputs: Sequence[Term]
+    ) -> list[Term]:
+        """The terms that are still computed, functions being one step each."""
+        needed = {*roots, *inputs}
+        for term in reversed(order):
+            if term in needed:
+                needed.update(self._args(term))
+        return [term for term in order if term in needed]
+
+    def _kernel(self, term: Term) -> Callable[..., Any]:
+        if term in self.functions:
+            return tables.function_of(term, self.functions[term], bound)
+        return bound(term)
+
+    def _in_runs(
+        self, steps: Sequence[tuple[Term, Step]], slot: dict[Term, int], keep: set[int]
+    ) -> list[Step]:
+        """The steps, runs of elementwise ones on large arrays taken together."""
+        out: list[Step] = []
+        i = 0
+        while i < len(steps):
+            first, j = steps[i][0], i
+            while j < len(steps) and self._joins(steps[j][0], first):
+                j += 1
+            if j - i < 2:
+                out.append(steps[i][1])
+                i += 1
+                continue
+            out.append(self._run(steps[i:j], slot, keep))
+            i = j
+        return out
+
+    def _joins(self, term: Term, first: Term) -> bool:
+        return term not in self.functions and term.shape == first.shape and blocks.joins(term)
+
+    def _run(
+        self, steps: Sequence[tuple[Term, Step]], slot: dict[Term, int], keep: set[int]
+    ) -> Step:
+        """A run as a step: it takes all cells, and writes to them itself."""
+        written = {step[3] for _, step in steps}
+        dead = {i for _, step in steps for i in step[6]}
+        read = {slot[a]: a for term, _ in steps for a in term.args if slot[a] not in written}
+        single = {i for i, a in read.items() if a.op is CONST or a.shape == ()}
+        kept = sorted(i for i in written if i in keep or i not in dead)
+        run = blocks.Run([step for _, step in steps], sorted(read), kept, single)
+        return (run, _RUN, _nothing, 0, None, (), tuple(sorted(dead - written)))
 
     def __call__(self, values: Sequence[Array]) -> list[Array]:
         """Run on the values of the inputs, in their order; return those of the roots."""
@@ -104,7 +164,15 @@ class Plan:
             cells[i] = value
         with np.errstate(all="ignore"):
             for kernel, single, several, out, dtype, shape, dead in self.steps:
-                value = kernel(*several(cells)) if single is None else kernel(cells[single])
+                if single is None:
+                    value = kernel(*several(cells))
+                elif single == _RUN:
+                    kernel(cells)
+                    for i in dead:
+                        cells[i] = None
+                    continue
+                else:
+                    value = kernel(cells[single])
                 if getattr(value, "dtype", None) != dtype:
                     value = converted(np.asarray(value), dtype)
                 if value.shape != shape:
@@ -113,3 +181,12 @@ class Plan:
                 for i in dead:
                     cells[i] = None
         return [np.asarray(cells[i]) for i in self.root_slots]
+
+
+_RUN = -1
+"""In place of the slot of an argument: the step is a run."""
+
+
+def bound(term: Term) -> Callable[..., Any]:
+    """The kernel of a term with its parameters."""
+    return partial(kernel_of(term.op), xp, **dict(zip(term.op.params, term.params, strict=True)))

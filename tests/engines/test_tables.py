@@ -1,0 +1,132 @@
+"""Tables and blocks of the NumPy engine never change a bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stablegrad.engines import blocks, reading, tables
+from stablegrad.engines.numpy import Plan, bound
+from stablegrad.ir import OPS, make, topological
+from stablegrad.ops.record import INPUT, const
+from stablegrad.program import compile_terms
+from stablegrad.settings import Settings
+from stablegrad.testing.sampling import special_points
+
+F32 = np.dtype(np.float32)
+SIZE = 4096
+UNARY = [
+    op.name
+    for op in OPS.values()
+    if op.elementwise and len(op.domain) == 1 and not op.params and not op.conditions
+    if op.family not in ("leaf", "forms", "derivative", "lowered")
+]
+
+
+def function(name: str) -> tables.Function | None:
+    """The function of one float32 that the lowered program of an op is, if it is one."""
+    x = make(INPUT, (), (0,), (SIZE,), F32)
+    program = compile_terms([OPS[name](x)], [x], Settings())
+    found = tables.sources(topological(program.roots))
+    if not found:
+        return None
+    ((root, source),) = found.items()
+    return tables.function_of(root, source, bound)
+
+
+def arguments() -> np.ndarray:
+    """Everyday numbers, all bit patterns, whole numbers, special points."""
+    rng = np.random.default_rng(5)
+    near = rng.uniform(-12, 12, SIZE - 900).astype(F32)
+    patterns = rng.integers(0, 1 << 32, 600, dtype=np.uint64).astype(np.uint32).view(F32)
+    return np.concatenate([near, patterns, np.arange(-100, 100, dtype=F32), special_points(F32)])
+
+
+def same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Where two arrays have the same bits, any nan being as good as another."""
+    return (a.view(np.int32) == b.view(np.int32)) | (np.isnan(a) & np.isnan(b))
+
+
+@pytest.mark.parametrize("name", UNARY)
+def test_table_gives_the_floats_of_the_kernels(name: str):
+    fn = function(name)
+    if fn is None:
+        pytest.skip("computed in float32 as it is")
+    x = arguments()
+    with np.errstate(all="ignore"):
+        direct = fn.direct(x)
+        table = tables.Table(fn.wide, fn.direct)
+        table(x)  # learns
+        read = table(x)
+        plain, open_ = reading.read_by_numpy(x.view(np.uint32), *table.pieces)
+    assert same(read, direct).all(), x[~same(read, direct)][:5]
+    assert 0 < table.known.sum() < 512
+    plain[open_] = direct[open_]
+    assert same(plain, direct).all()
+
+
+@pytest.mark.parametrize("name", ["exp", "gelu", "digamma", "arcsin"])
+def test_machine_code_gives_the_bits_of_numpy(name: str):
+    pytest.importorskip("numba")
+    fn = function(name)
+    assert fn is not None
+    x = arguments()
+    with np.errstate(all="ignore"):
+        table = tables.Table(fn.wide, fn.direct)
+        table(x)
+        out, open_ = reading.read(x.view(np.uint32), *table.pieces)
+        plain, plain_open = reading.read_by_numpy(x.view(np.uint32), *table.pieces)
+    assert open_.tolist() == plain_open.tolist()
+    assert same(out, plain).all()
+    assert len(open_) < 0.4 * SIZE  # or the table would be of no use
+
+
+def test_a_table_is_made_when_enough_was_computed():
+    x = make(INPUT, (), (0,), (1 << 17,), F32)
+    y = OPS["digamma"](x * 3 - 1)
+    plan = Plan(compile_terms([y], [x], Settings()).roots, [x])
+    ((fn,),) = [[f for f, *_ in plan.steps if isinstance(f, tables.Function)]]
+    fn.table, fn.seen, fn.spent_ns = None, 0, 0
+    values = np.random.default_rng(1).uniform(2, 8, 1 << 17).astype(F32)
+    (first,) = plan([values])
+    assert fn.table is not None
+    for _ in range(2):
+        assert plan([values])[0].tobytes() == first.tobytes()
+    small = make(INPUT, (), (0,), (700,), F32)  # too small for a table: by the kernels
+    program = compile_terms([OPS["digamma"](small * 3 - 1)], [small], Settings())
+    assert program([values[:700]])[0].tobytes() == first[:700].tobytes()
+
+
+def test_nothing_is_a_function_of_one_value_that_is_of_two():
+    x, y = (make(INPUT, (), (i,), (SIZE,), F32) for i in range(2))
+    mixed = compile_terms([OPS["exp"](x) * OPS["sin"](y)], [x, y], Settings())
+    assert not tables.sources(topological(mixed.roots))
+    one = compile_terms([OPS["exp"](x) * OPS["sin"](x)], [x], Settings())
+    assert list(tables.sources(topological(one.roots)).values()) == [x]
+
+
+def test_blocks_change_nothing():
+    """Large arrays in runs, with numbers, masks, results inside the run and layouts that differ."""
+
+    def program(n: int, m: int) -> tuple[list, list]:
+        a, b = (make(INPUT, (), (i,), (n, m), F32) for i in range(2))
+        c = make(INPUT, (), (2,), (), F32)
+        h = OPS["hypot"](a, b) * c
+        w = OPS["where"](a < b, OPS["logaddexp"](a, h), OPS["arctan2"](b, a) + 2)
+        return [w, h, OPS["sum"](w), OPS["exp"](w) * const(3, F32, (n, m))], [a, b, c]
+
+    rng = np.random.default_rng(3)
+    n, m = 5 * blocks.BLOCK // 64 + 3, 64
+    data = [rng.normal(size=(m, n)).astype(F32).T, rng.normal(size=(n, m)).astype(F32)]
+    number = np.asarray(1.25, F32)
+    roots, inputs = program(n, m)
+    whole = compile_terms(roots, inputs, Settings())([*data, number])
+    roots, inputs = program(1, m)
+    row = compile_terms(roots, inputs, Settings())
+    for i in (0, 1, n // 2, n - 1):
+        parts = row([*[d[i : i + 1] for d in data], number])
+        for k in (0, 1, 3):
+            assert parts[k].tobytes() == whole[k][i : i + 1].tobytes()
+    lowered = compile_terms(*program(n, m), Settings())
+    plan = Plan(lowered.roots, lowered.inputs)
+    assert any(isinstance(step[0], blocks.Run) for step in plan.steps)
