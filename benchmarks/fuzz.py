@@ -2,43 +2,61 @@
 
 Each program has 3 to 30 ops of two inputs and is run at points of every size, value and first
 derivative by its first input, as a conventional framework computes it and stabilized, both
-against the oracle. *worse by more than k*: by more than k ulp than naive; *made up*: a number
-where the oracle proves that there is none.
+against the oracle. *worse by more than k*: by more than k ulp than naive; *naive right*: of those,
+the points where naive is within 64 ulp, so that something was there to be spoilt (at the others
+both are lost, and which is nearer is chance); *made up*: a number where the oracle proves that
+there is none. Synthesis takes seconds for each program and is left out unless asked for.
+
+``--jobs 2`` uses two processes; a run that was stopped goes on with ``--resume``. Programs that
+got worse are shrunk to the fewest ops that still do.
 
 Run: ``python -m benchmarks.fuzz --programs 1000``
 """
 
 from __future__ import annotations
 
+import json
 import random
+import signal
 import time
+import warnings
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from rich.progress import track
 
 from benchmarks.measure import arguments, console, save, table
+from benchmarks.shrink import formula, shrink
 from stablegrad import ops
-from stablegrad.ir import Term, make, show, topological
+from stablegrad.ir import Term, make, topological
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import INPUT, const
 from stablegrad.oracle import Truth, err_ulp, truth
+from stablegrad.oracle.truth import taylor
 from stablegrad.program import compile_terms
 from stablegrad.settings import Settings
 
 Array = np.ndarray[Any, Any]
 SEED = 20261121
-POINTS = 24
+POINTS = 16
 LIMITS = (1, 4, 64)
-BUDGET = 3200
+BUDGET = 1600
+CHUNK = 200  # programs between two notes of how far a run has come
+LONGEST_S = 20  # of CPU time for one program
+KEPT = 400  # points that got worse, the worst first
+KINDS = ("value", "gradient")
 
 UNARY = (
     "exp expm1 log log1p sqrt square negative abs reciprocal sigmoid tanh softplus log_sigmoid "
     "sin cos arctan arcsinh sinh cosh erf erfc"
 ).split()
-BINARY = "add subtract multiply divide maximum hypot logaddexp".split()
+BINARY = "add subtract multiply divide maximum minimum hypot logaddexp".split()
 CONSTANTS = (1.0, 2.0, 0.5, -1.0, 3.0)
 
 
@@ -67,6 +85,59 @@ def points(rng: np.random.Generator, count: int, dtype: Any) -> Array:
     return np.where(np.isfinite(chosen), chosen, everyday).astype(dtype)
 
 
+# -- one program --------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """A program over inputs of some shape, and the input by which it is differentiated."""
+
+    root: Term
+    inputs: list[Term]
+    by: Term
+
+    @classmethod
+    def of(cls, seed: int, dtype: Any, shape: tuple[int, ...]) -> Case:
+        rng = random.Random(seed)
+        inputs = [make(INPUT, (), (i,), shape, np.dtype(dtype)) for i in range(2)]
+        return cls.over(program(rng, inputs, rng.randint(3, 30)), inputs)
+
+    @classmethod
+    def over(cls, root: Term, inputs: list[Term]) -> Case:
+        below = set(topological([root]))
+        return cls(root, inputs, next((x for x in inputs if x in below), inputs[0]))
+
+
+class Results(NamedTuple):
+    """Values or gradients of one program at some points."""
+
+    naive: Array
+    stable: Array
+    true: Truth
+
+
+def results(case: Case, data: Sequence[Array], settings: Settings) -> dict[str, Results]:
+    """Value and gradient, as they are computed and as they are."""
+    root, inputs, by = case
+    slope = gradient(root, by, const(1, root.dtype, root.shape))
+    naive = compile_terms([root, slope], inputs, Settings(naive=True))(data)
+    stable = compile_terms([root, slope], inputs, settings)(data)
+    true = truths(case, data)
+    return {kind: Results(naive[i], stable[i], true[i]) for i, kind in enumerate(KINDS)}
+
+
+def truths(case: Case, data: Sequence[Array]) -> list[Truth]:
+    """The truth of value and gradient: from one series, limits only where they are wanted."""
+    bindings = dict(zip(case.inputs, data, strict=True))
+    direction = {case.by: 1.0}
+    found = taylor(case.root, bindings, 1, direction=direction, budget=BUDGET, limits=False)
+    undefined = [t.undefined.any() for t in found]
+    if undefined[0]:
+        found[0] = truth(case.root, bindings, budget=BUDGET)
+    if undefined[1]:
+        found[1] = truth(case.root, bindings, order=1, direction=direction, budget=BUDGET)
+    return found
+
+
 def errors(values: Array, true: Truth) -> Array:
     """Errors in ulp, infinite where a value is missing or of another kind."""
     with np.errstate(all="ignore"):
@@ -74,64 +145,189 @@ def errors(values: Array, true: Truth) -> Array:
     return np.where(np.isnan(error), np.inf, np.abs(error))
 
 
-def judge(counts: Counter[str], naive: Array, stable: Array, true: Truth) -> Array:
-    """Count the points of one program; how much worse each is than naive."""
-    judged = true.decided & np.isfinite(true.value)
-    a, b = errors(naive, true), errors(stable, true)
-    worse = np.where(judged, b - np.where(np.isinf(a), b, a), 0.0)
-    worse = np.where(judged & np.isinf(b) & np.isfinite(a), np.inf, worse)
+def worse(r: Results) -> Array:
+    """By how many ulp a point got worse than naive; infinite for a number that was made up."""
+    judged = r.true.decided & np.isfinite(r.true.value)
+    a, b = errors(r.naive, r.true), errors(r.stable, r.true)
+    more = np.where(np.isfinite(a) & np.isfinite(b), b, 0) - np.where(np.isfinite(a), a, 0)
+    more = np.where(np.isinf(b) & np.isfinite(a), np.inf, more)
+    return np.where(made_up(r), np.inf, np.where(judged, more, 0.0))
+
+
+def made_up(r: Results) -> Array:
+    """Where there is a number although there is none, and naive knows it."""
+    return r.true.undefined & np.isfinite(r.stable)
+
+
+def count(counts: Counter[str], r: Results) -> None:
+    """Count the points of one program."""
+    judged = r.true.decided & np.isfinite(r.true.value)
+    a, b = errors(r.naive, r.true), errors(r.stable, r.true)
+    more = np.where(judged, worse(r), 0)
     counts["points"] += int(judged.sum())
     counts["right"] += int((judged & (b <= 64)).sum())
     counts["naive right"] += int((judged & (a <= 64)).sum())
-    counts["improved"] += int((judged & (b < a - 1)).sum())
+    counts["improved by more than 1"] += int((judged & (b < a - 1)).sum())
+    counts["equal within 1"] += int((judged & ((np.abs(b - a) <= 1) | (a == b))).sum())
     for limit in LIMITS:
-        counts[f"worse by more than {limit}"] += int((worse > limit).sum())
-    made_up = true.undefined & np.isfinite(stable)
-    counts["undefined"] += int(true.undefined.sum())
-    counts["made up"] += int(made_up.sum())
-    counts["naive made up"] += int((true.undefined & np.isfinite(naive)).sum())
-    counts["undecided"] += int(true.undecided.sum())
-    return np.where(made_up, np.inf, worse)
+        counts[f"worse by more than {limit}"] += int((more > limit).sum())
+    for limit in LIMITS:
+        counts[f"  of those, naive right ({limit})"] += int(((more > limit) & (a <= 64)).sum())
+    counts["undefined"] += int(r.true.undefined.sum())
+    counts["made up"] += int(made_up(r).sum())
+    counts["made up by naive"] += int((r.true.undefined & np.isfinite(r.naive)).sum())
+    counts["undecided"] += int(r.true.undecided.sum())
 
 
-def run(seed: int, dtype: Any, counts: dict[str, Counter[str]]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Options:
+    """What every process must know."""
+
+    dtype: str
+    synthesis: bool
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(excluded=frozenset() if self.synthesis else frozenset({"synthesis"}))
+
+
+def run(seed: int, options: Options, counts: dict[str, Counter[str]]) -> list[dict[str, Any]]:
     """One random program; what it counts, and the points where it is much worse than naive."""
-    rng = random.Random(seed)
-    data_rng = np.random.default_rng(seed)
-    inputs = [make(INPUT, (), (i,), (POINTS,), np.dtype(dtype)) for i in range(2)]
-    root = program(rng, inputs, rng.randint(3, 30))
-    data = [points(data_rng, POINTS, dtype) for _ in inputs]
-    bindings = dict(zip(inputs, data, strict=True))
-    below = set(topological([root]))
-    by = next(x for x in inputs if x in below)
-    slope = gradient(root, by, const(1, root.dtype, root.shape))
+    case = Case.of(seed, options.dtype, (POINTS,))
+    rng = np.random.default_rng(seed)
+    data = [points(rng, POINTS, options.dtype) for _ in case.inputs]
     found: list[dict[str, Any]] = []
-    truths = [
-        ("value", truth(root, bindings, budget=BUDGET)),
-        (
-            "gradient",
-            truth(root, bindings, order=1, direction={by: 1.0}, budget=BUDGET),
-        ),
-    ]
-    naive = compile_terms([root, slope], inputs, Settings(naive=True))(data)
-    stable = compile_terms([root, slope], inputs, Settings())(data)
-    for (kind, true), a, b in zip(truths, naive, stable, strict=True):
-        worse = judge(counts[kind], a, b, true)
-        at = int(np.argmax(worse))
-        if worse[at] > LIMITS[-1]:
+    for kind, r in results(case, data, options.settings).items():
+        count(counts[kind], r)
+        more = worse(r)
+        a = errors(r.naive, r.true)
+        # a point where naive was right counts before one where both are lost
+        at = int(np.argmax(np.where(a <= 64, more * 2.0**60, more)))
+        if more[at] > LIMITS[1]:
             found.append(
                 {
                     "seed": seed,
                     "kind": kind,
-                    "worse_ulp": float(worse[at]),
-                    "program": show(root, 30),
+                    "worse_ulp": float(more[at]),
+                    "naive_ulp": float(a[at]),
+                    "made_up": bool(made_up(r)[at]),
                     "inputs": [float(d[at]) for d in data],
-                    "naive": float(a[at]),
-                    "stable": float(b[at]),
-                    "true": float(true.value[at]),
+                    "naive": float(r.naive[at]),
+                    "stable": float(r.stable[at]),
+                    "true": float(r.true.value[at]),
                 }
             )
     return found
+
+
+class LateError(Exception):
+    """A program took too long."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Give up after so many seconds of CPU time, where the system can tell."""
+    if not hasattr(signal, "SIGVTALRM"):
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise LateError(f"more than {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGVTALRM, late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def chunk(seeds: Sequence[int], options: Options) -> dict[str, Any]:
+    """Some programs in one process."""
+    warnings.simplefilter("ignore", RuntimeWarning)
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+    worst: list[dict[str, Any]] = []
+    raised: list[dict[str, Any]] = []
+    start = time.process_time()
+    for seed in seeds:
+        try:
+            with limited(LONGEST_S):
+                worst += run(seed, options, counts)
+        except Exception as error:  # noqa: BLE001 - a program that raises is a finding too
+            raised.append({"seed": seed, "error": f"{type(error).__name__}: {error}"})
+    return {
+        "programs": len(seeds),
+        "counts": counts,
+        "worst": worst,
+        "raised": raised,
+        "cpu_s": time.process_time() - start,
+    }
+
+
+# -- many programs ------------------------------------------------------------------------
+
+
+def merge(total: dict[str, Any], part: dict[str, Any]) -> None:
+    """Add what one part found to what was found before."""
+    for kind in KINDS:
+        known = total["counts"].setdefault(kind, {})
+        for key, n in part["counts"][kind].items():
+            known[key] = known.get(key, 0) + n
+    total["worst"] = sorted([*total["worst"], *part["worst"]], key=_rank)[:KEPT]
+    total["raised"] += part["raised"]
+    total["programs"] += part["programs"]
+    total["cpu_s"] += part["cpu_s"]
+
+
+def _rank(w: dict[str, Any]) -> tuple[Any, ...]:
+    right = w["naive_ulp"] <= LIMITS[-1] or w["made_up"]
+    return not right, -w["worse_ulp"], w["seed"], w["kind"]
+
+
+def parts(seeds: Sequence[int], options: Options, jobs: int) -> Iterator[dict[str, Any]]:
+    """The programs in chunks, in their order."""
+    chunks = (seeds[i : i + CHUNK] for i in range(0, len(seeds), CHUNK))
+    if jobs == 1:
+        yield from (chunk(c, options) for c in chunks)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        while ahead := list(islice(chunks, 4 * jobs)):
+            yield from pool.map(chunk, ahead, [options] * len(ahead))
+
+
+def shrunk(w: dict[str, Any], options: Options) -> dict[str, Any]:
+    """A program that got worse, with the fewest ops that still do at some point."""
+    case = Case.of(w["seed"], options.dtype, ())
+    limit = LIMITS[1] if w["worse_ulp"] <= LIMITS[-1] else LIMITS[-1]
+    lost = not (w["naive_ulp"] <= LIMITS[-1] or w["made_up"])
+
+    def fails(root: Term, point: Sequence[float]) -> bool:
+        data = [np.array(v, options.dtype) for v in point]
+        r = results(Case.over(root, case.inputs), data, options.settings)[w["kind"]]
+        if not lost and not made_up(r) and errors(r.naive, r.true) > LIMITS[-1]:
+            return False
+        return bool(worse(r) > limit)
+
+    try:
+        root, point = shrink(case.root, case.inputs, w["inputs"], fails)
+    except Exception as error:  # noqa: BLE001 - the finding matters more than its shortest form
+        return {**w, "shrunk": f"{type(error).__name__}: {error}"}
+    return {**w, "shrunk": formula(root), "at": list(point)}
+
+
+def show(total: dict[str, Any], title: str) -> None:
+    """Print the shares."""
+    counts = total["counts"]
+    keys = list(counts["value"])
+    rows = [[key, *[_share(counts[kind], key) for kind in KINDS]] for key in keys]
+    table(title, ["", *KINDS], rows)
+    seconds, raised = total["cpu_s"], len(total["raised"])
+    console.print(f"{raised} programs raised; {seconds:.0f} s of CPU time")
+
+
+def _share(counts: dict[str, int], key: str) -> str:
+    return f"{counts[key]} ({100 * counts[key] / max(1, counts['points']):.3g}%)"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -140,42 +336,38 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
-    options = parser.parse_args(argv)
-    count = 10 if options.tiny else options.programs
-    counts: dict[str, Counter[str]] = {"value": Counter(), "gradient": Counter()}
-    worst: list[dict[str, Any]] = []
-    failed = 0
-    start = time.perf_counter()
-    for i in track(range(count), "programs", console=console, transient=True):
-        try:
-            worst += run(options.seed + i, np.dtype(options.dtype).type, counts)
-        except Exception as error:  # noqa: BLE001 - a program that raises is a finding too
-            failed += 1
-            worst.append({"seed": options.seed + i, "error": f"{type(error).__name__}: {error}"})
-    elapsed_s = time.perf_counter() - start
-    keys = list(counts["value"])
-    rows = [[key, *[_share(counts[kind], key) for kind in ("value", "gradient")]] for key in keys]
-    table(
-        f"{count} programs, {options.dtype}, seed {options.seed}", ["", "value", "gradient"], rows
-    )
-    console.print(f"{failed} programs raised; {elapsed_s:.0f} s")
-    worst.sort(key=lambda w: -w.get("worse_ulp", np.inf))
-    for w in worst[:12]:
+    parser.add_argument("--synthesis", action="store_true", help="with synthesized kernels")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--resume", action="store_true", help="go on from what was saved")
+    parser.add_argument("--shrink", type=int, default=12, help="how many of the worst to shrink")
+    asked = parser.parse_args(argv)
+    options = Options(asked.dtype, asked.synthesis)
+    name = f"fuzz_{asked.dtype}" + ("_synthesis" if asked.synthesis else "")
+    path: Path = asked.out / f"{name}.json"
+    total: dict[str, Any] = {"counts": {}, "worst": [], "raised": [], "programs": 0, "cpu_s": 0.0}
+    if asked.resume and path.exists():
+        saved = json.loads(path.read_text("utf8"))
+        if saved["seed"] == asked.seed:
+            total.update({key: saved[key] for key in total if key != "worst"}, worst=saved["rows"])
+    wanted = 10 if asked.tiny else asked.programs
+    seeds = range(asked.seed + total["programs"], asked.seed + wanted)
+    for part in parts(seeds, options, asked.jobs):
+        merge(total, part)
+        _save(asked.out, name, total, asked.seed, tell=False)
+    title = f"{total['programs']} programs, {asked.dtype}, seed {asked.seed}"
+    show(total, f"{title}; {POINTS} points each")
+    rows = total["worst"]
+    rows[: asked.shrink] = [shrunk(w, options) for w in rows[: asked.shrink]]
+    for w in rows[: asked.shrink]:
         console.print(str(w), markup=False, highlight=False)
-    save(
-        options.out,
-        f"fuzz_{options.dtype}",
-        worst[:100],
-        counts=counts,
-        programs=count,
-        seed=options.seed,
-        raised=failed,
-    )
+    for w in total["raised"][:5]:
+        console.print(str(w), markup=False, highlight=False)
+    _save(asked.out, name, total, asked.seed)
 
 
-def _share(counts: Counter[str], key: str) -> str:
-    whole = counts["points"]
-    return f"{counts[key]} ({100 * counts[key] / max(1, whole):.3g}%)"
+def _save(out: Path, name: str, total: dict[str, Any], seed: int, *, tell: bool = True) -> None:
+    facts = {key: value for key, value in total.items() if key != "worst"}
+    save(out, name, total["worst"], tell=tell, seed=seed, points=POINTS, **facts)
 
 
 if __name__ == "__main__":

@@ -150,14 +150,16 @@ def arguments(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def save(folder: Path, name: str, rows: Sequence[Any], **facts: Any) -> Path:
+def save(folder: Path, name: str, rows: Sequence[Any], *, tell: bool = True, **facts: Any) -> Path:
     """Write the rows of a benchmark, with the machine and the versions."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    data = {"benchmark": name, "machine": machine(), **facts, "rows": rows}
+    here = machine()
+    data = {"benchmark": name, "machine": here, **facts, "rows": rows}
     text = json.dumps(data, indent=1, default=asdict)
     path.write_text(text + "\n", "utf8")
-    console.print(f"wrote {path.name}; {describe(data['machine'])}")
+    if tell:
+        console.print(f"wrote {path.name}; {describe(here)}")
     return path
 
 

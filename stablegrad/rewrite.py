@@ -20,7 +20,7 @@ import numpy as np
 
 from stablegrad.canonical import canonical, with_args
 from stablegrad.cost import region_cost
-from stablegrad.ir import Term, make, topological
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.matching import Match, instantiate, match_root
 from stablegrad.ops import forms
 from stablegrad.ops.record import VARIABLE, const
@@ -81,6 +81,8 @@ class Procedure:
     reason: str
     place: str
     source: str
+    among: tuple[str, ...] = ()
+    """Ops of which one must stand in the two levels below the root; () asks for none."""
 
     def apply(self, term: Term) -> Iterator[tuple[Term, int]]:
         """The result of the procedure, if any."""
@@ -105,7 +107,8 @@ class Database:
     def __init__(self, name: str) -> None:
         self.name = name
         self.rules: list[Rule | Procedure] = []
-        self._index: dict[str, list[tuple[Rule | Procedure, Bits]]] = {}
+        self._index: dict[str, list[tuple[Rule | Procedure, Bits, int]]] = {}
+        """By root: rules with the ops they need all of, and those they need one of."""
         self._chosen: dict[Any, list[Rule | Procedure]] = {}
 
     def rule(
@@ -144,9 +147,23 @@ class Database:
         return add
 
     def procedure(
-        self, *roots: str, example: Callable[..., Term], source: str, group: str = ""
+        self,
+        *roots: str,
+        example: Callable[..., Term],
+        source: str,
+        group: str = "",
+        among: tuple[str, ...] = (),
     ) -> Callable[[Callable[[Term], Term | None]], Callable[[Term], Term | None]]:
-        """Declare a rewrite by a function from a term with one of these root ops."""
+        """Declare a rewrite by a function from a term with one of these root ops.
+
+        Args:
+            roots: the ops at the root.
+            example: a program that it rewrites.
+            source: where the identity is from.
+            group: a name under which several rules can be excluded together.
+            among: ops of which one must stand in the two levels below the root: where none
+                does, the function is not called at all.
+        """
 
         def add(function: Callable[[Term], Term | None]) -> Callable[[Term], Term | None]:
             reason, place = _reason(function), _place(function)
@@ -161,6 +178,7 @@ class Database:
                     reason=reason,
                     place=place,
                     source=source,
+                    among=among,
                 )
             )
             return function
@@ -175,10 +193,13 @@ class Database:
         if rule.group:
             register_name(rule.group)
         if isinstance(rule, Procedure):
+            any_of = 0
+            for name in rule.among:
+                any_of |= 1 << OPS[name].uid
             for root in rule.roots:
-                self._index.setdefault(root, []).append((rule, (0, 0, 0)))
+                self._index.setdefault(root, []).append((rule, (0, 0, 0), any_of))
             return
-        self._index.setdefault(rule.lhs.op.name, []).append((rule, needed(rule.lhs)))
+        self._index.setdefault(rule.lhs.op.name, []).append((rule, needed(rule.lhs), 0))
 
     def at(self, term: Term) -> Sequence[Rule | Procedure]:
         """The rules that may match at the root of a term."""
@@ -196,8 +217,9 @@ class Database:
                 self._chosen.clear()
             chosen = self._chosen[key] = [
                 rule
-                for rule, need in entries
+                for rule, need, any_of in entries
                 if not any(n & ~p for n, p in zip(need, present, strict=True))
+                and not (any_of and not any_of & present[1])
                 and (form is None or isinstance(rule, Procedure) or sum_fits(rule.lhs, term))
             ]
         return chosen

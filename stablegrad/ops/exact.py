@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,46 @@ import numpy as np
 from stablegrad.ops.dtypes import converted
 
 BITS = 128  # constants are exact up to this many significant bits
+
+
+class Ratio(Fraction):
+    """A fraction that keeps its hash: terms are found by their numbers, again and again."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(other) is int:  # this is no whole number
+            return False
+        return Fraction.__eq__(self, other)
+
+    def __reduce__(self) -> Any:
+        return interned, (Fraction(self.numerator, self.denominator),)
+
+
+_ratios: dict[tuple[int, int], Ratio] = {}
+_KEPT = 1 << 14
+
+
+def interned(value: Fraction) -> Ratio:
+    """A fraction that is no whole number, mostly the same object for the same value."""
+    if type(value) is Ratio:
+        return value
+    key = value.numerator, value.denominator
+    known = _ratios.get(key)
+    if known is None:
+        known = Ratio(value)
+        known._hash = hash(value)  # noqa: SLF001 - its own
+        if len(_ratios) >= _KEPT:
+            _ratios.clear()
+        _ratios[key] = known
+    return known
+
 
 Rational = int | Fraction
 Exact = int | Fraction | str
@@ -24,7 +65,7 @@ def exact(value: Any) -> Exact:
     if isinstance(value, bool | int | np.integer | np.bool_):
         return int(value)
     if isinstance(value, Fraction):
-        return int(value) if value.denominator == 1 else value
+        return int(value) if value.denominator == 1 else interned(value)
     number = float(value)
     if math.isnan(number):
         return "nan"
@@ -33,7 +74,7 @@ def exact(value: Any) -> Exact:
     if number == 0:
         return "-0" if math.copysign(1.0, number) < 0 else 0
     ratio = Fraction(number)
-    return int(ratio) if ratio.denominator == 1 else ratio
+    return int(ratio) if ratio.denominator == 1 else interned(ratio)
 
 
 def to_float(value: Exact) -> float:
@@ -65,18 +106,39 @@ def round_to(value: Exact, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
 
 def exact_ratio(value: Rational) -> Rational:
     """An integer where it is one; rounded to ``BITS`` significant bits where it is longer."""
+    kind = type(value)
+    if kind is int or kind is Ratio:
+        return value
     if isinstance(value, int):
         return value
     top, bottom = value.numerator, value.denominator
     if bottom == 1:
         return top
     if top.bit_length() <= BITS and bottom.bit_length() <= BITS:
-        return value
+        return interned(value)
     twos = bottom & -bottom
     if top.bit_length() <= BITS and (bottom // twos).bit_length() <= BITS:
-        return value
+        return interned(value)
     unit = Fraction(2) ** (top.bit_length() - bottom.bit_length() - BITS)
-    return round(value / unit) * unit
+    short = round(value / unit) * unit
+    return int(short) if short.denominator == 1 else interned(short)
+
+
+def prod(a: Rational, b: Rational) -> Rational:
+    """``a * b`` exactly."""
+    if type(a) is int:
+        if a == 1:
+            return b
+        if type(b) is int:
+            return a * b
+    elif type(b) is int and b == 1:
+        return a
+    return _prod(a, b)
+
+
+@lru_cache(maxsize=1 << 14)
+def _prod(a: Rational, b: Rational) -> Rational:
+    return exact_ratio(a * b)
 
 
 def ratio(a: Rational, b: Rational) -> Rational:
@@ -84,7 +146,7 @@ def ratio(a: Rational, b: Rational) -> Rational:
     if b == 1:
         return a
     if b == -1:
-        return -a
+        return exact_ratio(-a)
     if isinstance(a, int) and isinstance(b, int) and a % b == 0:
         return a // b
     return exact_ratio(Fraction(a) / Fraction(b))
@@ -94,7 +156,7 @@ def times(a: Exact, b: Exact) -> Exact:
     """The product of two exact constants, following IEEE where one is not a number."""
     if isinstance(a, str) or isinstance(b, str):
         return _special(to_float(a) * to_float(b))
-    return exact_ratio(a * b)
+    return prod(a, b)
 
 
 def plus(a: Exact, b: Exact) -> Exact:
@@ -119,6 +181,8 @@ def _special(value: float) -> Exact:
 def rational_power(base: Rational, power: Rational) -> Rational | None:
     """``base ** power`` where that is an exact rational, else None."""
     if isinstance(power, int):
+        if power == 1:
+            return base
         if base == 0 and power < 0:
             return None
         bits = abs(power) * max(base.numerator.bit_length(), base.denominator.bit_length())

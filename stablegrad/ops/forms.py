@@ -22,6 +22,7 @@ from stablegrad.ops.exact import (
     Rational,
     exact_ratio,
     plus,
+    prod,
     ratio,
     rational_power,
     times,
@@ -101,7 +102,7 @@ def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> T
         elif view.op is AFFINE and len(view.args) <= CAP:
             constant = plus(constant, times(c, view.params[0]))
             for k, x in zip(view.params[1], view.args, strict=True):
-                _accumulate(parts, x, exact_ratio(c * k))
+                _accumulate(parts, x, prod(c, k))
         else:
             _accumulate(parts, view, c)
     for x in [x for x, c in parts.items() if c == 0]:
@@ -133,12 +134,17 @@ def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype:
         if constant == 0 and c == 1:
             return with_shape(x, shape)
         if x.op is AFFINE and (len(x.args) <= CAP):
-            inner = [(exact_ratio(c * k), y) for k, y in zip(x.params[1], x.args, strict=True)]
+            inner = [(prod(c, k), y) for k, y in zip(x.params[1], x.args, strict=True)]
             constant = plus(constant, times(c, x.params[0]))
             return affine(constant, {y: k for k, y in inner}, shape, dtype)
-    items.sort(key=lambda item: item[0].key)
+    if len(items) > 1:
+        items.sort(key=_by_key)
     args = tuple([x for x, _ in items])
     return make(AFFINE, args, (constant, tuple([c for _, c in items])), shape, dtype)
+
+
+def _by_key(item: tuple[Term, Rational]) -> int:
+    return item[0].key
 
 
 def factors(term: Term) -> dict[Term, Rational]:
@@ -183,7 +189,8 @@ def monomial(parts: Mapping[Term, Rational], shape: Shape | None, dtype: Any) ->
         return const(1, dtype, shape)
     if len(items) == 1 and items[0][1] == 1 and items[0][0].dtype.kind != "b":
         return with_shape(items[0][0], shape)
-    items.sort(key=lambda item: item[0].key)
+    if len(items) > 1:
+        items.sort(key=_by_key)
     args = tuple([x for x, _ in items])
     return make(MONOMIAL, args, (tuple([p for _, p in items]),), shape, dtype)
 
@@ -280,16 +287,16 @@ class Product:
             return
         if isinstance(p, int):
             for x, q in inner:
-                self.multiply(x, 1 if x.dtype.kind == "b" else exact_ratio(p * q))
+                self.multiply(x, 1 if x.dtype.kind == "b" else prod(p, q))
             return
         kept: dict[Term, Rational] = {}
         for x, q in inner:
             if x.dtype.kind == "b":
                 self.multiply(x, 1)
             elif isinstance(q, int) and q % 2 == 0 and not x.facts.nonnegative:
-                self.multiply(OPS["abs"](x), exact_ratio(p * q))
+                self.multiply(OPS["abs"](x), prod(p, q))
             elif x.facts.nonnegative or not isinstance(q, int):
-                self.multiply(x, exact_ratio(p * q))
+                self.multiply(x, prod(p, q))
             else:
                 kept[x] = q
         if kept:

@@ -86,6 +86,7 @@ def _half(x: Term) -> Term:
     example=lambda a, b: cos(a) - cos(b),
     source="DLMF 4.21.8",
     group="angles",
+    among=("cos",),
 )
 def difference_of_cosines(term: Term) -> Term | None:
     """cos(a) - cos(b) cancels where a is near b, and near -b."""
@@ -109,6 +110,7 @@ def difference_of_cosines(term: Term) -> Term | None:
     example=lambda a, b: sin(a) - sin(b),
     source="DLMF 4.21.7",
     group="angles",
+    among=("sin",),
 )
 def difference_of_sines(term: Term) -> Term | None:
     """sin(a) - sin(b) cancels where a is near b."""
@@ -132,6 +134,7 @@ def difference_of_sines(term: Term) -> Term | None:
     example=lambda b, h: OPS["tan"](b + h) - OPS["tan"](b),
     source="sin(a - b)/(cos(a)*cos(b))",
     group="angles",
+    among=("tan",),
 )
 def difference_of_tangents(term: Term) -> Term | None:
     """tan(a) - tan(b) cancels where a is near b; fires where a - b is simpler than a."""
@@ -152,6 +155,7 @@ def difference_of_tangents(term: Term) -> Term | None:
     example=lambda a, b: OPS["arctan"](a) - OPS["arctan"](b),
     source="arctan2(a - b, 1 + a*b)",
     group="angles",
+    among=("arctan",),
 )
 def difference_of_arctangents(term: Term) -> Term | None:
     """arctan(a) - arctan(b) cancels where a is near b, and where both are large."""

@@ -30,6 +30,7 @@ def _excess(base: Term) -> Term | None:
     example=lambda x: x**7 - 1,
     source="x**p - 1 = expm1(p * log(x))",
     group="growth",
+    among=("monomial",),
 )
 def power_less_one(term: Term) -> Term | None:
     """x**p - 1 cancels near x = 1, for any constant power p."""
@@ -56,6 +57,7 @@ def power_less_one(term: Term) -> Term | None:
     example=lambda u: (1 + u) ** 360,
     source="(1 + u)**p = exp(p * log1p(u))",
     group="growth",
+    among=("affine",),
 )
 def high_power_of_one_plus(term: Term) -> Term | None:
     """A high power of 1 + u feels the rounding of 1 + u."""
@@ -73,6 +75,7 @@ def high_power_of_one_plus(term: Term) -> Term | None:
     example=lambda r, n: OPS["pow1pm1"](r, n) / r,
     source="an annuity",
     group="growth",
+    among=("pow1pm1",),
 )
 def sum_of_compound_interest(term: Term) -> Term | None:
     """((1 + r)**n - 1)/r and its inverse cancel in every derivative for small r."""
@@ -97,6 +100,7 @@ def sum_of_compound_interest(term: Term) -> Term | None:
     example=lambda x, n: OPS["powm1"](x, n) / (x - 1),
     source="1 + x + ... + x**(n - 1)",
     group="growth",
+    among=("powm1",),
 )
 def geometric_series(term: Term) -> Term | None:
     """(1 - x**n)/(1 - x) and its inverse cancel in every derivative near x = 1."""
@@ -130,6 +134,7 @@ def _sign_of_excess(term: Term, x: Term) -> int:
     example=lambda b, h: (b + h) ** 3 - b**3,
     source="b**p * ((1 + h/b)**p - 1)",
     group="growth",
+    among=("monomial",),
 )
 def difference_of_powers(term: Term) -> Term | None:
     """a**p - b**p cancels where a is near b; what a and b share is taken out before."""
@@ -174,6 +179,7 @@ def _number(step: Term, like: Term) -> Term:
     example=lambda a, b: OPS["cbrt"](a) - OPS["cbrt"](b),
     source="(p - q)*(p**2 + p*q + q**2) = p**3 - q**3",
     group="growth",
+    among=("cbrt",),
 )
 def difference_of_cube_roots(term: Term) -> Term | None:
     """cbrt(a) - cbrt(b) cancels where a is near b; the conjugate is a sum of squares."""

@@ -18,6 +18,7 @@ HALF = Fraction(1, 2)
     example=lambda x: OPS["sqrt"](x + 1) - OPS["sqrt"](x),
     source="(sqrt(a) - b) * (sqrt(a) + b) = a - b**2",
     group="differences",
+    among=("monomial",),
 )
 def difference_with_root(term: Term) -> Term | None:
     """sqrt(a) - b cancels where a is near b**2; what is left of a - b**2 may be exact.

@@ -133,6 +133,7 @@ def log_of_multiple_of_growth(term: Term) -> Term | None:
     example=lambda k, x: k * OPS["cos"](x) - OPS["log_i0"](k),
     source="i0(k) = i0e(k)*exp(|k|)",
     group="logarithm",
+    among=("log_i0",),
 )
 def log_density_on_a_circle(term: Term) -> Term | None:
     """k*cos(x) - log(i0(k)) cancels for large k; both are |k| more than what is left of them."""

@@ -19,6 +19,7 @@ Part = tuple[Term, Term, int]
     example=lambda x, k: OPS["lgamma"](x + k) - OPS["lgamma"](x) - k * OPS["log"](x),
     source="Stirling's series, its leading terms by log1p",
     group="gammas",
+    among=(*ORDERS, "polygamma"),
 )
 def difference_of_gammas(term: Term) -> Term | None:
     """p*f(x + h) - q*f(x) cancels where h is far below x; q times the step, and (p - q)*f(x + h).

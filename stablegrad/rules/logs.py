@@ -34,6 +34,7 @@ def _argument(term: Term) -> Term:
     example=lambda x: log1p(x) - log(x),
     source="log(a) - log(b) = log1p((a - b)/b)",
     group="logarithm",
+    among=("log", "log1p"),
 )
 def difference_of_shifted_logs(term: Term) -> Term | None:
     """log1p(x) - log(x) cancels for large x: what is left of a - b is taken first."""
@@ -103,6 +104,7 @@ def log_of_prod(term: Term) -> Term | None:
     example=lambda a, b: exp(a) - exp(b),
     source="exp(a) - exp(b) = exp(b)*expm1(a - b)",
     group="exponentials",
+    among=("exp",),
 )
 def difference_of_exponentials(term: Term) -> Term | None:
     """exp(a) - exp(b) cancels where a is near b; the greater of the two is the factor."""

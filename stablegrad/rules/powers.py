@@ -12,6 +12,7 @@ from stablegrad.rules.databases import stabilize
     example=lambda x, y: OPS["hypot"](x, y) ** 2,
     source="definition",
     group="powers",
+    among=("hypot", "norm", "std"),
 )
 def even_power_of_length(term: Term) -> Term | None:
     """norm(x)**2, hypot(x, y)**2 and std(x)**2 are smooth at 0, where the lengths are not."""

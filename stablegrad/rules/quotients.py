@@ -25,6 +25,7 @@ def _rest(term: Term, *used: Term) -> Term:
     example=lambda x: x / (1 + x * x),
     source="hypot(1, x)**2 = 1 + x**2",
     group="quotients",
+    among=("affine",),
 )
 def inverse_of_sum_of_squares(term: Term) -> Term | None:
     """x/(1 + x*x) vanishes where x*x overflows; the powers of a hypotenuse do not."""
@@ -47,6 +48,7 @@ def inverse_of_sum_of_squares(term: Term) -> Term | None:
     example=lambda x, y: OPS["hypot"](x, y) - x,
     source="(h - x)*(h + x) = y**2",
     group="quotients",
+    among=("hypot",),
 )
 def hypotenuse_less_leg(term: Term) -> Term | None:
     """hypot(x, y) - x cancels where x is much longer than y, as in the root of a complex number."""
@@ -78,6 +80,7 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
     example=lambda x: 1 / (x + 1) - 2 / x + 1 / (x - 1),
     source="partial fractions, put together exactly",
     group="quotients",
+    among=("monomial",),
 )
 def sum_of_partial_fractions(term: Term) -> Term | None:
     """1/(x+1) - 2/x + 1/(x-1) cancels for large x; the numerator over all is exact, and shorter."""
@@ -139,6 +142,7 @@ def _even_root(x: Term, p: Rational) -> Term | None:
     example=lambda x: OPS["sqrt"](OPS["sum"](x * x, axis=-1)),
     source="Blue 1978",
     group="vectors",
+    among=("sum", "mean"),
 )
 def root_of_summed_squares(term: Term) -> Term | None:
     """sqrt(sum(x*x)) and sqrt(mean(x*x)) overflow and underflow where the norm does not."""
@@ -162,6 +166,7 @@ def root_of_summed_squares(term: Term) -> Term | None:
     example=lambda x: OPS["power"](OPS["sum"](OPS["abs"](x) ** 3, axis=-1), 1.0 / 3.0),
     source="homogeneity of norms",
     group="vectors",
+    among=("sum",),
 )
 def p_norm_of_powers(term: Term) -> Term | None:
     """sum(|x|**p)**(1/p) overflows and underflows where the p-norm does not."""
@@ -187,6 +192,7 @@ def p_norm_of_powers(term: Term) -> Term | None:
     example=lambda x: OPS["power"](OPS["prod"](x, axis=-1), 1.0 / 3.0),
     source="mantissas and exponents apart",
     group="vectors",
+    among=("prod",),
 )
 def root_of_prod(term: Term) -> Term | None:
     """prod(x)**(1/n), a geometric mean: the product leaves the range where its root does not."""
@@ -211,6 +217,7 @@ def _view(term: Term) -> Term:
     example=lambda x: x / OPS["norm"](x, axis=-1, keepdims=True),
     source="homogeneity of norms",
     group="vectors",
+    among=("norm", "broadcast_to", "reshape"),
 )
 def normalized_vector(term: Term) -> Term | None:
     """x/norm(x) is the unit vector, whose derivative does not cancel."""
@@ -244,6 +251,7 @@ def _misplaced(below: Term, length: Term, x: Term) -> bool:
     ),
     source="homogeneity of the scalar product",
     group="vectors",
+    among=("sum",),
 )
 def cosine_similarity(term: Term) -> Term | None:
     """sum(x*y)/(norm(x)*norm(y)) of unit vectors keeps range and digits of its derivatives."""

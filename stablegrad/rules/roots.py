@@ -24,6 +24,7 @@ def leg_over_hypotenuse(x: Term, y: Term) -> tuple[Any, Any]:
     example=lambda x, y: OPS["sqrt"](1 + 4 * x * x + y**4),
     source="Hypot in IEEE 754-2019, 9.2",
     group="roots",
+    among=("affine",),
 )
 def root_of_sum_of_squares(term: Term) -> Term | None:
     """sqrt(x**2 + y**2) overflows and underflows where hypot(x, y) does not; any odd power."""

@@ -24,13 +24,25 @@ def _flip(term: Term) -> Term:
     return make(term.op, (forms.scale(-1, term.args[0]),), term.params, term.shape, term.dtype)
 
 
-@stabilize.procedure(*ODD, example=lambda x: OPS["sin"](-x), source="parity", group="signs")
+@stabilize.procedure(
+    *ODD,
+    example=lambda x: OPS["sin"](-x),
+    source="parity",
+    group="signs",
+    among=("affine",),
+)
 def odd_function(term: Term) -> Term | None:
     """f(-x) is -f(x) for an odd function."""
     return forms.scale(-1, _flip(term)) if negated(term.args[0]) else None
 
 
-@stabilize.procedure(*EVEN, example=lambda x: OPS["cos"](-x), source="parity", group="signs")
+@stabilize.procedure(
+    *EVEN,
+    example=lambda x: OPS["cos"](-x),
+    source="parity",
+    group="signs",
+    among=("affine", "abs"),
+)
 def even_function(term: Term) -> Term | None:
     """f(-x) and f(|x|) are f(x) for an even function."""
     inner = _unsigned(term.args[0])

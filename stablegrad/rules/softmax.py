@@ -71,6 +71,7 @@ def log_mean_exp(term: Term) -> Term | None:
     example=lambda x: OPS["exp"](x) / OPS["sum"](OPS["exp"](x), axis=-1, keepdims=True),
     source="Blanchard, Higham and Higham 2021",
     group="softmax",
+    among=("exp",),
 )
 def softmax_of_ratio(term: Term) -> Term | None:
     """exp(x) / sum(exp(x)) overflows for large x; a common shift of x cancels."""
@@ -123,6 +124,7 @@ def log_of_softmax(term: Term) -> Term | None:
     example=lambda x: x - OPS["logsumexp"](x, axis=-1, keepdims=True),
     source="Blanchard, Higham and Higham 2021",
     group="softmax",
+    among=("logsumexp", "broadcast_to", "reshape"),
 )
 def shifted_by_logsumexp(term: Term) -> Term | None:
     """x - logsumexp(x) cancels where one entry dominates."""
