@@ -24,6 +24,7 @@ from rich.text import Text
 
 import stablegrad
 from stablegrad.audit import audit as run_audit
+from stablegrad.audit.check import run_check
 from stablegrad.audit.load import (
     CallError,
     as_arguments,
@@ -39,7 +40,6 @@ from stablegrad.cli_synthesize import synthesize
 from stablegrad.errors import StablegradError
 from stablegrad.expressions import parse
 from stablegrad.function import Function
-from stablegrad.function.check import check_gradients
 from stablegrad.ir import OPS, Facts
 from stablegrad.rewrite import Rule
 from stablegrad.rules import DATABASES
@@ -255,6 +255,8 @@ def _no_inputs() -> Any:
 def check(context: click.Context, target: str, max_ulp: float, **options: Any) -> None:
     """Compare the gradient of a Function, or of a function with its own, with the truth.
 
+    Functions of JAX may be given as well: what is checked is their custom_vjp or custom_jvp.
+
     Inputs as for `audit`: CLASS_inputs() in the same file, --inputs or --domain.
 
     Exit status: 0 the gradient is right, 1 it is wrong, 2 the call is wrong.
@@ -270,7 +272,7 @@ def check(context: click.Context, target: str, max_ulp: float, **options: Any) -
         found = guarded(found)()
         parameters = found.forward
     args = arguments(found, lambda: inputs_of(module, name), parameters=parameters, **options)
-    report = check_gradients(guarded(found), *args, max_ulp=max_ulp)
+    report = run_check(guarded(found), *args, max_ulp=max_ulp)
     click.echo(str(report))
     context.exit(0 if report.ok else LOST)
 

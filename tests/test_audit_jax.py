@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import stablegrad as sg
+from stablegrad.audit.check import run_check
+from stablegrad.cli import main
 from stablegrad.errors import DTypeError
 
 jax = pytest.importorskip("jax")
@@ -150,3 +154,67 @@ def test_float64_is_what_jax_takes_it_for() -> None:
     assert any("float32, as JAX does" in note for note in found.notes)
     assert found.cure is not None
     assert found.cure.truth[0][0].dtype == np.float32
+
+
+# -- rules that people wrote ----------------------------------------------------------------
+
+
+def vjp_of(f: Callable[..., Any], backward: Callable[..., Any]) -> Any:
+    rule = jax.custom_vjp(f)
+    rule.defvjp(lambda *xs: (f(*xs), xs), lambda xs, dy: backward(dy, *xs))
+    return rule
+
+
+def jvp_of(f: Callable[..., Any], push: Callable[..., Any]) -> Any:
+    rule = jax.custom_jvp(f)
+    rule.defjvp(lambda primals, tangents: (rule(*primals), push(*primals, *tangents)))
+    return rule
+
+
+P = np.array([-3.0, -0.5, 0.25, 1.0, 2.0, 3.0], np.float32)
+RULES = {
+    "right vjp": (vjp_of(jnp.sin, lambda dy, x: (dy * jnp.cos(x),)), ""),
+    "right jvp": (jvp_of(jnp.sin, lambda x, t: t * jnp.cos(x)), ""),
+    "seed": (vjp_of(jnp.sin, lambda dy, x: (jnp.cos(x),)), "does not depend on dy"),
+    "tangent": (jvp_of(jnp.square, lambda x, t: 2 * x), "not depend on the tangent"),
+    "multiple": (vjp_of(jnp.square, lambda dy, x: (dy * x,)), "input x is 0.5 times the truth"),
+    "side": (jvp_of(lambda x: jnp.abs(x) ** 3, lambda x, t: t * 3 * x * x), "is one-sided"),
+    "unstable": (
+        vjp_of(lambda x: jnp.log1p(jnp.exp(x)), lambda dy, x: (dy * (1 - 1 / (1 + jnp.exp(x))),)),
+        "right from",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_is_checked_and_its_fault_named(name: str) -> None:
+    rule, told = RULES[name]
+    points = np.concatenate([P, np.float32([-12.0, -9.0])])
+    report = run_check(rule, points)
+    assert report.ok == (not told), report
+    assert not told or any(told in reason for reason in report.reasons), report.reasons
+
+
+def test_a_rule_with_several_inputs() -> None:
+    product = vjp_of(lambda x, y: x * y, lambda dy, x, y: (dy * y, None))
+    report = run_check(product, P, P + 1)
+    assert next(f.input for f in report.findings).startswith("y[")
+    assert "the gradient by input y is 0 everywhere" in report.reasons[1]
+    with pytest.raises(DTypeError, match="no floating-point input"):
+        run_check(product, 1, 2)
+
+
+def test_rules_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = (
+        "import jax, jax.numpy as jnp\n@jax.custom_vjp\ndef f(x):\n    return jnp.sin(x)\n"
+        "f.defvjp(lambda x: (f(x), x), lambda x, dy: (dy * RULE,))\n"
+        "def g(x):\n    return jnp.log(1 - jax.nn.sigmoid(x))\n"
+    )
+    for rule, status in (("jnp.cos(x)", 0), ("jnp.sin(x)", 1)):
+        Path(f"m{status}.py").write_text(source.replace("RULE", rule))
+        done = CliRunner().invoke(main, ["check", f"m{status}.py:f", "--domain", "x=-3:3"])
+        assert done.exit_code == status, done.output
+    done = CliRunner().invoke(main, ["audit", "m0.py:g", "--domain", "x=0:60", "--points", "20"])
+    assert done.exit_code == 1
+    assert "m0.py:7" in done.output

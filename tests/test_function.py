@@ -321,6 +321,27 @@ def test_check_compares_with_the_truth():
     assert "true" in text
 
 
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (lambda x: 6 * x**2, "is 2 times the truth"),
+        (lambda x: -3 * x**2, "is -1 times the truth"),
+        (lambda x: 0 * x, "is 0 everywhere: at "),
+        (lambda x: 3 * x * snp.abs(x), "is one-sided, right for inputs above 0"),
+        (lambda x: 3 * x**2 * (x < 1.5), "is right up to 1 and wrong from 2 on"),
+        (lambda x: 3 * x**2 + (x > 1) * (x < 2.5), "is wrong only at 2"),
+        (lambda x: x**2 + 1, "is wrong everywhere"),
+    ],
+)
+def test_check_says_how_a_gradient_is_wrong(rule, told):
+    @sg.custom_gradient
+    def cube(x):
+        return x**3, lambda dy: dy * rule(x)
+
+    report = sg.check_gradients(cube, sg.tensor([-3.0, -0.5, 0.25, 1.0, 2.0, 3.0]))
+    assert any(told in reason for reason in report.reasons), report.reasons
+
+
 def test_check_under_naive_shows_what_is_lost():
     with sg.naive():
         report = sg.check_gradients(Sigmoid(), sg.tensor([20.0]))

@@ -120,14 +120,14 @@ def trace(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
         DTypeError: a result that is no tensor, or holds no floating-point numbers, or does not
             depend on the inputs; no floating-point input.
     """
-    if _wants_jax(args):
+    if wants_jax(args):
         return _trace_by_jax(f, args)
     try:
         return _trace_tensors(f, args)
     except Exception as error:
         if "jax" not in sys.modules or not _maybe_jax(f):
             raise
-        if _from_jax(error):
+        if from_jax(error):
             return _trace_by_jax(f, args)
         try:  # jnp.ones(3) * tensor, tensor.at[0]: no error of JAX's, but a function of its arrays
             return _trace_by_jax(f, args)
@@ -150,19 +150,20 @@ class _JaxResultError(DTypeError):
     """A function of tensors that returned an array of JAX's."""
 
 
-def _is_jax(value: Any) -> bool:
+def is_jax(value: Any) -> bool:
+    """Whether a value is an array of JAX's."""
     return type(value).__module__.partition(".")[0] in ("jax", "jaxlib") and hasattr(value, "dtype")
 
 
-def _wants_jax(args: Sequence[Any]) -> bool:
+def wants_jax(args: Sequence[Any]) -> bool:
     """Whether arguments hold arrays of JAX's."""
     if "jax" not in sys.modules:
         return False
     leaves: list[Any] = sys.modules["jax"].tree.leaves(tuple(args))
-    return any(_is_jax(leaf) for leaf in leaves)
+    return any(is_jax(leaf) for leaf in leaves)
 
 
-def _from_jax(error: BaseException) -> bool:
+def from_jax(error: BaseException) -> bool:
     """Whether an error is one of JAX's: of a function that takes no tensors of ours."""
     while error.__cause__ is not None:
         error = error.__cause__
@@ -237,7 +238,7 @@ def _call(f: Callable[..., Any], given: list[Any], texts: dict[Term, str]) -> An
 
 def _check(f: Callable[..., Any], result: Any) -> None:
     expected = "one tensor of floating-point numbers"
-    if _is_jax(result):
+    if is_jax(result):
         raise _JaxResultError("an array of JAX's")
     if not isinstance(result, Tensor):
         what = type(result).__name__

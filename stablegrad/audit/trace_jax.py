@@ -24,12 +24,14 @@ from stablegrad.tensor.cells import freeze, value_leaf
 Array = np.ndarray[Any, Any]
 
 
-def trace_jax(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
-    """Read off the program of a JAX function at the user's data.
+def jax_inputs(
+    f: Callable[..., Any], args: Sequence[Any]
+) -> tuple[list[Any], list[str], list[Traced | None], bool]:
+    """The arguments as JAX takes them, with a term for every array.
 
-    Raises:
-        DTypeError: a result that is not one array of floats computed from the inputs; a
-            primitive that has no counterpart here.
+    Returns:
+        The arguments; the names of their leaves; each as an array with its term, None where it
+        is no data; and whether JAX took float64 for float32.
     """
     from jax.numpy import asarray
 
@@ -51,6 +53,17 @@ def trace_jax(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
         value = asarray(own)
         narrowed |= np.dtype(getattr(own, "dtype", value.dtype)).itemsize > value.dtype.itemsize
         inputs.append(Traced(value, value_leaf(freeze(np.array(value)))))
+    return given, names, inputs, narrowed
+
+
+def trace_jax(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
+    """Read off the program of a JAX function at the user's data.
+
+    Raises:
+        DTypeError: a result that is not one array of floats computed from the inputs; a
+            primitive that has no counterpart here.
+    """
+    given, names, inputs, narrowed = jax_inputs(f, args)
     terms = [(name, x.term) for name, x in zip(names, inputs, strict=True) if x is not None]
     floats = [(name, t) for name, t in terms if t is not None and is_float(t.dtype)]
     if not floats:

@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
 
 from stablegrad.errors import DTypeError, message
+from stablegrad.function.faults import faults_of
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import LEAF, is_float
-from stablegrad.oracle import classify, err_ulp, gradient
+from stablegrad.oracle import Truth, classify, err_ulp, gradient
 from stablegrad.program import evaluate
 from stablegrad.settings import current
 from stablegrad.tensor.cells import freeze, value_leaf
@@ -114,12 +115,72 @@ def check_gradients(f: Callable[..., Any], *tensors: Any, max_ulp: float = 64) -
         >>> report.ok, report.reasons[0]
         (False, 'the gradient does not depend on dy')
     """
-    run = _Run(f, tensors)
-    reasons = run.linearity()
-    findings, worst, checked, undecided = run.compare(max_ulp)
+    return report_of(_Run(f, tensors), max_ulp)
+
+
+class Subject(Protocol):
+    """A function at one point, and a gradient that somebody gave it.
+
+    Attributes:
+        names: what its floating-point inputs are called.
+        values: what they are.
+    """
+
+    names: list[str]
+    values: list[Array]
+
+    def pull(self, factor: float) -> list[Array]:
+        """The gradients by the inputs for fixed cotangents times a factor."""
+        ...
+
+    def truths(self) -> list[Truth]:
+        """The true gradients for the same cotangents."""
+        ...
+
+
+def report_of(subject: Subject, max_ulp: float) -> GradientReport:
+    """Judge a gradient: its linearity, and every element against the truth."""
+    once = subject.pull(1.0)
+    reasons = _linearity(subject, once)
+    findings: list[Finding] = []
+    worst, checked, undecided = 0.0, 0, 0
+    faults: list[str] = []
+    for name, x, got, true in zip(
+        subject.names, subject.values, once, subject.truths(), strict=True
+    ):
+        errors = np.atleast_1d(err_ulp(got, true))
+        words = np.atleast_1d(classify(got, true))
+        bad = (errors > max_ulp) & (words != "underflows")
+        checked += errors.size
+        undecided += int(np.isnan(errors).sum())
+        worst = max(worst, float(np.nanmax(errors, initial=0.0, where=words != "underflows")))
+        part = [np.atleast_1d(v) for v in (x, got, true.value)]
+        if bad.any():
+            known = np.isfinite(errors) & (words != "underflows")
+            faults += faults_of(name, part[0], part[1], part[2], bad, known)
+        for place in zip(*np.nonzero(bad), strict=True):
+            at = ", ".join(str(int(p)) for p in place) if x.shape else ""
+            value, gave, should, off = (float(v[place]) for v in (*part, errors))
+            full = f"{name}[{at}]" if at else name
+            findings.append(Finding(full, value, gave, should, off))
     if findings:
         reasons.append(f"{len(findings)} of {checked} elements are off by more than {max_ulp} ulp")
-    return GradientReport(not reasons, tuple(reasons), tuple(findings), worst, checked, undecided)
+    findings.sort(key=lambda f: -f.error_ulp)
+    told = (*reasons, *faults)
+    return GradientReport(not told, told, tuple(findings), worst, checked, undecided)
+
+
+def _linearity(subject: Subject, once: list[Array]) -> list[str]:
+    """What is wrong with the gradient as a function of dy."""
+    twice, nothing = subject.pull(2.0), subject.pull(0.0)
+    if all(_doubles(a, b) for a, b in zip(once, twice, strict=True)):
+        if all(not np.any(np.nan_to_num(z)) for z in nothing):
+            return []
+        return ["the gradient is not linear in dy: backward(0) is not 0"]
+    same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(once, twice, strict=True))
+    if same:
+        return ["the gradient does not depend on dy"]
+    return ["the gradient is not linear in dy: backward(2*dy) is not 2*backward(dy)"]
 
 
 class _Run:
@@ -150,6 +211,8 @@ class _Run:
             rng.uniform(0.5, 2, y.shape).astype(y.dtype).reshape(y.shape) for y in self.outputs
         ]
         self.variables = [x.term for x in self.inputs]
+        self.names = [str(i) for i in range(len(self.inputs))]
+        self.values = [x.params[0].value for x in self.variables]
 
     def pull(self, factor: float) -> list[Array]:
         """The gradients by the inputs for the cotangents times a factor."""
@@ -158,20 +221,8 @@ class _Run:
         values = iter(evaluate([found[x] for x in self.variables if x in found], current()))
         return [next(values) if x in found else np.zeros(x.shape, x.dtype) for x in self.variables]
 
-    def linearity(self) -> list[str]:
-        """What is wrong with the gradient as a function of dy."""
-        once, twice, nothing = self.pull(1.0), self.pull(2.0), self.pull(0.0)
-        if all(_doubles(a, b) for a, b in zip(once, twice, strict=True)):
-            if all(not np.any(np.nan_to_num(z)) for z in nothing):
-                return []
-            return ["the gradient is not linear in dy: backward(0) is not 0"]
-        same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(once, twice, strict=True))
-        if same:
-            return ["the gradient does not depend on dy"]
-        return ["the gradient is not linear in dy: backward(2*dy) is not 2*backward(dy)"]
-
-    def compare(self, max_ulp: float) -> tuple[list[Finding], float, int, int]:
-        """Every element of the gradient against the truth."""
+    def truths(self) -> list[Truth]:
+        """The true gradients, of the functions as their forward parts compute."""
         total: Term | None = None
         bindings: dict[Term, Any] = {}
         for y, dy in zip(_plain(self.outputs), self.dys, strict=True):
@@ -185,32 +236,7 @@ class _Run:
                 bindings.setdefault(term, term.params[0].value)
         for x in self.variables:
             bindings.setdefault(x, x.params[0].value)
-        truths = gradient(total, self.variables, bindings)
-        findings: list[Finding] = []
-        worst, checked, undecided = 0.0, 0, 0
-        for i, (x, got, true) in enumerate(
-            zip(self.variables, self.pull(1.0), truths, strict=True)
-        ):
-            errors = np.atleast_1d(err_ulp(got, true))
-            words = np.atleast_1d(classify(got, true))
-            bad = (errors > max_ulp) & (words != "underflows")
-            checked += errors.size
-            undecided += int(np.isnan(errors).sum())
-            worst = max(worst, float(np.nanmax(errors, initial=0.0, where=words != "underflows")))
-            values = np.atleast_1d(x.params[0].value)
-            for place in zip(*np.nonzero(bad), strict=True):
-                at = ", ".join(str(int(p)) for p in place) if x.shape else ""
-                findings.append(
-                    Finding(
-                        f"{i}[{at}]" if at else str(i),
-                        float(values[place]),
-                        float(np.atleast_1d(got)[place]),
-                        float(np.atleast_1d(true.value)[place]),
-                        float(errors[place]),
-                    )
-                )
-        findings.sort(key=lambda f: -f.error_ulp)
-        return findings, worst, checked, undecided
+        return gradient(total, self.variables, bindings)
 
 
 def _doubles(a: Array, b: Array) -> bool:

@@ -65,8 +65,27 @@ def flatten(arg: Any, is_leaf: Callable[[Any], bool]) -> list[tuple[str, Any]]:
     return [(jax.tree_util.keystr(path), leaf) for path, leaf in found]
 
 
+def flat_function(
+    f: Callable[..., Any], args: Sequence[Any], dynamic: Sequence[bool], is_leaf: Any
+) -> Callable[..., Any]:
+    """A function of some leaves of its arguments alone, the others staying what they are."""
+    leaves, structure = jax.tree.flatten(tuple(args), is_leaf=is_leaf)
+
+    def flat(*values: Any) -> Any:
+        fresh = iter(values)
+        given = [next(fresh) if d else x for d, x in zip(dynamic, leaves, strict=True)]
+        return f(*jax.tree.unflatten(structure, given))
+
+    return flat
+
+
 def unroll(
-    f: Callable[..., Any], args: Sequence[Any], inputs: Sequence[Traced | None], is_leaf: Any
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    inputs: Sequence[Traced | None],
+    is_leaf: Any,
+    *,
+    rules: bool = True,
 ) -> Unrolled:
     """Run a JAX function on values, and keep what it does as terms.
 
@@ -76,31 +95,25 @@ def unroll(
         inputs: for each leaf of the arguments, its value and the term that stands for it, or
             None where it is handed on as it is.
         is_leaf: what counts as a leaf.
+        rules: whether a derivative that somebody wrote is kept; else only what is computed.
 
     Raises:
         UnreadableError: a primitive between inputs and results that has no counterpart here.
     """
-    leaves, structure = jax.tree.flatten(tuple(args), is_leaf=is_leaf)
     started = [x for x in inputs if x is not None]
-    dynamic = [i for i, x in enumerate(inputs) if x is not None]
-
-    def flat(*values: Any) -> Any:
-        given = list(leaves)
-        for i, x in zip(dynamic, values, strict=True):
-            given[i] = x
-        return f(*jax.tree.unflatten(structure, given))
-
+    flat = flat_function(f, args, [x is not None for x in inputs], is_leaf)
     closed, shape = jax.make_jaxpr(flat, return_shape=True)(*[x.value for x in started])
-    reader = _Unroller()
+    reader = _Unroller(pulling=not rules)
     found = reader.run(closed, started)
     return Unrolled(found, jax.tree.structure(shape), reader.places)
 
 
 class _Unroller:
-    def __init__(self) -> None:
+    def __init__(self, *, pulling: bool = False) -> None:
         self.places: dict[Term, str] = {}
-        self.pulling = False
-        """Whether a derivative that was given is being read: it may call its own function."""
+        self.pulling = pulling
+        """Whether derivatives that were given are left out, as in one of them: it may call its
+        own function."""
 
     def run(self, closed: Any, inputs: Sequence[Traced], call: str = "") -> list[Traced]:
         """The results of a closed jaxpr; its equations stand at the line ``call`` if given."""
@@ -296,5 +309,3 @@ _HANDLERS: dict[str, Callable[[_Unroller, Any, list[Traced], str], list[Traced]]
     "custom_vjp_call": _custom,
     "custom_vjp_call_jaxpr": _custom,
 }
-
-__all__ = ["Traced", "UnreadableError", "Unrolled", "flatten", "is_jax_array", "unroll"]
