@@ -366,6 +366,35 @@ def test_in_place_operators_bind_a_new_tensor():
     assert not hasattr(x, "foo")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_numbers_computed_from_python_numbers_have_no_dtype_among_tensors(dtype):
+    x = sg.tensor([1.5], dtype)
+    root = sg.numpy.sqrt(2 * 3.141592653589793)
+    assert root.dtype == np.float32  # by itself
+    constant = float(np.asarray(2.5066282746310002, x.dtype))
+    for y in (x * root, root * x, sg.numpy.multiply(root, x), x * (root + 0)):
+        assert y.dtype == x.dtype
+        wanted = np.asarray(1.5 * constant, y.dtype)
+        assert abs(y.item() - float(wanted)) <= float(np.spacing(wanted))
+
+
+def test_numbers_among_others_stay_what_they_are():
+    assert (sg.numpy.exp(1.0) * sg.tensor([2, 3])).dtype == np.float64  # float32 with int64
+    assert sg.numpy.power(0.1, np.float64(1)).item() == 0.1
+    assert sg.numpy.less(sg.numpy.exp(1.0), 3.0).dtype == bool
+    assert sg.numpy.log(2.0).item() == np.float32(np.log(2))
+    assert sg.numpy.where(sg.tensor([True]), sg.numpy.log(2.0), np.ones(1)).item() == np.log(2)
+    assert sg.numpy.where(True, 0.1, 2.0).item() == np.float32(0.1)
+    chosen = sg.numpy.where(sg.tensor([True, False]), 0.1, 2)
+    assert (chosen.dtype, chosen.shape) == (np.float32, (2,))
+    assert (chosen * np.ones(1)).numpy().tolist() == [0.1, 2.0]
+    assert (sg.numpy.where([True], 1, 2) * sg.tensor([1.5])).dtype == np.float64  # integers
+    deep = sg.numpy.sin(1.0)
+    for _ in range(3000):
+        deep = sg.numpy.sin(deep)
+    assert (deep + np.zeros(1)).dtype == np.float64
+
+
 def test_assign():
     w = sg.tensor([1.0, 2.0], requires_grad=True)
     before = (w * w).sum()

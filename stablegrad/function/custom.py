@@ -13,8 +13,9 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import const
 from stablegrad.settings import current
+from stablegrad.tensor.apply import finish
 from stablegrad.tensor.cells import placeholder
-from stablegrad.tensor.core import Tensor, as_tensor, finish, wrap
+from stablegrad.tensor.core import Tensor, as_tensor, wrap
 from stablegrad.tensor.mode import mode
 
 Pull = Callable[..., Any]

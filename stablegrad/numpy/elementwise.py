@@ -7,8 +7,9 @@ from typing import Any
 
 from stablegrad.errors import DTypeError, message
 from stablegrad.ir import OPS
+from stablegrad.tensor.apply import apply
 from stablegrad.tensor.cells import as_dtype
-from stablegrad.tensor.core import Tensor, apply
+from stablegrad.tensor.core import Tensor
 from stablegrad.tensor.methods import no_out
 
 _SAME = (

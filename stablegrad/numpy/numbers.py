@@ -11,7 +11,7 @@ from stablegrad.errors import DTypeError, message
 from stablegrad.ir import OPS
 from stablegrad.ops.record import is_float
 from stablegrad.tensor import Tensor, as_tensor
-from stablegrad.tensor.core import apply
+from stablegrad.tensor.apply import apply
 from stablegrad.tensor.methods import no_out
 
 

@@ -11,7 +11,7 @@ from stablegrad.ir import OPS
 from stablegrad.ops import indexing, linalg
 from stablegrad.ops import shape as shapes
 from stablegrad.tensor import Tensor, as_tensor
-from stablegrad.tensor.core import apply
+from stablegrad.tensor.apply import apply
 from stablegrad.tensor.methods import no_out
 
 
@@ -27,8 +27,6 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return tuple([as_tensor(i) for i in np.nonzero(chosen.numpy())])
     if chosen.dtype.kind != "b":
         chosen = OPS["not_equal"](chosen, 0)
-    if not isinstance(x, Tensor | np.ndarray) and not isinstance(y, Tensor | np.ndarray):
-        x, y = as_tensor(x), as_tensor(y)
     return apply(OPS["where"], (chosen, x, y))
 
 

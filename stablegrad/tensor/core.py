@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import sys
-from fractions import Fraction
-from functools import lru_cache
 from typing import Any, Self
 from weakref import ref
 
@@ -15,7 +12,7 @@ import numpy as np
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import Shape, Term
 from stablegrad.ops.derivative import STOP_GRADIENT
-from stablegrad.ops.record import LEAF, Op, const, is_float, round_const, set_data_handler
+from stablegrad.ops.record import LEAF, const, is_float
 from stablegrad.settings import Settings, current
 from stablegrad.tensor import history
 from stablegrad.tensor.base import Lazy
@@ -293,115 +290,6 @@ def stop_gradient(x: Any) -> Tensor:
     """
     x = as_tensor(x)
     return wrap(STOP_GRADIENT.term((x._term,)), x._settings, requires=False)
-
-
-# -- operations on tensors ----------------------------------------------------------------
-
-_NUMBERS = (float, int, np.generic, Fraction)
-OPERANDS = (Tensor, float, int, np.ndarray, np.generic, Fraction, list, tuple)
-"""What binary operators take; for anything else Python asks the other operand."""
-
-
-def apply(op: Op, args: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Tensor:
-    """Apply an op to tensors, arrays and numbers: build the term, check it, track gradients."""
-    requires = False
-    plain = True
-    terms: list[Any] = []
-    for arg in args:
-        if isinstance(arg, Tensor):
-            terms.append(arg._term)
-            plain = False
-            if arg._requires:
-                requires = True
-        elif isinstance(arg, _NUMBERS):
-            terms.append(arg)
-        else:
-            terms.append(_data_term(op, arg))
-            plain = False
-    if plain:
-        terms = [tensor(a)._term for a in terms]
-    term = op.term(tuple(terms), params)
-    return finish(term, requires)
-
-
-def apply_one(op: Op, x: Tensor) -> Tensor:
-    """Apply an op without parameters to one tensor."""
-    return finish(op.term((x._term,)), x._requires)
-
-
-def apply_two(op: Op, a: Tensor, b: Any) -> Tensor:
-    """Apply an op without parameters to a tensor and a tensor, array or number."""
-    if isinstance(b, Tensor):
-        return finish(op.term((a._term, b._term)), a._requires or b._requires)
-    if type(b) is float or type(b) is int:
-        return finish(op.term((a._term, _number(b, a._term.dtype))), a._requires)
-    return apply(op, (a, b))
-
-
-def apply_reflected(op: Op, a: Any, b: Tensor) -> Tensor:
-    """Apply an op without parameters to a number, array or list, and a tensor."""
-    if type(a) is float or type(a) is int:
-        return finish(op.term((_number(a, b._term.dtype), b._term)), b._requires)
-    return apply(op, (a, b))
-
-
-def _number(value: float, dtype: np.dtype[Any]) -> Any:
-    """A Python number among elements of ``dtype``: a constant of it where that is sure."""
-    if value == 0 or not is_float(dtype):  # 0.0 and -0.0 are equal as keys
-        return value
-    return _constant(value, type(value), dtype)
-
-
-@lru_cache(maxsize=4096)
-def _constant(value: Any, kind: type, dtype: np.dtype[Any]) -> Term:
-    """A Python number among floats of ``dtype``."""
-    return const(round_const(value, dtype), dtype)
-
-
-def finish(term: Term, requires: bool) -> Tensor:
-    """A tensor around a term just built: tracked, cut where too deep, its line noted."""
-    settings = current()
-    mode = MODE.get()
-    if requires:
-        if not is_float(term.dtype):
-            requires = False
-        elif not mode.grad:
-            term = STOP_GRADIENT.term((term,))
-            requires = False
-    if term.depth > history.LIMIT and not mode.whole:
-        term = history.cut(term, settings, chained=requires)
-    if term.written is None:
-        frame = sys._getframe(2)
-        code = frame.f_code
-        while code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
-            frame = frame.f_back
-            code = frame.f_code
-        term.written = code.co_filename, frame.f_lineno
-    result = _new(Tensor)
-    result._term = term
-    result._settings = settings
-    result._requires = requires
-    result._value = None
-    result._program = None
-    result._gathered = None
-    if requires and term.op is LEAF:
-        result._gathered = term.params[0].hold()
-    return result
-
-
-_new = object.__new__
-
-
-def _data_term(op: Op, arg: Any) -> Term:
-    """An array or a list among the arguments of an op, as a leaf."""
-    if not isinstance(arg, np.ndarray | list | tuple | range):
-        raise DTypeError(
-            message(f"{type(arg).__name__} for {op.name}", "a tensor, an array or a number")
-        )
-    return tensor(arg)._term
-
-
-set_data_handler(apply)
 
 
 def ones_like_term(term: Term) -> Term:

@@ -10,8 +10,9 @@ import numpy as np
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import OPS
 from stablegrad.ops import indexing, shape
+from stablegrad.tensor.apply import OPERANDS, apply, apply_one, apply_reflected, apply_two
 from stablegrad.tensor.cells import as_dtype, shape_tuple
-from stablegrad.tensor.core import OPERANDS, Tensor, apply, apply_one, apply_reflected, apply_two
+from stablegrad.tensor.core import Tensor
 
 UNARY = {
     "exp": "exp", "exp2": "exp2", "expm1": "expm1", "log": "log", "log2": "log2",

@@ -12,7 +12,8 @@ import numpy as np
 
 from stablegrad.errors import DTypeError, message
 from stablegrad.ir import OPS
-from stablegrad.tensor.core import Tensor, apply
+from stablegrad.tensor.apply import apply
+from stablegrad.tensor.core import Tensor
 from stablegrad.tensor.methods import no_out
 
 UFUNCS: dict[str, str] = {
