@@ -7,6 +7,7 @@ of a few thousand is not.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,17 +55,33 @@ class Run:
         self.shape: tuple[int, ...] = steps[0][5]
         dtypes = {out: dtype for _, _, _, out, dtype, *_ in steps}
         self.kept = [(i, dtypes[i]) for i in kept]
+        self.untried = [math.prod(self.shape), 8 * BLOCK, BLOCK]
+        """Sizes of blocks that the next calls try: what a few elements cost each block may be more
+        than the cache gains."""
+        self.block, self.least_ns = BLOCK, math.inf
 
     def __call__(self, cells: list[Any]) -> None:
         """Run the steps, and write what is kept to its cells."""
+        try:
+            block = self.untried.pop()
+        except IndexError:
+            self._run(cells, self.block)
+            return
+        start = time.thread_time_ns()
+        self._run(cells, block)
+        spent_ns = time.thread_time_ns() - start
+        if spent_ns < self.least_ns:
+            self.block, self.least_ns = block, spent_ns
+
+    def _run(self, cells: list[Any], block: int) -> None:
         size = math.prod(self.shape)
         inner: list[Any] = [None] * len(cells)
         for i in self.numbers:
             inner[i] = np.asarray(cells[i]).reshape(-1)[:1].reshape(())
         whole = [(i, np.ascontiguousarray(cells[i]).reshape(-1)) for i in self.whole]
         results = [(i, np.empty(size, dtype)) for i, dtype in self.kept]
-        for start in range(0, size, BLOCK):
-            part = slice(start, start + BLOCK)
+        for start in range(0, size, block):
+            part = slice(start, start + block)
             for i, array in whole:
                 inner[i] = array[part]
             for kernel, one, several, out, dtype in self.steps:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import OPS, Facts, Shape, Term
+from stablegrad.ops import remainder_kernels
 from stablegrad.ops.arithmetic import one
 from stablegrad.ops.dtypes import converted
 from stablegrad.ops.record import REAL, ZERO, NotDifferentiable, Op, declare, elementwise, is_float
@@ -91,7 +92,7 @@ floor_divide = elementwise(
     "floor_divide",
     result="same",
     family="arithmetic",
-    kernel=lambda xp, a, b: xp.floor_divide(a, b),
+    kernel=remainder_kernels.floor_divide,
     spellings=(lambda a, b: OPS["floor"](a / b),),
     partials=lambda y, a, b: (ZERO, ZERO),
     domain=(REAL, REAL),
@@ -120,7 +121,7 @@ mod = elementwise(
     "mod",
     result="same",
     family="arithmetic",
-    kernel=lambda xp, a, b: xp.mod(a, b),
+    kernel=remainder_kernels.mod,
     spellings=(lambda a, b: a - OPS["floor"](a / b) * b,),
     partials=lambda y, a, b: (one(y), -OPS["floor_divide"](a, b)),
     domain=(REAL, REAL),

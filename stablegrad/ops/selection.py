@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
-from stablegrad.ops import intervals
+from stablegrad.ops import intervals, remainder_kernels
 from stablegrad.ops.arithmetic import masked, one
 from stablegrad.ops.record import REAL, ZERO, Op, const, elementwise, is_const
 
@@ -142,7 +142,7 @@ fmod = elementwise(
     "fmod",
     result="same",
     family="arithmetic",
-    kernel=lambda xp, a, b: xp.fmod(a, b),
+    kernel=remainder_kernels.fmod,
     spellings=(lambda a, b: a - OPS["trunc"](a / b) * b,),
     partials=lambda y, a, b: (one(y), _minus_whole(a, b)),
     domain=(REAL, REAL),

@@ -27,8 +27,9 @@ from stablegrad.transforms.redone import as_redone_sum
 WIDE = np.dtype(np.float64)
 
 EXACT_OPS = frozenset(
-    "negative abs sign where maximum minimum clip positive floor ceil round trunc require "
-    "stop_gradient add subtract multiply divide sqrt square reciprocal indicator".split()
+    "negative abs sign where maximum minimum fmax fmin copysign clip positive floor ceil round "
+    "trunc require stop_gradient add subtract multiply divide sqrt square reciprocal "
+    "indicator".split()
 )
 """Elementwise ops whose native result is correctly rounded: no wider arithmetic needed."""
 
