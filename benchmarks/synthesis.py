@@ -136,7 +136,7 @@ def judged(term: Term, made: Table, x: Array, dtype: Any) -> dict[str, Any]:
     """A kernel on points: the worst error where it applies, and of what is left to the naive."""
     with np.errstate(all="ignore"):
         value, covered = evaluate(np, x.astype(np.float64), made)
-        naive = run_term(term, X, x)
+        naive = run_term(term, {X: x})
         got = np.where(covered, value, naive).astype(dtype)
     error, open_points = error_ulp(got, term, x, dtype)
     there = ~np.isnan(error)
@@ -240,7 +240,7 @@ def speed(names: Sequence[str], n: int) -> list[dict[str, Any]]:
         store.table_of(what)
         load_s = time.perf_counter() - start
         contenders: dict[str, Callable[[], object]] = {
-            "naive": lambda t=term: run_term(t, X, x),
+            "naive": lambda t=term: run_term(t, {X: x}),
             "kernel": lambda m=made: evaluate(np, x, m),
         }
         contenders |= jitted(term, made, x)
@@ -327,7 +327,7 @@ def hamming(points: int, names: Sequence[str]) -> list[dict[str, Any]]:
         for order in (0, 1):
             term = derivative(HAMMING[name](X), X, order, RAW)
             with np.errstate(all="ignore"):
-                naive = np.array(run_term(term, X, x), np.float64)
+                naive = np.array(run_term(term, {X: x}), np.float64)
                 try:
                     value, covered = evaluate(np, x, store.table_of(recipe(term, X)))
                     mixed = np.where(covered, value, naive)

@@ -7,7 +7,7 @@ structure share one plan: a training loop compiles once, whatever its tensors ar
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -22,7 +22,7 @@ from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import CONST, INPUT, LEAF, const, is_float
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
-from stablegrad.synthesis import synthesize
+from stablegrad.synthesis import reduced, synthesize
 from stablegrad.synthesis.report import SYNTHESIS
 from stablegrad.transforms.expand import Expander
 from stablegrad.transforms.fold import fold
@@ -83,13 +83,14 @@ def _synthesized(roots: Sequence[Term], expander: Expander) -> list[Term]:
         place = expander.rewriter.places.get(before, "")
         expander.fired.append(Fired(SYNTHESIS.told(proved), before, after, place))
 
-    return synthesize(roots, _run, note)
+    return synthesize(reduced(roots, _run, note), _run, note)
 
 
-def _run(expression: Term, variable: Term, values: Array) -> Array:
-    """A scalar expression of one variable, lowered and run on an array in its dtype."""
-    x = make(INPUT, (), (0,), values.shape, values.dtype)
-    done: dict[Term, Term] = {variable: x}
+def _run(expression: Term, bound: Mapping[Term, Array]) -> Array:
+    """A scalar expression, lowered and run on arrays of one shape and dtype."""
+    inputs = [make(INPUT, (), (i,), v.shape, v.dtype) for i, v in enumerate(bound.values())]
+    done: dict[Term, Term] = dict(zip(bound, inputs, strict=True))
+    values = next(iter(bound.values()))
     for term in topological([expression], stop=done.__contains__):
         if term in done:
             continue
@@ -98,7 +99,7 @@ def _run(expression: Term, variable: Term, values: Array) -> Array:
         args = tuple([done[a] for a in term.args])
         done[term] = make(term.op, args, term.params, shape, dtype)
     (root,) = Lowering()([done[expression]])
-    return np.broadcast_to(plan("numpy", [root], [x])([values])[0], values.shape)
+    return np.broadcast_to(plan("numpy", [root], inputs)(list(bound.values()))[0], values.shape)
 
 
 def compile_terms(

@@ -12,6 +12,8 @@ import numpy as np
 from stablegrad.ops.dtypes import converted
 
 BITS = 128  # constants are exact up to this many significant bits
+LONG = 110
+"""Bits from which on a numerator can be no float's, nor the product of two."""
 
 
 class Ratio(Fraction):

@@ -10,7 +10,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.choice import choose
-from stablegrad.ops.exact import Exact, Rational, round_to, to_float
+from stablegrad.ops.exact import LONG, Exact, Rational, round_to, to_float
 from stablegrad.ops.form_facts import affine_facts, monomial_facts
 from stablegrad.ops.record import UNIT, ZERO, Op, broadcast, const, declare, elementwise
 
@@ -79,8 +79,12 @@ def _ball_power(x: Any, p: Rational) -> Any:
 def _affine_ball(*xs: Any, constant: Exact, coefficients: tuple[Rational, ...]) -> Any:
     total: Any = to_float(constant) if isinstance(constant, str) else constant
     for c, x in zip(coefficients, xs, strict=True):
-        part = x if c == 1 else x * c.numerator
-        total = (part if c.denominator == 1 else part / c.denominator) + total
+        if c.numerator.bit_length() >= LONG:  # perhaps an irrational number's: whole, to be known
+            part = x * c
+        else:
+            part = x if c == 1 else x * c.numerator
+            part = part if c.denominator == 1 else part / c.denominator
+        total = part + total
     return total
 
 

@@ -16,7 +16,13 @@ _INFINITY = math.inf
 
 def pi_like(x: Any) -> Any:
     """The number pi in the arithmetic of x."""
-    return type(x).exact(1).arctan() * 4
+    return number_like(x, 1).arctan() * 4
+
+
+def number_like(x: Any, value: int) -> Any:
+    """A whole number in the arithmetic of x: balls are made by their class, expansions not."""
+    made = getattr(type(x), "exact", None)
+    return x.constant(value) if made is None else made(value)
 
 
 def _infinite(x: Any) -> bool:
@@ -101,7 +107,10 @@ def log_ndtr_derivative(x: Any, n: int) -> Any:
     if _infinite(x):
         limit = {1: -x, 2: 1 / x - 1} if x == -_INFINITY else {}
         return limit.get(n, 1 / x)
-    root = type(x).exact(2).sqrt()
+    if hasattr(x, "ndtr"):  # expansions: they must see that the exponent is rational
+        slope = (x * x / -2).exp() / (pi_like(x) * 2).sqrt() / x.ndtr()
+        return _log_derivative(x, slope, 1, n)
+    root = number_like(x, 2).sqrt()
     slope = root / pi_like(x).sqrt() / (-x / root).erfcx()
     return _log_derivative(x, slope, 1, n)
 
@@ -114,7 +123,7 @@ def erfinv_slope(x: Any) -> Any:
 
 def ndtri(p: Any) -> Any:
     """The quantile of the normal distribution."""
-    return -(p * 2).erfcinv() * type(p).exact(2).sqrt()
+    return -(p * 2).erfcinv() * number_like(p, 2).sqrt()
 
 
 def ndtri_slope(p: Any) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 import flint
 from flint import acb, arb
 
+from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.germs import Germ
-from stablegrad.oracle.jets import Jet, as_arb, bessel_taylor
+from stablegrad.oracle.jets import Jet, bessel_taylor
 from stablegrad.oracle.laurent import Laurent, hull
 from stablegrad.oracle.outer import DISK, TAYLOR
 from stablegrad.oracle.scales import FLAT, HIGHEST
@@ -183,8 +184,8 @@ def _polygamma_disk(n: int) -> Any:
 
 def bessel_ie(x: Germ, order: int, n: int) -> Germ:
     """I_order(x) exp(-|x|)."""
-    if n or order not in (0, 1):
-        raise NoExpansionError("a derivative of a Bessel function")
+    if n or order > 1:
+        return x.bessel_by_recurrence(order, n)
     side = x.limit()
     if side:
         found = _far_bessel(side * x, order)

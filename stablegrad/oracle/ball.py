@@ -17,11 +17,11 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-import flint
 import numpy as np
 from flint import arb
 
 from stablegrad.oracle import series
+from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.elementary import Elementary
 from stablegrad.oracle.incomplete import Incomplete
 from stablegrad.oracle.series import INF, NAN, ONE, ZERO, Arb, Series
@@ -69,8 +69,7 @@ class Ball(Elementary, Special, Incomplete):
         if type(value) is int:
             return _whole(value, flags)
         if type(value) is not float and isinstance(value, Fraction):
-            ratio = flint.fmpq(value.numerator, value.denominator)
-            return Ball((arb(ratio),), flags)
+            return Ball((as_arb(value),), flags)
         if type(value) is not float and isinstance(value, int):
             return Ball((arb(value),), flags)
         number = float(value)

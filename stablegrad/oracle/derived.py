@@ -58,6 +58,27 @@ class Derived:
         x = self * self.of_ball(arb.pi())
         return x.sin() / x
 
+    def erfcx(self: Expansion) -> Expansion:
+        return (self * self).exp() * self.erfc()
+
+    def bessel_by_recurrence(self: Expansion, order: int, n: int) -> Expansion:
+        """The n-th derivative of I_order(x) exp(-|x|), from orders 0 and 1."""
+        if not n:
+            below, last = self.bessel_ie(order - 2), self.bessel_ie(order - 1)
+            return below - last * (2 * (order - 1)) / self
+        side = 1 if self > 0 else -1
+        parts = {order: Fraction(1)}
+        for _ in range(n):
+            step: dict[int, Fraction] = {}
+            for k, c in parts.items():
+                for at, d in ((abs(k - 1), c / 2), (k + 1, c / 2), (k, -side * c)):
+                    step[at] = step.get(at, Fraction(0)) + d
+            parts = step
+        total = self.constant(0)
+        for k, c in parts.items():
+            total = total + self.bessel_ie(k) * c
+        return total
+
     def hypot(self: Expansion, other: Any) -> Expansion:
         return (self * self + other * other).sqrt()
 

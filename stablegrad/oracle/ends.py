@@ -13,21 +13,20 @@ from typing import Any
 from flint import arb
 
 from stablegrad.ir import Term
+from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.germs import Germ
-from stablegrad.oracle.jets import as_arb
 from stablegrad.oracle.laurent import Laurent
-from stablegrad.oracle.pieces import UNIT, Fit, economized, finish
+from stablegrad.oracle.pieces import EXPONENTIAL, UNIT, Fit, economized, finish
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.scales import FLAT, HIGHEST, Key, relative
 from stablegrad.oracle.walk import ImpreciseError, NoExpansionError, walk
 
 Arb = Any
-PRECISIONS = (256, 1024, 8000)
+PRECISIONS = (256, 1024, 2800, 8000)
 SMALLEST = -1074
 """No float is nearer to 0 than two to this, nor (its negative) farther out."""
 KNOWN = frozenset({"ndtr"})
-EXPONENTIAL = 5
-"""Roundings of an exponential factor: two halves of one ulp each, and three products."""
+CUBIC = 3
 SHARE = 0.3
 """The greatest share of the smaller of two terms of a form: more would be cancellation."""
 
@@ -158,7 +157,7 @@ def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
     exponents = tuple(
         [(Fraction(HIGHEST - i, -germ.q), c) for i, c in enumerate(rate[:HIGHEST]) if c]
     )
-    if any(e not in (Fraction(1, 2), 1, 2) for e, _ in exponents):
+    if any(e.denominator > 2 for e, _ in exponents):
         raise NoExpansionError("an exponential factor of another kind")
     evaluation += EXPONENTIAL * UNIT if exponents else 0.0
     main, log = (other, lead) if leads else (lead, other)
@@ -232,9 +231,9 @@ def _relative(germ: Germ, between: Key, x: Laurent, lead: Laurent) -> float:
 
 
 def _power_roundings(p: Fraction) -> int:
-    """Roundings of multiplying by z**p: a multiplication each, and a root for the rest."""
-    whole = abs(p.numerator) // p.denominator
-    return whole if p.denominator == 1 else whole + abs(p.numerator) % p.denominator + 1
+    """Roundings of multiplying by z**p: a multiplication each, and each root that it takes."""
+    whole, roots = divmod(abs(p.numerator), p.denominator)
+    return whole + (2 * roots + (p.denominator == CUBIC) if roots else 0)
 
 
 def _is_even(x: Laurent) -> bool:

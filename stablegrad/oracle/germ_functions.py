@@ -8,7 +8,7 @@ from typing import Any
 
 from flint import arb
 
-from stablegrad.oracle.jets import as_arb
+from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.laurent import Laurent, hull
 from stablegrad.oracle.outer import TAYLOR, compose, exact_value
 from stablegrad.oracle.scales import FLAT, HIGHEST, ONE, Key
@@ -116,10 +116,24 @@ class GermFunctions:
         return self.finite("tan")
 
     def arcsin(self: Germ) -> Germ:
-        return self.finite("arcsin")
+        return self.finite("arcsin") if not self._end() else self._quarter() - self.arccos()
 
     def arccos(self: Germ) -> Germ:
-        return self.finite("arccos")
+        end = self._end()
+        if not end:
+            return self.finite("arccos")
+        # 1 - cos(2 t) = 2 sin(t)**2
+        found = 2 * ((1 - end * self) / 2).sqrt().finite("arcsin")
+        return found if end > 0 else 2 * self._quarter() - found
+
+    def _quarter(self: Germ) -> Germ:
+        return self.of_ball(arb.pi() / 2)
+
+    def _end(self: Germ) -> int:
+        """1 or -1 where this goes to it, exactly: there arcsin has a branch point."""
+        x = self.parts.get(ONE)
+        value = exact_value(x.c[0]) if x is not None and x.v == 0 else None
+        return int(value) if value in (1, -1) else 0
 
     def arctan(self: Germ) -> Germ:
         side = self.limit()

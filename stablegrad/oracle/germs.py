@@ -15,9 +15,9 @@ from typing import Any
 from flint import arb
 
 from stablegrad.oracle.ball import UndecidedError
+from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.derived import Derived, infinite
 from stablegrad.oracle.germ_functions import GermFunctions
-from stablegrad.oracle.jets import as_arb
 from stablegrad.oracle.laurent import Laurent, hull
 from stablegrad.oracle.outer import TAYLOR, compose, exact_value
 from stablegrad.oracle.scales import HIGHEST, ONE, Key, put, relative

@@ -16,19 +16,13 @@ import flint
 from flint import acb, arb, arb_series
 
 from stablegrad.oracle.ball import UndecidedError
+from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.derived import Derived, infinite
 from stablegrad.oracle.walk import ALMOST, NoExpansionError
 
 Arb = Any
 COVERS = (0, 2, 4)
 """Rows of squares in the covers of a half disk; 0 for a single box, None for no cover."""
-
-
-def as_arb(x: Any) -> Arb:
-    """An int, float or Fraction as a ball."""
-    if isinstance(x, Fraction):
-        return arb(flint.fmpq(x.numerator, x.denominator))
-    return arb(x)
 
 
 def cover(center: Arb, radius: Arb, rows: int | None) -> list[Any]:
@@ -271,6 +265,9 @@ class Jet(Derived):
     def erfc(self) -> Jet:
         return self.apply(arb_series.erfc, acb.erfc, arb.erfc)
 
+    def ndtr(self) -> Jet:
+        return (self * self.of_ball(-1 / arb(2).sqrt())).erfc() / 2
+
     def lgamma(self) -> Jet:
         """log |Gamma|, left of 0 by reflection."""
         if self.real < 0:
@@ -294,15 +291,15 @@ class Jet(Derived):
 
     def bessel_ie(self, order: int, n: int = 0) -> Jet:
         """I_order(x) exp(-|x|)."""
-        if n or order not in (0, 1):
-            raise NoExpansionError("a derivative of a Bessel function")
+        if n or order > 1:
+            return self.bessel_by_recurrence(order, n)
         size = abs(self)
         nu = acb(order)
         found = (
             size.outer(
                 lambda c, m: bessel_taylor(c, order, m),
                 lambda z: z.bessel_i(nu),
-                lambda x: acb(x).bessel_i(nu).real,
+                lambda x: _rising(x, arb(order)),
             )
             * (-size).exp()
         )
@@ -320,6 +317,12 @@ def _off_cuts(function: Any, part: str) -> Callable[[Any], Any]:
         return function(z) if between or beside else acb("nan")
 
     return safe
+
+
+def _rising(x: Arb, order: Arb) -> Arb:
+    """I_order over a ball of x >= 0, where it rises: wide real balls take flint a second."""
+    low, high = x.lower(), x.upper()
+    return (low if low > 0 else arb(0)).bessel_i(order).union(high.bessel_i(order))
 
 
 def _right_half(function: Any) -> Callable[[Any], Any]:

@@ -8,7 +8,7 @@ that their rounding is in the bound too.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -17,7 +17,8 @@ import flint
 from flint import arb, arb_mat
 
 from stablegrad.ir import Term
-from stablegrad.oracle.jets import COVERS, Jet, as_arb
+from stablegrad.oracle.constants import as_arb
+from stablegrad.oracle.jets import COVERS, Jet
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.walk import NoExpansionError, length, walk
 
@@ -30,7 +31,12 @@ DISK = 4
 PRECISIONS = (192, 512, 1536, 5000, 16_000, 40_000)
 GROWTH = 0.5
 """The greatest sum of the other coefficients, relative to the first: then Horner is stable."""
+LEAST_SLOPE, GREATEST_SLOPE = 1 / 16, 64.0
+"""Of the exponential factor that a steep piece has, over its whole width."""
+SMALL, GREAT, LIFT = 2.0**-900, 2.0**1000, 600
 UNIT = 2.0**-53
+EXPONENTIAL = 5
+"""Roundings of an exponential factor: two halves of one ulp each, and three products."""
 HORNER = 2.0**-57
 """The part of the bound that the fit itself may take, relative to the function."""
 
@@ -44,11 +50,15 @@ class Fit:
         error: a proved bound of ``|P(t) - f| / |f|`` over the piece.
         evaluation: a proved bound of the rounding error of Horner's rule in float64, relative
             to the smallest ``|P|``, the last rounding included.
+        slope: the function is P(t) * exp(slope * t) * 2**-lift.
+        lift: 0, or what keeps P in the middle of the range.
     """
 
     coefficients: tuple[float, ...]
     error: float
     evaluation: float
+    slope: float = 0.0
+    lift: int = 0
 
     @property
     def ulp(self) -> float:
@@ -100,6 +110,11 @@ def economized(b: list[Arb], tail: Arb, allowed: Arb, most: int) -> tuple[list[A
     return [out[0, k] for k in range(degree + 1)], error
 
 
+def grows(c: list[Arb]) -> float:
+    """The other coefficients together over the first."""
+    return sum(abs(float((x / c[0]).mid())) for x in c[1:])
+
+
 def finish(c: list[Arb], error: Arb, tolerance: float, growth: float = GROWTH) -> Fit | None:
     """Round coefficients for t in [-1, 1] and bound what it costs; None where too much."""
     hi = float(c[0].mid())
@@ -138,6 +153,16 @@ def horner_bound(c: list[float]) -> float:
     return (delta + UNIT * (abs(c[0]) + size + delta)) * (1 + 2.0**-40)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a piece is: ``|z - center| <= half`` for the input side*z; and its slope."""
+
+    center: Fraction
+    half: Fraction
+    side: int
+    slope: float = 0.0
+
+
 class Middle:
     """Pieces of one function away from its singularities.
 
@@ -155,26 +180,29 @@ class Middle:
         self.degree = degree
         self.start = 0
         self.cover = 0
+        self.half = Fraction(0)
         self.work = 0.0
         """What was spent, in steps of a walk at the lowest precision."""
         self.steps = length(term, variable, Jet)
 
     def piece(
-        self, center: Fraction, half: Fraction, side: int, rate: tuple[Fraction, Fraction]
+        self, center: Fraction, half: Fraction, side: int, *, steep: bool = False
     ) -> Fit | None:
-        """The polynomial in t = (z - center)/half of f(side*z) exp(-a*z*z - b*z), or None.
+        """The polynomial in t = (z - center)/half of f(side*z), or None.
 
         Args:
             center: the middle of the interval of z.
             half: half its width, a power of two.
             side: the sign of the input.
-            rate: the coefficients (b, a) of the factor that is taken out.
+            steep: take out a factor exp(slope * t) where the function needs it.
         """
-        place = (center, half, side, rate)
+        if half != self.half:
+            self.half, self.cover = half, max(self.cover - 1, 0)
         for k in range(self.start, len(PRECISIONS)):
             with precision(PRECISIONS[k]):
+                place = Place(center, half, side)
                 try:
-                    b = self._coefficients(*place)
+                    b = self._coefficients(place)
                 except NoExpansionError:
                     # a nan may come from too few bits, or from a singularity
                     if k >= 2:
@@ -183,16 +211,30 @@ class Middle:
                 if b is None:
                     continue
                 self.start = max(0, min(k, 2))
-                allowed = abs(b[0]) * (self.tolerance / 2)
-                if economized(b, arb(0), allowed, self.degree) is None:
+                if self._fits(b):
+                    fit = self._proved(b, place)
+                    if fit is not None or not steep:
+                        return fit
+                slope = float((b[1] / b[0]).mid()) if steep else 0.0
+                if not LEAST_SLOPE < abs(slope) < GREATEST_SLOPE:
                     return None  # too wide, whatever the disk says
-                return self._proved(b, allowed, *place)
+                place = Place(center, half, side, slope)
+                b = self._coefficients(place)
+                return self._proved(b, place) if b is not None and self._fits(b) else None
         return None
 
-    def _proved(self, b: list[Arb], allowed: Arb, *place: Any) -> Fit | None:
+    def _allowed(self, b: list[Arb]) -> Arb:
+        return abs(b[0]) * (self.tolerance / 2)
+
+    def _fits(self, b: list[Arb]) -> bool:
+        found = economized(b, arb(0), self._allowed(b), self.degree)
+        return found is not None and grows(found[0]) <= GROWTH
+
+    def _proved(self, b: list[Arb], place: Place) -> Fit | None:
+        allowed = self._allowed(b)
         for level in range(self.cover, len(COVERS)):
             try:
-                sup = self._walked(*place, rows=COVERS[level], cap=1).sup()
+                sup = self._walked(place, rows=COVERS[level], cap=1).sup()
             except NoExpansionError:
                 continue
             for count in LENGTHS:
@@ -200,58 +242,59 @@ class Middle:
                 if not tail < allowed:
                     continue
                 if count > len(b):
-                    longer = self._coefficients(*place, cap=count)
+                    longer = self._coefficients(place, cap=count)
                     if longer is None:
                         return None
                     b = longer
                 found = economized(b, tail, allowed, self.degree)
                 if found is not None:
-                    self.cover = max(level - 1, 0)
-                    return finish(*found, self.tolerance)
+                    self.cover = level
+                    return self._finished(*found, place.slope)
         return None
 
-    def _walked(
-        self,
-        center: Fraction,
-        half: Fraction,
-        side: int,
-        rate: tuple[Fraction, Fraction],
-        *,
-        rows: int | None,
-        cap: int,
-    ) -> Jet:
+    def _finished(self, c: list[Arb], error: Arb, slope: float) -> Fit | None:
+        """The fit, brought to the middle of the range where it is near an end of it."""
+        size = abs(float(c[0].mid()))
+        lift = 0 if SMALL < size < GREAT else LIFT if size <= SMALL else -LIFT
+        if lift:
+            by = arb(2) ** lift
+            c, error = [x * by for x in c], error * by
+        fit = finish(c, error, self.tolerance)
+        if fit is None:
+            return None
+        return replace(
+            fit,
+            slope=slope,
+            lift=lift,
+            evaluation=fit.evaluation + (EXPONENTIAL * UNIT if slope else 0.0),
+        )
+
+    def _walked(self, place: Place, *, rows: int | None, cap: int) -> Jet:
         before = flint.ctx.cap
         flint.ctx.cap = cap
         boxes = 0 if rows is None else 1 + 2 * rows * rows
         self.work += self.steps * (cap / LENGTHS[0] + boxes / 4) * (0.5 + flint.ctx.prec / 400)
         try:
-            h = as_arb(half)
-            x = Jet.variable(as_arb(center * side), h, DISK * h, rows)
+            h = as_arb(place.half)
+            start = as_arb(place.center * place.side)
+            x = Jet.variable(start, h, DISK * h, rows)
             f = walk(self.term, self.variable, x)
-            if any(rate):
-                z = x * side
-                f = f * (-(z * (z * rate[1] + rate[0]))).exp()
+            if place.slope:
+                t = (x - x.of_ball(start)) * (place.side / place.half)
+                f = f * (t * -Fraction(place.slope)).exp()
             return f
         finally:
             flint.ctx.cap = before
 
-    def _coefficients(
-        self,
-        center: Fraction,
-        half: Fraction,
-        side: int,
-        rate: tuple[Fraction, Fraction],
-        *,
-        cap: int = LENGTHS[0],
-    ) -> list[Arb] | None:
+    def _coefficients(self, place: Place, *, cap: int = LENGTHS[0]) -> list[Arb] | None:
         """Taylor coefficients in t, or None if they are not known well enough."""
-        series = self._walked(center, half, side, rate, rows=None, cap=cap).series
+        series = self._walked(place, rows=None, cap=cap).series
         first = series[0]
         if not first.is_finite():
             raise NoExpansionError("no value")
         if first.rel_accuracy_bits() < 100:
             return None
-        h = as_arb(half) * side
+        h = as_arb(place.half) * place.side
         scale = as_arb(1)
         b = []
         floor = abs(first) * arb(2) ** -70

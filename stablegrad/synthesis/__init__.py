@@ -8,6 +8,7 @@ from stablegrad.synthesis.build import Builder, DeclinedError
 from stablegrad.synthesis.detect import synthesize
 from stablegrad.synthesis.kernel import evaluate
 from stablegrad.synthesis.recipe import Recipe, X, recipe
+from stablegrad.synthesis.reduce import reduced
 from stablegrad.synthesis.store import table_of
 from stablegrad.synthesis.table import Table
 
@@ -19,6 +20,7 @@ __all__ = [
     "X",
     "evaluate",
     "recipe",
+    "reduced",
     "synthesize",
     "table_of",
 ]

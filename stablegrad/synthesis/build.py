@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ import numpy as np
 
 from stablegrad.errors import StablegradError
 from stablegrad.synthesis.recipe import Recipe, X
+from stablegrad.synthesis.survey import Anchor, Survey, survey, zeros
 from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
 
 if TYPE_CHECKING:
     from stablegrad.oracle.ends import End
     from stablegrad.oracle.pieces import Fit
-    from stablegrad.oracle.points import Zero
 
 TOLERANCE = 2.0**-56.5
 """Relative error that a polynomial may have; evaluating it costs more."""
@@ -30,31 +30,58 @@ DEGREE = 13
 LOWEST, HIGHEST = -1022, 1024
 BOTTOMS = {1: (-1, -3, -5, -8, -14, -24, -40), 2: (-2, -4, -8, -16, -30), 3: (-6, -12, -30)}
 TOPS = {-1: (2, 3, 4, 5, 6, 7, 9, 12), -2: (4, 6, 8, 12), -3: (6, 9, 12)}
-HALVINGS = (2, 3, 4, 5, 6, 7)
-"""A binade is cut into 2**k pieces, for the first of these k that does."""
-MARKS = (1.0, 1.25, 1.5, 1.75)
-"""Where in a binade the survey looks."""
-OSCILLATES = 12
-"""Zeros on one side from which on a function is said to oscillate."""
+ATTEMPTS = (
+    *[(k, False) for k in (2, 3, 4)],
+    *[(k, True) for k in (2, 3, 4, 5, 6, 7, 8)],
+)
+"""How a binade is tried: into 2**k pieces, with exponential factors or without."""
+FAILURES = 8
+"""Pieces that may fail, of the smallest, before more than half of them must not."""
+ZONES = (-2, -3, -4, -5, -6, -9)
+"""Binary logarithms of the width of a zone over the distance to 0 and to other such points."""
 FAR = 12
 """Where no form at infinity is found, pieces end at 2**FAR."""
 PIECES = 2000
 WORK = 150_000
 """Steps of walks after which what is left is declined: a few seconds."""
+LONGEST_S = 4.0
+"""CPU time after which what is left is declined, however slow the machine."""
 END_WORK = 60
-NO_RATE = (Fraction(0), Fraction(0))
 
 
 class DeclinedError(StablegradError, ValueError):
     """Nothing can be made of an expression; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """A zero, or an end of the domain."""
+@dataclass(slots=True)
+class _Zones:
+    """What is seen on one side, and the intervals of |x| that zones cover."""
 
-    x: float
-    zero: Zero | None
+    seen: Survey
+    covered: list[tuple[float, float]] = field(default_factory=list)
+
+    def wants(self, lo: float, hi: float) -> bool:
+        """Whether an interval is in the domain and needs a piece."""
+        inside = any(a <= lo and hi <= b for a, b in self.covered)
+        return not inside and self.seen.defined(lo, hi)
+
+
+class _Pieces:
+    """The 2**k equal pieces of the binade 2**e; which of them are wanted, and what they are."""
+
+    def __init__(self, e: int, k: int, attempt: int) -> None:
+        self.e, self.k, self.attempt = e, k, attempt
+        self.all = range(2**k)
+        self.open = [False] * 2**k
+        self.fits: list[Fit | None] = []
+
+    def ends(self, j: int) -> tuple[float, float]:
+        start = 2.0**self.e
+        return start * (1 + j / 2**self.k), start * (1 + (j + 1) / 2**self.k)
+
+    def missing(self) -> list[tuple[float, float]]:
+        """The intervals without a piece that want one, neighbours as one."""
+        return _merged([self.ends(j) for j in self.all if self.open[j] and not self.fits[j]])
 
 
 class _Rows:
@@ -64,6 +91,7 @@ class _Rows:
         self.coefficients: list[tuple[float, ...]] = [(0.0, 0.0)]
         self.center = [0.0]
         self.scale = [0.0]
+        self.slope = [0.0]
         self.kind = [UNCOVERED]
         self.kinds: list[Kind] = [Kind()]
         self.pieces = 0
@@ -75,6 +103,7 @@ class _Rows:
         self.coefficients.append((0.0, 0.0) if fit is None else fit.coefficients)
         self.center.append(center)
         self.scale.append(scale)
+        self.slope.append(0.0 if fit is None else fit.slope)
         self.kind.append(1 + self.kinds[1:].index(kind))
         self.pieces += 1
         self.bound = max(self.bound, ulp)
@@ -85,6 +114,7 @@ class _Rows:
         self.coefficients.append((0.0, 0.0))
         self.center.append(0.0)
         self.scale.append(0.0)
+        self.slope.append(0.0)
         self.kind.append(UNCOVERED)
         return len(self.kind) - 1
 
@@ -119,6 +149,7 @@ class Builder:
     def __init__(self, recipe: Recipe, tolerance: float = TOLERANCE) -> None:
         from stablegrad.oracle.pieces import Middle  # flint is slow to import
 
+        self.start = time.thread_time()
         self.f = recipe.expression
         self.tolerance = tolerance
         self.middle = Middle(self.f, X, tolerance, DEGREE)
@@ -133,7 +164,6 @@ class Builder:
             DeclinedError: the function is undefined everywhere, constant, or nothing of it could
                 be proved.
         """
-        start = time.thread_time()
         sides = (self._side(1), self._side(-1))
         rows = self.rows
         if not rows.pieces:
@@ -146,6 +176,7 @@ class Builder:
             coefficients,
             np.array(rows.center),
             np.array(rows.scale),
+            np.array(rows.slope),
             np.array(rows.kind, np.int8),
             tuple(rows.kinds),
             sides,
@@ -154,46 +185,38 @@ class Builder:
             rows.pieces,
             rows.bound,
             tuple(_merged(self.gaps)),
-            time.thread_time() - start,
+            time.thread_time() - self.start,
         )
 
     # -- one sign of the input --------------------------------------------------------------
 
     def _side(self, s: int) -> Side:
-        from stablegrad.oracle.points import UNDEFINED, signs
-
         bottom, top = self._first(BOTTOMS, s), self._first(TOPS, s)
         low = bottom.reach if bottom else BOTTOMS[1][-1]
-        high = top.reach if top else FAR
-        marks = [
-            2.0**e * m for e in range(low - 1, high + 1) for m in MARKS if e < high or m == 1.0
-        ]
-        if bottom:
-            marks = [m for m in marks if m >= 2.0 ** (low - 1)]
-        found = signs(self.f, X, [s * m for m in marks])
-        if not bottom and not top and all(v == UNDEFINED for v in found):
+        high = max(low, top.reach if top else FAR)
+        seen = survey(self.f, s, low, high, below=bottom is not None, above=top is not None)
+        if not bottom and not top and seen.empty:
             return Side(0, 0, (UNCOVERED, UNCOVERED), (52, 52))
-        anchors, spans, limit = self._anchors(s, marks, found)
-        if limit is not None and limit < high:
-            high, top = max(low, limit), None
-        zones = self._make_zones(anchors, s)
-        rate = _rate_of(top)
+        # where it oscillates there are neither pieces nor a form beyond
+        bottom, low = (bottom, low) if seen.low == low else (None, seen.low)
+        top, high = (top, high) if seen.high == high else (None, seen.high)
+        zones = _Zones(seen)
+        for a in seen.anchors:
+            self._make_zone(a, zones, s)
         base, shift = [self.rows.end(bottom) if bottom else UNCOVERED], [52]
-        if not bottom and _defined(spans, 0.0, 2.0**low):
-            self._gap(s, 0.0, 2.0**low)
+        if not bottom:
+            self._gap(s, zones, 0.0, 2.0**low)
         first, gaps = 0, len(self.gaps)
         for e in range(low, high):
-            k, row = self._binade(s, e, zones, spans, rate if e >= 0 else NO_RATE, first)
-            first = max(0, HALVINGS.index(k) - 1) if k in HALVINGS else 0
+            first, k, row = self._binade(s, e, zones, first)
             base.append(row)
             shift.append(52 - k)
-            if top is None and len(self.gaps) > gaps:
+            if top is None and len(self.gaps) > gaps + 8:
                 high = e + 1  # a function that is hard here is harder farther out
                 break
         if top is None:
             base.append(UNCOVERED)
-            if _defined(spans, 2.0**high, math.inf):
-                self._gap(s, 2.0**high, math.inf)
+            self._gap(s, zones, 2.0**high, math.inf)
         else:
             base.append(self.rows.end(top))
         shift.append(52)
@@ -202,7 +225,7 @@ class Builder:
     def _end(self, center: Any, side: int, q: int, reach: int, *, zero: bool = False) -> End | None:
         from stablegrad.oracle.ends import end
 
-        if self.middle.work >= WORK:
+        if self._spent():
             return None
         self.middle.work += END_WORK * self.middle.steps
         return end(
@@ -226,76 +249,32 @@ class Builder:
                     return found
         return None
 
-    def _anchors(
-        self, s: int, marks: list[float], found: list[int]
-    ) -> tuple[list[Anchor], list[tuple[float, float]], int | None]:
-        """Zeros and ends of the domain; where it is defined; the exponent where it oscillates."""
-        from stablegrad.oracle.points import UNDEFINED, Zero, edge, zero
-
-        anchors: list[Anchor] = []
-        spans: list[tuple[float, float]] = []
-        begin: float | None = 0.0 if found[0] != UNDEFINED else None
-        zeros = 0
-        for i, (z, here) in enumerate(zip(marks, found, strict=True)):
-            before = found[i - 1] if i else here
-            after = found[i + 1] if i + 1 < len(found) else here
-            if here == 0:
-                anchors.append(Anchor(s * z, Zero(s * z, 0.0, s * z)))
-                zeros += 1
-            elif here >= UNDEFINED and before < UNDEFINED and after < UNDEFINED:
-                anchors.append(Anchor(s * z, None))  # a point left out, perhaps removable
-            elif here == UNDEFINED and before < UNDEFINED:
-                at = abs(edge(self.f, X, s * marks[i - 1], s * z))
-                anchors.append(Anchor(s * at, None))
-                if begin is not None:
-                    spans.append((begin, at))
-                begin = None
-            elif before == UNDEFINED and here != UNDEFINED and begin is None:
-                at = abs(edge(self.f, X, s * z, s * marks[i - 1]))
-                anchors.append(Anchor(s * at, None))
-                begin = at
-            elif {before, here} == {1, -1}:
-                zeros += 1
-                if zeros <= OSCILLATES:
-                    a, b = sorted((s * marks[i - 1], s * z))
-                    root = zero(self.f, X, a, b)
-                    if root is not None:
-                        anchors.append(Anchor(root.hi, root))
-            if zeros > OSCILLATES:
-                first = min(abs(a.x) for a in anchors) if anchors else z
-                limit = max(math.frexp(first)[1] - 1, math.frexp(marks[0])[1])
-                spans.append((begin or 0.0, math.inf))
-                return [a for a in anchors if abs(a.x) < 2.0**limit], spans, limit
-        if begin is not None:
-            spans.append((begin, math.inf))
-        return anchors, spans, None
-
-    def _make_zones(self, anchors: list[Anchor], s: int) -> list[tuple[float, float]]:
-        """Proved neighbourhoods of anchors, as intervals of |x|."""
+    def _make_zone(self, a: Anchor, zones: _Zones, s: int) -> bool:
+        """A proved neighbourhood of an anchor, if there is one."""
         from stablegrad.oracle.points import UNDEFINED, sign
 
-        made: list[tuple[float, float]] = []
-        for i, a in enumerate(anchors):
-            others = [abs(a.x - b.x) for j, b in enumerate(anchors) if j != i]
-            room = math.frexp(min([abs(a.x), *others]))[1] - 1
-            center = Fraction(a.x) if a.zero is None else a.zero.ball
-            for reach in (room - 2, room - 3, room - 5, room - 9):
-                found: dict[int, End] = {}
-                wanted = [
-                    d for d in (1, -1) if sign(self.f, X, a.x + d * 2.0 ** (reach - 1)) < UNDEFINED
-                ]
-                for d in wanted:
-                    for q, width in ((1, reach), (2, reach - reach % 2), (3, reach - reach % 3)):
-                        form = self._end(center, d, q, width, zero=a.zero is not None)
-                        if form is not None and not form.rate:
-                            found[d] = form
-                            break
-                if wanted and len(found) == len(wanted):
-                    self._zone(a, found, made)
-                    break
-        return made
+        others = [abs(a.x - b.x) for b in zones.seen.anchors if b.x != a.x]
+        room = math.frexp(min([abs(a.x), *others]))[1] - 1
+        exact = a.zero is None or a.zero.lo == 0
+        center = Fraction(a.x) if a.zero is None else a.zero.ball
+        for reach in ZONES:
+            width = room + reach
+            found: dict[int, End] = {}
+            wanted = [
+                d for d in (1, -1) if sign(self.f, X, a.x + d * 2.0 ** (width - 1)) < UNDEFINED
+            ]
+            for d in wanted:
+                for q in (1, 2, 3):
+                    form = self._end(center, d, q, width - width % q, zero=a.zero is not None)
+                    if form is not None and (exact or not form.rate):
+                        found[d] = form
+                        break
+            if wanted and len(found) == len(wanted):
+                self._zone(a, found, zones)
+                return True
+        return False
 
-    def _zone(self, a: Anchor, found: dict[int, End], made: list[tuple[float, float]]) -> None:
+    def _zone(self, a: Anchor, found: dict[int, End], zones: _Zones) -> None:
         width = 2.0 ** min(e.reach for e in found.values())
         # two roundings of z count as often as z does in the result
         extra = 2.0 * max(abs(float(e.power)) + 0.5 for e in found.values())
@@ -303,89 +282,83 @@ class Builder:
         rows = {d: self.rows.end(e, 0.0 if exact else extra) for d, e in found.items()}
         lo = 0.0 if a.zero is None else a.zero.lo
         self.zones.append(Zone(a.x, lo, width, rows.get(1, UNCOVERED), rows.get(-1, UNCOVERED)))
-        made.append((abs(a.x) - width, abs(a.x) + width))
+        zones.covered.append((abs(a.x) - width, abs(a.x) + width))
 
     # -- middle ---------------------------------------------------------------------------------
 
-    def _binade(
-        self,
-        s: int,
-        e: int,
-        zones: list[tuple[float, float]],
-        spans: list[tuple[float, float]],
-        rate: tuple[Fraction, Fraction],
-        first: int,
-    ) -> tuple[int, int]:
-        """(k, first row) of the 2**k pieces of one binade."""
-        kind = Kind(
-            rate=tuple([(Fraction(i + 1), *two_floats(c)) for i, c in enumerate(rate) if c])
-        )
-        extra = 5.0 if kind.rate else 0.0
-        best: list[Fit | None] | None = None
-        for k in HALVINGS[first:]:
-            fits: list[Fit | None] = []
-            failed = 0
-            for j in range(2**k):
-                lo, hi = 2.0**e * (1 + j / 2**k), 2.0**e * (1 + (j + 1) / 2**k)
-                if not _defined(spans, lo, hi) or any(a <= lo and hi <= b for a, b in zones):
-                    fits.append(None)
-                    continue
-                half = Fraction(2) ** (e - k - 1)
-                fit = None
-                if self.middle.work < WORK and self.rows.pieces < PIECES:
-                    fit = self.middle.piece(Fraction(lo) + half, half, s, rate)
-                fits.append(fit)
-                if fit is None:
-                    failed += 1
-                    if k != HALVINGS[-1] or failed > 2**k // 4:
-                        break
-            if len(fits) == 2**k:
-                best = fits
-                if not failed:
-                    break
-        if best is None or not any(best):
-            lo, hi = 2.0**e, 2.0 ** (e + 1)
-            if _defined(spans, lo, hi) and not any(a <= lo and hi <= b for a, b in zones):
-                self._gap(s, lo, hi)
-            return 0, UNCOVERED
-        k = len(best).bit_length() - 1
+    def _binade(self, s: int, e: int, zones: _Zones, first: int) -> tuple[int, int, int]:
+        """(where the next one may begin to try, k, first row) of the 2**k pieces of one binade."""
+        pieces = self._pieces(s, e, zones, first)
+        if pieces is None or not all(pieces.fits[j] or not pieces.open[j] for j in pieces.all):
+            # zeros that the survey did not see
+            found = [
+                a
+                for lo, hi in (pieces.missing() if pieces else [(2.0**e, 2.0 ** (e + 1))])
+                for a in zeros(self.f, s, lo, hi)
+                if all(a.x != b.x for b in zones.seen.anchors)
+            ]
+            zones.seen.anchors += found
+            made = [self._make_zone(a, zones, s) for a in found]
+            if any(made):
+                pieces = self._pieces(s, e, zones, first) or pieces
+        if pieces is None or not any(pieces.fits):
+            self._gap(s, zones, 2.0**e, 2.0 ** (e + 1))
+            return 0, 0, UNCOVERED
         row = len(self.rows.kind)
-        for j, fit in enumerate(best):
-            lo, hi = 2.0**e * (1 + j / 2**k), 2.0**e * (1 + (j + 1) / 2**k)
+        for j, fit in enumerate(pieces.fits):
+            lo, hi = pieces.ends(j)
             if fit is None:
                 self.rows.skip()
-                if _defined(spans, lo, hi) and not any(a <= lo and hi <= b for a, b in zones):
-                    self._gap(s, lo, hi)
-                continue
-            half = 2.0 ** (e - k - 1)
-            self.rows.add(fit, lo + half, 1 / half, kind, fit.ulp + extra)
-        return k, row
+                self._gap(s, zones, lo, hi)
+            else:
+                kind = Kind(steep=bool(fit.slope), lift=fit.lift)
+                self.rows.add(fit, lo + (hi - lo) / 2, 2 / (hi - lo), kind, fit.ulp)
+        return max(0, pieces.attempt - 1), pieces.k, row
 
-    def _gap(self, s: int, lo: float, hi: float) -> None:
-        self.gaps.append((lo, hi) if s > 0 else (-hi, -lo))
+    def _pieces(self, s: int, e: int, zones: _Zones, first: int) -> _Pieces | None:
+        """The pieces of a binade, as many as it takes."""
+        for attempt, (k, steep) in enumerate(ATTEMPTS[first:], first):
+            last = attempt == len(ATTEMPTS) - 1
+            made = _Pieces(e, k, attempt)
+            failed = 0
+            for j in made.all:
+                lo, hi = made.ends(j)
+                fit = None
+                if zones.wants(lo, hi):
+                    made.open[j] = True
+                    if not self._spent():
+                        half = Fraction(hi - lo) / 2
+                        fit = self.middle.piece(Fraction(lo) + half, half, s, steep=steep)
+                    failed += fit is None
+                made.fits.append(fit)
+                if failed > (max(FAILURES, len(made.fits) - failed) if last else 0):
+                    break
+            if len(made.fits) == 2**k and (last or not failed):
+                return made
+        return None
+
+    def _spent(self) -> bool:
+        return (
+            self.middle.work >= WORK
+            or self.rows.pieces >= PIECES
+            or time.thread_time() - self.start > LONGEST_S
+        )
+
+    def _gap(self, s: int, zones: _Zones, lo: float, hi: float) -> None:
+        if zones.wants(lo, hi):
+            self.gaps.append((lo, hi) if s > 0 else (-hi, -lo))
 
     def _points(self) -> tuple[tuple[float, float], ...]:
         """Values at the points that pieces cannot have: 0, infinities, ends of the domain."""
         from stablegrad.oracle import Status, truth
 
-        wanted = [0.0, math.inf, -math.inf, *[z.hi for z in self.zones if z.lo == 0]]
+        wanted = [0.0, -0.0, math.inf, -math.inf, *[z.hi for z in self.zones if z.lo == 0]]
         found = truth(self.f, {X: np.array(wanted)}, budget=1600)
         out = []
         for x, y, status in zip(wanted, found.value, found.status, strict=True):
             if status <= Status.LIMIT:
                 out.append((x, float(y)))
         return tuple(out)
-
-
-def _rate_of(top: End | None) -> tuple[Fraction, Fraction]:
-    """(b, a) of the factor exp(a*z*z + b*z) at infinity."""
-    rates = dict(top.rate) if top is not None else {}
-    return rates.get(Fraction(1), Fraction(0)), rates.get(Fraction(2), Fraction(0))
-
-
-def _defined(spans: list[tuple[float, float]], lo: float, hi: float) -> bool:
-    """Whether an interval meets the domain in more than an end."""
-    return any(a < hi and lo < b for a, b in spans)
 
 
 def _merged(gaps: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -21,7 +21,9 @@ _FUNCTIONS = (
     kernel._variable,  # noqa: SLF001
     kernel.dressed,
     kernel._times_power,  # noqa: SLF001
+    kernel._cbrt,  # noqa: SLF001
     kernel._exponent,  # noqa: SLF001
+    kernel._power_in_two,  # noqa: SLF001
     kernel._product,  # noqa: SLF001
 )
 
@@ -68,13 +70,15 @@ def _kind(k: Kind) -> str:
         f"log_power=Fraction({str(k.log_power)!r})",
         "rate=(" + "".join(f"(Fraction({str(e)!r}), {h!r}, {lo!r}), " for e, h, lo in k.rate) + ")",
         f"even={k.even}",
+        f"steep={k.steep}",
+        f"lift={k.lift}",
         f"plain={k.plain}",
     ]
     return f"    SimpleNamespace({', '.join(fields)}),"
 
 
 _TABLE = """TABLE = SimpleNamespace(
-    coefficients=COEFFICIENTS, center=CENTER, scale=SCALE, kind=KIND,
+    coefficients=COEFFICIENTS, center=CENTER, scale=SCALE, slope=SLOPE, kind=KIND,
     kinds=KINDS, sides=SIDES, zones=ZONES, points=POINTS,
 )"""
 
@@ -106,6 +110,7 @@ def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
         _array("COEFFICIENTS", table.coefficients, "float64"),
         _array("CENTER", table.center, "float64"),
         _array("SCALE", table.scale, "float64"),
+        _array("SLOPE", table.slope, "float64"),
         _array("KIND", table.kind, "int8"),
         _TABLE,
         "\n".join(
@@ -145,6 +150,11 @@ def _literal(v: float) -> str:
     return "NAN" if math.isnan(v) else float(v).hex()
 
 
+def _c_point(x: float, y: float, result: str) -> str:
+    sign = "" if x else "!signbit(x) && " if math.copysign(1, x) > 0 else "signbit(x) && "
+    return f"    if ({sign}x == {_literal(x)}) return ({result}){_literal(y)};"
+
+
 def _c_array(name: str, a: Any, kind: str = "double") -> str:
     values = [_literal(v) if kind == "double" else str(int(v)) for v in np.ravel(a).tolist()]
     lines = [", ".join(values[i : i + 4]) for i in range(0, len(values), 4)]
@@ -159,7 +169,7 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
     body = [
         f"{result} f(double x)",
         "{",
-        *[f"    if (x == {_literal(a)}) return ({result}){_literal(b)};" for a, b in table.points],
+        *[_c_point(a, b, result) for a, b in table.points],
         "    if (!(fabs(x) <= 0x1.fffffffffffffp+1023)) return NAN;",
         "    int s = x < 0;",
         "    double z = fabs(x);",
@@ -195,6 +205,7 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
             _c_array("C", table.coefficients),
             _c_array("CENTER", table.center),
             _c_array("SCALE", table.scale),
+            _c_array("SLOPE", table.slope),
             _c_array("KIND", table.kind, "signed char"),
             _c_array("BASE", table.sides[0].base + table.sides[1].base, "int"),
             _c_array("SHIFT", table.sides[0].shift + table.sides[1].shift, "int"),
@@ -213,12 +224,41 @@ static double polynomial(int row, double t)
     return C[row] + (C[ROWS + row] + total * t);
 }
 
+/* within half an ulp and a little */
+static double cube_root(double z)
+{
+    double r = cbrt(z), s = r * r, low = fma(r, r, -s), c = s * r, rest = fma(s, r, -c);
+    if (!(z > 0x1p-900 && z < 0x1p900)) return r;
+    return r - ((c - z) + (rest + low * r)) / (3 * s);
+}
+
+/* z**(p/q) in two floats, q 1 or 2 */
+static double power_in_two(double z, int p, int q, double *rest)
+{
+    double base = q == 2 ? sqrt(z) : z, low = 0, high, r;
+    if (q == 2 && base > 0) low = fma(-base, base, z) / (2 * base);
+    high = base;
+    r = low;
+    for (int i = 1; i < (p < 0 ? -p : p); i++) {
+        double more = high * base;
+        r = fma(high, base, -more) + (high * low + r * base);
+        high = more;
+    }
+    if (p < 0) {
+        double inverse = 1 / high;
+        r = (fma(-inverse, high, 1) - inverse * r) * inverse;
+        high = inverse;
+    }
+    *rest = r;
+    return high;
+}
+
 /* v * z**(p/q), leaving the range only where the result does */
 static double times_power(double v, double z, int p, int q)
 {
     int far = z < 0x1p-400 || z > 0x1p400, small = z < 1, n = p < 0 ? -p : p;
     double y = far ? z * (small ? 0x1p510 : 0x1p-510) : z;
-    double root = q == 2 ? sqrt(y) : q == 3 ? cbrt(y) : y;
+    double root = q == 2 ? sqrt(y) : q == 3 ? cube_root(y) : y;
     for (int i = 0; i < n / q; i++) v = p > 0 ? v * y : v / y;
     for (int i = 0; i < n % q; i++) v = p > 0 ? v * root : v / root;
     return far ? ldexp(v, (small ? -1 : 1) * 510 / q * p) : v;
@@ -237,7 +277,7 @@ static double times_exp(double v, double hi, double lo)
 
 
 def _c_kind(i: int, k: Kind) -> list[str]:
-    root = {1: "y", 2: "sqrt(z)", 3: "cbrt(z)"}[abs(k.q)]
+    root = {1: "y", 2: "sqrt(z)", 3: "cube_root(z)"}[abs(k.q)]
     lines = [f"    case {i}:", f"        y = {root};"]
     if k.q < 0:
         lines.append("        y = 1 / y;")
@@ -248,12 +288,9 @@ def _c_kind(i: int, k: Kind) -> list[str]:
     if k.rate:
         lines += ["        double hi = 0, lo = 0, p, h, r;"]
         for e, c, rest in k.rate:
-            high = {1: "z", 2: "z * z"}.get(int(e) if e.denominator == 1 else 0, "sqrt(z)")
-            low = {1: "0", 2: "fma(z, z, -h)"}.get(
-                int(e) if e.denominator == 1 else 0, "h > 0 ? fma(-h, h, z) / (2 * h) : 0"
-            )
             lines += [
-                f"        h = {high}; r = {low}; p = h * {_literal(c)};",
+                f"        h = power_in_two(z, {e.numerator}, {e.denominator}, &r);",
+                f"        p = h * {_literal(c)};",
                 f"        r = fma(h, {_literal(c)}, -p) + r * {_literal(c)};",
                 f"        r += h * {_literal(rest)};",
                 "        g = hi + p; lo += r + ((hi - (g - (g - hi))) + (p - (g - hi))); hi = g;",
@@ -261,6 +298,13 @@ def _c_kind(i: int, k: Kind) -> list[str]:
         exponent = "times_exp(v, hi, lo)"
     power, log = k.power, k.log_power
     lines.append("        v = polynomial(row, t);")
+    if k.steep:
+        lines += [
+            "        g = SLOPE[row] * t;",
+            "        v = v * (1 + fma(SLOPE[row], t, -g)) * exp(g);",
+        ]
+    if k.lift:
+        lines.append(f"        v = v * {_literal(2.0**-k.lift)};")
     lines.append(f"        v = {exponent};")
     lines.append(f"        v = times_power(v, z, {power.numerator}, {power.denominator});")
     if k.log:

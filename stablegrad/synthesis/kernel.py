@@ -59,15 +59,26 @@ def polynomial(xp: Any, coefficients: Any, row: Any, t: Any) -> Any:
     return xp.take(coefficients[0], row) + low
 
 
-def evaluate(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
+def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
     """The function at each input, and whether the table covers it (else the value means nothing).
 
     Args:
         xp: an array namespace with NumPy's names.
         x: an array of float64.
         table: the table.
+        low: what x is off by, at most half an ulp: the input is x + low.
     """
     row, z = lookup(xp, x, table)
+    # low over z, which is all that an expression in z has to know of it
+    rest = None
+    if low is not None:
+        toward = xp.where(x < 0, -low, low)
+        for zone in table.zones:  # next to a point nothing is left of it but a better distance
+            d = ((x - zone.hi) - zone.lo) + low
+            near = (xp.abs((x - zone.hi) - zone.lo) == z) & (z <= zone.width)
+            z = xp.where(near, xp.abs(d), z)
+            toward = xp.where(near, 0.0, toward)
+        rest = xp.where(z > 0, toward / xp.where(z > 0, z, 1.0), 0.0)
     kind = xp.take(xp.asarray(table.kind), row)
     finite = z <= np.finfo(np.float64).max
     covered = (kind != UNCOVERED) & finite & (z > 0)
@@ -78,6 +89,9 @@ def evaluate(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
         among = [i for i, k in enumerate(table.kinds) if i and k.q == q]
         y = _where_kind(xp, kind, among, y, lambda at, q=q: _variable(xp, q, at(z)))
     t = (y - center) * scale
+    if rest is not None:
+        q = xp.take(xp.asarray(np.array([k.q for k in table.kinds], np.float64)), kind)
+        t = t + y * (rest / q) * scale
     even = [i for i, k in enumerate(table.kinds) if i and k.even]
     if even:
         t = _where_kind(xp, kind, even, t, lambda at: at(t) * at(t))
@@ -88,11 +102,16 @@ def evaluate(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
 
         def finished(at: Callable[[Any], Any], k: Kind = k) -> Any:
             log = polynomial(xp, coefficients, at(row) + 1, at(t)) if k.log else None
-            return dressed(xp, k, at(plain), log, at(z))
+            slope = at(t) * 0 if not k.steep else xp.take(xp.asarray(table.slope), at(row))
+            off = None if rest is None else at(rest)
+            return dressed(xp, k, at(plain), log, at(z), at(t), slope, off)
 
         value = _where_kind(xp, kind, [i], value, finished)
-    for point, known in table.points:
-        here = x == point
+    pattern = x.view(xp.int64)
+    for point, known in table.points:  # 0 and -0 are two points
+        here = pattern == np.float64(point).view(np.int64)
+        if low is not None:
+            here = here & (low == 0)
         value = xp.where(here, known, value)
         covered = covered | here
     return value, covered
@@ -123,24 +142,36 @@ def _where_kind(
 
 def _variable(xp: Any, q: int, z: Any) -> Any:
     """z**(1/q)."""
-    root = z if abs(q) == 1 else xp.sqrt(z) if abs(q) == 2 else xp.cbrt(z)
+    root = z if abs(q) == 1 else xp.sqrt(z) if abs(q) == 2 else _cbrt(xp, z)
     return 1 / root if q < 0 else root
 
 
-def dressed(xp: Any, k: Kind, value: Any, log: Any, z: Any) -> Any:
-    """A polynomial with its powers of z, its logarithm and its exponential factor."""
+def dressed(xp: Any, k: Kind, value: Any, log: Any, z: Any, t: Any, slope: Any, rest: Any) -> Any:
+    """A polynomial with its powers of z * (1 + rest), its logarithm and its exponential factor."""
+    if k.steep:
+        hi, lo = _product(slope, t)
+        value = value * (1 + lo) * xp.exp(hi)
+    if k.lift:
+        value = value * 2.0**-k.lift
+    if k.steep or k.lift:
+        return value
     factor = far = None
     if k.rate:
-        hi, lo = _exponent(xp, k, z)
+        hi, lo = _exponent(xp, k, z, rest)
         # where exp leaves the range and the result need not, by its square root twice
         far = xp.abs(hi) > EXTREME
         factor = xp.exp(xp.where(far, 0.5 * hi, hi))
         scale = 1 + lo
         value = (value * scale) * factor
         log = None if log is None else (log * scale) * factor
+    if rest is not None and k.power:
+        value = value + value * (rest * float(k.power))
     value = _times_power(xp, value, z, k.power)
     if log is not None:
-        part = _times_power(xp, log * xp.log(z), z, k.log_power)
+        log = log * (xp.log(z) if rest is None else xp.log(z) + rest)
+        if rest is not None and k.log_power:
+            log = log + log * (rest * float(k.log_power))
+        part = _times_power(xp, log, z, k.log_power)
         value = value + part if k.main else part
     return value if factor is None else xp.where(far, value * factor, value)
 
@@ -156,7 +187,7 @@ def _times_power(xp: Any, value: Any, z: Any, p: Fraction) -> Any:
     y = xp.where(far, z * xp.where(small, 2.0**SHIFT, 2.0**-SHIFT), z)
     steps = [y] * whole
     if part:
-        steps += [(xp.sqrt if p.denominator == 2 else xp.cbrt)(y)] * part
+        steps += [xp.sqrt(y) if p.denominator == 2 else _cbrt(xp, y)] * part
     for step in steps:
         value = value * step if p > 0 else value / step
     back = SHIFT * p
@@ -169,20 +200,24 @@ def _times_power(xp: Any, value: Any, z: Any, p: Fraction) -> Any:
     return value
 
 
-def _exponent(xp: Any, k: Kind, z: Any) -> tuple[Any, Any]:
+def _cbrt(xp: Any, z: Any) -> Any:
+    """The cube root, which platforms give within a few ulp, within half an ulp and a little."""
+    root = xp.cbrt(z)
+    square, low = _product(root, root)
+    cube, rest = _product(square, root)
+    better = root - ((cube - z) + (rest + low * root)) / (3 * square)
+    return xp.where((z > 2.0**-900) & (z < 2.0**900), better, root)
+
+
+def _exponent(xp: Any, k: Kind, z: Any, rest: Any) -> tuple[Any, Any]:
     """The exponent of the factor in two floats."""
     hi = lo = None
-    for e, c, rest in k.rate:
-        if e == 2:
-            high, low = _product(z, z)
-        elif e == 1:
-            high, low = z, 0.0
-        else:
-            high = xp.sqrt(z)
-            square, error = _product(high, high)
-            low = xp.where(high > 0, ((z - square) - error) / (2 * high), 0.0)
+    for e, c, c_low in k.rate:
+        high, low = _power_in_two(xp, z, e)
         first, second = _product(high, c)
-        second = second + low * c + high * rest
+        second = second + low * c + high * c_low
+        if rest is not None:
+            second = second + first * (rest * float(e))
         if hi is None:
             hi, lo = first, second
         else:
@@ -192,6 +227,25 @@ def _exponent(xp: Any, k: Kind, z: Any) -> tuple[Any, Any]:
             hi = total
     # products of great z overflow: there the factor is 0 or inf whatever the rest
     return hi, xp.where(xp.abs(hi) < 1e6, lo, 0.0)
+
+
+def _power_in_two(xp: Any, z: Any, e: Fraction) -> tuple[Any, Any]:
+    """z**e, e whole or a half, in two floats."""
+    base, low = z, z * 0.0
+    if e.denominator == 2:
+        base = xp.sqrt(z)
+        square, error = _product(base, base)
+        low = xp.where(base > 0, ((z - square) - error) / (2 * base), 0.0)
+    high, rest = base, low
+    for _ in range(abs(e.numerator) - 1):
+        more, error = _product(high, base)
+        rest = error + (high * low + rest * base)
+        high = more
+    if e > 0:
+        return high, rest
+    inverse = 1 / high
+    product, error = _product(inverse, high)
+    return inverse, (((1 - product) - error) - inverse * rest) * inverse
 
 
 def _product(a: Any, b: Any) -> tuple[Any, Any]:

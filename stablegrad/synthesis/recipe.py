@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,7 +46,12 @@ def recipe(root: Term, variable: Term) -> Recipe:
 
 def rebased(root: Term, variable: Term) -> Term:
     """The term as a float64 scalar over ``X``; changes between float dtypes left out."""
-    done: dict[Term, Term] = {variable: X}
+    return over(root, {variable: X})
+
+
+def over(root: Term, variables: Mapping[Term, Term]) -> Term:
+    """The term as a float64 scalar, with other variables for some of its values."""
+    done: dict[Term, Term] = dict(variables)
     for term in topological([root], stop=done.__contains__):
         if term in done:
             continue

@@ -12,7 +12,7 @@ from zlib import crc32
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-FORMAT = 2
+FORMAT = 3
 MAGIC = b"stablegrad kernel\n"
 """Changed whenever a table means something else than before."""
 UNCOVERED = 0
@@ -47,12 +47,15 @@ def unframed(data: bytes) -> tuple[dict[str, Any], bytes]:
 class Kind:
     """How rows are put to use: ``exp(rate) * (z**power * A(t) + z**log_power * log(z) * B(t))``.
 
+    Steep rows are ``A(t) * exp(slope * t)``; ``2**-lift`` is a factor of what has it.
+
     Attributes:
         q: t = (z**(1/q) - center) * scale.
         power, log_power: exponents of z, whole or halves.
         main, log: whether there are A and B; B's row follows A's.
         even: the polynomials are in t*t.
-        rate: exponents of z (1/2, 1, 2) with their coefficient in two floats.
+        rate: exponents of z, whole or halves, with their coefficient in two floats.
+        steep: there is a slope, each row its own.
     """
 
     q: int = 1
@@ -62,19 +65,24 @@ class Kind:
     log_power: Fraction = Fraction(0)
     rate: tuple[tuple[Fraction, float, float], ...] = ()
     even: bool = False
+    steep: bool = False
+    lift: int = 0
 
     @property
     def plain(self) -> bool:
         """Whether the polynomial is the result."""
-        return not (self.power or self.log or self.rate) and self.q == 1
+        return not (self.power or self.log or self.rate or self.steep or self.lift) and (
+            self.q == 1
+        )
 
     def to_list(self) -> list[Any]:
         rate = [[str(e), hi.hex(), lo.hex()] for e, hi, lo in self.rate]
-        return [self.q, str(self.power), self.main, self.log, str(self.log_power), rate, self.even]
+        powers = str(self.power), str(self.log_power)
+        return [self.q, *powers, self.main, self.log, rate, self.even, self.steep, self.lift]
 
     @staticmethod
     def from_list(data: list[Any]) -> Kind:
-        q, power, main, log, log_power, rate, even = data
+        q, power, log_power, main, log, rate, even, steep, lift = data
         return Kind(
             int(q),
             Fraction(power),
@@ -83,6 +91,8 @@ class Kind:
             Fraction(log_power),
             tuple([(Fraction(e), float.fromhex(h), float.fromhex(lo)) for e, h, lo in rate]),
             bool(even),
+            bool(steep),
+            int(lift),
         )
 
 
@@ -120,10 +130,11 @@ class Table:
     Attributes:
         coefficients: row k of it holds coefficient k of every polynomial, the first in two.
         center, scale: of each polynomial's t.
+        slope: of its exponential factor, 0 where it has none.
         kind: index into ``kinds`` for each polynomial; 0 means that nothing is proved.
         sides: of positive and of negative inputs.
         zones: neighbourhoods of zeros and of ends of the domain.
-        points: exact inputs with their values.
+        points: exact inputs, 0 and -0 two of them, with their values.
         pieces: how many polynomials there are.
         bound_ulp: the greatest proved error.
         gaps: intervals of the input for which nothing is proved, in words.
@@ -133,6 +144,7 @@ class Table:
     coefficients: Array
     center: Array
     scale: Array
+    slope: Array
     kind: Array
     kinds: tuple[Kind, ...]
     sides: tuple[Side, Side]
@@ -150,7 +162,7 @@ class Table:
 
     @property
     def nbytes(self) -> int:
-        return self.coefficients.nbytes + 2 * self.center.nbytes + self.kind.nbytes
+        return self.coefficients.nbytes + 3 * self.center.nbytes + self.kind.nbytes
 
     def to_bytes(self) -> bytes:
         """The table as one block: a line of JSON, its checksum, and the numbers."""
@@ -167,7 +179,7 @@ class Table:
             "elapsed_s": self.elapsed_s,
         }
         about["shape"] = self.coefficients.shape
-        arrays = [self.coefficients.ravel(), self.center, self.scale]
+        arrays = [self.coefficients.ravel(), self.center, self.scale, self.slope]
         numbers = np.concatenate(arrays).astype("<f8").tobytes() + self.kind.tobytes()
         return framed(about, numbers)
 
@@ -180,12 +192,12 @@ class Table:
         """
         about, numbers = unframed(data)
         height, rows = (int(n) for n in about["shape"])
-        if height < 2 or rows < 1 or len(numbers) != 8 * (height + 2) * rows + rows:
+        if height < 2 or rows < 1 or len(numbers) != 8 * (height + 3) * rows + rows:
             raise ValueError("another number of numbers than the shape says")
-        floats = np.frombuffer(numbers, "<f8", (height + 2) * rows)
+        floats = np.frombuffer(numbers, "<f8", (height + 3) * rows)
         coefficients = floats[: height * rows].reshape(height, rows)
-        center, scale = floats[height * rows :].reshape(2, rows)
-        kind = np.frombuffer(numbers, np.int8, rows, 8 * (height + 2) * rows)
+        center, scale, slope = floats[height * rows :].reshape(3, rows)
+        kind = np.frombuffer(numbers, np.int8, rows, 8 * (height + 3) * rows)
         kinds = tuple([Kind.from_list(k) for k in about["kinds"]])
         sides = tuple([Side(s[0], s[1], tuple(s[2]), tuple(s[3])) for s in about["sides"]])
         zones = tuple(
@@ -215,6 +227,7 @@ class Table:
             coefficients=coefficients,
             center=center,
             scale=scale,
+            slope=slope,
             kind=kind,
             kinds=kinds,
             sides=(sides[0], sides[1]),

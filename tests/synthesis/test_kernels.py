@@ -124,7 +124,7 @@ def test_subnormal_results_are_next_to_the_truth() -> None:
 def test_a_proved_piece_is_as_near_as_it_says(f: Term, low: float, high: float) -> None:
     half = Fraction(high - low) / 2
     center = Fraction(low) + half
-    fit = Middle(f, x, 2.0**-56, 13).piece(center, half, 1, (Fraction(0), Fraction(0)))
+    fit = Middle(f, x, 2.0**-56, 13).piece(center, half, 1)
     assert fit is not None
     points = np.random.default_rng(1).uniform(low, high, 60)
     true = truth(f, {x: points})
@@ -139,7 +139,6 @@ def test_a_proved_piece_is_as_near_as_it_says(f: Term, low: float, high: float) 
 
 
 def test_a_piece_over_a_singularity_is_refused() -> None:
-    zero_rate = (Fraction(0), Fraction(0))
     for f, at in (
         (1 / (x - 1), 1),
         (ops.log(x - 1), 1),
@@ -147,7 +146,7 @@ def test_a_piece_over_a_singularity_is_refused() -> None:
         (OPS["abs"](x - 1), 1),
     ):
         middle = Middle(f, x, 2.0**-56, 13)
-        assert middle.piece(Fraction(at), Fraction(1, 64), 1, zero_rate) is None
+        assert middle.piece(Fraction(at), Fraction(1, 64), 1) is None
 
 
 def test_forms_at_the_ends() -> None:

@@ -1,0 +1,59 @@
+"""Rational constants as balls; those that stand for an irrational number as that number.
+
+Ops keep the constants of their partials to 128 bits. Where terms cancel, what is left would be the
+rounding of such a constant: so its digits are known again here, times a short rational.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import flint
+from flint import arb
+
+from stablegrad.ops.exact import LONG
+from stablegrad.oracle.precision import precision
+
+IRRATIONAL: dict[str, Callable[[], Any]] = {
+    "1/sqrt(pi)": lambda: 1 / arb.pi().sqrt(),
+    "1/sqrt(2 pi)": lambda: 1 / (2 * arb.pi()).sqrt(),
+    "pi": arb.pi,
+    "1/pi": lambda: 1 / arb.pi(),
+    "log(2)": lambda: arb(2).log(),
+    "1/log(2)": lambda: 1 / arb(2).log(),
+    "log(10)": lambda: arb(10).log(),
+    "1/log(10)": lambda: 1 / arb(10).log(),
+}
+FACTOR_BITS = 60
+NEAR = 2.0**-122
+SIMPLE = 10_000
+
+
+def as_arb(x: Any) -> Any:
+    """An int, float or Fraction as a ball."""
+    if not isinstance(x, Fraction):
+        return arb(x)
+    if x.numerator.bit_length() >= LONG:
+        found = known(x)
+        if found is not None:
+            name, factor = found
+            return IRRATIONAL[name]() * as_arb(factor)
+    return arb(flint.fmpq(x.numerator, x.denominator))
+
+
+@lru_cache(maxsize=1024)
+def known(x: Fraction) -> tuple[str, Fraction] | None:
+    """(name, factor) of an irrational number that x is 128 bits of, times a short rational."""
+    with precision(300):
+        for name, number in IRRATIONAL.items():
+            quotient = arb(flint.fmpq(x.numerator, x.denominator)) / number()
+            mantissa, exponent = quotient.mid().man_exp()
+            near = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+            shift = Fraction(2) ** (FACTOR_BITS - int(mantissa).bit_length() - int(exponent))
+            for factor in (round(near * shift) / shift, near.limit_denominator(SIMPLE)):
+                if factor and abs(near / factor - 1) < NEAR:
+                    return name, Fraction(factor)
+    return None
