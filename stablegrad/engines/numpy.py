@@ -103,7 +103,11 @@ class Plan:
                 tuple(dead.get(out, ())),
             )
             steps.append((term, step))
-        self.steps: list[Step] = [s for _, s in steps] if wrap else self._in_runs(steps, slot, keep)
+        self.steps: list[Step] = (
+            [step for _, step in steps]
+            if wrap
+            else blocks.in_runs(steps, slot, keep, self.functions)
+        )
 
     def _args(self, term: Term) -> tuple[Term, ...]:
         """What a step takes: the argument of a function of one value, else those of the term."""
@@ -124,39 +128,6 @@ class Plan:
             return tables.function_of(term, self.functions[term], bound)
         return bound(term)
 
-    def _in_runs(
-        self, steps: Sequence[tuple[Term, Step]], slot: dict[Term, int], keep: set[int]
-    ) -> list[Step]:
-        """The steps, runs of elementwise ones on large arrays taken together."""
-        out: list[Step] = []
-        i = 0
-        while i < len(steps):
-            first, j = steps[i][0], i
-            while j < len(steps) and self._joins(steps[j][0], first):
-                j += 1
-            if j - i < 2:
-                out.append(steps[i][1])
-                i += 1
-                continue
-            out.append(self._run(steps[i:j], slot, keep))
-            i = j
-        return out
-
-    def _joins(self, term: Term, first: Term) -> bool:
-        return term not in self.functions and term.shape == first.shape and blocks.joins(term)
-
-    def _run(
-        self, steps: Sequence[tuple[Term, Step]], slot: dict[Term, int], keep: set[int]
-    ) -> Step:
-        """A run as a step: it takes all cells, and writes to them itself."""
-        written = {step[3] for _, step in steps}
-        dead = {i for _, step in steps for i in step[6]}
-        read = {slot[a]: a for term, _ in steps for a in term.args if slot[a] not in written}
-        single = {i for i, a in read.items() if a.op is CONST or a.shape == ()}
-        kept = sorted(i for i in written if i in keep or i not in dead)
-        run = blocks.Run([step for _, step in steps], sorted(read), kept, single)
-        return (run, _RUN, _nothing, 0, None, (), tuple(sorted(dead - written)))
-
     def __call__(self, values: Sequence[Array]) -> list[Array]:
         """Run on the values of the inputs, in their order; return those of the roots."""
         cells: list[Any] = self.template.copy()
@@ -166,7 +137,7 @@ class Plan:
             for kernel, single, several, out, dtype, shape, dead in self.steps:
                 if single is None:
                     value = kernel(*several(cells))
-                elif single == _RUN:
+                elif single == blocks.RUN:
                     kernel(cells)
                     for i in dead:
                         cells[i] = None
@@ -181,10 +152,6 @@ class Plan:
                 for i in dead:
                     cells[i] = None
         return [np.asarray(cells[i]) for i in self.root_slots]
-
-
-_RUN = -1
-"""In place of the slot of an argument: the step is a run."""
 
 
 def bound(term: Term) -> Callable[..., Any]:

@@ -106,27 +106,43 @@ def test_nothing_is_a_function_of_one_value_that_is_of_two():
 
 
 def test_blocks_change_nothing():
-    """Large arrays in runs, with numbers, masks, results inside the run and layouts that differ."""
+    """Runs with numbers, masks, rows, results inside the run and layouts that differ."""
+    m = 64
 
-    def program(n: int, m: int) -> tuple[list, list]:
+    def program(n: int) -> tuple[list, list]:
         a, b = (make(INPUT, (), (i,), (n, m), F32) for i in range(2))
-        c = make(INPUT, (), (2,), (), F32)
+        c, row = make(INPUT, (), (2,), (), F32), make(INPUT, (), (3,), (m,), F32)
         h = OPS["hypot"](a, b) * c
         w = OPS["where"](a < b, OPS["logaddexp"](a, h), OPS["arctan2"](b, a) + 2)
-        return [w, h, OPS["sum"](w), OPS["exp"](w) * const(3, F32, (n, m))], [a, b, c]
+        top = OPS["logsumexp"](w + row, axis=1, keepdims=True)
+        soft = OPS["softmax"](w * row, axis=-1) * const(3, F32, (n, m))
+        return [w, h, OPS["sum"](h, axis=1), w - top, soft], [a, b, c, row]
 
     rng = np.random.default_rng(3)
-    n, m = 5 * blocks.BLOCK // 64 + 3, 64
+    n = 17 * blocks.BLOCK // m + 3
     data = [rng.normal(size=(m, n)).astype(F32).T, rng.normal(size=(n, m)).astype(F32)]
-    number = np.asarray(1.25, F32)
-    roots, inputs = program(n, m)
-    whole = compile_terms(roots, inputs, Settings())([*data, number])
-    roots, inputs = program(1, m)
-    row = compile_terms(roots, inputs, Settings())
-    for i in (0, 1, n // 2, n - 1):
-        parts = row([*[d[i : i + 1] for d in data], number])
-        for k in (0, 1, 3):
-            assert parts[k].tobytes() == whole[k][i : i + 1].tobytes()
-    lowered = compile_terms(*program(n, m), Settings())
-    plan = Plan(lowered.roots, lowered.inputs)
-    assert any(isinstance(step[0], blocks.Run) for step in plan.steps)
+    others = [np.asarray(1.25, F32), rng.normal(size=m).astype(F32)]
+    large = compile_terms(*program(n), Settings())
+    plan = Plan(large.roots, large.inputs)
+    runs = [step[0] for step in plan.steps if isinstance(step[0], blocks.Run)]
+    assert any(run.flat for run in runs)
+    assert any(not run.flat for run in runs)
+    small = compile_terms(*program(1), Settings())
+    for _ in range(4):  # every size of block is tried
+        whole = plan([*data, *others])
+        for i in (0, 1, n // 2, n - 1):
+            parts = small([*[d[i : i + 1] for d in data], *others])
+            for k, part in enumerate(parts):
+                assert part.tobytes() == whole[k][i : i + 1].tobytes()
+
+
+def test_a_run_does_not_cut_what_others_need_whole():
+    """The sums of a square matrix along rows, spread along columns."""
+    n = 512
+    x = make(INPUT, (), (0,), (n, n), F32)
+    y = OPS["hypot"](x, x * x + OPS["sum"](OPS["hypot"](x, x + 1), axis=1))
+    data = np.random.default_rng(4).normal(size=(n, n)).astype(F32)
+    program = compile_terms([y], [x], Settings())
+    (got,) = Plan(program.roots, program.inputs)([data])
+    (expected,) = Plan(program.roots, program.inputs, wrap=lambda op, kernel: kernel)([data])
+    assert got.tobytes() == expected.tobytes()
