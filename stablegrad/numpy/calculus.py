@@ -9,6 +9,7 @@ import numpy as np
 
 from stablegrad.errors import DomainError, ShapeError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.elementwise import operands
 from stablegrad.numpy.joining import concatenate
 from stablegrad.numpy.shaping import diff, pad, where
 from stablegrad.ops import indexing
@@ -44,7 +45,7 @@ def interp(
         >>> sg.numpy.interp([0.5, 3.0], [0.0, 1.0, 2.0], [1.0, 3.0, 4.0]).numpy()
         array([2., 4.], dtype=float32)
     """
-    at, places, values = as_tensor(x), _vector(xp, "xp"), _vector(fp, "fp")
+    at, places, values = operands(x, _vector(xp, "xp"), _vector(fp, "fp"))
     if places.shape != values.shape:
         raise ShapeError(
             message(f"xp of shape {places.shape}, fp of {values.shape}", "one value for each place")
@@ -134,7 +135,7 @@ def _slopes(x: Tensor, axis: int, spacing: Any, edge_order: int) -> Tensor:
         )
     y = moveaxis(x, axis, -1)
     y = y if y.dtype.kind == "f" or y.dtype.itemsize == 2 else y.astype(np.float64)
-    given = as_tensor(spacing)
+    given = operands(spacing, y)[0]
     h = diff(given) if given.ndim else OPS["broadcast_to"](given, shape=(n - 1,))
     if h.shape != (n - 1,):
         raise ShapeError(message(f"places of shape {given.shape}", f"a vector of length {n}"))
@@ -191,7 +192,7 @@ def polyval(p: Any, x: Any) -> Tensor:
         p: its coefficients, that of the highest power first.
         x: the places.
     """
-    coefficients, at = _vector(p, "p"), as_tensor(x)
+    coefficients, at = operands(_vector(p, "p"), x)
     total = OPS["broadcast_to"](coefficients[0], shape=at.shape)
     for i in range(1, coefficients.size):
         total = total * at + coefficients[i]
@@ -226,8 +227,5 @@ def unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * m
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Tensor:
     """Differences of neighbours among all elements, with others before and after."""
     steps = diff(as_tensor(ary).ravel())
-    ends = [
-        None if e is None else as_tensor(e).ravel().astype(steps.dtype) for e in (to_begin, to_end)
-    ]
-    parts = [ends[0], steps, ends[1]]
-    return concatenate([part for part in parts if part is not None])
+    given = operands(*[part for part in (to_begin, steps, to_end) if part is not None])
+    return concatenate([part.ravel().astype(steps.dtype) for part in given])

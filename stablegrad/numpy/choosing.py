@@ -10,6 +10,7 @@ import numpy as np
 
 from stablegrad.errors import DTypeError, OutOfRangeError, ShapeError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.elementwise import operands
 from stablegrad.numpy.shaping import where
 from stablegrad.ops import indexing
 from stablegrad.ops.shape import moveaxis
@@ -116,7 +117,7 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Tensor:
 
 def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Tensor:
     """The array with values put in before some places along an axis."""
-    x, v = as_tensor(arr), as_tensor(values)
+    x, v = operands(arr, values)
     x, axis = (x.ravel(), 0) if axis is None else (x, normal_axis(axis, x.ndim, "insert"))
     obj = np.asarray(obj) if isinstance(obj, Tensor) else obj
     places = np.arange(x.shape[axis])[obj] if isinstance(obj, slice) else np.asarray(obj)
@@ -167,7 +168,7 @@ def isclose(
     a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Tensor:
     """Where two arrays agree: |a - b| <= atol + rtol |b|, or both are one infinity."""
-    x, y = as_tensor(a), as_tensor(b)
+    x, y = operands(a, b)
     near = (abs(x - y) <= atol + rtol * abs(y)) & OPS["isfinite"](y)
     near = near | (x == y)
     return near | (OPS["isnan"](x) & OPS["isnan"](y)) if equal_nan else near
@@ -182,7 +183,7 @@ def allclose(
 
 def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
     """Whether two arrays have one shape and the same elements."""
-    x, y = as_tensor(a1), as_tensor(a2)
+    x, y = operands(a1, a2)
     if x.shape != y.shape:
         return False
     same = x == y
@@ -191,7 +192,7 @@ def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> bool:
 
 def array_equiv(a1: Any, a2: Any) -> bool:
     """Whether two arrays broadcast to one shape with the same elements."""
-    x, y = as_tensor(a1), as_tensor(a2)
+    x, y = operands(a1, a2)
     try:
         np.broadcast_shapes(x.shape, y.shape)
     except ValueError:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from stablegrad.errors import DTypeError, message
 from stablegrad.ir import OPS
+from stablegrad.ops.dtypes import common_dtype
+from stablegrad.ops.record import constant_dtype
 from stablegrad.tensor.apply import apply
 from stablegrad.tensor.cells import as_dtype
-from stablegrad.tensor.core import Tensor
+from stablegrad.tensor.core import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
 
 _SAME = (
@@ -33,6 +37,19 @@ ELEMENTWISE: dict[str, str] = {
     if op_name in OPS
 }  # fmt: skip
 """The op for each name; ours without a NumPy name too (rsqrt)."""
+
+
+def operands(*values: Any) -> list[Tensor]:
+    """Tensors of some values; Python numbers take the dtype of the others, as constants do."""
+    plain = [isinstance(v, int | float) and not isinstance(v, bool | np.generic) for v in values]
+    if all(plain) or not any(plain):
+        return [as_tensor(v) for v in values]
+    given = {i: as_tensor(v) for i, v in enumerate(values) if not plain[i]}
+    common = common_dtype(*[t.dtype for t in given.values()])
+    return [
+        given[i] if i in given else as_tensor(np.asarray(v, constant_dtype(v, common)))
+        for i, v in enumerate(values)
+    ]
 
 
 def function(name: str, op_name: str, module: str) -> Callable[..., Tensor]:

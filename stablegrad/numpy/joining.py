@@ -9,16 +9,17 @@ import numpy as np
 
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.elementwise import operands
 from stablegrad.ops import shape
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
 
 
 def _tensors(arrays: Any) -> list[Tensor]:
-    found = [as_tensor(a) for a in arrays]
+    found = list(arrays)
     if not found:
         raise ShapeError(message("nothing to join", "an array at least"))
-    return found
+    return operands(*found)
 
 
 def concatenate(

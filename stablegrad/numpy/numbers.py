@@ -47,7 +47,8 @@ def ldexp(x1: Any, x2: Any) -> Tensor:
 
 def float_power(x1: Any, x2: Any) -> Tensor:
     """A power, computed in float64 whatever the dtypes."""
-    return apply(OPS["power"], (as_tensor(x1).astype(np.float64), as_tensor(x2).astype(np.float64)))
+    wide = [x.astype(float) if isinstance(x, Tensor) else np.asarray(x, float) for x in (x1, x2)]
+    return apply(OPS["power"], tuple(wide))
 
 
 def around(a: Any, decimals: int = 0, out: None = None) -> Tensor:

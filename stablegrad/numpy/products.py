@@ -6,6 +6,7 @@ from typing import Any
 
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.elementwise import operands
 from stablegrad.ops import einsums, linalg
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
@@ -60,7 +61,8 @@ def einsum(subscripts: str, *operands: Any, out: None = None, optimize: Any = Tr
 
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Tensor:
     """The dot products of vectors along an axis, over the others broadcast."""
-    return (as_tensor(x1) * as_tensor(x2)).sum(axis=axis)
+    x, y = operands(x1, x2)
+    return (x * y).sum(axis=axis)
 
 
 def matvec(x1: Any, x2: Any, /) -> Tensor:

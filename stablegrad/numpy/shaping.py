@@ -8,6 +8,7 @@ import numpy as np
 
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.elementwise import operands
 from stablegrad.ops import indexing, linalg
 from stablegrad.ops import shape as shapes
 from stablegrad.tensor import Tensor, as_tensor
@@ -220,7 +221,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     axis %= max(x.ndim, 1)
     if prepend is not None or append is not None:
         edge = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-        ends = [None if e is None else as_tensor(e) for e in (prepend, append)]
+        ends = [None if e is None else operands(e, x)[0] for e in (prepend, append)]
         ends = [e if e is None or e.ndim else broadcast_to(e, edge) for e in ends]
         parts = [part for part in (ends[0], x, ends[1]) if part is not None]
         x = OPS["concatenate"](*parts, axis=axis)

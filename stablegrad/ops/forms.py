@@ -169,8 +169,21 @@ def _common_factor(terms: list[Term]) -> dict[Term, Rational]:
                 common[x] = min(p, q) if p > 0 else max(p, q)
         if not common:
             return {}
-    inherent = {x.support for t in terms for x in factors(t)}  # such a mask would come back
+    inherent = {m for t in terms for x in factors(t) for m in _own_masks(x)}
     return {x: p for x, p in (common or {}).items() if x not in inherent}
+
+
+def _own_masks(factor: Term) -> list[Term | None]:
+    """The masks that a factor brings along, which would come back: also from within a guard."""
+    found, rest = [factor.support], [factor.args[0]] if factor.op is REQUIRE else []
+    while rest:
+        inner = rest.pop()
+        found += [inner, inner.support] if inner.dtype.kind == "b" else [inner.support]
+        if inner.op is REQUIRE or (inner.op is AFFINE and len(inner.args) == 1):
+            rest.append(inner.args[0])
+        elif inner.op is MONOMIAL:
+            rest += inner.args
+    return found
 
 
 def _without(term: Term, common: Mapping[Term, Rational]) -> Term:

@@ -1,7 +1,7 @@
 """Steps of lgamma and its derivatives, for arguments of any sign.
 
 These stand for differences in users' programs, so they have a value wherever those do. Between
-positive arguments they are the differences of ``beta``, which keep their digits.
+positive arguments they are the differences of ``gamma_logs``, which keep their digits.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from stablegrad.ir import Term
-from stablegrad.ops import beta, gamma_kernels, pairs
+from stablegrad.ops import gamma_kernels, gamma_logs, pairs
 from stablegrad.ops.record import REAL, elementwise
 from stablegrad.ops.special_gamma import digamma, polygamma
 
@@ -22,7 +22,7 @@ def _polygamma_step(xp: Any, x: Any, h: Any, *, n: int) -> Any:
 
     def positive(xp: Any, x: Any, h: Any) -> Any:
         low = xp.minimum(x, x + h)
-        return xp.sign(h) * beta.polygamma_difference.kernel(xp, low, xp.abs(h), n=n)
+        return xp.sign(h) * gamma_logs.polygamma_difference.kernel(xp, low, xp.abs(h), n=n)
 
     both = (x > 0) & (x + h > 0) & (xp.abs(h) < xp.inf)
     return pairs.redo(xp, both, value, positive, x, h)
@@ -35,7 +35,7 @@ def _after(x: Term, h: Term, n: int) -> Term:
 lgamma_step = elementwise(
     "lgamma_step",
     family="special",
-    kernel=beta.lgamma_step_kernel,
+    kernel=gamma_logs.lgamma_step_kernel,
     ball=lambda x, h: (x + h).lgamma() - x.lgamma(),
     partials=lambda out, x, h: (polygamma_step(x, h, n=0), _after(x, h, 0)),
     domain=(REAL, REAL),

@@ -7,8 +7,8 @@ from typing import Any
 
 from stablegrad.ir import Facts, Term
 from stablegrad.ops import incomplete_kernels as kernels
-from stablegrad.ops.beta import polygamma_difference
 from stablegrad.ops.exponential import log, log1p
+from stablegrad.ops.gamma_logs import polygamma_difference
 from stablegrad.ops.record import (
     NONNEGATIVE,
     POSITIVE,

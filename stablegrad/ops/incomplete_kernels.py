@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any
 
 from stablegrad.ops import pair_exp, pairs
-from stablegrad.ops.beta import betaln, polygamma_difference
 from stablegrad.ops.gamma_kernels import digamma_pairs, log_gamma_pairs
+from stablegrad.ops.gamma_logs import betaln, polygamma_difference
 from stablegrad.ops.information import deviance
 from stablegrad.ops.special_gamma import digamma, lgamma, polygamma
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from stablegrad.ir import Facts, Term
 from stablegrad.ops import pairs
-from stablegrad.ops.beta import bernoulli
+from stablegrad.ops.gamma_logs import bernoulli
 from stablegrad.ops.record import POSITIVE, elementwise, interval
 
 _HEAD = 14

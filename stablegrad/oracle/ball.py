@@ -24,6 +24,7 @@ from stablegrad.oracle import series
 from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.elementary import Elementary
 from stablegrad.oracle.incomplete import Incomplete
+from stablegrad.oracle.integrals import Integrals
 from stablegrad.oracle.series import INF, NAN, ONE, ZERO, Arb, Series
 from stablegrad.oracle.special import Special
 
@@ -45,7 +46,7 @@ def _whole(value: int, flags: int) -> Ball:
     return Ball((arb(value),), flags)
 
 
-class Ball(Elementary, Special, Incomplete):
+class Ball(Elementary, Special, Incomplete, Integrals):
     """A real number, or a power series of real numbers, with certain error bounds."""
 
     __slots__ = ("c", "flags")

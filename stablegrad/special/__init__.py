@@ -7,11 +7,55 @@ from __future__ import annotations
 
 from typing import Any
 
+import scipy.special
+
+from stablegrad.special.distributions import (
+    bdtr,
+    bdtrc,
+    betaincc,
+    btdtr,
+    chdtr,
+    chdtrc,
+    fdtr,
+    fdtrc,
+    gdtr,
+    gdtrc,
+    nbdtr,
+    nbdtrc,
+    pdtr,
+    pdtrc,
+    stdtr,
+)
+from stablegrad.special.families import (
+    binom,
+    boxcox,
+    boxcox1p,
+    comb,
+    factorial,
+    inv_boxcox,
+    inv_boxcox1p,
+    j0,
+    j1,
+    jn,
+    jv,
+    k0,
+    k0e,
+    k1,
+    k1e,
+    kn,
+    kv,
+    kve,
+    lambertw,
+    multigammaln,
+    poch,
+    y0,
+    y1,
+    yn,
+    yv,
+)
 from stablegrad.special.functions import (
     ELEMENTWISE,
     elementwise,
-    kv,
-    kve,
     log_softmax,
     logsumexp,
     polygamma,
@@ -21,10 +65,59 @@ from stablegrad.special.functions import (
 
 globals().update(elementwise())
 
-__all__ = ["kv", "kve", "log_softmax", "logsumexp", "polygamma", "softmax", "zeta"]
+__all__ = [
+    "bdtr",
+    "bdtrc",
+    "betaincc",
+    "binom",
+    "boxcox",
+    "boxcox1p",
+    "btdtr",
+    "chdtr",
+    "chdtrc",
+    "comb",
+    "factorial",
+    "fdtr",
+    "fdtrc",
+    "gdtr",
+    "gdtrc",
+    "inv_boxcox",
+    "inv_boxcox1p",
+    "j0",
+    "j1",
+    "jn",
+    "jv",
+    "k0",
+    "k0e",
+    "k1",
+    "k1e",
+    "kn",
+    "kv",
+    "kve",
+    "lambertw",
+    "log_softmax",
+    "logsumexp",
+    "multigammaln",
+    "nbdtr",
+    "nbdtrc",
+    "pdtr",
+    "pdtrc",
+    "poch",
+    "polygamma",
+    "softmax",
+    "stdtr",
+    "y0",
+    "y1",
+    "yn",
+    "yv",
+    "zeta",
+]
 __all__ += list(ELEMENTWISE)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    """Say that a name is not here."""
-    raise AttributeError(f"stablegrad.special has no {name!r}; `stablegrad ops` lists all ops")
+    """Say what to do about a name that is not here."""
+    hint = "; `stablegrad ops` lists all ops"
+    if callable(getattr(scipy.special, name, None)):
+        hint = f"; scipy.special.{name}(np.asarray(t)) gives the value, without gradients"
+    raise AttributeError(f"stablegrad.special has no {name!r}{hint}")

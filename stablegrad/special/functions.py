@@ -7,7 +7,7 @@ from typing import Any
 
 from stablegrad.errors import DomainError, DTypeError, message
 from stablegrad.ir import OPS
-from stablegrad.numpy.elementwise import function
+from stablegrad.numpy.elementwise import function, operands
 from stablegrad.tensor import Tensor, as_tensor
 
 _SCIPY = {
@@ -16,10 +16,10 @@ _SCIPY = {
 }  # fmt: skip
 
 _SAME = (
-    "bdtr besselk betainc betaln cbrt cosm1 digamma ellipe entr erf erfc erfcinv erfcx erfi erfinv "
-    "exp10 exp2 expm1 gamma gammainc gammaincc huber hyp1f1 i0 i0e i1 i1e j0 j1 kl_div kn lgamma "
-    "log1mexp log1p log1pmx log_expm1 log_i0 log_ndtr log_sigmoid logdiffexp logaddexp logit ndtr "
-    "ndtri rel_entr rsqrt sigmoid sinc sinhc softplus xlog1py xlogy y0 y1 zeta"
+    "beta betainc betaln cbrt cosm1 digamma entr erf erfc erfcinv erfcx erfinv exp1 exp10 exp2 "
+    "expi expm1 gamma gammainc gammaincc huber i0 i0e i1 i1e kl_div lgamma log1mexp log1p "
+    "log1pmx log_expm1 log_i0 log_ndtr log_sigmoid logaddexp logdiffexp logit ndtr ndtri "
+    "ndtri_exp powm1 pseudo_huber rel_entr rsqrt sigmoid sinc sinhc softplus xlog1py xlogy"
 ).split()
 
 ELEMENTWISE: dict[str, str] = {
@@ -50,25 +50,6 @@ def polygamma(n: Any, x: Any) -> Tensor:
     return OPS["polygamma"](as_tensor(x), n=int(order))
 
 
-def kve(v: Any, z: Any) -> Tensor:
-    """exp(z) times the modified Bessel function of the second kind.
-
-    Args:
-        v: the order, any real numbers.
-        z: positive numbers.
-
-    Returns:
-        An array, differentiable in both arguments.
-    """
-    return OPS["kve_derivative"](as_tensor(v), as_tensor(z), n=0, m=0)
-
-
-def kv(v: Any, z: Any) -> Tensor:
-    """The modified Bessel function of the second kind, of real order v and z > 0."""
-    x = as_tensor(z)
-    return OPS["exp"](-x) * kve(v, x)
-
-
 def zeta(x: Any, q: Any = None) -> Tensor:
     """Hurwitz's zeta function, the sum of (q + k)**-x over k >= 0; Riemann's where q is None.
 
@@ -79,8 +60,8 @@ def zeta(x: Any, q: Any = None) -> Tensor:
     Returns:
         An array, differentiable in both arguments; nan for x <= 1.
     """
-    s = as_tensor(x)
-    return OPS["hurwitz_zeta"](s, 1.0 if q is None else as_tensor(q), n=0)
+    s, start = operands(x, 1.0 if q is None else q)
+    return OPS["hurwitz_zeta"](s, start, n=0)
 
 
 def logsumexp(
@@ -103,7 +84,8 @@ def logsumexp(
         raise DTypeError(message("logsumexp(return_sign=True)", "sums of positive terms"))
     x = as_tensor(a)
     if b is not None:
-        x = x + OPS["log"](as_tensor(b))
+        x, factors = operands(a, b)
+        x = x + OPS["log"](factors)
     axis = tuple(axis) if isinstance(axis, list) else axis
     return OPS["logsumexp"](x, axis=axis, keepdims=keepdims)
 

@@ -47,6 +47,8 @@ PARAMS: dict[str, list[dict[str, Any]]] = {
     "power_step": [{"p": Fraction(1, 2), "n": 0}, {"p": 3, "n": 0}, {"p": -1, "n": 1}],
     "polygamma_difference": [{"n": 0}],
     "kve_derivative": [{"n": 0, "m": 0}],
+    "bessel_j": [{"n": 0}, {"n": 3}],
+    "bessel_y": [{"n": 0}],
     "power_gap": [{"p": Fraction(1, 2)}, {"p": 3}],
     "monomial": [{"powers": (-2,)}, {"powers": (Fraction(1, 2),)}, {"powers": (1, -2)}],
 }

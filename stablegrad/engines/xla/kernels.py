@@ -168,7 +168,7 @@ def _on_host(name: str) -> Kernel:
     return kernel
 
 
-HOSTED = ("geometric_sum", "compound_sum", "betaln")
+HOSTED = ("geometric_sum", "compound_sum", "betaln", "beta", "gamma", "bessel_j", "bessel_y")
 """Ops of nested pair arithmetic that XLA would compile for minutes."""
 
 KERNELS: dict[str, Kernel] = {

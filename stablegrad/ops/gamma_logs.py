@@ -44,7 +44,7 @@ def _stirling(count: int = 12) -> tuple[float, ...]:
     return tuple([float(t) for t in terms[::-1]])
 
 
-def _correction(w: Any) -> Any:
+def stirling_rest(w: Any) -> Any:
     """The logarithm of the gamma function less its leading terms, for w >= 12."""
     r = 1.0 / w
     return r * polynomial(r * r, _stirling())
@@ -204,7 +204,7 @@ def _betaln(xp: Any, a: Any, b: Any) -> Any:
         t = p / q
         total = p * xp.log(p / (p + q)) - p - q * log1pmx.kernel(xp, t)
         total = total - 0.5 * xp.log(p) + (_HALF_LOG_2PI + 0.5 * xp.log1p(t))
-        return total + (_correction(p) + (_correction(q) - _correction(p + q)))
+        return total + (stirling_rest(p) + (stirling_rest(q) - stirling_rest(p + q)))
 
     value = pairs.redo(xp, p >= _SHIFT, value, both_large, p, q)
     value = xp.where((q == xp.inf) & (p > 0), -xp.inf, value)
