@@ -360,14 +360,14 @@ class Product:
         return with_shape(core, shape)
 
     def _zero(self, shape: Shape) -> Term:
-        """0 times a product: zero, but nan where a factor is not proved finite."""
+        """0 times a product: zero, but nan where a factor is infinite or nan."""
         zero = const(0, self.dtype, shape)
-        for x in self.parts:
-            if x.dtype.kind != "b" and not x.facts.defined:
-                return OPS["require"](
-                    zero, OPS["isfinite"](monomial(self.parts, shape, self.dtype))
-                )
-        return zero
+        parts = {x: p for x, p in self.parts.items() if x.dtype.kind != "b"}
+        if not parts:
+            return zero
+        zero = OPS["require"](zero, OPS["isfinite"](monomial(parts, shape, self.dtype)))
+        masks = {x: 1 for x in self.parts if x.dtype.kind == "b"}
+        return monomial({zero: 1, **masks}, shape, self.dtype) if masks else zero
 
     def _merge_exponentials(self) -> None:
         """A product holds one exponential at most: exp(a) * exp(b) overflows where it does not."""

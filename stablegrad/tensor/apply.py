@@ -26,6 +26,7 @@ from stablegrad.ops.record import (
 )
 from stablegrad.settings import current
 from stablegrad.tensor import history
+from stablegrad.tensor.cells import get_default_dtype
 from stablegrad.tensor.core import Tensor, tensor
 from stablegrad.tensor.mode import MODE
 
@@ -84,16 +85,16 @@ def _of_numbers(op: Op, args: tuple[Any, ...], params: tuple[Any, ...]) -> Tenso
     """An op of Python numbers and of what came from them, beside conditions."""
     whole = all(type(a) is int for i, a in enumerate(args) if i not in op.conditions)
 
-    def settled(arg: Any, dtype: np.dtype[Any] | None) -> Any:
+    def settled(arg: Any, dtype: np.dtype[Any]) -> Any:
         if type(arg) is Number:
-            return arg._term if dtype is None else arg._wide
+            return arg._wide if dtype == np.float64 else arg._term
         if type(arg) is int and not whole:
             return arg  # takes the dtype of the others
-        if isinstance(arg, float | Fraction):
-            return tensor(arg, dtype)._term
+        if isinstance(arg, float | int | Fraction) and not isinstance(arg, bool):
+            return _number_term(arg, np.dtype(np.int64) if type(arg) is int else dtype)
         return arg._term if isinstance(arg, Tensor) else tensor(arg)._term  # a condition
 
-    term = op.term(tuple([settled(a, None) for a in args]), params)
+    term = op.term(tuple([settled(a, get_default_dtype()) for a in args]), params)
     if not is_float(term.dtype):
         return finish(term, requires=False)
     result = finish(term, requires=False, kind=Number)
@@ -152,6 +153,10 @@ def _number(value: float, dtype: np.dtype[Any]) -> Any:
 @lru_cache(maxsize=4096)
 def _constant(value: Any, kind: type, dtype: np.dtype[Any]) -> Term:
     """A Python number among floats of ``dtype``."""
+    return _number_term(value, dtype)
+
+
+def _number_term(value: Any, dtype: np.dtype[Any]) -> Term:
     return const(round_const(value, dtype), dtype)
 
 

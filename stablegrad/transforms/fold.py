@@ -12,6 +12,7 @@ import numpy as np
 
 from stablegrad.canonical import with_args
 from stablegrad.ir import Term, make, topological
+from stablegrad.ops import forms
 from stablegrad.ops.exact import exact, exact_ratio
 from stablegrad.ops.record import CONST, const, is_float
 
@@ -24,8 +25,26 @@ def fold(roots: Sequence[Term]) -> list[Term]:
     for term in topological(roots):
         args = tuple([done[a] for a in term.args])
         new = term if args == term.args else with_args(term, args)
+        if new.op is forms.MONOMIAL:
+            new = _scaled(new)
         done[term] = _folded(new) if _foldable(new) else new
     return [done[r] for r in roots]
+
+
+def _scaled(term: Term) -> Term:
+    """A product with the roots of constants among its factors folded into one coefficient.
+
+    sqrt(5)*r is then a multiple of r, which the exponential of a sum takes with all its digits.
+    """
+    roots = {x: p for x, p in forms.factors(term).items() if x.op is CONST and x.shape == ()}
+    if not roots or len(roots) == len(term.args):
+        return term
+    coefficient = _folded(forms.monomial(roots, (), term.dtype))
+    factor = coefficient.params[0] if coefficient.op is CONST else "nan"
+    if isinstance(factor, str) or factor == 0:
+        return term
+    rest = {x: p for x, p in forms.factors(term).items() if x not in roots}
+    return forms.scale(factor, forms.monomial(rest, term.shape, term.dtype))
 
 
 def _foldable(term: Term) -> bool:

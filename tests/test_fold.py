@@ -1,0 +1,42 @@
+"""Constants are folded with more digits than a float has, and zero as NumPy has it."""
+
+from __future__ import annotations
+
+import numpy as onp
+import pytest
+
+import stablegrad as sg
+from stablegrad.oracle import err_ulp, gradient, truth
+
+np = sg.numpy
+
+
+FUNCTIONS = [
+    lambda r: np.exp(-np.sqrt(5.0) * r),
+    lambda r: (1 + np.sqrt(3.0) * r) * np.exp(-np.sqrt(3.0) * r),
+    lambda r: np.exp(-(r * r) / np.sqrt(2 * 3.141592653589793)),
+]
+
+
+@pytest.mark.parametrize("f", FUNCTIONS)
+def test_the_exponential_of_a_multiple_by_a_root(f):
+    r = sg.tensor(onp.linspace(0.01, 35.0, 50), requires_grad=True)
+    y = f(r)
+    (slope,) = sg.autograd.grad(y.sum(), [r])
+    data = {r.term: r.numpy()}
+    assert err_ulp(y.numpy(), truth(y.term, data)).max() <= 4
+    assert err_ulp(slope.numpy(), gradient(y.term, r.term, data)).max() <= 4
+
+
+def test_roots_of_constants_join_the_coefficient():
+    x = sg.tensor([2.0], "float64")
+    assert "1.19682684120429" in str(sg.explain(3 * x / np.sqrt(2 * np.pi)))
+
+
+def test_zero_times_what_is_not_finite_is_nan():
+    x = sg.tensor([onp.inf, -onp.inf, onp.nan, 2.0, 0.0], requires_grad=True)
+    for zero in (0, 0.0, np.sqrt(0.0)):
+        assert onp.isnan((x * zero).numpy()).tolist() == [True, True, True, False, False]
+        assert onp.isnan((1 + zero * np.abs(x)).numpy()).tolist() == [True] * 3 + [False] * 2
+    np.where(sg.tensor([False] * 5), 0 * x, 3 * x).sum().backward()
+    assert x.grad.numpy().tolist() == [3.0] * 5
