@@ -409,6 +409,10 @@ def test_a_whole_sum_is_explained_as_a_formula():
     x, y = sg.tensor(np.array([1.0, 2.0])), sg.tensor(np.array([3.0, 5.0]))
     assert sg.explain(x / y - 1).source == "return -1 + (x0/x1)"
     assert sg.explain(2 * x**3 - y / (x + y)).source == "return -(x1/(x0 + x1)) + 2*x0**3"
+    text = sg.explain(snp.exp(x - y / 2) * snp.sqrt(x) / y - snp.exp(y)).source
+    assert "exp_of_sum(x0 - 0.5*x1)" in text
+    assert "redone_sum(scaled_product(sqrt(x0)*exp_of_sum(x0 - 0.5*x1)/x1) - exp(x1))" in text
+    assert "Ratio" not in text
 
 
 # -- autograd.grad ------------------------------------------------------------------------

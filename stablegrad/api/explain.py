@@ -153,12 +153,28 @@ def expression(term: Term, texts: dict[Term, str]) -> str:
         return f"-{args[0]}"
     if name == "logical_not":
         return f"~{args[0]}"
+    params = dict(zip(term.op.params, term.params, strict=True))
+    if "coefficients" in params and "counts" in params:
+        return f"{name}({_bare(_sum_of_products(params, args))})"
+    if "powers" in params and "factor" in params:
+        product = _product(params["powers"], args[: len(params["powers"])])
+        return f"{name}({_bare(_sum(0, [params['factor']], [product]))})"
     static = [
-        f"{key}={value}"
-        for key, value in zip(term.op.params, term.params, strict=True)
+        f"{key}={number(value) if isinstance(value, Fraction) else value}"
+        for key, value in params.items()
         if value is not None and value is not False
     ]
     return f"{name}({', '.join([*[_bare(a) for a in args], *static])})"
+
+
+def _sum_of_products(params: dict[str, Any], args: Sequence[str]) -> str:
+    """The sum that a lowered op is evaluated for; arguments that only help are left out."""
+    rest = iter(args)
+    products = [
+        _product([1] * n, [next(rest) for _ in range(n)]) if n > 1 else next(rest)
+        for n in params["counts"]
+    ]
+    return _sum(params["constant"], params["coefficients"], products)
 
 
 def number(value: Any) -> str:
