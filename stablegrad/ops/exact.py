@@ -32,6 +32,9 @@ class Ratio(Fraction):
             return False
         return Fraction.__eq__(self, other)
 
+    def __repr__(self) -> str:  # what it is to a reader, and in source that is written out
+        return f"Fraction({self.numerator}, {self.denominator})"
+
     def __reduce__(self) -> Any:
         return interned, (Fraction(self.numerator, self.denominator),)
 
