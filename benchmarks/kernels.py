@@ -1,7 +1,8 @@
 """Every kernel on a million float32s against SciPy's or NumPy's own and torch's, one thread each.
 
 What is timed is the lowered program of one op, as it runs: float64 inside where the bound needs
-it. The derivative is that of the sum, against torch's backward pass, which computes the value as
+it, functions of one value from tables, by numba if it is installed; and the same without numba.
+The derivative is that of the sum, against torch's backward pass, which computes the value as
 well. Inputs are everyday numbers inside the domain. A ratio is of the least times of samples that
 took turns in one run.
 
@@ -15,7 +16,9 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,7 @@ import scipy.special
 
 import stablegrad
 from benchmarks.measure import arguments, available, compare, figure, save, table
+from stablegrad.engines import reading, tables
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import INPUT, Op, const, is_float
@@ -43,19 +47,47 @@ TORCH_NAMES = {
     "kl_div": "",  # a loss: the mean of another function
 }  # fmt: skip
 
-FLOAT64 = "computed in float64 and rounded once, where the fastest has a float32 kernel"
+TABLE = "read from a table and correctly rounded, where the fastest has a vector kernel"
+TWO = "of two arguments: float64 by scalar library functions, rounded once"
 PAIRS = "float64, and where that cancels or nears a zero of the function once more in pairs"
 REASONS = {
     **dict.fromkeys(("sum", "mean", "var", "std", "cumsum"), "sums are formed in float64: 1 ulp"),
     **dict.fromkeys(("prod", "cumprod"), "float64 mantissas and exponents: no range is left"),
     **dict.fromkeys(("logsumexp", "softmax", "log_softmax"), "exponentials and sums in float64"),
-    **dict.fromkeys(
-        ("erfc", "ndtr", "log_ndtr", "lgamma", "digamma", "logit", "logaddexp2", "sinc", "mish",
-         "gelu", "tanhshrink", "cbrt", "kl_div", "erfcinv", "hypot", "silu"), PAIRS),
-    **dict.fromkeys(("fmax", "fmin", "copysign"), "as NumPy's, with nan and signs seen to"),
+    **dict.fromkeys(("logaddexp", "logaddexp2", "kl_div", "rel_entr", "betaln"), PAIRS),
+    **dict.fromkeys(("arctan2", "power", "hypot"), TWO),
+    **dict.fromkeys(("lgamma", "digamma", "tan"), "pieces next to poles and zeros: by the kernels"),
     "positive": "nothing is computed: the cost of a call",
-}  # fmt: skip
-"""Why a kernel takes more than four times as long as the fastest; FLOAT64 for the others."""
+}
+"""Why a kernel takes more than four times as long as the fastest; TABLE for the others."""
+
+OURS = ("stablegrad", "without numba")
+COLUMNS = (*OURS, "numpy", "torch")
+
+
+@contextmanager
+def without_numba() -> Iterator[None]:
+    """As where numba is not installed, with tables of its own."""
+    compiled, functions = reading.compiled, tables.functions
+    reading.compiled, tables.functions = _not_installed, OrderedDict()
+    try:
+        yield
+    finally:
+        reading.compiled, tables.functions = compiled, functions
+
+
+def _not_installed() -> None:
+    return None
+
+
+def plainly(program: Any, values: list[Array]) -> Callable[[], object]:
+    """A program on values as it runs without numba."""
+
+    def run() -> object:
+        with without_numba():
+            return program(values)
+
+    return run
 
 
 def draw(op: Op, size: int) -> list[Array]:
@@ -115,7 +147,12 @@ def contenders(
 ) -> tuple[dict[str, Callable[[], object]], dict[str, Callable[[], object]]]:
     """Who computes the value, and who the derivative."""
     value, slope = programs(op, values, static)
-    forward: dict[str, Callable[[], object]] = {"stablegrad": lambda: value(values)}
+    with without_numba():
+        plain_value, plain_slope = programs(op, values, static)
+    forward: dict[str, Callable[[], object]] = {
+        "stablegrad": lambda: value(values),
+        "without numba": plainly(plain_value, values),
+    }
     backward: dict[str, Callable[[], object]] = {}
     axis = {"axis": -1} if static else {}
     theirs = numpy_function(op) if not static else _reduction(op)
@@ -134,7 +171,11 @@ def contenders(
                 y = function(*grown, **dim)
                 return torch.autograd.grad(y, grown[0], torch.ones_like(y))
 
-            backward = {"stablegrad": lambda: slope(values), "torch": pulled}
+            backward = {
+                "stablegrad": lambda: slope(values),
+                "without numba": plainly(plain_slope, values),
+                "torch": pulled,
+            }
     return _working(forward), _working(backward)
 
 
@@ -150,11 +191,11 @@ def _working(found: dict[str, Callable[[], object]]) -> dict[str, Callable[[], o
             with np.errstate(all="ignore"):
                 run()
         except (RuntimeError, TypeError, ValueError, NotImplementedError):
-            if name == "stablegrad":
+            if name in OURS:
                 raise
             continue
         out[name] = run
-    return out if len(out) > 1 else {}
+    return out if len(out) > len(OURS) else {}
 
 
 def timed(found: dict[str, Callable[[], object]], n: int, samples: int) -> dict[str, float]:
@@ -167,10 +208,10 @@ def timed(found: dict[str, Callable[[], object]], n: int, samples: int) -> dict[
     return {name: 1e9 * t.min_s / n for name, t in times.items()}
 
 
-def ratio(times: dict[str, float]) -> float | None:
+def ratio(times: dict[str, float], ours: str = "stablegrad") -> float | None:
     """Our time over that of the fastest other."""
-    others = [t for name, t in times.items() if name != "stablegrad"]
-    return times["stablegrad"] / min(others) if others else None
+    others = [t for name, t in times.items() if name not in OURS]
+    return times[ours] / min(others) if others else None
 
 
 def geometric_mean(values: Iterable[float | None]) -> float:
@@ -213,17 +254,19 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "op": op.name,
                 "ns": times,
                 "gradient_ns": slopes,
-                "ratio": ratio(times) if times else None,
-                "gradient_ratio": ratio(slopes) if slopes else None,
-                "reason": REASONS.get(op.name, FLOAT64),
+                "ratio": ratio(times),
+                "gradient_ratio": ratio(slopes),
+                "plain_ratio": ratio(times, OURS[1]),
+                "plain_gradient_ratio": ratio(slopes, OURS[1]),
+                "reason": REASONS.get(op.name, TABLE),
             }
         )
         print(*cells(rows[-1]), file=sys.stderr, flush=True)
     means = {
         kind: geometric_mean(r[kind] for r in rows) if any(r[kind] for r in rows) else None
-        for kind in ("ratio", "gradient_ratio")
+        for kind in ("ratio", "gradient_ratio", "plain_ratio", "plain_gradient_ratio")
     }
-    columns = ["op", "ours, ns", "numpy, ns", "torch, ns", "ratio", "gradient ratio"]
+    columns = ["op", *[f"{n}, ns" for n in COLUMNS], "ratio", "gradient ratio"]
     table("ns for each element; ratio to the fastest other", columns, [cells(r) for r in rows])
     table("geometric mean", list(means), [[figure(m) for m in means.values()]])
     save(options.out, "kernels", rows, means=means)
@@ -231,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def cells(row: dict[str, Any]) -> list[str]:
     """A row of the table."""
-    times = [figure(row["ns"].get(n)) for n in ("stablegrad", "numpy", "torch")]
+    times = [figure(row["ns"].get(n)) for n in COLUMNS]
     return [row["op"], *times, figure(row["ratio"]), figure(row["gradient_ratio"])]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chain import PASSES, cell
+from benchmarks.kernels import COLUMNS
 from benchmarks.measure import RESULTS, describe, figure
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -230,17 +231,17 @@ def layers(data: Data) -> str:
 KERNEL_TEXT = """## Kernels
 
 One op on a million float32s, one thread, CPU time: ns for each element, and the ratio to the
-fastest other. `gradient` is that of the sum, against torch's forward and backward pass. Goal: a
-geometric mean of at most 2. **Bold**: over 4, with the reason below. Geometric means:"""
+fastest other, with the extra `fast` (numba) installed; *without numba* it is not. `gradient` is that
+of the sum, against torch's forward and backward pass. Goal: a geometric mean of at most 2. **Bold**:
+over 4, with the reason below. Geometric means:"""
 
 
 def kernels(data: Data) -> str:
     """Kernels."""
-    names = ("stablegrad", "numpy", "torch")
     rows = [
         [
             f"`{r['op']}`",
-            *[figure(r["ns"].get(n)) for n in names],
+            *[figure(r["ns"].get(n)) for n in COLUMNS],
             "-" if r["ratio"] is None else ratio(r["ratio"], 4.0),
             "-" if r["gradient_ratio"] is None else ratio(r["gradient_ratio"], 4.0),
         ]
@@ -252,11 +253,12 @@ def kernels(data: Data) -> str:
         if max(r["ratio"] or 0, r["gradient_ratio"] or 0) > 4
     ]
     means = data["means"]
-    columns = ["op", "stablegrad, ns", "numpy, ns", "torch, ns", "ratio", "gradient ratio"]
+    columns = ["op", *[f"{n}, ns" for n in COLUMNS], "ratio", "gradient ratio"]
+    kinds = ["values", "gradients", "values without numba", "gradients without numba"]
     return "\n\n".join(
         [
             KERNEL_TEXT,
-            grid(["values", "gradients"], [[figure(m) for m in means.values()]]),
+            grid(kinds, [[figure(m) for m in means.values()]]),
             grid(columns, rows),
             grid(["over 4", "reason"], over),
             machine(data),

@@ -195,7 +195,8 @@ def _nodes(shift: int) -> tuple[Array, Array]:
 
 # -- the parts of a program that are functions of one value -------------------------------
 
-_functions: OrderedDict[Any, Function] = OrderedDict()
+functions: OrderedDict[Any, Function] = OrderedDict()
+"""By what they compute, the oldest first."""
 
 
 def sources(order: Sequence[Term]) -> dict[Term, Term]:
@@ -246,12 +247,12 @@ def function_of(root: Term, source: Term, bind: Callable[[Term], Any]) -> Functi
         known = (term.params, term.dtype)
         key.append(known if term.op is CONST else (term.op, *known, _numbers(term, number)))
     form = tuple(key)
-    found = _functions.get(form)
+    found = functions.get(form)
     if found is None:
         found = Function([_step(term, number, bind) for term in terms])
-        _functions[form] = found
-        if len(_functions) > _CACHED:
-            _functions.popitem(last=False)
+        functions[form] = found
+        if len(functions) > _CACHED:
+            functions.popitem(last=False)
     return found
 
 
