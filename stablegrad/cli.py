@@ -182,6 +182,7 @@ def arguments(
     metavar="PATH",
     help="Write the stabilized function and its gradient as NumPy source, once it passes a check.",
 )
+@click.option("--processes", type=click.IntRange(1), help="Of large data. [default: all cores]")
 @click.option("--html", "html_path", metavar="PATH", help="Write the report as a page.")
 @click.pass_context
 @clear
@@ -193,6 +194,7 @@ def audit(
     json_path: str | None,
     html_path: str | None,
     emitted: str | None,
+    processes: int | None,
     **options: Any,
 ) -> None:
     """Find the lines of FUNCTION that lose digits, forward or backward, and their cures.
@@ -227,7 +229,7 @@ def audit(
         args = [] if drawn else arguments(f, lambda: inputs_of(module, name), **options)
     if drawn and options["file"]:
         raise CallError("--inputs and --domain are both given; expected one of them")
-    result = run_audit(f, *args, order=order, **drawn)
+    result = run_audit(f, *args, order=order, processes=processes, **drawn)
     if json_path:
         write_atomically(json_path, json.dumps(result.to_json(), indent=2) + "\n")
     if html_path:

@@ -95,7 +95,7 @@ class GuardedPlan:
         self, lowered: Sequence[Term], meant: Sequence[Term], inputs: Sequence[Term]
     ) -> None:
         self.plan = Plan(lowered, inputs)
-        self.disturbed = [Plan(lowered, inputs, wrap=_disturbance(seed)) for seed in SEEDS]
+        self.disturbed = [Plan(lowered, inputs, wrap=disturbance(seed)) for seed in SEEDS]
         self.meant = list(meant)
         """The terms whose truth is wanted, not lowered."""
         self.inputs = list(inputs)
@@ -156,8 +156,15 @@ class GuardedPlan:
         return truth(root, bound, got.dtype, budget=BUDGET)
 
 
-def _disturbance(seed: int) -> Callable[[Op, Callable[..., Any]], Callable[..., Any]]:
-    """What makes a kernel round otherwise: each result off by a few units in its last place."""
+def disturbance(
+    seed: int, least: int = 0
+) -> Callable[[Op, Callable[..., Any]], Callable[..., Any]]:
+    """What makes a kernel round otherwise: each result off by a few units in its last place.
+
+    Args:
+        seed: of the random units.
+        least: by how many units every result is moved at least.
+    """
     steps = count()
 
     def wrap(op: Op, kernel: Callable[..., Any]) -> Callable[..., Any]:
@@ -172,6 +179,8 @@ def _disturbance(seed: int) -> Callable[[Op, Callable[..., Any]], Callable[..., 
             # the same each time: looking again must not change a result
             rng = np.random.default_rng([seed, step])
             units = rng.integers(-MOST_UNITS, MOST_UNITS + 1, value.shape)
+            if least:
+                units = np.where(units < 0, np.minimum(units, -least), np.maximum(units, least))
             return (value * (1 + units * finfo(value.dtype).eps)).astype(value.dtype)
 
         return run

@@ -107,7 +107,7 @@ class Examination:
     def all(self) -> None:
         """Run everything; after an interrupt, what has been found until then is in the result."""
         self.stages.next("the naive and the stabilized program")
-        naive, stabilized = self._naive(), self._stabilized()
+        naive, stabilized = self._naive(), self.stabilized()
         try:
             self.stages.next("the truth of every operation")
             self._value()
@@ -142,11 +142,12 @@ class Examination:
             self.known += true_gradients(self.roots, self.variables, self.bindings)[0]
             self._fill_undefined()
             self._fill_infinite()
-        return list(zip(self._names(), naive, self.known, strict=True))
+        return list(zip(self.result_names(), naive, self.known, strict=True))
 
     # results, in this order: the value, the gradients, the gradients of their sum
 
-    def _names(self) -> list[str]:
+    def result_names(self) -> list[str]:
+        """What the results are called."""
         names = [name for name, _ in self.traced.variables]
         found = ["value"]
         if self.order:
@@ -155,16 +156,16 @@ class Examination:
             found += [f"second gradient by {name}" for name in names]
         return found
 
-    def _terms(self) -> list[Term]:
+    def naive_terms(self) -> list[Term]:
         """The naive terms of all results."""
         return [self.root, *[g for p in self.passes for g in p.gradients]]
 
     def _naive(self) -> list[Array]:
-        plain = stripped(self._terms())
+        plain = stripped(self.naive_terms())
         values = run(plain, self.bindings)
         return [values[t] for t in plain]
 
-    def _nodes(self) -> list[Term]:
+    def result_nodes(self) -> list[Term]:
         """The results as derivative nodes over the program as written."""
         y = self.traced.result
         seed = const(1, y.dtype, y.shape)
@@ -180,9 +181,9 @@ class Examination:
                 nodes.append(total)
         return nodes
 
-    def _stabilized(self) -> list[Array]:
+    def stabilized(self) -> list[Array]:
         inputs = list(self.bindings)
-        program = compile_terms(self._nodes(), inputs, Settings(), dict(self.traced.places))
+        program = compile_terms(self.result_nodes(), inputs, Settings(), dict(self.traced.places))
         self.fired = program.fired
         found = program([self.bindings[t] for t in inputs])
         names = {x: name for name, x in self.traced.variables}
@@ -204,7 +205,7 @@ class Examination:
             open_ones = [i for i, k in enumerate(self.known) if i and not k.decided.all()]
             if not open_ones:
                 return
-            stable = Expander(STABLE)([self._nodes()[i] for i in open_ones])
+            stable = Expander(STABLE)([self.result_nodes()[i] for i in open_ones])
             fresh = truths(stable, self.bindings, limits=limits)
             for i, t in zip(open_ones, stable, strict=True):
                 if t in fresh:
@@ -228,17 +229,16 @@ class Examination:
 
     def _totals(self, naive: list[Array], stabilized: list[Array]) -> None:
         """Judge the results whose truth is known by now."""
-        terms = self._terms()
+        terms = self.naive_terms()
         plain = stripped(terms)
         for name, term, bare, a, b, k in zip(
-            self._names(), terms, plain, naive, stabilized, self.known, strict=False
+            self.result_names(), terms, plain, naive, stabilized, self.known, strict=False
         ):
             scale = self.blame.scales.get(term, self.blame.scales.get(bare))
-            before, after = (
-                judge(v, k.value, judged=k.decided, scale=scale).counts() for v in (a, b)
-            )
-            forgiven = before.bad and self._forgivable(term)
-            excused = self._excused(name, a, k, scale) if forgiven else None
+            verdicts = [judge(v, k.value, judged=k.decided, scale=scale) for v in (a, b)]
+            before, after = (v.counts() for v in verdicts)
+            forgiven = before.bad and self.forgivable(term)
+            excused = verdicts[0].bad & self.excused(name, a, k) if forgiven else None
             if excused is not None and excused.any():
                 before = judge(a, k.value, judged=k.decided & ~excused, scale=scale).counts()
                 before = before.at(int(np.count_nonzero(k.decided)))
@@ -277,7 +277,7 @@ class Examination:
                 Series(name, variable, x_at, before, after, true, bits[0][some], bits[1][some])
             )
 
-    def _forgivable(self, term: Term) -> bool:
+    def forgivable(self, term: Term) -> bool:
         """Whether a result is off by rounding alone, magnified on the way by no cancellation.
 
         Sums that cancel are the program's own doing, and so is what another formula would mend.
@@ -291,14 +291,14 @@ class Examination:
                 return False
         return True
 
-    def _excused(self, name: str, got: Array, known: Known, scale: Array | None) -> Array:
+    def excused(self, name: str, got: Array, known: Known) -> Array:
         """Elements whose error is no more than what an ulp in the inputs makes of the truth.
 
         No program that rounds could be expected to do better: the problem is ill-conditioned.
         """
         if self.neighbours is None:
             self.neighbours = [self._truths_at(v) for v in moved(self.bindings)]
-        at = self._names().index(name)
+        at = self.result_names().index(name)
         with np.errstate(all="ignore"):
             true = np.asarray(known.value, np.float64)
             reach = np.zeros(true.shape)
@@ -333,10 +333,10 @@ class Examination:
             self.result.notes.append("no single place is at fault: rounding adds up")
         lines.sort(key=lambda line: order.get((line.place, line.op), len(order)))
         totals = self.result.totals
-        bad = [r for r, t in zip(self._terms(), totals, strict=False) if t.naive.bad]
+        bad = [r for r, t in zip(self.naive_terms(), totals, strict=False) if t.naive.bad]
         first = self._first(bad) or lines[0] if lines else None
         self.result.findings = [self._finding(line, line is first) for line in lines]
-        for i, term in enumerate(self._terms()[: len(totals)]):
+        for i, term in enumerate(self.naive_terms()[: len(totals)]):
             if totals[i].naive.bad:
                 found = self._first([term])
                 at = lines.index(found) if found in lines else None

@@ -39,6 +39,7 @@ class Stages:
         )
         self._task = self._bar.add_task(self.current, total=stages)
         self._started = False
+        self._before, self._steps = 0, 1
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -47,8 +48,18 @@ class Stages:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def next(self, name: str) -> None:
-        """Say what comes next; one more stage is behind."""
+    def next(self, name: str, steps: int = 1) -> None:
+        """Say what comes next; one more stage is behind.
+
+        Args:
+            name: of the stage.
+            steps: how many parts it has; ``step`` says that one of them is done.
+        """
         self.current = name
-        self._bar.update(self._task, description=name, advance=int(self._started))
-        self._started = True
+        done = self._before + int(self._started)
+        self._bar.update(self._task, description=name, completed=done)
+        self._before, self._started, self._steps = done, True, steps
+
+    def step(self) -> None:
+        """One part of the stage is done."""
+        self._bar.advance(self._task, 1.0 / self._steps)

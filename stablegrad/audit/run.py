@@ -20,6 +20,7 @@ from stablegrad.audit.sampling import (
     spread_rows,
     thinned,
 )
+from stablegrad.audit.scale import LOOKED_AT, Elements, Rows, Source, audit_large
 from stablegrad.audit.search import Hunt
 from stablegrad.audit.trace import Trace, name_of, trace
 from stablegrad.errors import DomainError, DTypeError, message
@@ -42,6 +43,7 @@ def audit(
     points: int = 1000,
     seed: int = 0,
     dtype: Any = None,
+    processes: int | None = None,
 ) -> Audit:
     """Find the lines of a function that lose digits, in its value or in its gradient.
 
@@ -64,6 +66,7 @@ def audit(
         points: how many points are drawn from a domain before the hunt.
         seed: of the random numbers for a domain.
         dtype: of the points drawn; the default dtype unless given.
+        processes: that share the work on large data; as many as there are cores unless given.
 
     Returns:
         An ``Audit``: ``ok`` if the naive program is within 64 ulp of the truth everywhere.
@@ -74,8 +77,9 @@ def audit(
         NotDifferentiableError: a derivative on the way does not exist.
 
     Data too large for the oracle (20,000 elements in a node, or 150,000 in all, those of
-    derivatives included) is audited on a deterministic sample of rows of the first axis; a note
-    says so. An interrupt (Ctrl-C) keeps what has been found until then.
+    derivatives included) is screened in a wider format, chunk by chunk, and the oracle decides
+    what that leaves open; what cannot be cut into rows is audited on a sample. Notes say so. An
+    interrupt (Ctrl-C) keeps what has been found until then.
 
     Example:
         >>> x = np.array([-20.0, 0.0, 20.0], np.float32)
@@ -98,7 +102,12 @@ def audit(
             if domain is not None:
                 stages.next("the hunt for the worst input")
                 given = _hunted(f, args, domain, result, points, seed, dtype)
-            traced = _small_enough(f, given, order, result)
+            traced = trace(f, given)
+            source = _large(f, given, traced, order)
+            if source is not None:
+                audit_large(source, order, result, stages, processes)
+                return result
+            traced = _small_enough(f, given, traced, order, result)
             result.notes += traced.notes
             Examination(traced, order, result, stages).all()
         except KeyboardInterrupt:
@@ -153,9 +162,30 @@ def _excess(traced: Trace, order: int) -> float:
     return max(largest / LARGEST_NODE, everything / LARGEST_PROGRAM)
 
 
-def _small_enough(f: Callable[..., Any], args: list[Any], order: int, result: Audit) -> Trace:
+def _large(f: Callable[..., Any], args: list[Any], traced: Trace, order: int) -> Source | None:
+    """A program too large for the oracle that can be screened in chunks; None for others."""
+    if _excess(traced, order) <= 1:
+        return None
+    if Elements.possible(traced):
+        return Elements(traced)
+    largest, _ = _sizes(traced, order)
+    for rows in lengths_of(args):
+        if rows < LOOKED_AT:
+            continue
+        source = Rows(f, args, traced, rows, largest)
+        try:
+            few = source.trace_of(np.arange(2))
+        except Exception:  # noqa: BLE001, S112 - these rows cannot be left out; try others
+            continue
+        if source.whole and _sizes(few, order)[1] * LOOKED_AT // 2 <= 2 * LARGEST_PROGRAM:
+            return source
+    return None
+
+
+def _small_enough(
+    f: Callable[..., Any], args: list[Any], traced: Trace, order: int, result: Audit
+) -> Trace:
     """The program, on a sample of the rows of its inputs where it is too large."""
-    traced = trace(f, args)
     if _excess(traced, order) <= 1:
         return traced
     for rows in lengths_of(args):

@@ -31,7 +31,8 @@ def faults_of(name: str, x: Array, got: Array, true: Array, bad: Array, known: A
     x, got, true, bad, known = (np.ravel(v) for v in np.broadcast_arrays(x, got, true, bad, known))
     of = f"the gradient by input {name}"
     worst = int(np.flatnonzero(bad)[np.argmax(np.abs(np.nan_to_num(true[bad])))])
-    at = f"at {'' if name.isdigit() else f'{name} = '}{x[worst]:.6g} it is {got[worst]:.6g}, truly {true[worst]:.6g}"
+    place = f"{'' if name.isdigit() else f'{name} = '}{x[worst]:.6g}"
+    at = f"at {place} it is {got[worst]:.6g}, truly {true[worst]:.6g}"
     nonzero = known & (true != 0)
     if nonzero.any() and not np.any(got[known]):
         return [f"{of} is 0 everywhere: {at}"]
