@@ -383,15 +383,26 @@ def test_what_is_no_domain(domain: Any) -> None:
         parse_domain(domain)
 
 
-def test_large_data_is_audited_on_a_sample_that_holds_the_trouble(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_one_bad_element_of_large_data_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "LARGEST_NODE", 500)
     x = np.zeros((4000, 2), np.float32)
     x[3123, 1] = 60.0
     audit = sg.audit(log_of_one_minus_sigmoid, x)
+    assert audit.totals[0].naive.elements == 8000
+    assert audit.totals[0].naive.inf == audit.totals[0].naive.wrong == 1
+    assert audit.first is not None
+    assert audit.first.op == "subtract"
+
+
+def test_large_data_that_cannot_be_cut_is_sampled_with_its_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "LARGEST_NODE", 500)
+    x = np.zeros((1000, 2), np.float32)
+    x[312, 1] = 60.0
+    audit = sg.audit(lambda x: np.sum(log_of_one_minus_sigmoid(x), axis=1), x)
     (note,) = [n for n in audit.notes if "sample" in n]
-    assert "of 4000 rows" in note
+    assert "of 1000 rows" in note
     assert audit.totals[0].naive.elements <= 500
     assert audit.totals[0].naive.inf == 1
 

@@ -53,12 +53,10 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
 
 def _told(reason: str) -> str:
     """Why a rule helps, to somebody who sees the user's line and not the rule's."""
+    if not reason.startswith(_SPELLING):
+        return reason
     name = reason.removeprefix(_SPELLING).rstrip(".")
-    return (
-        reason
-        if name == reason.rstrip(".")
-        else f"what is written there is {name}, as one function"
-    )
+    return f"What is written there is {name}, which is computed as one function."
 
 
 def is_sum_op(op: str) -> bool:
