@@ -21,7 +21,7 @@ from stablegrad.ops.record import CONST
 BLOCK = 8192
 """Elements computed at once: several float64 arrays of that many fit the cache of a core."""
 
-_LEAST = 16 * BLOCK  # elements of an array that is worth it
+_LEAST = 4 * BLOCK  # elements of an array that is worth it
 _ROWS = 16
 
 
