@@ -37,6 +37,13 @@ from stablegrad.nn.activations import (
     tanhshrink,
     threshold,
 )
+from stablegrad.nn.activations_jax import (
+    logmeanexp,
+    sparse_plus,
+    sparse_sigmoid,
+    squareplus,
+    standardize,
+)
 from stablegrad.nn.attention import dropout, dropout1d, scaled_dot_product_attention
 from stablegrad.nn.convolution import (
     conv1d,
@@ -67,6 +74,12 @@ from stablegrad.nn.losses_functional import (
     cross_entropy,
     nll_loss,
 )
+from stablegrad.nn.losses_margins import (
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from stablegrad.nn.normalization import (
     batch_norm,
     cdist,
@@ -80,6 +93,15 @@ from stablegrad.nn.normalization import (
     pairwise_distance,
     rms_norm,
 )
+from stablegrad.nn.pictures import (
+    channel_shuffle,
+    fold,
+    interpolate,
+    local_response_norm,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)
 from stablegrad.nn.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -87,85 +109,50 @@ from stablegrad.nn.pooling import (
     adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
+    avg_pool3d,
     max_pool1d,
     max_pool2d,
+    max_pool3d,
+)
+from stablegrad.nn.scattering import (
+    gather,
+    index_add,
+    index_select,
+    masked_fill,
+    scatter,
+    scatter_add,
+    segment_sum,
 )
 from stablegrad.tensor import Tensor, as_tensor
 
 __all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "avg_pool1d",
-    "avg_pool2d",
-    "batch_norm",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "cdist",
-    "celu",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "cosine_embedding_loss",
-    "cosine_similarity",
-    "cross_entropy",
-    "dropout",
-    "dropout1d",
-    "elu",
-    "embedding",
-    "gaussian_nll_loss",
-    "gelu",
-    "glu",
-    "group_norm",
-    "hardshrink",
-    "hardsigmoid",
-    "hardswish",
-    "hardtanh",
-    "hinge_embedding_loss",
-    "huber_loss",
-    "instance_norm",
-    "kl_div",
-    "l1_loss",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "logsigmoid",
-    "margin_ranking_loss",
-    "max_pool1d",
-    "max_pool2d",
-    "mish",
-    "mse_loss",
-    "nll_loss",
-    "normalize",
-    "one_hot",
-    "pad",
-    "pairwise_distance",
-    "poisson_nll_loss",
-    "prelu",
-    "relu",
-    "relu6",
-    "rms_norm",
-    "scaled_dot_product_attention",
-    "selu",
-    "sigmoid",
-    "sigmoid_focal_loss",
-    "silu",
-    "smooth_l1_loss",
-    "soft_margin_loss",
-    "softmax",
-    "softmin",
-    "softplus",
-    "softshrink",
-    "softsign",
-    "tanh",
-    "tanhshrink",
-    "threshold",
-    "triplet_margin_loss",
-]
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d",
+    "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cdist", "celu",
+    "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d",
+    "elu", "embedding", "fold", "gather", "gaussian_nll_loss", "gelu", "glu", "group_norm",
+    "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "identity", "index_add",
+    "index_select", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm",
+    "leaky_relu", "linear", "local_response_norm", "log_sigmoid", "log_softmax",
+    "logmeanexp", "logsigmoid", "margin_ranking_loss", "masked_fill", "max_pool1d",
+    "max_pool2d", "max_pool3d", "mish", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize",
+    "one_hot", "pad", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle",
+    "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
+    "scaled_dot_product_attention", "scatter", "scatter_add", "segment_sum", "selu",
+    "sigmoid", "sigmoid_focal_loss", "silu", "smooth_l1_loss", "soft_margin_loss",
+    "soft_sign", "softmax", "softmin", "softplus", "softshrink", "softsign", "sparse_plus",
+    "sparse_sigmoid", "squareplus", "standardize", "swish", "tanh", "tanhshrink",
+    "threshold", "triplet_margin_loss", "triplet_margin_with_distance_loss", "unfold",
+    "upsample",
+]  # fmt: skip
+
+# jax.nn's names of the same functions
+swish, hard_sigmoid, hard_swish, hard_silu = silu, hardsigmoid, hardswish, hardswish
+hard_tanh, soft_sign, log_sigmoid = hardtanh, softsign, logsigmoid
+identity, upsample = as_tensor, interpolate
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:

@@ -12,7 +12,9 @@ from stablegrad.nn.module import Module
 from stablegrad.tensor import Tensor, as_tensor
 
 
-class _Loss(Module):
+class Loss(Module):
+    """Base of losses: keeps the reduction."""
+
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         self.reduction = check_reduction(reduction)
@@ -21,7 +23,9 @@ class _Loss(Module):
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
 
 
-class _WeightedLoss(_Loss):
+class WeightedLoss(Loss):
+    """Base of losses with weights."""
+
     weight: Tensor | None
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
@@ -29,7 +33,7 @@ class _WeightedLoss(_Loss):
         self.weight = None if weight is None else as_tensor(weight)
 
 
-class BCELoss(_WeightedLoss):
+class BCELoss(WeightedLoss):
     """-(y*log(p) + (1 - y)*log(1 - p)) of probabilities p, never clamped.
 
     After a sigmoid it is as good as ``BCEWithLogitsLoss``: the rules see the logits.
@@ -52,7 +56,7 @@ class BCELoss(_WeightedLoss):
         return functional.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
-class BCEWithLogitsLoss(_WeightedLoss):
+class BCEWithLogitsLoss(WeightedLoss):
     """-(y*log(sigmoid(z)) + (1 - y)*log(1 - sigmoid(z))) of logits z.
 
     Args:
@@ -78,7 +82,7 @@ class BCEWithLogitsLoss(_WeightedLoss):
         )
 
 
-class NLLLoss(_WeightedLoss):
+class NLLLoss(WeightedLoss):
     """The negative of the true class's log-probability.
 
     Args:
@@ -134,7 +138,7 @@ class CrossEntropyLoss(NLLLoss):
         )
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(x - y)**2.
 
     Args:
@@ -145,7 +149,7 @@ class MSELoss(_Loss):
         return functional.mse_loss(input, target, self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|x - y|, with derivative 0 where they agree.
 
     Args:
@@ -156,7 +160,7 @@ class L1Loss(_Loss):
         return functional.l1_loss(input, target, self.reduction)
 
 
-class _Distance(_Loss):
+class _Distance(Loss):
     """A loss with settings of its own, which are attributes of the module."""
 
     function: ClassVar[Callable[..., Tensor]]

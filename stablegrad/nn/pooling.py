@@ -117,6 +117,33 @@ def max_pool2d(
     return max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, axes=2)
 
 
+def max_pool3d(
+    input: Any,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The greatest element of each window over three axes: see ``max_pool2d``."""
+    return max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, axes=3)
+
+
+def avg_pool3d(
+    input: Any,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window over three axes: see ``avg_pool2d``."""
+    return avg_pool(
+        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, axes=3
+    )
+
+
 def avg_pool(
     input: Any,
     kernel_size: Sizes,
