@@ -45,6 +45,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     logsums,
     matrix_exponential,
     moments,
+    normal_gaps,
     normalizing,
     norms,
     orthogonal,

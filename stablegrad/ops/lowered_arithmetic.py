@@ -107,38 +107,47 @@ def product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
 
 def _run_parts(xp: Any, xs: Sequence[Any], code: Code) -> Parts:
     """The result with exponents of their own, for elements that leave the range."""
-    registers: list[Parts] = [_normal(xp, (x, 0.0 * x, xp.zeros(x.shape, np.int64))) for x in xs]
+    registers: list[Parts] = [
+        normal_parts(xp, (x, 0.0 * x, xp.zeros(x.shape, np.int64))) for x in xs
+    ]
     for step in code:
         if isinstance(step, Sum):
             constant, addends = step
-            terms = [_parts_multiple(xp, registers[i], c) for c, i in addends]
+            terms = [parts_multiple(xp, registers[i], c) for c, i in addends]
             if constant != 0:
-                like = registers[addends[0][1]]
-                one = (xp.ones_like(like[0]), xp.zeros_like(like[0]), xp.zeros_like(like[2]))
-                terms.append(_parts_multiple(xp, _normal(xp, one), constant))
-            out = _parts_sum(xp, terms)
+                terms.append(parts_constant(xp, constant, terms[0]))
+            out = parts_sum(xp, terms)
         else:
-            out = _parts_product(xp, [(registers[i], p) for i, p in step.factors])
+            out = parts_product(xp, [(registers[i], p) for i, p in step.factors])
         registers.append(out)
     return registers[-1]
 
 
-def _normal(xp: Any, x: Parts) -> Parts:
+def parts_constant(xp: Any, c: Rational, like: Parts) -> Parts:
+    """An exact constant, of the shape of a number."""
+    one = (xp.ones_like(like[0]), xp.zeros_like(like[0]), xp.zeros_like(like[2]))
+    return parts_multiple(xp, normal_parts(xp, one), c)
+
+
+def normal_parts(xp: Any, x: Parts) -> Parts:
+    """A number with its mantissa in [0.5, 1)."""
     hi, lo, e = x
     m, shift = xp.frexp(hi)
     return m, xp.ldexp(lo, -shift), xp.where(m == 0, 0, e + shift)
 
 
-def _parts_multiple(xp: Any, x: Parts, c: Rational) -> Parts:
+def parts_multiple(xp: Any, x: Parts, c: Rational) -> Parts:
+    """A number times an exact constant."""
     if c in (1, -1):
         return c * x[0], c * x[1], x[2]
     size = abs(Fraction(c))
     shift = size.numerator.bit_length() - size.denominator.bit_length()
     mantissa = _constant(Fraction(c) / Fraction(2) ** shift)
-    return _normal(xp, (*pairs.multiply((x[0], x[1]), mantissa), x[2] + shift))
+    return normal_parts(xp, (*pairs.multiply((x[0], x[1]), mantissa), x[2] + shift))
 
 
-def _parts_sum(xp: Any, terms: Sequence[Parts]) -> Parts:
+def parts_sum(xp: Any, terms: Sequence[Parts]) -> Parts:
+    """The sum of numbers."""
     lowest = -(2**62)
     top = reduce(xp.maximum, [xp.where(m == 0, lowest, e) for m, _, e in terms])
     top = xp.where(top == lowest, 0, top)
@@ -148,10 +157,11 @@ def _parts_sum(xp: Any, terms: Sequence[Parts]) -> Parts:
         addend = xp.ldexp(hi, shift), xp.ldexp(lo, shift)
         out = addend if out is None else pairs.add(out, addend)
     assert out is not None
-    return _normal(xp, (*out, top))
+    return normal_parts(xp, (*out, top))
 
 
-def _parts_product(xp: Any, factors: Sequence[tuple[Parts, Rational]]) -> Parts:
+def parts_product(xp: Any, factors: Sequence[tuple[Parts, Rational]]) -> Parts:
+    """The product of powers that are multiples of one half."""
     pairwise: list[tuple[Pair, Rational]] = []
     exponent: Any = 0
     for (hi, lo, e), p in factors:
@@ -162,7 +172,7 @@ def _parts_product(xp: Any, factors: Sequence[tuple[Parts, Rational]]) -> Parts:
             p if isinstance(p, int) else 2 * p
         )
     value = product(pairwise, xp)
-    return _normal(xp, (*value, exponent + xp.zeros(value[0].shape, np.int64)))
+    return normal_parts(xp, (*value, exponent + xp.zeros(value[0].shape, np.int64)))
 
 
 # -- the op -------------------------------------------------------------------------------

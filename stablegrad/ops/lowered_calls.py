@@ -53,7 +53,7 @@ def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]
     return broadcast(MONOMIAL, args), args[0].dtype
 
 
-def _run(xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
+def run_code(xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
     """The result of a code, with its error."""
     registers: list[Bounded] = [
         ((x, 0.0 * x), _ROUNDED * np.abs(x) if r else np.zeros(x.shape))
@@ -145,7 +145,7 @@ def _redone_sum(
     total = np.array(total)
     flat = [x[alarm] for x in numbers]
     with np.errstate(all="ignore"):
-        value, error = _run(flat, rounded, code)
+        value, error = run_code(flat, rounded, code)
         better = error < _ROUNDED * size[alarm]
         total[alarm] = np.where(better, value[0] + value[1], total[alarm])
     return total

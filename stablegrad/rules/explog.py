@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exponential import exp, log
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.roots import square_root
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -85,13 +87,16 @@ def log_of_power(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "log",
+    "log_ratio",
     example=lambda x, y: log(x * exp(y)),
     source="log(a*exp(b)) = log(a) + b",
     group="logarithm",
 )
 def log_of_product_with_exp(term: Term) -> Term | None:
     """The log of a product with an exponential: the exponential overflows, the log does not."""
-    (x,) = term.args
+    x = term.args[0]
+    if len(term.args) == 2:
+        x = forms.product([x, forms.power(term.args[1], -1)])
     c, core = forms.split(x)
     if c <= 0 or core.op is not forms.MONOMIAL or any(a.dtype.kind == "b" for a in core.args):
         return None
@@ -106,6 +111,9 @@ def log_of_product_with_exp(term: Term) -> Term | None:
 GROWING = {"cosh": ("log_cosh", 1), "sech": ("log_cosh", -1), "i0": ("log_i0", 1)}
 """Ops of which a power is at least 1 and overflows, where its log, an op too, does not."""
 
+SHRINKING = {"sigmoid": "log_sigmoid", "ndtr": "log_ndtr"}
+"""Ops below 1 that underflow where their log, an op too, does not."""
+
 
 @stabilize.procedure(
     "log",
@@ -114,18 +122,48 @@ GROWING = {"cosh": ("log_cosh", 1), "sech": ("log_cosh", -1), "i0": ("log_i0", 1
     group="logarithm",
 )
 def log_of_multiple_of_growth(term: Term) -> Term | None:
-    """The log of a multiple of cosh or i0: these overflow, their logs do not."""
+    """The log of a multiple of cosh, i0, sigmoid or a tail, which leave the range before it."""
     c, core = forms.split(term.args[0])
     parts = forms.factors(core)
     (x,) = parts if len(parts) == 1 else (core,)
-    if c <= 1 or x.op.name not in GROWING:  # of c below 1 the logs would cancel
+    if x.op.name in SHRINKING and parts[x] > 0 and (0 < c < 1 or x.op.name == "sigmoid"):
+        name, sign = SHRINKING[x.op.name], 1  # a multiple of sigmoid is redone where it cancels
+    elif c > 1 and x.op.name in GROWING:  # of c below 1 the logs would cancel
+        name, sign = GROWING[x.op.name]
+    else:
         return None
-    name, sign = GROWING[x.op.name]
-    if parts[x] * sign <= 0:
+    if c == 1 or c <= 0 or parts[x] * sign <= 0:
         return None
     constant = log(forms.const(c, term.dtype))
     addends = [(parts[x] * sign, OPS[name](*x.args)), (1, constant)]
     return forms.total(addends, term.shape, term.dtype)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: log(OPS["erfc"](x) / 2),
+    source="erfc(x)/2 = ndtr(-sqrt(2)*x)",
+    group="logarithm",
+    among=("erfc",),
+)
+def log_of_normal_tail(term: Term) -> Term | None:
+    """log(erfc(x)/2), a log probability: erfc underflows, and is near 2 on the other side."""
+    c, core = forms.split(term.args[0])
+    if core.op.name != "erfc" or not 0 < c <= Fraction(1, 2):
+        return None
+    x = forms.scale(forms.exact_ratio(-square_root(2)), core.args[0])
+    constant = log(forms.const(forms.exact_ratio(2 * c), term.dtype))
+    return forms.total([(1, OPS["log_ndtr"](x)), (1, constant)], term.shape, term.dtype)
+
+
+@rule(
+    source="sinh(x) = exp(x) * (1 - exp(-2*x)) / 2",
+    group="logarithm",
+    rises="sinh overflows where its log is x - log(2)",
+)
+def log_of_sinh(x: Term) -> Pair:
+    """log(sinh(x)) is inf where sinh overflows."""
+    return log(OPS["sinh"](x)), x + OPS["log1mexp"](-2 * x) - log(forms.const(2, x.dtype))
 
 
 @stabilize.procedure(

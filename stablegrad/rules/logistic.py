@@ -63,18 +63,6 @@ def sech_squared_of_half(term: Term) -> Term | None:
     return forms.scale(4, sigmoid_slope(core)) if abs(c) == Fraction(1, 2) else None
 
 
-@rule(source="sigmoid(x) - sigmoid(-x) = tanh(x/2)", group="logistic")
-def difference_of_sigmoids(x: Term) -> Pair:
-    """The difference of sigmoid(x) and sigmoid(-x) cancels near 0."""
-    return sigmoid(x) - sigmoid(-x), tanh(x / 2)
-
-
-@rule(source="2*sigmoid(x) - 1 = tanh(x/2)", group="logistic")
-def centred_sigmoid(x: Term) -> Pair:
-    """2*sigmoid(x) - 1 cancels near 0."""
-    return 2 * sigmoid(x) - 1, tanh(x / 2)
-
-
 @rule(source="1 - tanh(x)**2 = sech(x)**2", group="logistic")
 def one_minus_tanh_squared(x: Term) -> Pair:
     """1 - tanh(x)**2 cancels in both tails."""
@@ -130,7 +118,7 @@ def softplus_of_log_sigmoid(x: Term) -> Pair:
     return OPS["softplus"](x) + OPS["log_sigmoid"](x), x
 
 
-@rule(source="definition", group="logistic")
+@rule(source="definition", group="logistic", rises="log and exp feel the size of x, x/(1 + x) not")
 def odds_of_logarithm(x: Term) -> Pair:
     """sigmoid(log(x)) is x / (1 + x), for x of any sign where log is defined."""
     return sigmoid(OPS["log"](x)), OPS["require"](x / (1 + x), x >= 0)

@@ -8,7 +8,14 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exponential import exp, expm1, log, log1p
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import neighbours, opposite_pair, simpler_difference, single
+from stablegrad.rules.simpler import (
+    addends,
+    bare,
+    neighbours,
+    opposite_pair,
+    simpler_difference,
+    single,
+)
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -51,6 +58,48 @@ def difference_of_shifted_logs(term: Term) -> Term | None:
     result = OPS["require"](OPS["log_step"](size, step), OPS["greater_equal"](base, 0.0))
     c = forms.exact_ratio(sign * c)
     return forms.with_shape(forms.scale(c, result), term.shape)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: (1 + x) * log1p(x) - x * log(x),
+    source="p*log(a) - q*log(b) = q*log(a/b) + (p - q)*log(a)",
+    group="logarithm",
+    among=("log", "log1p"),
+)
+def difference_of_weighted_logs(term: Term) -> Term | None:
+    """(x + 1)*log(x + 1) - x*log(x) cancels for large x: what weights and arguments share goes."""
+    parts = [_weighted_log(c, x) for c, x in zip(term.params[1], term.args, strict=True)]
+    for i, top in enumerate(parts):
+        for j, low in enumerate(parts):
+            if i == j or top is None or low is None:
+                continue
+            left = forms.total([(1, top[0]), (1, low[0])], term.shape, term.dtype)
+            near = neighbours(top[1], low[1])
+            if near is None or near[0] < 0 or near[1] is not low[1]:
+                continue
+            if addends(bare(left)) >= max(addends(top[0]), addends(low[0])):
+                continue
+            base = low[1]
+            size = base if base.facts.nonnegative else OPS["abs"](base)
+            step = OPS["require"](OPS["log_step"](size, near[2]), OPS["greater_equal"](base, 0.0))
+            pairs = list(zip(term.params[1], term.args, strict=True))
+            rest = [p for k, p in enumerate(pairs) if k not in (i, j)]
+            rest += [(-1, forms.product([low[0], step])), (1, forms.product([left, log(top[1])]))]
+            if term.params[0] != 0:
+                rest.append((1, forms.const(term.params[0], term.dtype)))
+            return forms.total(rest, term.shape, term.dtype)
+    return None
+
+
+def _weighted_log(c: forms.Rational, x: Term) -> tuple[Term, Term] | None:
+    """The weight and argument of an addend weight * log(argument), the weight no constant."""
+    parts = forms.factors(x)
+    logs = [f for f in parts if f.op.name in ("log", "log1p") and parts[f] == 1]
+    if len(logs) != 1 or len(parts) < 2 or any(f.dtype.kind == "b" for f in parts):
+        return None
+    rest = {f: p for f, p in parts.items() if f is not logs[0]}
+    return forms.scale(c, forms.monomial(rest, None, x.dtype)), _argument(logs[0])
 
 
 @stabilize.procedure(

@@ -16,22 +16,25 @@ from stablegrad.rules.databases import stabilize
 )
 def even_power_of_length(term: Term) -> Term | None:
     """norm(x)**2, hypot(x, y)**2 and std(x)**2 are smooth at 0, where the lengths are not."""
-    if len(term.args) != 1:
-        return None
-    (length,), (p,) = term.args, term.params[0]
-    if not isinstance(p, int) or p < 2 or p % 2:
-        return None
+    for length, p in forms.factors(term).items():
+        if not isinstance(p, int) or p < 2 or p % 2:
+            continue
+        square = _square(length)
+        if square is not None:
+            rest = {x: q for x, q in forms.factors(term).items() if x is not length}
+            others = forms.monomial(rest, None, term.dtype)
+            whole = forms.product([forms.power(square, p // 2), others])
+            return forms.with_shape(whole, term.shape)
+    return None
+
+
+def _square(length: Term) -> Term | None:
+    """The square of a length as a sum."""
     name = length.op.name
     params = dict(zip(length.op.params, length.params, strict=True))
     if name == "hypot":
-        x, y = length.args
-        square = forms.total(
-            [(1, forms.power(x, 2)), (1, forms.power(y, 2))], term.shape, term.dtype
-        )
-    elif name == "norm":
-        square = OPS["sum"](forms.power(length.args[0], 2), **params)
-    elif name == "std":
-        square = OPS["var"](length.args[0], **params)
-    else:
-        return None
-    return forms.with_shape(forms.power(square, p // 2), term.shape)
+        squares = [(1, forms.power(x, 2)) for x in length.args]
+        return forms.total(squares, length.shape, length.dtype)
+    if name == "norm":
+        return OPS["sum"](forms.power(length.args[0], 2), **params)
+    return OPS["var"](length.args[0], **params) if name == "std" else None

@@ -75,54 +75,6 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
     return None
 
 
-@stabilize.procedure(
-    "affine",
-    example=lambda x: 1 / (x + 1) - 2 / x + 1 / (x - 1),
-    source="partial fractions, put together exactly",
-    group="quotients",
-    among=("monomial",),
-)
-def sum_of_partial_fractions(term: Term) -> Term | None:
-    """1/(x+1) - 2/x + 1/(x-1) cancels for large x; the numerator over all is exact, and shorter."""
-    constant, coefficients = term.params
-    if len(term.args) < 3 or constant != 0:
-        return None
-    lines = [_linear(x) for x in term.args]
-    core = next((line[0] for line in lines if line is not None), None)
-    if core is None or any(line is None or line[0] is not core for line in lines):
-        return None
-    below = [(Fraction(line[1]), Fraction(line[2])) for line in lines if line is not None]
-    total = [Fraction(0)] * len(below)
-    for i, c in enumerate(coefficients):
-        product = [Fraction(c)]
-        for j, (slope, offset) in enumerate(below):
-            if j != i:
-                product = _times_linear(product, slope, offset)
-        total = [a + b for a, b in zip(total, product, strict=True)]
-    degree = max((d for d, a in enumerate(total) if a != 0), default=-1)
-    if degree != 0:
-        return None  # a numerator that is no constant may itself cancel
-    result = forms.product([*term.args])
-    return forms.with_shape(forms.scale(forms.exact_ratio(total[0]), result), term.shape)
-
-
-def _linear(term: Term) -> tuple[Term, Rational, Rational] | None:
-    """The x, a, b of 1/(a*x + b)."""
-    if term.op is not forms.MONOMIAL or term.params[0] != (-1,):
-        return None
-    (base,) = term.args
-    if base.op is not forms.AFFINE:
-        return base, 1, 0
-    if len(base.args) != 1 or isinstance(base.params[0], str):
-        return None
-    return base.args[0], base.params[1][0], base.params[0]
-
-
-def _times_linear(poly: list[Fraction], slope: Fraction, offset: Fraction) -> list[Fraction]:
-    shifted = [Fraction(0), *[slope * a for a in poly]]
-    return [a + b for a, b in zip(shifted, [*[offset * a for a in poly], Fraction(0)], strict=True)]
-
-
 # -- lengths of vectors -------------------------------------------------------------------
 
 

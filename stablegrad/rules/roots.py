@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import BITS, Exact, Rational
 from stablegrad.rules.databases import stabilize
-
-
-@stabilize.rule(source="d/dx x/hypot(x, y) = y**2/hypot(x, y)**3", group="roots")
-def leg_over_hypotenuse(x: Term, y: Term) -> tuple[Any, Any]:
-    """x / hypot(x, y) differentiates into 1/h - x**2/h**3, which cancels where x is large."""
-    h = OPS["hypot"](x, y)
-    return x / h, OPS["require"](OPS["hypot_unit"](x, y), h > 0)
 
 
 @stabilize.procedure(

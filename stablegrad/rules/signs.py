@@ -53,8 +53,13 @@ def even_function(term: Term) -> Term | None:
 
 def _unsigned(x: Term) -> Term:
     if negated(x):
-        return forms.scale(-1, x)
-    return x.args[0] if x.op.name == "abs" else x
+        x = forms.scale(-1, x)
+    c, core = forms.split(x)
+    parts = forms.factors(core)
+    if not any(y.op.name == "abs" for y in parts):
+        return x
+    bare = [forms.power(y.args[0] if y.op.name == "abs" else y, p) for y, p in parts.items()]
+    return forms.scale(c, forms.product(bare))
 
 
 @stabilize.procedure(

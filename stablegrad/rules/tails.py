@@ -40,3 +40,10 @@ def one_minus_ndtr(x: Term) -> Pair:
 def exp_of_log_ndtr(x: Term) -> Pair:
     """exp undoes the log of log_ndtr."""
     return OPS["exp"](OPS["log_ndtr"](x)), OPS["ndtr"](x)
+
+
+@rule(source="antisymmetry", group="error")
+def log_of_negative_interval(x: Term, y: Term) -> Pair:
+    """log(ndtr(x) - ndtr(y)), whichever way round the difference was taken."""
+    log, gap = OPS["log"], OPS["ndtr_gap"]
+    return log(-gap(y, x)), OPS["log_ndtr_difference"](x, y)

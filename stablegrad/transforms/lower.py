@@ -18,13 +18,13 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
-from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT, Origin
-from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM, half_whole
+from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM
+from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
-from stablegrad.transforms.rational import as_rational_sum
-from stablegrad.transforms.redone import as_redone_sum
-
-WIDE = np.dtype(np.float64)
+from stablegrad.transforms.products import WIDE, emit_multiple, emit_product, power_of_two, times
+from stablegrad.transforms.ranged import as_ranged_log
+from stablegrad.transforms.rational import as_rational_sum, is_exact
+from stablegrad.transforms.redone import as_redone_call, as_redone_power, as_redone_sum
 
 EXACT_OPS = frozenset(
     "negative abs sign where maximum minimum fmax fmin copysign clip positive floor ceil round "
@@ -140,11 +140,17 @@ class Lowering:
             rational = None if widened or self.native else self._emit_whole(term, args)
             lowered = rational or _emit_sum(term, args, dtype, plain=widened or self.native)
         elif term.op is MONOMIAL:
-            lowered = _emit_product(term, args, dtype)
+            keeps = term.dtype == WIDE and not self.native
+            lowered = emit_product(term, args, dtype, self.own if keeps else None)
         elif term.op.name == "exp" and term.dtype == WIDE and not self.native:
             lowered = self._emit_exp(term, args)
         elif term.op.name == "log" and term.dtype == WIDE and not self.native:
             lowered = self._emit_log(term, args)
+        elif term.op.name == "log1p" and term.dtype == WIDE and not self.native:
+            lowered = self._emit_call(term) or make(term.op, args, (), term.shape, dtype)
+            lowered = as_ranged_log(lowered, term.args[0], self.own, plus=1)
+        elif (again := self._emit_call(term)) is not None:
+            lowered = again
         elif args == term.args and dtype == term.dtype:
             return term
         else:
@@ -160,6 +166,14 @@ class Lowering:
             term, self.own, *_with_products(args)
         )
 
+    def _emit_call(self, term: Term) -> Term | None:
+        """A function that may feel the rounding of its argument."""
+        if self.native or term.dtype != WIDE or not 1 <= len(term.args) <= 2:
+            return None
+        if len(term.args) == 2:
+            return as_redone_power(term, self.own)
+        return as_redone_call(term, self.own)
+
     def _emit_exp(self, term: Term, args: tuple[Term, ...]) -> Term:
         """exp, with the rounding error of its argument where that is a sum or a product."""
         (inner,) = term.args
@@ -169,8 +183,12 @@ class Lowering:
         if inner.op is AFFINE:
             constant, coefficients = inner.params
             addends = tuple([self.own[a] for a in inner.args])
+        if not all(_exact_product(a) for a in (inner.args if inner.op is AFFINE else (inner,))):
+            again = self._emit_call(term)
+            if again is not None:
+                return again
         flat, counts = _with_products(addends)
-        exact = constant == 0 and counts == (1,) and _power_of_two(coefficients[0])
+        exact = constant == 0 and counts == (1,) and power_of_two(coefficients[0])
         if exact or isinstance(constant, str):
             return make(term.op, args, (), term.shape, term.dtype)
         params = (constant, coefficients, counts)
@@ -185,14 +203,25 @@ class Lowering:
         if inner.op is AFFINE and core is inner and not isinstance(inner.params[0], str):
             flat, counts = _with_products(tuple(own))
             params = (inner.params[0], inner.params[1], counts)
-            return make(LOG_OF_SUM, flat, params, inner.shape, term.dtype)
+            whole = make(LOG_OF_SUM, flat, params, inner.shape, term.dtype)
+            return as_ranged_log(whole, inner, self.own)
         plain = core.op is not MONOMIAL and factor == 1
         masked = any(x.dtype.kind == "b" for x in factors)
         if plain or masked or factor < 0 or core not in self.own:
             return make(term.op, args, (), term.shape, term.dtype)
         xs = tuple([self.own[x] for x in factors])
         params = (tuple(factors.values()), factor)
-        return make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
+        whole = make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
+        nested = any(x.op is AFFINE or x.op is MONOMIAL for x in factors)
+        return as_ranged_log(whole, inner, self.own) if nested else whole
+
+
+def _exact_product(x: Term) -> bool:
+    """Whether a term is a number of the program or a product of two."""
+    core = forms.split(x)[1]
+    if core.op is MONOMIAL and core.params[0] in ((1, 1), (2,)):
+        return all(is_exact(a) for a in core.args)
+    return is_exact(core)
 
 
 def _in_half(term: Term) -> bool:
@@ -233,121 +262,13 @@ def _shaped(lowered: Term, term: Term) -> Term:
     return OPS["broadcast_to"](lowered, shape=term.shape)
 
 
-def _emit_product(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any]) -> Term:
-    masks: list[Term] = []
-    powers: dict[Term, Rational] = {}
-    for x, p in zip(args, term.params[0], strict=True):
-        if x.dtype.kind == "b":
-            masks.append(x)
-        else:  # different arguments may lower to one term: their powers add up
-            powers[x] = forms.exact_ratio(powers.get(x, 0) + p)
-    items = sorted(powers.items(), key=lambda e: (e[1] < 0, e[0].key))
-    result = _emit_factors(items, 1, dtype)
-    if masks:
-        condition = masks[0]
-        for m in masks[1:]:
-            condition = OPS["logical_and"](condition, m)
-        result = OPS["where"](condition, result, const(0, dtype))
-    return result
-
-
-def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
-    if not items:
-        return const(factor, dtype)
-    if dtype == WIDE and (len(items) > 1 or items[0][1] != 1) and _origins(items):
-        return _scaled(items, factor, dtype)
-    if factor in (1, -1):
-        simple = _simple_product(items, dtype)
-        if simple is not None:
-            return simple if factor == 1 else OPS["negative"](simple)
-    if len(items) == 1 and items[0][1] == 1:
-        return _emit_multiple(items[0][0], factor, dtype)
-    if len(items) == 1 and items[0][1] == -1 and factor != 1:
-        return OPS["divide"](const(factor, dtype), items[0][0])
-    return _scaled(items, factor, dtype)
-
-
-def _scaled(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:
-    """A product that keeps its range, with what its exponentials and sums are made of at hand."""
-    origins = _origins(items)
-    args = (*[x for x, _ in items], *[a for _, found in origins for a in found])
-    shape = forms.broadcast(MONOMIAL, args)
-    params = (tuple([p for _, p in items]), factor, tuple([origin for origin, _ in origins]))
-    return make(SCALED_PRODUCT, args, params, shape, dtype)
-
-
-def _origins(items: list[tuple[Term, Rational]]) -> list[tuple[Origin, tuple[Term, ...]]]:
-    """The factors that may have left the range where their product has not, and their arguments.
-
-    These are exponentials in float64, and sums of products: a square overflows at 1e154.
-    """
-    found: list[tuple[Origin, tuple[Term, ...]]] = []
-    for i, (x, p) in enumerate(items):
-        if x.op is EXP_OF_SUM:
-            constant, coefficients, counts = x.params
-            found.append(((i, "e", constant, coefficients, counts), x.args))
-        elif _ranging(x):
-            found.append(((i, "2" if x.op.name == "exp2" else "e", 0, (1,), (1,)), x.args))
-        elif x.op is COMPENSATED_SUM and x.dtype == WIDE and 2 in x.params[2] and half_whole(p):
-            constant, coefficients, counts = x.params
-            found.append(((i, "sum", constant, coefficients, counts), x.args))
-    return found
-
-
-def _ranging(x: Term) -> bool:
-    """Whether a factor is a float64 exponential: its product may be in range where it is not."""
-    return x.dtype == WIDE and x.op.name in ("exp", "exp2", "exp_of_sum")
-
-
-def _simple_product(items: list[tuple[Term, Rational]], dtype: Any) -> Term | None:
-    """A product of at most two factors as the op a person would write."""
-    if len(items) == 1:
-        (x, p) = items[0]
-        name = {1: "", 2: "square", -1: "reciprocal", Fraction(1, 2): "sqrt"}.get(p)
-        if name is None:
-            return None
-        return OPS[name](x) if name else x
-    if len(items) == 2:
-        (x, p), (y, q) = items
-        if (p, q) == (1, 1):
-            return OPS["multiply"](x, y)
-        if (p, q) == (1, -1):
-            return OPS["divide"](x, y)
-    return None
-
-
-def _power_of_two(c: Rational) -> bool:
-    size = abs(Fraction(c))
-    return size.numerator.bit_count() == 1 and size.denominator.bit_count() == 1
-
-
-def _emit_multiple(x: Term, factor: Rational, dtype: Any) -> Term:
-    if factor == 1:
-        return x
-    if factor == -1:
-        return OPS["negative"](x)
-    if _ranging(x):
-        return _scaled([(x, 1)], factor, dtype)
-    if x.op.name == "reciprocal" and x.dtype == dtype:  # c/x may be in range where 1/x is not
-        return OPS["divide"](const(factor, dtype), x.args[0])
-    rounded = Fraction(float(round_to(factor, dtype)))
-    if rounded != factor:  # x/3 rounds once, x*(1/3) twice
-        inverse = 1 / Fraction(factor)
-        if Fraction(float(round_to(forms.exact_ratio(inverse), dtype))) == inverse:
-            return OPS["divide"](x, const(forms.exact_ratio(inverse), dtype))
-    return OPS["multiply"](const(factor, dtype), x)
-
-
 def _emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain: bool) -> Term:
     constant, coefficients = term.params
     if len(args) == 1 and constant == 0:
         x, c = args[0], coefficients[0]
         inner = term.args[0]
-        if inner.op is MONOMIAL and x.op is SCALED_PRODUCT:
-            powers, factor, again = x.params
-            params = (powers, forms.exact_ratio(factor * c), again)
-            return make(x.op, x.args, params, x.shape, x.dtype)
-        return _emit_multiple(x, c, dtype)
+        whole = times(x, c) if inner.op is MONOMIAL else None
+        return whole or emit_multiple(x, c, dtype)
     if isinstance(constant, str):
         return _plain_sum(constant, coefficients, args, dtype)
     unit = _is_plain(term, dtype)
@@ -388,7 +309,7 @@ def _plain_sum(
     result: Term | None = None if constant == 0 else const(constant, dtype)
     negative_first = result is None and items[0][0] < 0
     for c, x in items:
-        part = _emit_multiple(x, abs(c), dtype)
+        part = emit_multiple(x, abs(c), dtype)
         if result is None:
             result = part
         elif (c < 0) == negative_first:

@@ -18,7 +18,7 @@ from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM, Product, Sum
 from stablegrad.ops.record import CONST, INPUT, LEAF
 
 LIMIT = 24  # forms and leaves of one code: what is larger is summed from rounded addends
-POWERS = 8
+POWERS = 16
 MOVING = frozenset(
     "broadcast_to reshape transpose getitem expand_dims squeeze negative abs".split()
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 from stablegrad.canonical import canonical
@@ -16,10 +17,12 @@ from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
+from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER
 from stablegrad.ops.pair_calls import CALLS
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 
 LIMIT = 48  # terms of one code: what is larger is summed from rounded addends
+ARGUMENT_LIMIT = 24  # terms of the code of an argument
 
 
 def _op(name: str, *args: Any) -> Term:
@@ -113,14 +116,61 @@ def as_redone_sum(
     """
     if not any(_rounded_twice(x) for x in term.args):
         return None
-    code = _Code(lowered)
+    code = _Code(lowered, LIMIT)
     if not code.add(term):
         return None
     args = (*flat, *[lowered[x] for x in code.leaves])
     shape = forms.broadcast(AFFINE, args)
-    rounded = tuple([not is_exact(x) and x.dtype.kind != "b" for x in code.leaves])
-    params = (*term.params, counts, rounded, tuple(code.steps))
+    params = (*term.params, counts, code.rounded, code.steps)
     return make(REDONE_SUM, args, params, shape, term.dtype)
+
+
+def as_redone_call(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
+    """A function as one op that redoes elements at which it feels the rounding of its argument.
+
+    None where the argument is exact, or cannot be computed in pairs.
+
+    Args:
+        term: a function of one argument.
+        lowered: the lowered terms of what its argument is made of.
+    """
+    (inner,) = term.args
+    if term.op.name not in CORRECTED or is_exact(inner) or _is_multiple(inner):
+        return None
+    code = _Code(lowered, ARGUMENT_LIMIT)
+    if not code.add(inner) or not code.steps:
+        return None
+    args = (lowered[inner], *[lowered[x] for x in code.leaves])
+    params = (term.op.name, code.rounded, code.steps)
+    return make(REDONE_CALL, args, params, forms.broadcast(AFFINE, args), term.dtype)
+
+
+def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
+    """A general power as one op that redoes elements at which it feels its arguments' rounding.
+
+    None where both are exact, or cannot be computed in pairs.
+    """
+    if term.op.name not in POWERS:
+        return None
+    base, exponent = term.args
+    if all(is_exact(x) or _is_multiple(x) for x in (base, exponent)):
+        return None
+    log = _op("log1p" if term.op.name.startswith("pow1p") else "log", base)
+    code = _Code(lowered, ARGUMENT_LIMIT)
+    whole = canonical(exponent * log, below=frozenset(term.args))
+    if not code.add(whole) or not code.steps:
+        return None
+    args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
+    params = (term.op.name, code.rounded, code.steps)
+    return make(REDONE_POWER, args, params, forms.broadcast(AFFINE, args), term.dtype)
+
+
+def _is_multiple(x: Term) -> bool:
+    """Whether a term is an exact number times a power of two, which is exact too."""
+    c, core = forms.split(x)
+    size = abs(Fraction(c))
+    whole = size.numerator.bit_count() == 1 and size.denominator.bit_count() == 1
+    return whole and is_exact(core)
 
 
 def _rounded_twice(x: Term) -> bool:
@@ -168,10 +218,16 @@ def _power_meaning(t: Term) -> Term:
 class _Code:
     """Turns a term into instructions on the registers that hold its leaves."""
 
-    def __init__(self, lowered: Mapping[Term, Term]) -> None:
+    def __init__(self, lowered: Mapping[Term, Term], limit: int) -> None:
         self.lowered = lowered
+        self.limit = limit
         self.leaves: list[Term] = []
         self.steps: Code = ()
+
+    @property
+    def rounded(self) -> tuple[bool, ...]:
+        """Which of the leaves are rounded results, not numbers of the program."""
+        return tuple([not is_exact(x) and x.dtype.kind != "b" for x in self.leaves])
 
     def add(self, root: Term) -> bool:
         """Whether the code of a term could be made."""
@@ -210,7 +266,7 @@ class _Code:
                 stack.pop()
                 continue
             entered.add(t)
-            if len(entered) > LIMIT:
+            if len(entered) > self.limit:
                 return None
             below = self._below(t, apart)
             if below is None:

@@ -26,6 +26,7 @@ from stablegrad.ops.lowered import (
     sum_pair,
 )
 from stablegrad.ops.lowered_logs import careful_log, half_whole, log_in_parts
+from stablegrad.ops.ranged import split_arguments
 
 Kernel = Callable[..., Any]
 Parts = list[tuple[Any, Any]]
@@ -102,6 +103,20 @@ def scaled_product(
     return _product(xp, xs, _parts(xp, xs, args[len(powers) :], again), powers, factor)
 
 
+def ranged_product(
+    xp: Any,
+    *args: Any,
+    powers: tuple[Rational, ...],
+    factor: Rational,
+    again: tuple[Origin, ...],
+    watched: tuple[tuple[int, bool], ...],
+    code: Any,
+) -> Any:
+    """The kernel of ``ranged_product``: factors that left the range stay lost."""
+    plain, _ = split_arguments(args, powers, again)
+    return scaled_product(xp, *plain, powers=powers, factor=factor, again=again)
+
+
 def log_of_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational) -> Any:
     """The kernel of ``log_of_product``."""
     value = scaled_product(xp, *xs, powers=powers, factor=factor, again=())
@@ -173,6 +188,7 @@ HOSTED = ("geometric_sum", "compound_sum", "betaln", "beta", "gamma", "bessel_j"
 
 KERNELS: dict[str, Kernel] = {
     "scaled_product": scaled_product,
+    "ranged_product": ranged_product,
     "log_of_product": log_of_product,
     "log_of_sum": log_of_sum,
     "logaddexp": logaddexp,

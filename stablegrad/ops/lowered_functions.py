@@ -1,0 +1,221 @@
+"""Functions that feel the rounding of their argument, evaluated once more at a pair.
+
+exp(a/t) at -700 multiplies the rounding error of the quotient by 700, and sin(x*y) near a multiple
+of pi by far more. ``redone_call`` evaluates the function as it stands; elements at which its
+condition is large are evaluated at the argument in twice the precision, by the value and slope at
+the rounded one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stablegrad.ir import OPS, Shape, Term
+from stablegrad.ops.form_records import MONOMIAL
+from stablegrad.ops.lowered_calls import Code, run_code
+from stablegrad.ops.pairs import two_sum
+from stablegrad.ops.record import broadcast, declare
+
+_ROUNDED = 2.0**-53
+_FAR = 2.0**-44  # a pair that differs more from the rounded argument left the range
+
+
+class Corrected(NamedTuple):
+    """Where a function feels its argument, and its value at a pair.
+
+    ``value(x, lo, y)`` is that of x + lo, given y, the value at x.
+    """
+
+    felt: Callable[[Any], Any]
+    value: Callable[[Any, Any, Any], Any]
+
+
+def _sloped(felt: Callable[[Any], Any], slope: Callable[[Any, Any], Any]) -> Corrected:
+    """By the slope at x, given x and the value there."""
+    return Corrected(felt, lambda x, lo, y: y + slope(x, y) * lo)
+
+
+def _beyond(limit: float) -> Callable[[Any], Any]:
+    return lambda x: np.abs(x) > limit
+
+
+def _above(limit: float) -> Callable[[Any], Any]:
+    return lambda x: x > limit
+
+
+def _below(limit: float) -> Callable[[Any], Any]:
+    return lambda x: x < limit
+
+
+def _sides(x: Any, lo: Any) -> tuple[Any, Any]:
+    """1 - c and 1 + c of c = x + lo."""
+    return (1.0 - x) - lo, (1.0 + x) + lo
+
+
+def _arcsin(x: Any, lo: Any, y: Any) -> Any:
+    left, right = _sides(x, lo)
+    return np.arctan2(x, np.sqrt(left * right))
+
+
+def _arccos(x: Any, lo: Any, y: Any) -> Any:
+    left, right = _sides(x, lo)
+    return 2.0 * np.arctan2(np.sqrt(left), np.sqrt(right))
+
+
+def _arctanh(x: Any, lo: Any, y: Any) -> Any:
+    left, right = _sides(x, lo)
+    return 0.5 * (np.log(right) - np.log(left))
+
+
+def _arccosh(x: Any, lo: Any, y: Any) -> Any:
+    u = (x - 1.0) + lo
+    return np.log1p(u + np.sqrt(u * (u + 2.0)))
+
+
+def _log1p(x: Any, lo: Any, y: Any) -> Any:
+    s, e = two_sum(1.0 + x, lo)
+    return np.log(s) + e / s
+
+
+def _one_minus_square(x: Any, lo: Any, y: Any) -> Any:
+    left, right = _sides(x, lo)
+    return left * right
+
+
+def _normal_density(x: Any) -> Any:
+    return np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+
+
+def _error_density(x: Any) -> Any:
+    return 2.0 / math.sqrt(math.pi) * np.exp(-x * x)
+
+
+def _tan(x: Any, lo: Any, y: Any) -> Any:
+    t = np.tan(lo)
+    return (y + t) / (1.0 - y * t)
+
+
+CORRECTED: dict[str, Corrected] = {
+    "exp": _sloped(_beyond(2.0), lambda x, y: y),
+    "exp2": _sloped(_beyond(2.0), lambda x, y: y * math.log(2.0)),
+    "expm1": _sloped(_above(2.0), lambda x, y: y),
+    "sigmoid": _sloped(_below(-2.0), lambda x, y: y * (1.0 - y)),
+    "softplus": _sloped(_below(-2.0), lambda x, y: y),
+    "log_sigmoid": _sloped(_above(2.0), lambda x, y: -y),
+    "log1mexp": _sloped(_below(-2.0), lambda x, y: -np.exp(x)),
+    "log1mexp_slope": _sloped(_below(-2.0), lambda x, y: y),
+    "bose_slope": _sloped(_beyond(2.0), lambda x, y: -y * np.sign(x)),
+    "sinh": _sloped(_beyond(2.0), lambda x, y: np.cosh(x)),
+    "cosh": _sloped(_beyond(2.0), lambda x, y: np.sinh(x)),
+    "sech": _sloped(_beyond(2.0), lambda x, y: -y * np.tanh(x)),
+    "sech_squared": _sloped(_beyond(1.0), lambda x, y: -2.0 * y * np.tanh(x)),
+    "sigmoid_slope": _sloped(_beyond(2.0), lambda x, y: -y * np.tanh(0.5 * x)),
+    "sin": Corrected(_beyond(2.0), lambda x, lo, y: y * np.cos(lo) + np.cos(x) * np.sin(lo)),
+    "cos": Corrected(_beyond(1.0), lambda x, lo, y: y * np.cos(lo) - np.sin(x) * np.sin(lo)),
+    "tan": Corrected(_beyond(1.0), _tan),
+    "erfc": _sloped(_above(1.0), lambda x, y: -_error_density(x)),
+    "ndtr": _sloped(_below(-1.0), lambda x, y: _normal_density(x)),
+    "log_ndtr": _sloped(_above(1.0), lambda x, y: _normal_density(x)),
+    "arcsin": Corrected(_beyond(0.7), _arcsin),
+    "arccos": Corrected(_beyond(0.7), _arccos),
+    "arctanh": Corrected(_beyond(0.7), _arctanh),
+    "arccosh": Corrected(_below(1.5), _arccosh),
+    "log1p": Corrected(_below(-0.5), _log1p),
+    "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
+}
+"""By op: where it feels the rounding of its argument, and the cure."""
+
+
+def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+    return broadcast(MONOMIAL, args), args[0].dtype
+
+
+def _redone_call(
+    xp: Any, x: Any, *leaves: Any, name: str, rounded: tuple[bool, ...], code: Code
+) -> Any:
+    op = OPS[name]
+    if xp.name != "numpy":
+        return op.engine_kernels.get("xla", op.kernel)(xp, x)
+    value = op.engine_kernels.get("numpy", op.kernel)(xp, x)
+    corrected = CORRECTED[name]
+    felt = corrected.felt(x) & np.isfinite(value)
+    if not np.any(felt):
+        return value
+    value, x, felt, *numbers = np.broadcast_arrays(value, x, felt, *leaves)
+    with np.errstate(all="ignore"):
+        found = run_code([n[felt] for n in numbers], rounded, code)
+        (hi, lo), error = found
+        near = x[felt]
+        rest = (hi - near) + lo
+        size = np.abs(near)
+        better = (error < _ROUNDED * size) & (np.abs(rest) < _FAR * size)
+        again = corrected.value(near, rest, value[felt])
+    value = np.array(value)
+    value[felt] = np.where(better & np.isfinite(again), again, value[felt])
+    return value
+
+
+POWERS = frozenset(["power", "pow1p", "powm1", "pow1pm1"])
+"""Powers, those of 1 + u, and both less 1."""
+
+_STEEP = 8.0  # a power from here on feels the rounding of its base, a log that of its exponent
+
+
+def _redone_power(
+    xp: Any, x: Any, y: Any, *leaves: Any, name: str, rounded: tuple[bool, ...], code: Code
+) -> Any:
+    op = OPS[name]
+    if xp.name != "numpy":
+        return op.engine_kernels.get("xla", op.kernel)(xp, x, y)
+    value = op.engine_kernels.get("numpy", op.kernel)(xp, x, y)
+    less = name.endswith("m1")
+    with np.errstate(all="ignore"):
+        near = np.log1p(value) if less else np.log(value)
+        felt = (np.abs(y) > _STEEP) | (np.abs(near) > _STEEP) | (less & (np.abs(near) < 1.0))
+    felt = felt & np.isfinite(near)
+    if not np.any(felt):
+        return value
+    value, near, felt, *numbers = np.broadcast_arrays(value, near, felt, *leaves)
+    with np.errstate(all="ignore"):
+        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
+        start = near[felt]
+        size = np.abs(hi) if less else 1.0
+        again = np.exp(hi)
+        again = np.expm1(hi) + again * lo if less else again + again * lo
+        close = np.abs(hi - start) < 1e-6 * (1.0 + np.abs(start))
+        better = (error < 4.0 * _ROUNDED * size) & close & np.isfinite(again)
+    value = np.array(value)
+    value[felt] = np.where(better, again, value[felt])
+    return value
+
+
+REDONE_POWER = declare(
+    "redone_power",
+    family="lowered",
+    params=("name", "rounded", "code"),
+    infer=_infer,
+    kernel=_redone_power,
+    elementwise=True,
+    source="x**y = exp(y*log(x)), the exponent in pairs",
+    ulp=None,
+    accuracy="that of the power, at the exact arguments",
+    doc="A power of a computed base or exponent, redone where it feels their rounding.",
+)
+
+REDONE_CALL = declare(
+    "redone_call",
+    family="lowered",
+    params=("name", "rounded", "code"),
+    infer=_infer,
+    kernel=_redone_call,
+    elementwise=True,
+    source="f(x + d) = f(x) + f'(x)*d; Dekker 1971 for the argument in pairs",
+    ulp=None,
+    accuracy="that of the function, at the exact argument",
+    doc="A function of a computed argument, whose rounding error is carried into the value where "
+    "the condition of the function is large.",
+)

@@ -1,0 +1,195 @@
+"""Sums of quotients over one denominator, where what the addends share then drops out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
+from stablegrad.rules.databases import stabilize
+
+ATOMS = 5
+TERMS = 40
+DEGREE = 12
+FEW = 2  # products of a numerator that may cancel: each is exact, or rounded once
+
+Powers = tuple[tuple[Term, Fraction], ...]
+Polynomial = dict[Powers, Fraction]
+"""Coefficients by the powers of atoms, sorted; an atom is what is no sum or product."""
+
+
+class TooLargeError(Exception):
+    """A numerator with too many terms to be looked at."""
+
+
+def _powers(parts: Mapping[Term, Fraction]) -> Powers:
+    return tuple(sorted([(x, p) for x, p in parts.items() if p != 0], key=lambda e: e[0].key))
+
+
+def _times(a: Polynomial, b: Polynomial) -> Polynomial:
+    if len(a) * len(b) > 4 * TERMS:
+        raise TooLargeError
+    out: Polynomial = {}
+    for p, c in a.items():
+        for q, d in b.items():
+            parts = dict(p)
+            for x, e in q:
+                parts[x] = parts.get(x, Fraction(0)) + e
+            key = _powers(parts)
+            out[key] = out.get(key, Fraction(0)) + c * d
+    return {key: c for key, c in out.items() if c != 0}
+
+
+def _to_power(a: Polynomial, n: int) -> Polynomial:
+    if n > DEGREE:
+        raise TooLargeError
+    out: Polynomial = {(): Fraction(1)}
+    for _ in range(n):
+        out = _times(out, a)
+    return out
+
+
+def _sum(term: Term) -> Polynomial:
+    """A flat sum, or one term, of which nothing is in a denominator but atoms."""
+    if term.op is not AFFINE:
+        return _product(_factors(term))
+    constant, coefficients = term.params
+    if isinstance(constant, str):
+        raise TooLargeError
+    out: Polynomial = {(): Fraction(constant)} if constant != 0 else {}
+    for c, x in zip(coefficients, term.args, strict=True):
+        for key, d in _product(_factors(x)).items():
+            out[key] = out.get(key, Fraction(0)) + Fraction(c) * d
+    return {key: c for key, c in out.items() if c != 0}
+
+
+def _square(x: Term) -> Polynomial | None:
+    """The square of a length as a sum."""
+    if x.op.name != "hypot":
+        return None
+    parts = [_to_power(_sum(a), 2) for a in x.args]
+    out = dict(parts[0])
+    for key, c in parts[1].items():
+        out[key] = out.get(key, Fraction(0)) + c
+    return out
+
+
+def _factors(term: Term) -> dict[Term, Rational]:
+    """The factors of a term, x/hypot(x, y) as two of them."""
+    found: dict[Term, Rational] = {}
+    for x, p in forms.factors(term).items():
+        pieces: list[tuple[Term, Rational]] = [(x, 1)]
+        if x.op.name in ("hypot", "hypot_unit"):
+            length = OPS["hypot"](*sorted(x.args, key=lambda t: t.key))
+            pieces = [(length, 1)]
+            if x.op.name == "hypot_unit":
+                pieces = [*forms.factors(x.args[0]).items(), (length, -1)]
+        for y, q in pieces:
+            found[y] = forms.exact_ratio(found.get(y, 0) + p * q)
+    return {x: p for x, p in found.items() if p != 0}
+
+
+def _product(parts: Mapping[Term, Rational]) -> Polynomial:
+    """A flat product multiplied out; sums to powers that are not whole are atoms."""
+    out: Polynomial = {(): Fraction(1)}
+    for x, p in parts.items():
+        if x.dtype.kind == "b":
+            raise TooLargeError
+        square = _square(x) if isinstance(p, int) and p % 2 == 0 and p > 0 else None
+        if square is not None:
+            out = _times(out, _to_power(square, int(p) // 2))
+        elif x.op is AFFINE and isinstance(p, int) and p > 0:
+            out = _times(out, _to_power(_sum(x), p))
+        else:
+            out = _times(out, {((x, Fraction(p)),): Fraction(1)})
+    return out
+
+
+def _denominators(term: Term) -> dict[Term, int]:
+    """The sums in the denominators of a sum, and atoms, with their greatest powers."""
+    found: dict[Term, int] = {}
+    for x in term.args:
+        for y, p in _factors(x).items():
+            if p < 0 and isinstance(p, int):
+                found[y] = max(found.get(y, 0), -p)
+    return found
+
+
+def _rebuilt(polynomial: Polynomial, term: Term) -> Term:
+    addends: list[tuple[Rational, Term]] = []
+    for key, c in polynomial.items():
+        parts = {x: forms.exact_ratio(p) for x, p in key}
+        addends.append((forms.exact_ratio(c), forms.monomial(parts, None, term.dtype)))
+    return forms.total(addends, term.shape, term.dtype)
+
+
+def _numerator(term: Term, below: Mapping[Term, int]) -> tuple[Polynomial, int]:
+    """The numerator over the common denominator, and how many terms there were uncancelled."""
+    total: Polynomial = {}
+    count = 0
+    constant, coefficients = term.params
+    addends: list[tuple[Rational, Term | None]] = list(zip(coefficients, term.args, strict=True))
+    if constant != 0:
+        addends.append((constant, None))
+    for c, x in addends:
+        parts = {} if x is None else _factors(x)
+        for y, n in below.items():
+            parts[y] = forms.exact_ratio(parts.get(y, 0) + n)
+        whole = _product({y: p for y, p in parts.items() if p != 0})
+        count += len(whole)
+        for key, d in whole.items():
+            total[key] = total.get(key, Fraction(0)) + Fraction(c) * d
+    return {key: c for key, c in total.items() if c != 0}, count
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x, y: 1 - x / (x + y),
+    source="a/b + c/d = (a*d + b*c)/(b*d)",
+    group="fractions",
+    among=("monomial", "hypot_unit"),
+)
+def common_denominator(term: Term) -> Term | None:
+    """1 - x/(x + y) cancels; over one denominator what the numerators share drops out.
+
+    It fires where few products are left, or addends of one sign: no more than these cancel.
+    """
+    if isinstance(term.params[0], str) or len(term.args) + (term.params[0] != 0) < 2:
+        return None
+    below = _denominators(term)
+    sums = [y for y in below if y.op is AFFINE or y.op.name == "hypot"]
+    if not sums and not _products_of_sums(term):
+        return None
+    try:
+        total, count = _numerator(term, below)
+    except TooLargeError:
+        return None
+    atoms = {x for key in total for x, _ in key}
+    if not total or len(total) >= count or len(atoms) > ATOMS:
+        return None
+    if len(total) > FEW and not _one_sign(total):
+        return None
+    bottom = {y: -n for y, n in below.items()}
+    quotient = [_rebuilt(total, term), forms.monomial(bottom, None, term.dtype)]
+    return forms.with_shape(forms.product(quotient), term.shape)
+
+
+def _products_of_sums(term: Term) -> bool:
+    """Whether some addend is a product of sums that would be multiplied out."""
+    return any(
+        x.op is MONOMIAL
+        and sum([p for y, p in forms.factors(x).items() if y.op is AFFINE and p > 0]) > 1
+        for x in term.args
+    )
+
+
+def _one_sign(total: Polynomial) -> bool:
+    signs = set()
+    for key, c in total.items():
+        known = [x.facts.nonnegative or p % 2 == 0 for x, p in key]
+        if not all(known):
+            return False
+        signs.add(c > 0)
+    return len(signs) == 1

@@ -1,0 +1,126 @@
+"""Which products are worth a code for elements that leave the range, and that code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stablegrad.ir import Term, make, topological
+from stablegrad.ops import forms
+from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.lowered_calls import Function
+from stablegrad.ops.ranged import RANGED_LOG, RANGING, TINY, Code
+from stablegrad.ops.record import is_float
+from stablegrad.transforms.rational import instruction
+
+LIMIT = 32  # forms, functions and leaves of one code
+
+
+def ranged_code(
+    parts: Mapping[Term, Any], lowered: Mapping[Term, Term], like: Term
+) -> tuple[tuple[Term, ...], tuple[Term, ...], Code] | None:
+    """What may leave the range in a product, and how it is had with exponents.
+
+    Args:
+        parts: the factors of the product and their powers, without masks.
+        lowered: the lowered terms of what they are made of.
+        like: the product.
+
+    Returns:
+        The factors to watch, the leaves of the code, and the code; None where no factor is a
+        sum of products, a product under a root or the like.
+    """
+    watched = tuple([x for x, p in parts.items() if ranges(x) or (p < 0 and _overflows(x))])
+    if not watched:
+        return None
+    found = _coded(forms.monomial(parts, like.shape, like.dtype), lowered)
+    return None if found is None else (watched, *found)
+
+
+def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus: int = 0) -> Term:
+    """A lowered log that is had with exponents where its argument left the range.
+
+    Args:
+        log: the lowered log.
+        inner: what it is the log of, canonical.
+        lowered: the lowered terms of what that is made of.
+        plus: 1 for log1p.
+    """
+    if not (ranges(inner) or any(ranges(x) for x in forms.factors(inner))):
+        return log
+    one = forms.const(plus, inner.dtype)
+    found = _coded(forms.total([(1, inner), (1, one)], inner.shape, inner.dtype), lowered)
+    if found is None:
+        return log
+    leaves, code = found
+    args = (log, lowered[inner], *[lowered[x] for x in leaves])
+    params = (0.0 if plus else TINY, code)
+    return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), log.dtype)
+
+
+def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], Code] | None:
+    """The leaves and the code of a term."""
+    inner = _inner(term)
+    if inner is None:
+        return None
+    order = topological([term], stop=lambda t: t not in inner)
+    leaves = [t for t in order if t not in inner]
+    if any(x not in lowered or not is_float(x.dtype) for x in leaves):
+        return None
+    register = {t: i for i, t in enumerate(leaves)}
+    code: list[Any] = []
+    for t in order:
+        if t in inner:
+            if t.op is AFFINE or t.op is MONOMIAL:
+                code.append(instruction(t, register))
+            else:
+                code.append(Function(t.op.name, tuple([register[a] for a in t.args])))
+            register[t] = len(register)
+    return tuple(leaves), tuple(code)
+
+
+def ranges(x: Term) -> bool:
+    """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
+    if x.op is MONOMIAL:
+        return True
+    if x.op.name in ("hypot", "abs"):
+        return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
+    return x.op is AFFINE and any(
+        a.op is MONOMIAL or a.op is AFFINE or a.op.name in RANGING for a in x.args
+    )
+
+
+def _overflows(x: Term) -> bool:
+    """Whether a factor is a plain sum, which only its size can spoil."""
+    return x.op is AFFINE and len(x.args) > 1
+
+
+def _codable(t: Term) -> bool:
+    """Whether a form is one instruction."""
+    if t.op is AFFINE:
+        return not isinstance(t.params[0], str)
+    return all(x.dtype.kind != "b" for x in t.args)
+
+
+def _inner(term: Term) -> dict[Term, None] | None:
+    """The forms and functions that the code computes, where they are few."""
+    inner: dict[Term, None] = {}
+    seen = {term}
+    stack = [term]
+    while stack:
+        t = stack.pop()
+        form = t.op is AFFINE or t.op is MONOMIAL
+        if not (form or t.op.name in RANGING):
+            continue
+        if form and not _codable(t):
+            if t is term:
+                return None
+            continue
+        inner[t] = None
+        for x in t.args:
+            if x not in seen:
+                seen.add(x)
+                stack.append(x)
+        if len(seen) > LIMIT:
+            return None
+    return inner

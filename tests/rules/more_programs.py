@@ -1,0 +1,151 @@
+"""Programs for the rules of logistic functions, exponentials, tails, shares and fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+
+Case = tuple[str, Callable[..., Term], list[Any]]
+
+
+def f(name: str, **params: Any) -> Callable[..., Term]:
+    """The op of a name."""
+    return lambda *args: OPS[name](*args, **params)
+
+
+exp, log, log1p, expm1, sqrt = f("exp"), f("log"), f("log1p"), f("expm1"), f("sqrt")
+sigmoid, tanh, softplus, log_sigmoid = f("sigmoid"), f("tanh"), f("softplus"), f("log_sigmoid")
+erf, erfc, ndtr, log_ndtr = f("erf"), f("erfc"), f("ndtr"), f("log_ndtr")
+hypot, norm, square, sinh = f("hypot"), f("norm", axis=-1), f("square"), f("sinh")
+total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=-1)
+slope, logit = f("sigmoid_slope"), f("logit")
+
+
+def first(x: Term) -> Term:
+    return OPS["getitem"](x, index=(0,))
+
+
+def kept_sum(x: Term) -> Term:
+    return OPS["sum"](x, axis=-1, keepdims=True)
+
+
+MORE: list[Case] = [
+    ("difference_with_root", lambda x: 2 * sqrt(x + 3) - 2 * sqrt(x), [1e13]),
+    ("difference_with_root", lambda x, y: sqrt(x + y) - sqrt(x), [1e12, 1e-3]),
+    ("log_of_exp", lambda x: log(exp(x)) / x, [800.0]),
+    ("log_of_exp", lambda x, y: log(exp(x * y)) - x, [40.0, 30.0]),
+    ("exp_of_log", lambda x: exp(log(x)) - 1, [1e200]),
+    ("exp_of_log", lambda x: 1 / exp(log(x)), [3.37e233]),
+    ("log1p_of_expm1", lambda x: log1p(expm1(x)), [-50.0]),
+    ("log1p_of_expm1", lambda x: 2 * log1p(expm1(x)), [800.0]),
+    ("expm1_of_log1p", lambda x: expm1(log1p(x)), [1e200]),
+    ("expm1_of_log1p", lambda x: 1 / expm1(log1p(x)), [3.37e233]),
+    ("exp_of_log_sigmoid", lambda x: 1 - exp(log_sigmoid(x)), [50.0]),
+    ("exp_of_log_sigmoid", lambda x: log(1 - exp(log_sigmoid(x))), [60.0]),
+    ("exp_of_softplus", lambda x: log(exp(softplus(x)) - 1), [-40.0]),
+    ("exp_of_softplus", lambda x: exp(softplus(x)) - 1, [-40.0]),
+    ("exp_of_negative_softplus", lambda x: log(1 - exp(-softplus(x))), [-60.0]),
+    ("exp_of_negative_softplus", lambda x: 1 - exp(-softplus(x)), [-50.0]),
+    ("exp_of_log1p", lambda x: exp(log1p(x)), [1e300]),
+    ("exp_of_log1p", lambda x: exp(log1p(x)) - x, [1e250]),
+    ("log1p_of_softplus_argument", lambda x: softplus(log(x)), [1e-300]),
+    ("log1p_of_softplus_argument", lambda x: softplus(log(x)) / x, [1e-200]),
+    ("log_of_power", lambda x: log(x**4), [1e-100]),
+    ("log_of_power", lambda x: log(1 / (x * x)), [1e200]),
+    ("log_of_product_with_exp", lambda x, y: log(x * exp(y)), [3.0, 800.0]),
+    ("log_of_product_with_exp", lambda x: log(exp(-x * x / 2) / x), [50.0]),
+    ("log_of_sinh", lambda x: log(sinh(x)), [800.0]),
+    ("log_of_sinh", lambda x: x - log(sinh(x)), [400.0]),
+    ("log_of_normal_tail", lambda x: log(erfc(x) / 2), [30.0]),
+    ("log_of_normal_tail", lambda x, s: log(0.5 * (1 + erf(x / (s * 1.25)))), [-30.0, 0.5]),
+    ("log_of_scaled_exp", lambda x: log(3 * exp(x)), [800.0]),
+    ("log_of_scaled_exp", lambda x: log(exp(-x) / 2), [900.0]),
+    ("difference_of_reciprocals", lambda x: 1 / x - 1 / (x + 1), [1e12]),
+    ("difference_of_reciprocals", lambda x, h: 1 / (x + h) - 1 / x, [3.0, 1e-14]),
+    ("common_denominator", lambda x, y: 1 - x / (x + y), [1.0, 1e-20]),
+    ("common_denominator", lambda x, y: (x * x - y * y) / (x * x + y * y), [1e-9, 3.0]),
+    ("one_minus_sigmoid", lambda x: 1 - sigmoid(x), [45.0]),
+    ("one_minus_sigmoid", lambda x: 3 - 3 / (1 + exp(-x)), [50.0]),
+    ("odds_of_sigmoid", lambda x: sigmoid(x) / (1 - sigmoid(x)), [40.0]),
+    ("odds_of_sigmoid", lambda x: (1 - sigmoid(x)) / sigmoid(x), [60.0]),
+    ("sigmoid_times_exp", lambda x: exp(x) * sigmoid(-x), [800.0]),
+    ("sigmoid_times_exp", lambda x: exp(-x) * sigmoid(x) * 2, [-750.0]),
+    ("product_of_sigmoids", lambda x: sigmoid(x) * (1 - sigmoid(x)), [50.0]),
+    ("product_of_sigmoids", lambda x: exp(-x) / (1 + exp(-x)) ** 2, [-800.0]),
+    ("slope_over_sigmoid", lambda x: slope(x) / sigmoid(x), [-800.0]),
+    ("slope_over_sigmoid", lambda x: slope(2 * x) / sigmoid(2 * x), [-400.0]),
+    ("slope_over_mirrored_sigmoid", lambda x: slope(x) / sigmoid(-x), [800.0]),
+    ("slope_over_mirrored_sigmoid", lambda x: slope(x) / (1 - sigmoid(x)), [50.0]),
+    ("one_minus_tanh_squared", lambda x: 1 - tanh(x) ** 2, [25.0]),
+    ("one_minus_tanh_squared", lambda x: log(1 - tanh(x) ** 2), [30.0]),
+    ("one_minus_tanh", lambda x: 1 - tanh(x), [25.0]),
+    ("one_minus_tanh", lambda x: log(1 - tanh(x)), [400.0]),
+    ("one_plus_tanh", lambda x: 1 + tanh(x), [-25.0]),
+    ("one_plus_tanh", lambda x: x * (1 + tanh(x)) / 2, [-30.0]),
+    ("logit_of_sigmoid", lambda x: logit(sigmoid(x)), [40.0]),
+    ("logit_of_sigmoid", lambda x: x + logit(sigmoid(3 * x)), [20.0]),
+    ("sigmoid_of_logit", lambda x: sigmoid(logit(x)), [1e-300]),
+    ("sigmoid_of_logit", lambda x: sigmoid(log(x / (1 - x))), [1e-200]),
+    ("linear_minus_softplus", lambda x: x - softplus(x), [40.0]),
+    ("linear_minus_softplus", lambda x: x - log(1 + exp(x)), [50.0]),
+    ("difference_of_softplus", lambda x: softplus(x) - softplus(-x), [1e-10]),
+    ("difference_of_softplus", lambda x: log(1 + exp(x)) - log(1 + exp(-x)), [1e-12]),
+    ("difference_of_log_sigmoids", lambda x: log_sigmoid(x) - log_sigmoid(-x), [1e-10]),
+    ("difference_of_log_sigmoids", lambda x: log(sigmoid(x)) - log(sigmoid(-x)), [1e-12]),
+    ("softplus_of_log_sigmoid", lambda x: softplus(x) + log_sigmoid(x), [1e-10]),
+    ("softplus_of_log_sigmoid", lambda x: softplus(x) + log(sigmoid(x)), [1e-12]),
+    ("odds_of_logarithm", lambda x: sigmoid(log(x)), [1e-300]),
+    ("odds_of_logarithm", lambda x: 1 / (1 + exp(-log(x))), [1e-200]),
+    ("log1p_of_negative_sigmoid", lambda x: log1p(-sigmoid(x)), [50.0]),
+    ("log1p_of_negative_sigmoid", lambda x: log1p(-1 / (1 + exp(-x))), [100.0]),
+    ("difference_of_weighted_logs", lambda x: (x + 1) * log(x + 1) - x * log(x), [1e20]),
+    (
+        "difference_of_weighted_logs",
+        lambda n: (n + 2) * log(n + 2) - n * log(n) - 2,
+        [1e25],
+    ),
+    ("root_of_sum_of_squares", lambda x: sqrt(1 + 4 * x * x + x**4) / x, [1e100]),
+    ("root_of_sum_of_squares", lambda x, y: 1 / sqrt(x * x + y * y + 1), [1e200, 1.0]),
+    ("share_of_exponentials", lambda a, b: exp(a) / (exp(a) + exp(b)), [800.0, 790.0]),
+    (
+        "share_of_exponentials",
+        lambda a, b, t: exp(a / t) / (exp(a / t) + exp(b / t)),
+        [1.0, 1.01, 1e-4],
+    ),
+    (
+        "log_of_weighted_exponentials",
+        lambda a, b, w: log(w * exp(a) + (1 - w) * exp(b)),
+        [800.0, 790.0, 0.3],
+    ),
+    ("log_of_weighted_exponentials", lambda a, b: log((exp(a) + exp(b)) / 2), [-800.0, -810.0]),
+    ("log_sum_exp", lambda x: log(total(exp(x))), [[800.0, 801.0]]),
+    ("log_sum_exp", lambda x: log(total(exp(-x)) * 2), [[900.0, 901.0]]),
+    ("log_mean_exp", lambda x: log(mean(exp(x))), [[800.0, 801.0]]),
+    ("log_mean_exp", lambda x, t: t * log(mean(exp(x / t))), [[3.0, 5.0], 1e-3]),
+    ("softmax_of_ratio", lambda x: first(exp(x) / kept_sum(exp(x))), [[800.0, 801.0]]),
+    ("softmax_of_ratio", lambda x: log(first(exp(x) / kept_sum(exp(x)))), [[0.0, 800.0]]),
+    ("log_of_softmax", lambda x: first(log(softmax(x))), [[0.0, 800.0]]),
+    ("log_of_softmax", lambda x: -log(first(softmax(x))), [[-400.0, 400.0]]),
+    (
+        "shifted_by_logsumexp",
+        lambda x: first(x - OPS["logsumexp"](x, axis=-1, keepdims=True)),
+        [[50.0, 1.0]],
+    ),
+    ("shifted_by_logsumexp", lambda x: first(x - log(kept_sum(exp(x)))), [[60.0, 2.0]]),
+    ("exp_of_log_softmax", lambda x: first(exp(f("log_softmax", axis=-1)(x))), [[-500.3, 7.1]]),
+    ("exp_of_log_softmax", lambda x: first(exp(log(softmax(x)))), [[-600.3, 3.1]]),
+    ("one_plus_erf", lambda x: 1 + erf(x), [-5.0]),
+    ("one_plus_erf", lambda x: x * (1 + erf(x)) / 2, [-8.0]),
+    ("one_minus_erfc", lambda x: 1 - erfc(x), [1e-10]),
+    ("one_minus_erfc", lambda x: x * (1 - erfc(x)), [1e-12]),
+    ("two_minus_erfc", lambda x: 2 - erfc(x), [-6.0]),
+    ("two_minus_erfc", lambda x: log(1 - erfc(x) / 2), [-9.0]),
+    ("one_minus_ndtr", lambda x: 1 - ndtr(x), [9.0]),
+    ("one_minus_ndtr", lambda x, m, s: log(1 - ndtr((x - m) / s)), [7.0, 1.0, 0.2]),
+    ("log_of_negative_interval", lambda a, b: log(-f("ndtr_gap")(a, b)), [-41.0, -40.9]),
+    ("log_of_negative_interval", lambda a, b: log(-f("ndtr_gap")(a, b)) + a, [-41.0, -40.5]),
+    ("exp_of_log_ndtr", lambda x: exp(log_ndtr(x)), [-30.0]),
+    ("exp_of_log_ndtr", lambda x: exp(log(ndtr(x))) / x, [-35.0]),
+]
