@@ -20,7 +20,7 @@ from stablegrad.ops.record import CONST, INPUT, LEAF
 LIMIT = 24  # forms and leaves of one code: what is larger is summed from rounded addends
 POWERS = 16
 MOVING = frozenset(
-    "broadcast_to reshape transpose getitem expand_dims squeeze negative abs".split()
+    "broadcast_to reshape transpose getitem expand_dims squeeze negative abs require".split()
 )
 
 
