@@ -16,6 +16,7 @@ THEMES = (
     "logistic",
     "logs",
     "matrices",
+    "moments",
     "powers",
     "quotients",
     "roots",

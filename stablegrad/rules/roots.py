@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
-from stablegrad.ops.exact import BITS, Exact, Rational
+from stablegrad.ops.exact import BITS, Exact, Rational, exact_ratio
+from stablegrad.ops.reduction import count
 from stablegrad.rules.databases import stabilize
 
 
@@ -48,18 +49,33 @@ def _legs(total: Term) -> list[Term] | None:
         return None
     legs: list[Term] = []
     for c, x in addends:
-        if isinstance(c, str) or c <= 0 or (x is not None and not _is_square(x)):
+        if isinstance(c, str) or c <= 0:
             return None
-        root = square_root(c)
-        if x is None:
-            legs.append(forms.const(root, total.dtype))
-        else:
-            legs.append(forms.scale(root, forms.power(x, Fraction(1, 2))))
+        leg = forms.const(1, total.dtype) if x is None else _root_of_square(x)
+        if leg is None:
+            return None
+        legs.append(forms.scale(square_root(c), leg))
     return legs
 
 
-def _is_square(x: Term) -> bool:
-    return x.op is forms.MONOMIAL and all(isinstance(p, int) and p % 2 == 0 for p in x.params[0])
+def _root_of_square(x: Term) -> Term | None:
+    """The root of a product of squares, of a sum or mean of such, or of a variance."""
+    if x.op is forms.MONOMIAL and all(isinstance(p, int) and p % 2 == 0 for p in x.params[0]):
+        return forms.power(x, Fraction(1, 2))
+    if x.op.name == "var":
+        return OPS["std"](x.args[0], **_params(x))
+    if x.op.name not in ("sum", "mean"):
+        return None
+    root = _root_of_square(x.args[0]) if x.args[0].op is forms.MONOMIAL else None
+    if root is None or any(a.dtype.kind == "b" for a in x.args[0].args):
+        return None
+    length = OPS["norm"](root, **_params(x))
+    n = count(root.shape, x.param("axis")) if x.op.name == "mean" else 1
+    return forms.scale(square_root(exact_ratio(Fraction(1, n))), length)
+
+
+def _params(x: Term) -> dict[str, Any]:
+    return dict(zip(x.op.params, x.params, strict=True))
 
 
 def square_root(c: Rational) -> Rational:

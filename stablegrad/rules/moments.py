@@ -1,0 +1,179 @@
+"""Moments written with sums: variances, covariances and squared distances by their expansions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational, exact_ratio
+from stablegrad.ops.reduction import count
+from stablegrad.rules.databases import stabilize
+
+
+class _Sum(NamedTuple):
+    """A multiple of the sum over axes of a product of two."""
+
+    c: Rational
+    x: Term
+    y: Term
+    axis: Any
+    keepdims: bool
+
+    @property
+    def axes(self) -> tuple[Any, bool]:
+        return self.axis, self.keepdims
+
+    @property
+    def n(self) -> int:
+        return count(self.x.shape, self.axis)
+
+
+def _reduction(c: Rational, term: Term) -> tuple[Rational, Term] | None:
+    """A multiple of a sum or mean as a multiple of the sum."""
+    if term.op.name == "sum":
+        return c, term
+    if term.op.name == "mean":
+        return exact_ratio(Fraction(c) / count(term.args[0].shape, term.param("axis"))), term
+    return None
+
+
+def _sum_of_products(c: Rational, term: Term) -> _Sum | None:
+    """A multiple of sum(x*y), with x the same as y for squares; else None.
+
+    The square of a norm is one, and so is the inner product of two vectors.
+    """
+    if term.op is forms.MONOMIAL and term.params[0] == (2,) and term.args[0].op.name == "norm":
+        (norm,) = term.args
+        (x,) = norm.args
+        return _Sum(c, x, x, norm.param("axis"), norm.param("keepdims"))
+    if term.op.name == "matmul" and all(x.ndim == 1 for x in term.args):
+        x, y = term.args
+        return _Sum(c, x, y, (0,), keepdims=False)
+    found = _reduction(c, term)
+    if found is None or term.args[0].op is not forms.MONOMIAL:
+        return None
+    pair = _two_factors(term.args[0])
+    if pair is None:
+        return None
+    return _Sum(found[0], *pair, term.param("axis"), term.param("keepdims"))
+
+
+def _two_factors(term: Term) -> tuple[Term, Term] | None:
+    if term.params[0] == (1, 1):
+        x, y = term.args
+        return (x, y) if x.shape == y.shape == term.shape else None
+    if term.params[0] == (2,) and term.args[0].dtype.kind != "b":
+        return term.args[0], term.args[0]
+    return None
+
+
+def _product_of_sums(c: Rational, term: Term) -> _Sum | None:
+    """A multiple of sum(x)*sum(y), or of the square of a sum."""
+    if term.op is not forms.MONOMIAL or term.params[0] not in ((2,), (1, 1)):
+        return None
+    a, b = (term.args * 2)[:2]
+    first = _reduction(c, a)
+    second = None if first is None else _reduction(first[0], b)
+    if second is None:
+        return None
+    axes = [(t.param("axis"), t.param("keepdims")) for t in (a, b)]
+    x, y = a.args[0], b.args[0]
+    if axes[0] != axes[1] or x.shape != y.shape:
+        return None
+    return _Sum(second[0], x, y, *axes[0])
+
+
+def _addends(term: Term) -> list[tuple[Rational, Term]]:
+    return list(zip(term.params[1], term.args, strict=True))
+
+
+def _others(term: Term, *used: Term) -> list[tuple[Rational, Term]]:
+    rest = [(c, x) for c, x in _addends(term) if all(x is not u for u in used)]
+    if term.params[0] != 0:
+        rest.append((1, forms.const(term.params[0], term.dtype)))
+    return rest
+
+
+def _moments(term: Term) -> Iterator[tuple[Term, Term, _Sum]]:
+    """The pairs of addends c*(sum(x*y) - sum(x)*sum(y)/n), each with its first as a sum."""
+    sums = [(x, found) for c, x in _addends(term) if (found := _sum_of_products(c, x))]
+    products = [(x, found) for c, x in _addends(term) if (found := _product_of_sums(c, x))]
+    for raw, s in sums:
+        for squared, p in products:
+            same = (s.x is p.x and s.y is p.y) or (s.x is p.y and s.y is p.x)
+            if same and s.axes == p.axes and Fraction(s.c) == -Fraction(p.c) * s.n:
+                yield raw, squared, s
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: OPS["mean"](x * x, axis=-1) - OPS["mean"](x, axis=-1) ** 2,
+    source="Chan, Golub and LeVeque 1983",
+    group="moments",
+    among=("mean", "sum", "norm", "matmul"),
+)
+def variance_of_moments(term: Term) -> Term | None:
+    """mean(x*x) - mean(x)**2, and the covariance so written, cancel where the mean is large."""
+    for raw, squared, s in _moments(term):
+        if s.x is s.y:
+            spread = OPS["var"](s.x, axis=s.axis, keepdims=s.keepdims)
+            cured = forms.scale(exact_ratio(Fraction(s.c) * s.n), spread)
+        else:
+            x, y = (OPS["center"](t, axis=s.axis) for t in (s.x, s.y))
+            total = OPS["sum"](forms.product([x, y]), axis=s.axis, keepdims=s.keepdims)
+            cured = forms.scale(s.c, total)
+        return forms.total([(1, cured), *_others(term, raw, squared)], term.shape, term.dtype)
+    return None
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x, y: (
+        OPS["sum"](x * x, axis=-1) - 2 * OPS["sum"](x * y, axis=-1) + OPS["sum"](y * y, axis=-1)
+    ),
+    source="the square of a difference",
+    group="moments",
+    among=("mean", "sum", "norm", "matmul"),
+)
+def square_of_difference(term: Term) -> Term | None:
+    """sum(x*x) - 2*sum(x*y) + sum(y*y) cancels where x is near y; so does its root, a distance."""
+    sums = [(t, found) for c, t in _addends(term) if (found := _sum_of_products(c, t))]
+    squares = {s.x: (t, s) for t, s in sums if s.x is s.y}
+    for mixed, m in sums:
+        if m.x is m.y or m.x not in squares or m.y not in squares:
+            continue
+        (first, a), (second, b) = squares[m.x], squares[m.y]
+        if not (a.axes == b.axes == m.axes and a.c == b.c and abs(m.c) == 2 * abs(a.c)):
+            continue
+        sign = -1 if (m.c < 0) != (a.c < 0) else 1
+        leg = forms.total([(1, m.x), (sign, m.y)], m.x.shape, term.dtype)
+        total = OPS["sum"](forms.power(leg, 2), axis=m.axis, keepdims=m.keepdims)
+        rest = _others(term, mixed, first, second)
+        return forms.total([(a.c, total), *rest], term.shape, term.dtype)
+    return None
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: x / 4 - OPS["mean"](x, axis=-1, keepdims=True) / 4 + 1,
+    source="Chan, Golub and LeVeque 1983",
+    group="moments",
+    among=("mean", "sum"),
+)
+def deviation_from_mean(term: Term) -> Term | None:
+    """x - mean(x) keeps the rounding error of the mean, which is large where x is far from 0."""
+    for c, below in _addends(term):
+        found = _reduction(c, below)
+        if found is None:
+            continue
+        k, x = found[0], below.args[0]
+        if below.ndim not in (0, x.ndim):
+            continue
+        for d, y in _addends(term):
+            if y is x and Fraction(d) == -Fraction(k) * count(x.shape, below.param("axis")):
+                cured = OPS["center"](x, axis=below.param("axis"))
+                return forms.total([(d, cured), *_others(term, below, x)], term.shape, term.dtype)
+    return None
