@@ -425,3 +425,15 @@ def test_binomial_series_moves() -> None:
         for other in (by_u, by_y):
             assert (alone - other).c[0].contains(0)
         assert (both - parts[0] - 2 * parts[1] - parts[2]).c[0].contains(0)
+
+
+def test_constants_of_partials_stand_for_irrational_numbers() -> None:
+    from stablegrad.oracle.constants import known
+
+    rounded = Fraction(47995941720442267872144820931791925457, 2**125)  # 2/sqrt(pi)
+    assert known(rounded) == ("1/sqrt(pi)", Fraction(2))
+    assert known(rounded * Fraction(3, 2)) == ("1/sqrt(pi)", Fraction(3))
+    assert known(rounded * Fraction(2) ** 900) == ("1/sqrt(pi)", Fraction(2) ** 901)
+    assert known(rounded + Fraction(1, 2**115)) is None
+    assert known(Fraction(2**1024 - 2**970)) is None
+    assert known(Fraction(2**130 + 1, 3)) is None

@@ -22,7 +22,9 @@ from stablegrad.oracle.walk import NoExpansionError
 
 Arb = Any
 TERMS = 17
-"""Terms of an asymptotic series."""
+"""Terms of an asymptotic series, in squares."""
+FAR_TERMS = 30
+"""Those of one that is not in squares."""
 
 
 def enveloped(coefficients: list[Fraction], u: Germ) -> Germ:
@@ -209,10 +211,10 @@ def _far_bessel(y: Germ, order: int) -> Germ:
         raise NoExpansionError("w0 is too great")
     moments = [Fraction(1)]
     roots = [Fraction(1)]
-    for k in range(1, TERMS + 2):
+    for k in range(1, FAR_TERMS + 2):
         moments.append(moments[-1] * Fraction(2 * k - 1, 4))
         roots.append(roots[-1] * Fraction(2 * k - 1, 2 * k))
-    m = TERMS - 1
+    m = FAR_TERMS - 1
     a = [roots[k] * moments[k] for k in range(m)] + [moments[m] * Fraction(3, 2)]
     u = 1 / y
     series = enveloped(a, u)

@@ -40,20 +40,27 @@ def as_arb(x: Any) -> Any:
         found = known(x)
         if found is not None:
             name, factor = found
-            return IRRATIONAL[name]() * as_arb(factor)
+            return IRRATIONAL[name]() * _exactly(factor)
+    return _exactly(x)
+
+
+def _exactly(x: Fraction) -> Any:
     return arb(flint.fmpq(x.numerator, x.denominator))
 
 
 @lru_cache(maxsize=1024)
 def known(x: Fraction) -> tuple[str, Fraction] | None:
     """(name, factor) of an irrational number that x is 128 bits of, times a short rational."""
+    top = x.numerator
+    if (top // (top & -top)).bit_length() < LONG:
+        return None
+    scale = Fraction(2) ** (x.denominator.bit_length() - top.bit_length())
     with precision(300):
         for name, number in IRRATIONAL.items():
-            quotient = arb(flint.fmpq(x.numerator, x.denominator)) / number()
-            mantissa, exponent = quotient.mid().man_exp()
+            mantissa, exponent = (_exactly(x * scale) / number()).mid().man_exp()
             near = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
-            shift = Fraction(2) ** (FACTOR_BITS - int(mantissa).bit_length() - int(exponent))
+            shift = Fraction(2) ** FACTOR_BITS
             for factor in (round(near * shift) / shift, near.limit_denominator(SIMPLE)):
                 if factor and abs(near / factor - 1) < NEAR:
-                    return name, Fraction(factor)
+                    return name, Fraction(factor) / scale
     return None

@@ -122,9 +122,7 @@ def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
         raise NoExpansionError("a power of a logarithm")
     if not lead.leads:
         raise ImpreciseError("the leading coefficient may be zero")
-    error = sum(_at_worst(germ, k, v, c, key, lead) for k, v, c in unseen)
-    if not error < tolerance / 16:
-        raise ImpreciseError("what cancels is not known well")
+    error = 0.0
     other: Laurent | None = None
     for (r, k), x in germ.parts.items():
         if (r, k) == key:
@@ -138,6 +136,11 @@ def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
         raise NoExpansionError("another scale is still seen")
     even = all(_is_even(x) for x in (lead, other) if x is not None)
     fit = _polynomial(lead, tolerance, degree, even)
+    # asked for last: more bits are dear, and for nothing where w0 is too great
+    hidden = sum(_at_worst(germ, k, v, c, key, lead) for k, v, c in unseen)
+    if not hidden < tolerance / 16:
+        raise ImpreciseError("what cancels is not known well")
+    error += hidden
     total, evaluation = fit.error + error, fit.evaluation + (3 * UNIT if leads else 0.0)
     evaluation += _power_roundings((lead.v - rate[HIGHEST]) / germ.q) * UNIT
     second: Fit | None = None
@@ -187,11 +190,15 @@ def _cleaned(germ: Germ) -> tuple[Germ, list[tuple[Key, int, Arb]]]:
 
 def _at_worst(germ: Germ, key: Key, v: int, c: Arb, best: Key, lead: Laurent) -> float:
     """A bound of |c * w**v| on the scale ``key`` relative to the leading term, over all floats."""
-    if key[0][:HIGHEST] != best[0][:HIGHEST]:
-        raise ImpreciseError("what cancels is not known well")
     values = lead.unit_range()
     if values.contains(0):
         raise NoExpansionError("the leading term may vanish")
+    if key[0][:HIGHEST] != best[0][:HIGHEST]:
+        between: Key = (relative(key[0], best[0]), max(key[1] - best[1], 0))
+        found = germ.scale_bound(between, v - lead.v) * c / abs(values).lower()
+        if key[1] < best[1] or not found.is_finite():
+            raise ImpreciseError("what cancels is not known well")
+        return float(found.upper())
     power = v - lead.v - key[0][HIGHEST] + best[0][HIGHEST]
     smallest = arb(2) ** (SMALLEST / abs(germ.q))
     worst = (smallest if power < 0 else germ.w0) ** as_arb(power)
@@ -217,9 +224,9 @@ def _relative(germ: Germ, between: Key, x: Laurent, lead: Laurent) -> float:
     if values.contains(0):
         raise NoExpansionError("the leading term may vanish")
     rate, k = between
-    if k < 0:  # 1/|log z| falls towards w = 0, and what it meets must not grow
+    if k < 0:  # 1/|log z| falls towards w = 0
         smallest = abs(germ.q * germ.w0.log())
-        if x.v - lead.v < 0 or not smallest > 0 or not germ.w0 < 1:
+        if not smallest > 0 or not germ.w0 < 1:
             raise NoExpansionError("no bound")
         scale = germ.scale_bound((rate, 0), x.v - lead.v) * smallest**k
     else:

@@ -43,12 +43,14 @@ def cover(center: Arb, radius: Arb, rows: int | None) -> list[Any]:
 class Jet(Derived):
     """Taylor coefficients at a point; values over a disk; values over a real interval."""
 
-    __slots__ = ("disk", "real", "series")
+    __slots__ = ("bessel", "disk", "real", "series")
 
     def __init__(self, series: Any, disk: list[Any], real: Arb) -> None:
         self.series = series
         self.disk = disk
         self.real = real
+        self.bessel: dict[int, Jet] = {}
+        """Bessel functions of this, which recurrences ask for again and again."""
 
     @staticmethod
     def variable(center: Arb, half: Arb, radius: Arb, rows: int | None) -> Jet:
@@ -293,6 +295,8 @@ class Jet(Derived):
         """I_order(x) exp(-|x|)."""
         if n or order > 1:
             return self.bessel_by_recurrence(order, n)
+        if order in self.bessel:
+            return self.bessel[order]
         size = abs(self)
         nu = acb(order)
         found = (
@@ -303,7 +307,8 @@ class Jet(Derived):
             )
             * (-size).exp()
         )
-        return -found if order and self._sign() < 0 else found
+        self.bessel[order] = -found if order and self._sign() < 0 else found
+        return self.bessel[order]
 
 
 def _off_cuts(function: Any, part: str) -> Callable[[Any], Any]:

@@ -18,6 +18,7 @@ from flint import arb, arb_mat
 
 from stablegrad.ir import Term
 from stablegrad.oracle.constants import as_arb
+from stablegrad.oracle.far import Far
 from stablegrad.oracle.jets import COVERS, Jet
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.walk import NoExpansionError, length, walk
@@ -181,6 +182,8 @@ class Middle:
         self.start = 0
         self.cover = 0
         self.half = Fraction(0)
+        self.far: Far | None = None
+        """What stands for the function where it is set."""
         self.work = 0.0
         """What was spent, in steps of a walk at the lowest precision."""
         self.steps = length(term, variable, Jet)
@@ -232,13 +235,19 @@ class Middle:
 
     def _proved(self, b: list[Arb], place: Place) -> Fit | None:
         allowed = self._allowed(b)
+        rest = arb(0)
+        if self.far is not None:
+            z = arb(as_arb(place.center), as_arb(place.half))
+            rest = self.far.rest(z) * arb(abs(place.slope)).exp()
+            if not rest < allowed:
+                return None
         for level in range(self.cover, len(COVERS)):
             try:
                 sup = self._walked(place, rows=COVERS[level], cap=1).sup()
             except NoExpansionError:
                 continue
             for count in LENGTHS:
-                tail = _upper(sup * arb(DISK) ** -count * 2)
+                tail = _upper(sup * arb(DISK) ** -count * 2) + rest
                 if not tail < allowed:
                     continue
                 if count > len(b):
@@ -278,7 +287,11 @@ class Middle:
             h = as_arb(place.half)
             start = as_arb(place.center * place.side)
             x = Jet.variable(start, h, DISK * h, rows)
-            f = walk(self.term, self.variable, x)
+            f = (
+                walk(self.term, self.variable, x)
+                if self.far is None
+                else self.far.jet(x * place.side)
+            )
             if place.slope:
                 t = (x - x.of_ball(start)) * (place.side / place.half)
                 f = f * (t * -Fraction(place.slope)).exp()

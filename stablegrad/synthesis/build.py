@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stablegrad.errors import StablegradError
+from stablegrad.ir import topological
 from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.survey import Anchor, Survey, survey, zeros
 from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
@@ -47,6 +48,14 @@ WORK = 150_000
 LONGEST_S = 4.0
 """CPU time after which what is left is declined, however slow the machine."""
 END_WORK = 60
+AFAR, NEAR_ENOUGH = 3, 5
+PLAIN = frozenset(
+    """
+    variable const affine monomial exp log sqrt cbrt sin cos tan arctan sinh cosh tanh add subtract
+    multiply divide negative abs require where expm1 log1p sigmoid square
+    """.split()
+)
+"""Ops whose boxes cost and lose little."""
 
 
 class DeclinedError(StablegradError, ValueError):
@@ -150,9 +159,11 @@ class Builder:
         from stablegrad.oracle.pieces import Middle  # flint is slow to import
 
         self.start = time.thread_time()
+        self.until_s = LONGEST_S
         self.f = recipe.expression
         self.tolerance = tolerance
         self.middle = Middle(self.f, X, tolerance, DEGREE)
+        self.dear = any(t.op.name not in PLAIN for t in topological([self.f]))
         self.rows = _Rows()
         self.zones: list[Zone] = []
         self.gaps: list[tuple[float, float]] = []
@@ -164,7 +175,7 @@ class Builder:
             DeclinedError: the function is undefined everywhere, constant, or nothing of it could
                 be proved.
         """
-        sides = (self._side(1), self._side(-1))
+        sides = self._side(1), self._side(-1)
         rows = self.rows
         if not rows.pieces:
             raise DeclinedError("nothing could be proved of it")
@@ -191,6 +202,8 @@ class Builder:
     # -- one sign of the input --------------------------------------------------------------
 
     def _side(self, s: int) -> Side:
+        # what one side leaves of its half of the time the other may use
+        self.until_s = LONGEST_S if s < 0 else LONGEST_S / 2
         bottom, top = self._first(BOTTOMS, s), self._first(TOPS, s)
         low = bottom.reach if bottom else BOTTOMS[1][-1]
         high = max(low, top.reach if top else FAR)
@@ -208,6 +221,7 @@ class Builder:
             self._gap(s, zones, 0.0, 2.0**low)
         first, gaps = 0, len(self.gaps)
         for e in range(low, high):
+            self._look_from_afar(s, e, top)
             first, k, row = self._binade(s, e, zones, first)
             base.append(row)
             shift.append(52 - k)
@@ -335,13 +349,24 @@ class Builder:
                     break
             if len(made.fits) == 2**k and (last or not failed):
                 return made
+            if self.middle.far is not None and k >= NEAR_ENOUGH:
+                self.middle.far = None  # its own formula may say more
+                return self._pieces(s, e, zones, first)
         return None
+
+    def _look_from_afar(self, s: int, e: int, top: End | None) -> None:
+        """Let the germ at infinity stand for a function that special functions make dear."""
+        from stablegrad.oracle.far import Far
+
+        self.middle.far = None
+        if top is not None and e >= AFAR and self.dear and not self._spent():
+            self.middle.far = Far.of(self.f, X, s, top.q, e - e % top.q)
 
     def _spent(self) -> bool:
         return (
             self.middle.work >= WORK
             or self.rows.pieces >= PIECES
-            or time.thread_time() - self.start > LONGEST_S
+            or time.thread_time() - self.start > self.until_s
         )
 
     def _gap(self, s: int, zones: _Zones, lo: float, hi: float) -> None:
