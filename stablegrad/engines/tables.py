@@ -169,8 +169,8 @@ def _fit(wide: Callable[[Array], Array], binade: int, bits: int) -> tuple[Array,
         value = np.zeros_like(tests)
         for k in range(degree - 1, -1, -1):
             value = value * tests + rows[:, k, None]
-        truth, size = y[:, degree:], np.abs(y)
-        error = np.max(np.abs(value - truth) / np.abs(truth), axis=1)
+        size = np.abs(y)
+        error = np.max(np.abs(value - y[:, degree:]), axis=1) / _least(y[:, :degree])
         normal = np.all((size > _TINY) & (size < _HUGE), axis=1)
         # beyond the range of float32, and outside the domain, all of a piece is one number
         below, above = np.all(size < 2.0**-151, axis=1), np.all(size > 2.0**128, axis=1)
@@ -182,6 +182,21 @@ def _fit(wide: Callable[[Array], Array], binade: int, bits: int) -> tuple[Array,
     error[~normal] = np.inf
     error[constant] = 0.0
     return rows, error
+
+
+def _least(nodes: Array) -> Array:
+    """A lower bound of |f| in pieces, from the values at the nodes; 0 next to a zero."""
+    about = nodes @ _centred()
+    rest = np.sum(np.abs(about[:, 1:]), axis=1)
+    return np.maximum(np.abs(about[:, 0]) - 1.01 * rest, 0.0)
+
+
+@cache
+def _centred() -> Array:
+    """What makes coefficients about the middle of a piece, its ends at -1 and 1."""
+    n = _DEGREE + 1
+    place = np.cos((np.arange(n) + 0.5) * np.pi / n)
+    return np.linalg.inv(np.vander(-place, increasing=True)).T
 
 
 @cache

@@ -65,6 +65,22 @@ def test_table_gives_the_floats_of_the_kernels(name: str):
     assert same(plain, direct).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "zero"),
+    [("sin", 6.283185307), ("cosm1", 6.283185307), ("log1p", 0.0), ("digamma", 1.46163)],
+)
+def test_next_to_a_zero_the_kernels_decide(name: str, zero: float):
+    """Where a piece holds a zero no error relative to the value is small."""
+    fn = function(name)
+    assert fn is not None
+    places = np.arange(-6000, 6000) + int(np.array(zero, F32).view(np.int32))
+    x = np.abs(places).astype(np.int32).view(F32)
+    table = tables.Table(fn.wide, fn.direct)
+    with np.errstate(all="ignore"):
+        table(x)
+        assert same(table(x), fn.direct(x)).all()
+
+
 @pytest.mark.parametrize("name", ["exp", "gelu", "digamma", "arcsin"])
 def test_machine_code_gives_the_bits_of_numpy(name: str):
     pytest.importorskip("numba")
