@@ -313,3 +313,26 @@ def test_names_of_general_matrices_say_what_to_use():
         snp.linalg.eig
     with pytest.raises(AttributeError, match="no 'foo'"):
         snp.linalg.foo
+
+
+@pytest.mark.parametrize(
+    "ones",
+    [
+        lambda x: np.ones(1),
+        lambda x: np.ones_like(np.asarray(x)),
+        snp.ones_like,
+        lambda x: snp.ones(2),
+    ],
+    ids=["array", "like", "ones_like", "ones"],
+)
+def test_an_array_of_ones_is_the_number_1(ones):
+    x = sg.tensor(np.array([50.0, 800.0]), requires_grad=True)
+    y = snp.log(ones(x.detach()) - sg.ops.sigmoid(x))
+    assert y.numpy().tolist() == [-50, -800]
+    y.sum().backward()
+    assert x.grad.numpy().tolist() == [-1, -1]
+    w = snp.ones(2).requires_grad_()
+    (w * 3).sum().backward()
+    assert w.is_leaf
+    assert w.grad.numpy().tolist() == [3, 3]
+    assert snp.ones(2).assign_(np.zeros(2)).numpy().tolist() == [0, 0]

@@ -24,7 +24,7 @@ def modf(x: Any) -> tuple[Tensor, Tensor]:
     """The fractional and the whole part, both with the sign of x."""
     t = as_tensor(x)
     whole = OPS["trunc"](t)
-    part = OPS["where"](OPS["isinf"](t), OPS["copysign"](t * 0 + 0.0, t), OPS["fmod"](t, 1.0))
+    part = OPS["where"](OPS["isinf"](t), OPS["copysign"](0.0, t), OPS["fmod"](t, 1.0))
     return part, whole
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import Shape, Term
 from stablegrad.ops.derivative import STOP_GRADIENT
-from stablegrad.ops.record import LEAF, const, is_float
+from stablegrad.ops.record import CONST, LEAF, const, is_float
 from stablegrad.settings import Settings, current
 from stablegrad.tensor import history
 from stablegrad.tensor.base import Lazy
@@ -140,6 +140,8 @@ class Tensor(Lazy):
             >>> w.assign_(w - 0.5).numpy()
             array([0.5, 1.5], dtype=float32)
         """
+        if self._term.op is CONST:  # as ``numpy.ones`` gives: nothing was computed
+            self._replace(Cell(self.numpy()))
         cell = self._cell
         if cell is None or (cell.origin is not None and self._requires):
             raise MutationError(
