@@ -502,3 +502,24 @@ def test_backward_knows_a_program_from_the_leaves_that_require_grad():
     a.zero_grad()
     first.sum().backward()
     assert a.grad.item() == 12.0
+
+
+@pytest.mark.parametrize("transform", [sg.grad, sg.value_and_grad, sg.jacobian])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: float(x) * 2,
+        lambda x: np.exp(x.numpy()),
+        lambda x: np.asarray(x) * 1.0,
+        lambda x: x.item(),
+    ],
+)
+def test_a_plain_number_made_of_a_value_has_no_silent_gradient(transform, f):
+    with pytest.raises(DTypeError, match=r"took a tensor's value at .*test_api\.py"):
+        transform(f)(1.0)
+
+
+def test_a_plain_number_that_looks_at_no_value_is_a_constant():
+    assert sg.grad(lambda x: 3.0)(1.0).item() == 0
+    assert sg.grad(lambda x: 1.0 if x > 0 else 0.0)(1.0).item() == 0
+    assert sg.grad(lambda x: x * float(x))(3.0).item() == 3

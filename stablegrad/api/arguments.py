@@ -166,9 +166,31 @@ def values_of(tensors: Sequence[Tensor]) -> list[Any]:
 
 
 def call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a function inside of a transform."""
-    with mode(level=MODE.get().level + 1, grad=True):
-        return f(*args, **kwargs)
+    """Call a function inside of a transform.
+
+    Raises:
+        DTypeError: a plain number as result, and a value was taken out of a tensor on the way: its
+            derivative would be 0, whatever the function.
+    """
+    taken: list[str] = []
+    with mode(level=MODE.get().level + 1, grad=True, taken=taken):
+        result = f(*args, **kwargs)
+    if taken and any(_plain_float(leaf) for leaf in flatten(result)[0]):
+        raise DTypeError(
+            message(
+                f"a plain number from {name_of(f)}, which took a tensor's value at {taken[0]}",
+                "a tensor: a plain number has no derivative",
+                "Compute with tensors (stablegrad.numpy, or np functions on the tensor itself); "
+                "stop_gradient makes a constant of one.",
+            )
+        )
+    return result
+
+
+def _plain_float(leaf: Any) -> bool:
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.dtype.kind == "f"
+    return isinstance(leaf, float)
 
 
 def output_tensors(f: Callable[..., Any], result: Any, transform: str) -> tuple[list[Tensor], Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stablegrad.errors import DTypeError, ShapeError, message
+from stablegrad.errors import DTypeError, ShapeError, message, user_location
 from stablegrad.ir import Shape, Term, topological
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import LEAF
@@ -150,6 +150,12 @@ class Lazy:
 
     def numpy(self) -> Array:
         """The value, as a read-only array."""
+        taken = MODE.get().taken
+        if taken is not None and self._requires:
+            taken.append(user_location())
+        return self._read()
+
+    def _read(self) -> Array:
         value = self._value
         if value is None:
             cell = self._cell
@@ -186,13 +192,14 @@ class Lazy:
             raise ShapeError(
                 message(f"{kind}() of a tensor of shape {self.shape}", "one element", hint)
             )
-        return self.numpy().item()
+        return self._read().item()
 
     def __bool__(self) -> bool:
         return bool(self._scalar("bool"))
 
     def __float__(self) -> float:
-        return float(self._scalar("float"))
+        self._scalar("float")
+        return float(self.numpy().item())
 
     def __int__(self) -> int:
         return int(self._scalar("int"))

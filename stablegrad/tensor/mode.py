@@ -18,12 +18,14 @@ class Mode:
         level: how many transforms are at work, one inside the other.
         whole: whether a program is being traced and must stay whole: history is never cut.
         traced: whether values are unknown, so that looking at one is an error.
+        taken: inside a transform the places where a value was taken out as a number or array.
     """
 
     grad: bool = True
     level: int = 0
     whole: bool = False
     traced: bool = False
+    taken: list[str] | None = None
 
 
 MODE: ContextVar[Mode] = ContextVar("stablegrad_mode", default=Mode())  # noqa: B039 - frozen
