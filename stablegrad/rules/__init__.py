@@ -24,6 +24,7 @@ THEMES = (
     "signs",
     "softmax",
     "tails",
+    "weighted",
 )
 """The files in which rules are declared; importing one adds its rules to their databases."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
