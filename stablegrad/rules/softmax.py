@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
+from stablegrad.ops.exact import exact_ratio
 from stablegrad.rules.databases import stabilize
 
 
@@ -35,17 +38,26 @@ def _spread(term: Term) -> Term:
 )
 def log_sum_exp(term: Term) -> Term | None:
     """log(sum(exp(x))) overflows for large x and is -inf for very negative ones."""
+    return _log_of(term, "sum")
+
+
+def _log_of(term: Term, name: str) -> Term | None:
+    """The log of a positive multiple of a sum or mean of exponentials, all by one constant."""
     c, inner = forms.split(term.args[0])
-    argument = _sum_of_exp(inner)
-    if argument is None or c <= 0:
+    if inner.op.name != name:
         return None
-    axis, keepdims = inner.param("axis"), inner.param("keepdims")
-    result = OPS["logsumexp"](argument, axis=axis, keepdims=keepdims)
-    if c == 1:
+    k, exponential = forms.split(inner.args[0])
+    if exponential.op.name != "exp" or c * k <= 0:
+        return None
+    factor = Fraction(c) * Fraction(k)
+    if name == "mean":
+        factor /= max(1, inner.args[0].size // max(1, inner.size))
+    x = forms.with_shape(exponential.args[0], inner.args[0].shape)
+    result = OPS["logsumexp"](x, axis=inner.param("axis"), keepdims=inner.param("keepdims"))
+    if factor == 1:
         return result
-    return forms.total(
-        [(1, result), (1, OPS["log"](forms.const(c, term.dtype)))], term.shape, term.dtype
-    )
+    constant = forms.const(exact_ratio(factor), term.dtype)
+    return forms.total([(1, result), (1, OPS["log"](constant))], term.shape, term.dtype)
 
 
 @stabilize.procedure(
@@ -56,14 +68,7 @@ def log_sum_exp(term: Term) -> Term | None:
 )
 def log_mean_exp(term: Term) -> Term | None:
     """log(mean(exp(x))) is logsumexp(x) - log(n)."""
-    inner = term.args[0]
-    if inner.op.name != "mean" or inner.args[0].op.name != "exp":
-        return None
-    x = inner.args[0].args[0]
-    result = OPS["logsumexp"](x, axis=inner.param("axis"), keepdims=inner.param("keepdims"))
-    count = inner.args[0].size // max(1, inner.size)
-    logarithm = OPS["log"](forms.const(count, term.dtype))
-    return forms.total([(1, result), (-1, logarithm)], term.shape, term.dtype)
+    return _log_of(term, "mean")
 
 
 @stabilize.procedure(

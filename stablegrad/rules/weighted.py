@@ -8,7 +8,6 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.dtypes import is_half
-from stablegrad.ops.record import CONST
 from stablegrad.rules.databases import stabilize
 
 _IN_RANGE = 0.8
@@ -16,7 +15,10 @@ _IN_RANGE = 0.8
 
 
 def _weighted(total: Term) -> tuple[Term, Term] | None:
-    """The weights and the exponents of sum(w * exp(x)), not yet shifted; else None."""
+    """The weights and the exponents of sum(w * exp(x)), not yet shifted; else None.
+
+    Weights are not constant: then it is a plain sum of exponentials.
+    """
     if total.op.name not in ("sum", "mean"):
         return None
     c, inner = forms.split(total.args[0])
@@ -25,6 +27,8 @@ def _weighted(total: Term) -> tuple[Term, Term] | None:
     if top is None or _is_shifted(top.args[0]):
         return None
     rest = {t: p for t, p in parts.items() if t is not top}
+    if not rest:
+        return None
     weights = forms.scale(c, forms.monomial(rest, None, total.dtype))
     return weights, top.args[0]
 
@@ -40,9 +44,7 @@ def _shift(weights: Term, x: Term, total: Term) -> Term:
     not needed it would cost digits: the logarithm of the sum may cancel against it.
     """
     counted = forms.with_shape(x, total.args[0].shape)
-    if weights.op is not CONST:
-        present = OPS["not_equal"](weights, 0.0)
-        counted = OPS["where"](present, counted, -float("inf"))
+    counted = OPS["where"](OPS["not_equal"](weights, 0.0), counted, -float("inf"))
     greatest = OPS["max"](counted, axis=total.param("axis"), keepdims=True)
     limit = _IN_RANGE * float(np.log(np.finfo(np.float32 if is_half(x.dtype) else x.dtype).max))
     needed = OPS["logical_and"](OPS["isfinite"](greatest), OPS["abs"](greatest) > limit)
@@ -68,7 +70,7 @@ def _without_axes(shift: Term, total: Term) -> Term:
     source="Blanchard, Higham and Higham 2021",
     group="softmax",
 )
-def log_of_weighted_exponentials(term: Term) -> Term | None:
+def log_of_weighted_sum(term: Term) -> Term | None:
     """log(sum(w*exp(x))) overflows for large x and is -inf for very negative ones."""
     c, total = forms.split(term.args[0])
     found = _weighted(total)
