@@ -31,6 +31,10 @@ def kept_sum(x: Term) -> Term:
     return OPS["sum"](x, axis=-1, keepdims=True)
 
 
+FAR = [1e8 + 1, 1e8 + 2, 1e8 + 4.5]
+CLOSE = [1e8 + 0.1, 1e8 + 0.3, 1e8 + 0.4]
+PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
+
 MORE: list[Case] = [
     ("difference_with_root", lambda x: 2 * sqrt(x + 3) - 2 * sqrt(x), [1e13]),
     ("difference_with_root", lambda x, y: sqrt(x + y) - sqrt(x), [1e12, 1e-3]),
@@ -148,4 +152,26 @@ MORE: list[Case] = [
     ("log_of_negative_interval", lambda a, b: log(-f("ndtr_gap")(a, b)) + a, [-41.0, -40.5]),
     ("exp_of_log_ndtr", lambda x: exp(log_ndtr(x)), [-30.0]),
     ("exp_of_log_ndtr", lambda x: exp(log(ndtr(x))) / x, [-35.0]),
+    ("variance_of_moments", lambda x: mean(x * x) - square(mean(x)), [FAR]),
+    ("variance_of_moments", lambda x: sqrt(3 * total(x * x) - square(total(x))), [FAR]),
+    ("square_of_difference", lambda x, y: total(x * x) - 2 * total(x * y) + total(y * y), PAIR),
+    (
+        "square_of_difference",
+        lambda x, y: exp(-(norm(x) ** 2) + 2 * total(x * y) - norm(y) ** 2),
+        PAIR,
+    ),
+    ("deviation_from_mean", lambda x: first(x - mean(x)), [CLOSE]),
+    ("deviation_from_mean", lambda x: first(x - mean(x)) / sqrt(f("var", axis=-1)(x)), [CLOSE]),
+    ("log_of_weighted_sum", lambda w, x: log(total(w * exp(x))), [[0.25, 3.0], [800.0, 801.0]]),
+    ("log_of_weighted_sum", lambda w, x: log(mean(w * exp(-x))), [[0.25, 3.0], [800.0, 801.0]]),
+    (
+        "share_of_weighted_exponentials",
+        lambda w, x: first(w * exp(x) / kept_sum(w * exp(x))),
+        [[0.25, 3.0], [800.0, 801.0]],
+    ),
+    (
+        "share_of_weighted_exponentials",
+        lambda w, x: exp(first(x)) / total(w * exp(x)),
+        [[0.25, 3.0], [-800.0, -801.0]],
+    ),
 ]
