@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ class Run:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self.terms: list[Term] = []
-        self.steps: list[Any] = []
+        self.terms: dict[Term, Any] = {}
+        """The terms in order, and their steps in the plan."""
         self.read: dict[Term, str] = {}
         """Of the terms that no step computes, how: "cut" in rows, "whole", or a single number."""
 
@@ -45,13 +45,11 @@ class Run:
             read = {a: "cut" if a.shape[0] == self.rows else "" for a in term.args}
         else:
             return False
-        written = set(self.terms)
         for a, how in read.items():
-            if not how or (a in written and how != "cut") or self.read.get(a, how) != how:
+            if not how or (a in self.terms and how != "cut") or self.read.get(a, how) != how:
                 return False
-        self.terms.append(term)
-        self.steps.append(step)
-        self.read |= {a: how for a, how in read.items() if a not in written}
+        self.read |= {a: how for a, how in read.items() if a not in self.terms}
+        self.terms[term] = step
         return True
 
     def pays(self) -> bool:
@@ -65,8 +63,11 @@ class Run:
             how: [slot[a] for a, found in self.read.items() if found == how]
             for how in ("cut", "whole", "single")
         }
-        dead = {i for step in self.steps for i in step[6]}
-        self.kept = [step[3:6] for step in self.steps if step[3] in keep or step[3] not in dead]
+        steps = list(self.terms.values())
+        dead = {i for step in steps for i in step[6]}
+        written = {step[3] for step in steps}
+        self.steps = [(*step[:5], [i for i in step[6] if i in written]) for step in steps]
+        self.kept = [step[3:6] for step in steps if step[3] in keep or step[3] not in dead]
         arrays = [*self.terms, *[a for a, how in self.read.items() if how == "cut"]]
         shapes = {t.shape for t in arrays}
         self.flat = len(shapes) == 1 and not self.slots["whole"] and _elementwise(self.terms)
@@ -78,7 +79,6 @@ class Run:
         # block may be more than the cache gains
         self.untried = [max(BLOCK // row, 1), max(8 * BLOCK // row, 1), self.rows]
         self.block, self.least_ns = self.rows, math.inf
-        written = {step[3] for step in self.steps}
         return (self, RUN, None, 0, None, (), tuple(sorted(dead - written)))
 
     def __call__(self, cells: list[Any]) -> None:
@@ -97,7 +97,7 @@ class Run:
             self.untried = []
 
     def _run(self, cells: list[Any], block: int) -> None:
-        inner: list[Any] = [None] * len(cells)
+        inner: dict[int, Any] = {}
         for i in self.slots["single"]:
             inner[i] = np.asarray(cells[i]).reshape(-1)[:1].reshape(())
         for i in self.slots["whole"]:
@@ -112,11 +112,13 @@ class Run:
             part = slice(start, start + block)
             for i, array in cut:
                 inner[i] = array[part]
-            for kernel, one, several, out, dtype, *_ in self.steps:
+            for kernel, one, several, out, dtype, dead in self.steps:
                 value = kernel(*several(inner)) if one is None else kernel(inner[one])
                 if getattr(value, "dtype", None) != dtype:
                     value = converted(np.asarray(value), dtype)
                 inner[out] = value
+                for i in dead:
+                    del inner[i]
             for i, array in lines:
                 array[part] = inner[i]
         for i, array in results:
@@ -149,7 +151,7 @@ def in_runs(
         if run is not None and term is not None and term not in apart and run.takes(term, step):
             continue
         if run is not None:
-            out += [run.close(slot, keep)] if run.pays() else run.steps
+            out += [run.close(slot, keep)] if run.pays() else run.terms.values()
         run = None
         if term is None:
             break
@@ -176,5 +178,5 @@ def _along_last(term: Term) -> bool:
     return term.param("axis") in (ndim - 1, (ndim - 1,))
 
 
-def _elementwise(terms: Sequence[Term]) -> bool:
+def _elementwise(terms: Iterable[Term]) -> bool:
     return all(t.op.elementwise for t in terms)
