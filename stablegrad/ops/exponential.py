@@ -280,6 +280,8 @@ bose_slope = elementwise(
         defined=term.args[0].facts.defined and term.args[0].facts.nonzero
     ),
     cost=5,
+    ulp=(4, 4, 6),
+    accuracy="6 ulp at order 2: several inexact factors and a sum",
     source="definition",
     doc="exp(x) / (exp(x) - 1)**2: minus the derivative of 1/(exp(x) - 1); inf at 0.",
     example=">>> sg.ops.bose_slope(sg.tensor([1.0])).numpy()\narray([0.9206736], dtype=float32)",

@@ -105,6 +105,8 @@ pseudo_huber = elementwise(
     domain=(NONNEGATIVE, REAL),
     range=NONNEGATIVE,
     cost=4,
+    ulp=(4, 6, 6),
+    accuracy="6 ulp at orders 1 and 2: products of several inexact factors",
     source="SciPy's pseudo_huber; delta r*r / (delta + hypot(delta, r))",
     doc="delta**2 * (sqrt(1 + (r/delta)**2) - 1); arguments delta and r.",
     example=">>> sg.ops.pseudo_huber(sg.tensor([4.0]), 3.0).numpy()\narray([4.], dtype=float32)",
