@@ -373,3 +373,11 @@ def test_bad_calls(f: Any, error: Any, text: str) -> None:
     with pytest.raises(error, match=text) as caught:
         f()
     assert "test_nn_functional.py" in str(caught.value)
+
+
+def test_running_statistics_may_be_arrays():
+    x = np.array([[1.0, 2.0], [3.0, 6.0]])
+    mean, var = np.zeros(2), np.ones(2)
+    F.batch_norm(x, mean, var, training=True)
+    np.testing.assert_allclose(mean, [0.2, 0.4])
+    np.testing.assert_allclose(var, [1.1, 1.7])

@@ -173,9 +173,13 @@ def batch_norm(
     return _scaled((x - mean) / ops.sqrt(var + eps), weight, bias, shape)
 
 
-def _move(running: Tensor, new: Tensor, momentum: float) -> None:
-    moved = (1 - momentum) * running + momentum * new
-    running.assign_(moved.numpy().astype(running.dtype))
+def _move(running: Tensor | np.ndarray[Any, Any], new: Tensor, momentum: float) -> None:
+    """Bring a running statistic nearer to a new one: a tensor's value, or an array's in place."""
+    moved = ((1 - momentum) * as_tensor(running) + momentum * new).numpy().astype(running.dtype)
+    if isinstance(running, Tensor):
+        running.assign_(moved)
+    else:
+        running[...] = moved
 
 
 # -- vectors ------------------------------------------------------------------------------
