@@ -10,6 +10,8 @@ import jax
 import numpy as np
 
 from stablegrad.errors import DTypeError, message
+from stablegrad.jax import inside as _  # noqa: F401 - puts the rules in JAX's table
+from stablegrad.jax.marks import inside
 from stablegrad.jax.report import Report
 from stablegrad.jax.rewriting import Rewriter
 from stablegrad.settings import current
@@ -95,8 +97,10 @@ def _run(f: Function, args: Any, kwargs: Any, report: Report) -> Any:
         return f(*a, **k)
 
     values = [leaves[i] for i in dynamic]
-    closed, shape = jax.make_jaxpr(flat, return_shape=True)(*values)
-    found = Rewriter(current(), report).run(closed, values)
+    settings = current()
+    with inside(settings):
+        closed, shape = jax.make_jaxpr(flat, return_shape=True)(*values)
+    found = Rewriter(settings, report).run(closed, values)
     return jax.tree.unflatten(jax.tree.structure(shape), found)
 
 

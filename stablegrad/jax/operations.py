@@ -22,7 +22,7 @@ TRANSLATIONS: dict[str, Translation] = {}
 
 _SAME = (
     "exp exp2 expm1 log log1p sin cos tan sinh cosh tanh sqrt rsqrt cbrt square abs sign floor "
-    "ceil erf erfc lgamma digamma stop_gradient"
+    "ceil erf erfc lgamma digamma"
 ).split()
 _RENAMED = {
     "logistic": "sigmoid",
@@ -116,6 +116,12 @@ for _name, _ours in _RENAMED.items():
     TRANSLATIONS[_name] = _elementwise(_ours)
 for _name, _ours in _LOGICAL.items():
     TRANSLATIONS[_name] = _logical(_ours)
+
+
+@_translation("stop_gradient")
+def _stop_gradient(args: Terms, params: Params) -> list[Term]:
+    stop = OPS["stop_gradient"]
+    return [args[0] if args[0].op is stop else stop(args[0])]
 
 
 @_translation("copy")
@@ -232,6 +238,33 @@ def _split(args: Terms, params: Params) -> list[Term]:
         out.append(OPS["getitem"](x, index=index))
         start += size
     return out
+
+
+@_translation("stack")
+def _stack(args: Terms, params: Params) -> list[Term]:
+    axis, shape = params["axis"], args[0].shape
+    between = (*shape[:axis], 1, *shape[axis:])
+    rows = [OPS["reshape"](a, shape=between) for a in args]
+    return [OPS["concatenate"](*rows, axis=axis)]
+
+
+@_translation("unstack")
+def _unstack(args: Terms, params: Params) -> list[Term]:
+    x, axis = args[0], params["axis"]
+    before = (slice(None),) * axis
+    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+    rows = [OPS["getitem"](x, index=(*before, slice(i, i + 1))) for i in range(x.shape[axis])]
+    return [OPS["reshape"](row, shape=shape) for row in rows]
+
+
+@_translation("tile")
+def _tile(args: Terms, params: Params) -> list[Term]:
+    x, reps = args[0], params["reps"]
+    between = [n for size in x.shape for n in (1, size)]
+    wide = [n for rep, size in zip(reps, x.shape, strict=True) for n in (rep, size)]
+    whole = tuple([rep * size for rep, size in zip(reps, x.shape, strict=True)])
+    spread = OPS["broadcast_to"](OPS["reshape"](x, shape=tuple(between)), shape=tuple(wide))
+    return [OPS["reshape"](spread, shape=whole)]
 
 
 @_translation("pad")

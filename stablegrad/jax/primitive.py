@@ -18,6 +18,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 
+from stablegrad.jax.marks import Mark, application
 from stablegrad.jax.regions import Region
 
 Batch = tuple[tuple[bool, ...], ...]
@@ -27,9 +28,11 @@ region_p = Primitive("stablegrad")
 region_p.multiple_results = True
 
 
-def apply(region: Region, args: Sequence[Any], batch: Batch = ()) -> list[Any]:
+def apply(
+    region: Region, args: Sequence[Any], batch: Batch = (), mark: Mark | None = None
+) -> list[Any]:
     """The results of a region for arguments in the order of its inputs."""
-    return region_p.bind(*_common(args), region=region, batch=batch)
+    return region_p.bind(*_common(args), region=region, batch=batch, mark=mark)
 
 
 def _varying(x: Any) -> frozenset[Any]:
@@ -49,7 +52,7 @@ def _common(args: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _evaluate(*args: Any, region: Region, batch: Batch) -> list[Any]:
+def _evaluate(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[Any]:
     f = region.emission
     for flags in batch:
         f = jax.vmap(f, in_axes=tuple([0 if mapped else None for mapped in flags]))
@@ -69,7 +72,7 @@ def _sizes(avals: Sequence[Any], batch: Batch) -> tuple[int, ...]:
 
 
 @region_p.def_abstract_eval
-def _abstract(*avals: Any, region: Region, batch: Batch) -> list[Any]:
+def _abstract(*avals: Any, region: Region, batch: Batch, mark: Mark | None) -> list[Any]:
     front = _sizes(avals, batch)
     shapes = [(*front, *r.shape) for r in region.roots]
     kind = getattr(avals[0], "manual_axis_type", None) if avals else None
@@ -90,44 +93,65 @@ def _abstract(*avals: Any, region: Region, batch: Batch) -> list[Any]:
 
 @lru_cache(maxsize=1024)
 def _compiled(region: Region, batch: Batch) -> Any:
-    return jax.jit(partial(region_p.bind, region=region, batch=batch))
+    return jax.jit(partial(region_p.bind, region=region, batch=batch, mark=None))
 
 
 @region_p.def_impl
-def _run(*args: Any, region: Region, batch: Batch) -> list[Any]:
+def _run(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[Any]:
     return _compiled(region, batch)(*args)
 
 
-def _lower(ctx: Any, *args: Any, region: Region, batch: Batch) -> Any:
+def _lower(ctx: Any, *args: Any, region: Region, batch: Batch, mark: Mark | None) -> Any:
     with jax.enable_x64(True):
         rule = mlir.lower_fun(_evaluate, multiple_results=True)
-        return rule(ctx, *args, region=region, batch=batch)
+        return rule(ctx, *args, region=region, batch=batch, mark=mark)
 
 
 mlir.register_lowering(region_p, _lower)
 
 
 def _jvp(
-    primals: Sequence[Any], tangents: Sequence[Any], *, region: Region, batch: Batch
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    *,
+    region: Region,
+    batch: Batch,
+    mark: Mark | None,
 ) -> tuple[list[Any], list[Any]]:
-    out = apply(region, primals, batch)
+    out = apply(region, primals, batch, mark)
+    return out, pushed(out, primals, tangents, region, batch, mark)
+
+
+def pushed(
+    out: Sequence[Any],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    region: Region,
+    batch: Batch = (),
+    mark: Mark | None = None,
+    source: tuple[Any, dict[str, Any]] | None = None,
+) -> list[Any]:
+    """The tangents of a region's results from those of its arguments."""
     moved = tuple([i for i, t in enumerate(tangents) if not isinstance(t, ad.Zero)])
     zeros = [ad.Zero(jax.typeof(y).to_tangent_aval()) for y in out]
     if not moved:
-        return out, zeros
+        return zeros
     tangent, places = region.tangent(moved)
     if not places:
-        return out, zeros
+        return zeros
     given = [tangents[i] for i in moved]
     marks = tuple([(*flags, *[flags[i] for i in moved]) for flags in batch])
-    found = dict(zip(places, apply(tangent, [*primals, *given], marks), strict=True))
-    return out, [found.get(k, zero) for k, zero in enumerate(zeros)]
+    derived = application(region, mark, primals, out, moved, places, source)
+    found = dict(zip(places, apply(tangent, [*primals, *given], marks, derived), strict=True))
+    return [found.get(k, zero) for k, zero in enumerate(zeros)]
 
 
 ad.primitive_jvps[region_p] = _jvp
 
 
-def _transpose(cotangents: Sequence[Any], *args: Any, region: Region, batch: Batch) -> list[Any]:
+def _transpose(
+    cotangents: Sequence[Any], *args: Any, region: Region, batch: Batch, mark: Mark | None
+) -> list[Any]:
     wanted = tuple([i for i, x in enumerate(args) if ad.is_undefined_primal(x)])
     given = tuple([k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)])
     result: list[Any] = [None] * len(args)
@@ -141,7 +165,10 @@ def _transpose(cotangents: Sequence[Any], *args: Any, region: Region, batch: Bat
     known = [i for i in range(len(args)) if i not in wanted]
     marks = tuple([(*[flags[i] for i in known], *[True] * len(given)) for flags in batch])
     values = [*[args[i] for i in known], *[cotangents[k] for k in given]]
-    for j, value in zip(places, apply(pullback, values, marks), strict=True):
+    derived = None
+    if mark is not None and wanted == tuple(range(len(args) - len(mark.moved), len(args))):
+        derived = mark.transposed(places, given)
+    for j, value in zip(places, apply(pullback, values, marks, derived), strict=True):
         i = wanted[j]
         # an argument without the axis of a vmap has the sum over it
         shared = tuple([k for k, flags in enumerate(reversed(batch)) if not flags[i]])
@@ -153,14 +180,14 @@ ad.primitive_transposes[region_p] = _transpose
 
 
 def _batched(
-    args: Sequence[Any], dims: Sequence[Any], *, region: Region, batch: Batch
+    args: Sequence[Any], dims: Sequence[Any], *, region: Region, batch: Batch, mark: Mark | None
 ) -> tuple[list[Any], list[int]]:
     flags = tuple([d is not None for d in dims])
     moved = [
         x if d is None or d == 0 else jax.numpy.moveaxis(x, d, 0)
         for x, d in zip(args, dims, strict=True)
     ]
-    out = apply(region, moved, (*batch, flags))
+    out = apply(region, moved, (*batch, flags), mark)
     return out, [0] * len(out)
 
 

@@ -17,41 +17,16 @@ import jax
 import numpy as np
 from jax.extend import source_info_util
 
-from stablegrad.errors import StablegradError
-from stablegrad.ir import OPS, Term
-from stablegrad.jax.operations import INLINED, LIBRARY, translate
-from stablegrad.jax.regions import Region, numbered, region_of
-from stablegrad.ops.record import const, is_float
+from stablegrad.ir import Term
+from stablegrad.jax.chains import put_together
+from stablegrad.jax.equations import Equation, Literal, alive, literal_term, terms_of
+from stablegrad.jax.operations import INLINED, LIBRARY
+from stablegrad.jax.regions import Region, numbered, plain, region_of
 from stablegrad.settings import Settings
 
 LIBRARY_HOME = str(Path(jax.__file__).resolve().parent)
 INLINE_AT_MOST = 400
 """A jit of more equations stays what it is, its body stabilized."""
-
-
-@dataclass(slots=True)
-class Equation:
-    """An equation over numbered values."""
-
-    name: str
-    inputs: list[Any]
-    outputs: list[int]
-    source: Any
-    """The equation of the jaxpr; None for an op of ours."""
-    ours: str = ""
-    place: str = ""
-    region: bool = False
-    stage: int = 0
-
-
-class Literal:
-    """A constant of a program."""
-
-    __slots__ = ("aval", "value")
-
-    def __init__(self, value: Any, aval: Any) -> None:
-        self.value = value
-        self.aval = aval
 
 
 @dataclass(slots=True)
@@ -96,6 +71,8 @@ class _Reader:
             env[v] = self._constant(value, v.aval)
         outputs = self._flatten(jaxpr, env)
         self.reading.outputs = outputs
+        equations = alive(self.equations, [a for a in outputs if isinstance(a, int)])
+        self.equations = put_together(equations, outputs, self.avals, settings)
         self.terms = self._translate()
         self._assign(outputs)
         self._gather(outputs)
@@ -136,7 +113,11 @@ class _Reader:
                 continue
             outputs = [self._new(v.aval) for v in eqn.outvars]
             env.update(zip(eqn.outvars, outputs, strict=True))
-            self.equations.append(Equation(eqn.primitive.name, inputs, outputs, eqn, ours, place))
+            e = Equation(eqn.primitive.name, inputs, outputs, eqn, ours, place)
+            if e.name == "stablegrad":
+                e.applied, e.batch = eqn.params["region"], eqn.params["batch"]
+                e.mark = eqn.params["mark"]
+            self.equations.append(e)
         return [atom(v) for v in jaxpr.outvars]
 
     # -- terms --------------------------------------------------------------------------------
@@ -145,9 +126,9 @@ class _Reader:
         """Decide which equations can be read, by translating each over inputs of its own."""
         for e in self.equations:
             args = [self._own_input(a, i) for i, a in enumerate(e.inputs)]
-            if any(a is None for a in args) or not all(_plain(self.avals[o]) for o in e.outputs):
+            if any(a is None for a in args) or not all(plain(self.avals[o]) for o in e.outputs):
                 continue
-            found = _terms_of(e, tuple(args))  # type: ignore[arg-type]
+            found = terms_of(e, tuple(args))  # type: ignore[arg-type]
             e.region = found is not None and all(
                 t.shape == self.avals[o].shape and t.dtype == self.avals[o].dtype
                 for t, o in zip(found, e.outputs, strict=True)
@@ -156,9 +137,9 @@ class _Reader:
 
     def _own_input(self, atom: Any, i: int) -> Term | None:
         if isinstance(atom, Literal):
-            return _literal(atom)
+            return literal_term(atom)
         aval = self.avals[atom]
-        return numbered(i, aval.shape, aval.dtype) if _plain(aval) else None
+        return numbered(i, aval.shape, aval.dtype) if plain(aval) else None
 
     # -- stages -------------------------------------------------------------------------------
 
@@ -231,14 +212,14 @@ class _Reader:
             args = []
             for a in e.inputs:
                 if isinstance(a, Literal):
-                    args.append(_literal(a))
+                    args.append(literal_term(a))
                     continue
                 if a not in terms:
                     aval = self.avals[a]
                     terms[a] = numbered(len(inputs), aval.shape, aval.dtype)
                     inputs.append(a)
                 args.append(terms[a])
-            found = _terms_of(e, tuple(args))
+            found = terms_of(e, tuple(args))
             assert found is not None
             terms.update(zip(e.outputs, found, strict=True))
         region = region_of([terms[o] for o in wanted], [terms[a] for a in inputs], self.settings)
@@ -265,29 +246,6 @@ def _connected(equations: Sequence[Equation]) -> list[list[Equation]]:
     for i, e in enumerate(equations):
         groups.setdefault(root(i), []).append(e)
     return list(groups.values())
-
-
-def _terms_of(e: Equation, args: tuple[Term, ...]) -> list[Term] | None:
-    try:
-        if e.ours:
-            return [OPS[e.ours](*args)]
-        return translate(e.name, args, dict(e.source.params))
-    except (StablegradError, KeyError):
-        return None
-
-
-def _plain(aval: Any) -> bool:
-    shape, dtype = getattr(aval, "shape", None), getattr(aval, "dtype", None)
-    if shape is None or not isinstance(dtype, np.dtype) or not all(type(n) is int for n in shape):
-        return False
-    return dtype.kind in "biu" or (is_float(dtype) and dtype.itemsize in (2, 4, 8))
-
-
-def _literal(literal: Literal) -> Term | None:
-    aval = literal.aval
-    if not _plain(aval) or aval.shape != ():
-        return None
-    return const(np.asarray(literal.value, aval.dtype)[()], aval.dtype)
 
 
 def _inner(eqn: Any) -> tuple[Any, str]:

@@ -46,6 +46,14 @@ def numbered(i: int, shape: tuple[int, ...], dtype: Any) -> Term:
     return make(INPUT, (), (i,), shape, np.dtype(dtype))
 
 
+def plain(aval: Any) -> bool:
+    """Whether terms have values of a JAX type."""
+    shape, dtype = getattr(aval, "shape", None), getattr(aval, "dtype", None)
+    if shape is None or not isinstance(dtype, np.dtype) or not all(type(n) is int for n in shape):
+        return False
+    return dtype.kind in "biu" or (is_float(dtype) and dtype.itemsize in (2, 4, 8))
+
+
 def region_of(roots: Sequence[Term], inputs: Sequence[Term], settings: Settings) -> Region:
     """The one region with these roots over these inputs."""
     key = (tuple(roots), tuple(inputs), settings)

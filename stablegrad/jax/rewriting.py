@@ -49,6 +49,8 @@ class Rewriter:
         return lambda *args: self.run(closed, args)
 
     def _equation(self, e: Equation, inputs: Values) -> Sequence[Any]:
+        if e.applied is not None:
+            return apply(e.applied, inputs, e.batch)
         handler = HANDLERS.get(e.name)
         if handler is not None:
             return handler(self, dict(e.source.params), inputs)
