@@ -103,6 +103,7 @@ class Links:
         if not self.depth and of.made[i] == (by.number, j):
             return True
         args = self.primals(m)
+        batch = tuple([flags for flags in batch if any(flags)])
         made = self.same.results(by, batch, args, [self.aval(a) for a in args])
         return made is not None and made[j] == self.same.name(self.primals(n)[i])
 
