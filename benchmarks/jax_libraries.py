@@ -1,123 +1,137 @@
 """Functions that nobody here wrote, in float32 under jit: JAX as it is, and stabilized.
 
-Every elementwise activation of ``jax.nn`` and, where they are installed, loss of ``optax.losses``:
-value and slope at floats sampled by bit pattern, the everyday sizes among them. The truth is the
-oracle's, for the program as JAX traces it. Only points whose true result is a normal float count.
+Every activation of ``jax.nn``, and where they are installed every loss of ``optax.losses`` and
+the log density of every continuous distribution in NumPyro: the value, and the slope by every
+argument, at everyday floats and at floats sampled by bit pattern. The truth is the oracle's, for
+the program as JAX traces it. Only points whose true result is a normal float count. What passes
+through primitives that terms do not have cannot be judged this way and is named.
 
 Run: ``python -m benchmarks.jax_libraries``
 """
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.judge import RIGHT_ULP, SHARP_ULP
+from benchmarks.library_programs import Program, programs
 from benchmarks.measure import arguments, console, save, table
 from stablegrad.oracle import Status, err_ulp, truth
-from stablegrad.testing import sample_bits
 
 SEED = 20_260_101
-NO_ACTIVATION = frozenset(
-    "initializers standardize one_hot logmeanexp dot_product_attention scaled_dot_general "
-    "scaled_matmul get_scaled_dot_general_config glu softmax log_softmax logsumexp".split()
-)
 Row = dict[str, Any]
 
 
-def activations() -> Iterator[tuple[str, Callable[..., Any], int]]:
-    """The elementwise functions of ``jax.nn``."""
+def judge(program: Program) -> Row | str | None:
+    """How many points are not right, and not sharp, of each kind.
+
+    Returns:
+        Figures; or why there are none; None for a function of other arguments.
+    """
     import jax
-
-    for name in sorted(dir(jax.nn)):
-        f = getattr(jax.nn, name)
-        if callable(f) and not name.startswith("_") and name not in NO_ACTIVATION:
-            yield f"jax.nn.{name}", f, 1
-
-
-def losses() -> Iterator[tuple[str, Callable[..., Any], int]]:
-    """The losses of Optax of two arrays, elementwise ones."""
-    try:
-        from optax import losses as module
-    except ImportError:
-        console.print("optax is not installed: its losses are left out")
-        return
-    for name in sorted(dir(module)):
-        f = getattr(module, name)
-        if inspect.isfunction(f) and not name.startswith("_"):
-            yield f"optax.losses.{name}", f, 2
-
-
-def _summed_slope(g: Callable[..., Any]) -> Callable[..., Any]:
-    import jax
-
-    return jax.grad(lambda *args: g(*args).sum())
-
-
-def judge(name: str, f: Callable[..., Any], count: int, points: int) -> Row | None:
-    """How many points are not right, and not sharp, of each; None if not elementwise."""
-    import jax
-    import jax.numpy as jnp
 
     import stablegrad.jax as sj
 
-    rng = np.random.default_rng(SEED)
-    columns = [sample_bits(np.float32, points, rng) for _ in range(count)]
-    columns = [np.where(np.abs(c) < np.finfo(np.float32).tiny, np.float32(1), c) for c in columns]
+    columns = [jax.numpy.asarray(c) for c in program.columns]
     try:
-        report = sj.explain(f)(*columns)
-        shapes = jax.eval_shape(f, *columns)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            report = sj.explain(program.f)(*columns)
+            shape = getattr(jax.eval_shape(program.f, *columns), "shape", None)
     except Exception:  # noqa: BLE001 - a function of other arguments
         return None
-    whole = len(report.regions) == 1 and not report.passed
-    if not whole or getattr(shapes, "shape", None) != (points,):
+    if shape != columns[0].shape[:1]:
         return None
-    (region,) = report.regions
-    (reading,) = report.readings
+    if report.passed or len(report.regions) != 1:
+        names = sorted({name for name, _ in report.passed})
+        return "passes through " + (", ".join(names) or "control flow")
+    (region,), (reading,) = report.regions, report.readings
     places = [reading.inputs.index(a) for a in reading.steps[0].inputs]
-    bindings = {x: columns[i] for x, i in zip(region.inputs, places, strict=True)}
-    moves = {x: float(i == 0) for x, i in zip(region.inputs, places, strict=True)}
-    row: Row = {"function": name}
-    for order in (0, 1):
-        direction = moves if order else None
-        true = truth(region.roots[0], bindings, np.float32, order=order, direction=direction)
-        value = np.abs(np.asarray(true.value, float))
-        normal = (value >= np.finfo(np.float32).tiny) & np.isfinite(value)
-        normal &= np.asarray(true.status) <= Status.LIMIT
-        for kind, g in (("naive", f), ("stable", sj.stabilize(f))):
-            run = _summed_slope(g) if order else g
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                got = np.asarray(jax.jit(run)(*[jnp.asarray(c) for c in columns]))
-            error = np.where(normal, err_ulp(got, true), 0.0)
-            error = np.where(np.isnan(error), np.inf, error)
-            row[f"{kind} {order}"] = [
-                int((error > RIGHT_ULP).sum()),
-                int((error > SHARP_ULP).sum()),
-            ]
-        row[f"points {order}"] = int(normal.sum())
+    bindings = {x: np.asarray(columns[i]) for x, i in zip(region.inputs, places, strict=True)}
+    row: Row = {"function": program.name, "points": [0, 0]}
+    row |= {f"{kind} {order}": [0, 0] for kind in ("naive", "stable") for order in (0, 1)}
+    runs = {"naive": program.f, "stable": sj.stabilize(program.f)}
+    values = {kind: _run(f, columns) for kind, f in runs.items()}
+    _count(row, 0, truth(region.roots[0], bindings, np.float32), values)
+    slopes = {kind: _run(_slopes(f, places), columns) for kind, f in runs.items()}
+    for position, (x, i) in enumerate(zip(region.inputs, places, strict=True)):
+        for j in range(columns[i].shape[1] if columns[i].ndim > 1 else 1):
+            moves = dict.fromkeys(region.inputs, 0.0)
+            direction = np.zeros(columns[i].shape)
+            direction[(slice(None), j) if direction.ndim > 1 else slice(None)] = 1
+            moves[x] = direction  # type: ignore[assignment]
+            true = truth(region.roots[0], bindings, np.float32, order=1, direction=moves)
+            part = (slice(None), j) if direction.ndim > 1 else slice(None)
+            _count(row, 1, true, {k: s[position][part] for k, s in slopes.items()})
     return row
+
+
+def _run(f: Callable[..., Any], columns: Sequence[Any]) -> Any:
+    import jax
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return jax.tree.map(np.asarray, jax.jit(f)(*columns))
+
+
+def _slopes(f: Callable[..., Any], places: Sequence[int]) -> Callable[..., Any]:
+    import jax
+
+    return jax.grad(lambda *args: f(*args).sum(), tuple(places))
+
+
+def _count(row: Row, order: int, true: Any, found: dict[str, Any]) -> None:
+    """Add the points of one result to the figures."""
+    value = np.abs(np.asarray(true.value, float))
+    limits = np.finfo(np.float32)
+    counts = (value >= limits.tiny) & (value <= limits.max)
+    counts &= np.asarray(true.status) <= Status.LIMIT
+    row["points"][order] += int(counts.sum())
+    for kind, got in found.items():
+        error = np.where(counts, err_ulp(got, true), 0.0)
+        error = np.where(np.isnan(error), np.inf, error)
+        for k, bound in enumerate((RIGHT_ULP, SHARP_ULP)):
+            row[f"{kind} {order}"][k] += int((error > bound).sum())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Judge every function."""
-    options = arguments(__doc__).parse_args(argv)
-    points = 40 if options.tiny else 400
-    found = [judge(*item, points) for item in (*activations(), *losses())]
-    rows = [r for r in found if r is not None]
+    parser = arguments(__doc__)
+    parser.add_argument("--only", default="", help="names that contain this")
+    parser.add_argument("--points", type=int, default=60)
+    options = parser.parse_args(argv)
+    points = 8 if options.tiny else options.points
+    rows: list[Row] = []
+    left: dict[str, str] = {}
+    for program in programs(points, np.random.default_rng(SEED)):
+        if options.only not in program.name:
+            continue
+        found = judge(program)
+        if isinstance(found, str):
+            left[program.name] = found
+        elif found is not None:
+            rows.append(found)
     keys = [f"{kind} {order}" for order in (0, 1) for kind in ("naive", "stable")]
     table(
-        "points not right / not sharp, value (0) and slope (1)",
-        ["function", "points", *keys],
-        [[r["function"], r["points 1"], *["/".join(map(str, r[k])) for k in keys]] for r in rows],
+        "points not right / not sharp, values (0) and slopes (1)",
+        ["function", "points 0/1", *keys],
+        [
+            [
+                "/".join(map(str, r[k])) if k != "function" else r[k]
+                for k in ("function", "points", *keys)
+            ]
+            for r in rows
+        ],
     )
-    sums = {k: [sum(r[k][i] for r in rows) for i in (0, 1)] for k in keys}
+    sums = {k: [sum(r[k][i] for r in rows) for i in (0, 1)] for k in ("points", *keys)}
     console.print("in all: " + ", ".join(f"{k} {a}/{b}" for k, (a, b) in sums.items()))
-    save(options.out, "jax_libraries", rows, sums=sums)
+    for name, why in left.items():
+        console.print(f"not judged: {name}: {why}")
+    save(options.out, "jax_libraries", rows, sums=sums, left=left)
 
 
 if __name__ == "__main__":
