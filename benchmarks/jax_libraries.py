@@ -50,20 +50,22 @@ def judge(program: Program) -> Row | str | None:
         names = sorted({name for name, _ in report.passed})
         return "passes through " + (", ".join(names) or "control flow")
     (region,), (reading,) = report.regions, report.readings
-    places = [reading.inputs.index(a) for a in reading.steps[0].inputs]
-    bindings = {x: np.asarray(columns[i]) for x, i in zip(region.inputs, places, strict=True)}
+    known = dict(reading.constants) | dict(zip(reading.inputs, columns, strict=True))
+    numbers = dict(zip(region.inputs, reading.steps[0].inputs, strict=True))
+    bindings = {x: np.asarray(known[a]) for x, a in numbers.items()}
+    places = {x: reading.inputs.index(a) for x, a in numbers.items() if a in reading.inputs}
     row: Row = {"function": program.name, "points": [0, 0]}
     row |= {f"{kind} {order}": [0, 0] for kind in ("naive", "stable") for order in (0, 1)}
     runs = {"naive": program.f, "stable": sj.stabilize(program.f)}
     values = {kind: _run(f, columns) for kind, f in runs.items()}
     _count(row, 0, truth(region.roots[0], bindings, np.float32), values)
-    slopes = {kind: _run(_slopes(f, places), columns) for kind, f in runs.items()}
-    for position, (x, i) in enumerate(zip(region.inputs, places, strict=True)):
+    slopes = {kind: _run(_slopes(f, list(places.values())), columns) for kind, f in runs.items()}
+    for position, (x, i) in enumerate(places.items()):
         for j in range(columns[i].shape[1] if columns[i].ndim > 1 else 1):
             moves = dict.fromkeys(region.inputs, 0.0)
             direction = np.zeros(columns[i].shape)
             direction[(slice(None), j) if direction.ndim > 1 else slice(None)] = 1
-            moves[x] = direction  # type: ignore[assignment]
+            moves[x] = direction
             true = truth(region.roots[0], bindings, np.float32, order=1, direction=moves)
             part = (slice(None), j) if direction.ndim > 1 else slice(None)
             _count(row, 1, true, {k: s[position][part] for k, s in slopes.items()})
@@ -110,6 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for program in programs(points, np.random.default_rng(SEED)):
         if options.only not in program.name:
             continue
+        console.print(program.name) if options.only else None
         found = judge(program)
         if isinstance(found, str):
             left[program.name] = found

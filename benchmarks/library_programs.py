@@ -127,8 +127,9 @@ def _densities(points: int, rng: np.random.Generator) -> Iterator[Program]:
 
 def _density(name: str, kind: Any, points: int, rng: np.random.Generator) -> Program | None:
     constraints = dict(getattr(kind, "arg_constraints", {}))
-    columns = [_drawn(c, points, rng) for c in constraints.values()]
-    if not columns or any(c is None for c in columns):
+    drawn = [_drawn(c, points, rng) for c in constraints.values()]
+    columns = [c for c in drawn if c is not None]
+    if not columns or len(columns) < len(drawn):
         return None
     names = list(constraints)
     if "low" in names and "high" in names:  # an interval has to be one
@@ -145,7 +146,7 @@ def _density(name: str, kind: Any, points: int, rng: np.random.Generator) -> Pro
     def log_prob(x: Any, *args: Any) -> Any:
         return kind(**dict(zip(names, args, strict=True)), validate_args=False).log_prob(x)
 
-    return Program(f"numpyro {name}", log_prob, (value, *columns))  # type: ignore[arg-type]
+    return Program(f"numpyro {name}", log_prob, (value, *columns))
 
 
 def _drawn(constraint: Any, points: int, rng: np.random.Generator) -> Column | None:

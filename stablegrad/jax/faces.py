@@ -101,7 +101,17 @@ def _run(f: Function, args: Any, kwargs: Any, report: Report) -> Any:
     with inside(settings):
         closed, shape = jax.make_jaxpr(flat, return_shape=True)(*values)
     found = Rewriter(settings, report).run(closed, values)
+    found = [_typed(x, aval) for x, aval in zip(found, closed.out_avals, strict=True)]
     return jax.tree.unflatten(jax.tree.structure(shape), found)
+
+
+def _typed(x: Any, aval: Any) -> Any:
+    """A result of the weak type that it has without us."""
+    if not getattr(aval, "weak_type", False) or jax.typeof(x).weak_type:
+        return x
+    return jax.lax.convert_element_type_p.bind(
+        x, new_dtype=aval.dtype, weak_type=True, sharding=None
+    )
 
 
 def grad(

@@ -189,3 +189,24 @@ def test_powers_that_are_no_half_integers_keep_their_range() -> None:
     p = float(np.float16(1 / 3))  # the power that the program has; the sum overflows float16
     true = 3 * x**2 * p * np.sum(x**3) ** (p - 1)
     np.testing.assert_allclose(np.asarray(slopes, float), true, rtol=1e-3)
+
+
+def test_functions_that_run_on_the_host_keep_their_digits_without_x64() -> None:
+    def f(a, b):
+        lgamma = jax.scipy.special.gammaln
+        return lgamma(a) + lgamma(b) - lgamma(a + b), lgamma(a + b) - lgamma(a)
+
+    a, b = jnp.array([3.0, 1e7]), jnp.array([3.0, 1e-3])
+    sums, steps = jax.jit(sj.stabilize(f))(a, b)
+    np.testing.assert_allclose(sums, [-3.4011974, 6.891061], rtol=1e-6)
+    np.testing.assert_allclose(steps, [4.0943446, 0.016118096], rtol=1e-6)
+    by_b = jax.vmap(jax.grad(lambda a, b: sj.stabilize(f)(a, b)[1], 1))(a, b)
+    np.testing.assert_allclose(by_b, [1.7061177, 16.118096], rtol=1e-6)
+
+
+def test_weak_types_stay_weak() -> None:
+    half, x = jnp.ones(2, jnp.float16), jnp.asarray(1.5)
+    for f in (lambda x: x * 2 + 1, lambda x: jnp.log(1 - jax.nn.sigmoid(x))):
+        for g in (sj.stabilize(f), jax.jit(sj.stabilize(f))):
+            assert g(x).weak_type == f(x).weak_type
+            assert (g(x) * half).dtype == (f(x) * half).dtype

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.engines.xla.kernels import KERNELS
+from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.namespace import namespace
 from stablegrad.engines.xla.single import SINGLE_KERNELS
 from stablegrad.errors import UnknownNameError, message
@@ -66,7 +66,11 @@ def _apply(xp: Any, term: Term, args: list[Any]) -> Any:
     params = dict(zip(term.op.params, term.params, strict=True))
     if not term.op.elementwise:  # constants are held as scalars
         args = [_shaped(xp, x, a) for x, a in zip(args, term.args, strict=True)]
-    value = xp.asarray(kernel_of(term.op, term.dtype)(xp, *args, **params))
+    try:
+        found = kernel_of(term.op, term.dtype)(xp, *args, **params)
+    except import_jax().errors.JAXTypeError:  # a kernel that looks at values
+        found = on_host(term.op, term.shape)(xp, *args, **params)
+    value = xp.asarray(found)
     return value if value.dtype == term.dtype else value.astype(term.dtype)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.numpy import xp as NUMPY  # noqa: N812
-from stablegrad.ir import OPS
+from stablegrad.ir import OPS, Shape
 from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.lowered import (
     Origin,
@@ -27,6 +27,7 @@ from stablegrad.ops.lowered import (
 )
 from stablegrad.ops.lowered_logs import careful_log, half_whole, log_in_parts
 from stablegrad.ops.ranged import split_arguments
+from stablegrad.ops.record import Op
 
 Kernel = Callable[..., Any]
 Parts = list[tuple[Any, Any]]
@@ -164,21 +165,32 @@ def recorded(name: str) -> Kernel:
     return OPS[name].kernel
 
 
-def _on_host(name: str) -> Kernel:
-    """The NumPy kernel, called back from the compiled program."""
+def on_host(op: Op, shape: Shape = ()) -> Kernel:
+    """The NumPy kernel, called back from the compiled program.
+
+    Args:
+        op: whose kernel it is.
+        shape: of the result, for an op that is not elementwise.
+    """
 
     def kernel(xp: Any, *xs: Any, **params: Any) -> Any:
         import jax
 
-        arrays = xp.broadcast_arrays(*xs)
-        result = jax.ShapeDtypeStruct(arrays[0].shape, np.dtype(np.float64))
+        arrays = xp.broadcast_arrays(*xs) if op.elementwise else xs
+        size = arrays[0].shape if op.elementwise else shape
+        # as bits: JAX rounds the floats of a callback where 64 bits are not enabled
+        bits = [jax.lax.bitcast_convert_type(x.astype(np.float64), np.uint32) for x in arrays]
+        result = jax.ShapeDtypeStruct((*size, 2), np.dtype(np.uint32))
 
         def run(*values: Any) -> Any:
+            given = [np.ascontiguousarray(v).view(np.float64)[..., 0] for v in values]
             with np.errstate(all="ignore"):
-                found = OPS[name].kernel(NUMPY, *[np.asarray(v) for v in values], **params)
-            return np.asarray(found, np.float64)
+                found = op.kernel(NUMPY, *given, **params)
+            return np.asarray(found, np.float64)[..., None].view(np.uint32)
 
-        return jax.pure_callback(run, result, *arrays, vmap_method="broadcast_all")
+        method = "broadcast_all" if op.elementwise else "sequential"
+        found = jax.pure_callback(run, result, *bits, vmap_method=method)
+        return jax.lax.bitcast_convert_type(found, np.float64)
 
     return kernel
 
@@ -192,6 +204,6 @@ KERNELS: dict[str, Kernel] = {
     "log_of_product": log_of_product,
     "log_of_sum": log_of_sum,
     "logaddexp": logaddexp,
-    **{name: _on_host(name) for name in HOSTED},
+    **{name: on_host(OPS[name]) for name in HOSTED},
 }
 """By op; every other op runs its record's kernel."""
