@@ -65,7 +65,7 @@ def judge(program: Program) -> Row | str | None:
             moves = dict.fromkeys(region.inputs, 0.0)
             direction = np.zeros(columns[i].shape)
             direction[(slice(None), j) if direction.ndim > 1 else slice(None)] = 1
-            moves[x] = direction
+            moves: Any = {v: direction if v is x else 0.0 for v in region.inputs}
             true = truth(region.roots[0], bindings, np.float32, order=1, direction=moves)
             part = (slice(None), j) if direction.ndim > 1 else slice(None)
             _count(row, 1, true, {k: s[position][part] for k, s in slopes.items()})
