@@ -68,6 +68,8 @@ def synthesize(
         made = table_of(recipe(function, X))
     except DeclinedError as error:
         raise CallError(f"no kernel for {named}: {_why(function) or error}") from None
+    if made.pieces and (why := _why(function)):
+        raise CallError(f"no kernel for {named}: {why}")
     points, errors = sampled(function, made, dtype)
     if plot:
         draw(plot, named, points, errors, made)

@@ -45,7 +45,7 @@ FAR = 12
 PIECES = 2000
 WORK = 150_000
 """Steps of walks after which what is left is declined: a few seconds."""
-LONGEST_S = 4.0
+LONGEST_S = 4.7
 """CPU time after which what is left is declined, however slow the machine."""
 END_WORK = 60
 AFAR, NEAR_ENOUGH = 3, 5

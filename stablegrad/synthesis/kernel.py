@@ -18,14 +18,19 @@ SHIFT = 510  # whole in halves and thirds
 SPLIT = 134217729.0  # 2**27 + 1: Dekker's
 
 
-def lookup(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
-    """The row of each input, and z, its distance to the anchor of that row."""
+def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, Any]:
+    """The row of each input, z, its distance to the anchor of that row, and where that is a zone's.
+
+    ``low`` is what x is off by; the z of zones has it.
+    """
     z = xp.abs(x)
     bits = z.view(xp.int64)
     negative = x < 0
+    near = None
     row = _rows(xp, bits, table.sides[0], table.sides[1], negative)
     for zone in table.zones:
         d = (x - zone.hi) - zone.lo
+        d = d if low is None else d + low
         size = xp.abs(d)
         here = size <= zone.width
         rows = xp.where(d > 0, zone.above, zone.below)
@@ -33,7 +38,8 @@ def lookup(xp: Any, x: Any, table: Table) -> tuple[Any, Any]:
         here = here & (rows != UNCOVERED)
         row = xp.where(here, rows, row)
         z = xp.where(here, size, z)
-    return row, z
+        near = here if near is None else near | here
+    return row, z, near
 
 
 def _rows(xp: Any, bits: Any, positive: Side, negative: Side, minus: Any) -> Any:
@@ -68,16 +74,12 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         table: the table.
         low: what x is off by, at most half an ulp: the input is x + low.
     """
-    row, z = lookup(xp, x, table)
+    row, z, near = lookup(xp, x, table, low)
     # low over z, which is all that an expression in z has to know of it
     rest = None
     if low is not None:
         toward = xp.where(x < 0, -low, low)
-        for zone in table.zones:  # next to a point nothing is left of it but a better distance
-            d = ((x - zone.hi) - zone.lo) + low
-            near = (xp.abs((x - zone.hi) - zone.lo) == z) & (z <= zone.width)
-            z = xp.where(near, xp.abs(d), z)
-            toward = xp.where(near, 0.0, toward)
+        toward = toward if near is None else xp.where(near, 0.0, toward)
         rest = xp.where(z > 0, toward / xp.where(z > 0, z, 1.0), 0.0)
     kind = xp.take(xp.asarray(table.kind), row)
     finite = z <= np.finfo(np.float64).max

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import flint
 import numpy as np
 import pytest
 
@@ -13,11 +14,15 @@ from stablegrad.oracle import Status, truth
 from stablegrad.oracle.ends import end
 from stablegrad.oracle.pieces import Middle
 from stablegrad.oracle.points import sign, zero
+from stablegrad.oracle.precision import precision
+from stablegrad.settings import Settings
 from stablegrad.synthesis import Builder, DeclinedError, X, evaluate, recipe
 from stablegrad.synthesis.recipe import digest, rebased
 from stablegrad.synthesis.table import Table
+from stablegrad.transforms.expand import derivative
 
 x = X
+RAW = Settings(excluded=frozenset({"stabilize"}))
 COMPLETE = {
     "log cosh": ops.log(ops.cosh(x)),
     "log(1 - exp(x))": ops.log(1 - ops.exp(x)),
@@ -86,6 +91,64 @@ def test_what_is_not_covered_is_a_gap_and_never_wrong() -> None:
     outside = xs[normal & ~covered]
     assert outside.size
     assert all(any(lo <= v <= hi for lo, hi in table.gaps) for v in outside.tolist())
+
+
+def test_a_pole_has_two_sides() -> None:
+    f = ops.arctan(1 / x) - 1 / x
+    table = Builder(recipe(f, x)).build()
+    xs = np.array([0.0, -0.0, 5e-324, -5e-324])
+    with np.errstate(all="ignore"):
+        value, covered = evaluate(np, xs, table)
+    assert covered.all()
+    assert value.tolist() == [-np.inf, np.inf, -np.inf, np.inf]
+
+
+HARD = {
+    "an essential singularity": ops.exp(-1 / x) * ops.log(1 + ops.exp(x)),
+    "a doubly exponential tail": ops.exp(-ops.exp(x)) * ops.cosh(x),
+    "a branch point": ops.arccos(x) / ops.sqrt(1 - x),
+    "what cancels in a derivative of erf": derivative(ops.erf(x) / x, x, 1, RAW),
+    "a derivative of Bessel functions": derivative(ops.log(ops.i0(x)), x, 1, RAW),
+    "two zeros in one interval": (ops.exp(x) - 2.5) * ops.log(x),
+    "oscillation at 0": x * ops.sin(1 / x),
+    "oscillation far out": ops.exp(x) - ops.cos(x),
+    "a cubic exponent": x * (1 + ops.tanh(0.8 * (x + 0.04 * x * x * x))),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_what_is_covered_is_right_of_hard_functions(name: str) -> None:
+    f = HARD[name]
+    table = Builder(recipe(f, x)).build()
+    xs = inputs(table, 150)
+    error, covered, normal = errors(f, table, xs)
+    assert (error[normal & covered] <= min(8, table.bound_ulp)).all()
+    assert (normal & covered).sum() > 150
+    if "oscillation" not in name:
+        assert covered[normal].mean() > 0.98
+
+
+def test_the_first_zeros_of_what_oscillates_are_covered() -> None:
+    f = HARD["oscillation far out"]
+    table = Builder(recipe(f, x)).build()
+    xs = -np.linspace(0.01, 30, 500)
+    error, covered, normal = errors(f, table, xs)
+    assert covered[normal].all()
+    assert (error[normal] <= table.bound_ulp).all()
+
+
+def test_the_rest_of_an_input_counts() -> None:
+    f = ops.log(1 + ops.exp(x)) - 0.5
+    table = Builder(recipe(f, x)).build()
+    xs = np.concatenate([np.linspace(-30, 30, 200), [-0.43275212956718856]])
+    low = 0.4 * np.spacing(xs)
+    with np.errstate(all="ignore"):
+        value, covered = evaluate(np, xs, table, low)
+    assert covered.all()
+    for v, a, b in zip(value.tolist(), xs.tolist(), low.tolist(), strict=True):
+        with precision(300):
+            true = (1 + (flint.arb(a) + flint.arb(b)).exp()).log() - flint.arb("0.5")
+            assert abs(float((flint.arb(v) - true) / true)) < 4 * 2.0**-52
 
 
 def test_special_values() -> None:

@@ -139,3 +139,12 @@ def test_the_report_names_the_symmetry() -> None:
     with sg.rules(exclude=STABILIZE):
         text = str(sg.explain(FRAGILE["deviance"](sg.tensor([1.0, 2.0]), sg.tensor([1.0, 3.0]))))
     assert "by its scale a function of b/a" in text
+
+
+@pytest.mark.parametrize("name", ["deviance", "shifted exponential", "cube roots"])
+def test_it_is_the_same_under_xla(name: str) -> None:
+    pytest.importorskip("jax")
+    a, b = points()
+    with sg.rules(exclude=STABILIZE), np.errstate(all="ignore"):
+        got = sg.compile(FRAGILE[name], engine="xla")(a, b).numpy()
+    assert errors(got, FRAGILE[name], a, b).max() <= 4
