@@ -43,6 +43,7 @@ from stablegrad.function import Function
 from stablegrad.ir import OPS, Facts
 from stablegrad.rewrite import Rule
 from stablegrad.rules import DATABASES
+from stablegrad.rules.gains import gain_text
 
 LOST, WRONG_CALL = 1, 2
 WIDE = 140  # columns where the output is no terminal
@@ -289,6 +290,10 @@ def check(context: click.Context, target: str, max_ulp: float, **options: Any) -
 def rules(text: str, as_json: bool) -> None:
     """List the rules, or those with TEXT in a name, group, reason or source.
 
+    The gain is of bits lost by the left side as it stands, and by the right, where 4 ulp or more
+    are gained; `python -m benchmarks.rules` measures it. A rule without one brings terms to a form
+    that others know.
+
     \b
     stablegrad rules sigmoid
     """  # noqa: D301 - click wants the character
@@ -299,6 +304,7 @@ def rules(text: str, as_json: bool) -> None:
             "group": rule.group,
             "reason": rule.reason,
             "guard": guard_text(rule.guard) if isinstance(rule, Rule) else "",
+            "gain": gain_text(rule.name),
             "source": rule.source,
             "place": rule.place,
         }

@@ -293,6 +293,9 @@ def test_rules() -> None:
     shown = call("rules", "one_minus_sigmoid").stdout
     assert "rules/logistic.py" in shown
     assert "1 - sigmoid(x) cancels" in shown
+    gained = {row["name"]: row["gain"] for row in rows}
+    assert "bits lost to" in gained["one_minus_sigmoid"]
+    assert sum(bool(g) for g in gained.values()) > 100
     assert "nothing is called that" in fails("rules", "no such rule")
 
 

@@ -88,6 +88,7 @@ def ops_page() -> str:
 def rules_page() -> str:
     """The page of all rules, by database."""
     from stablegrad.rewrite import Database
+    from stablegrad.rules.gains import gain_text
 
     databases: dict[str, Database] = {}
     for module in [importlib.import_module("stablegrad.rewrite"), *load("stablegrad.rules")]:
@@ -95,15 +96,29 @@ def rules_page() -> str:
     parts = [
         "# Rules",
         NOTE,
-        'Any name here, of a rule, group or database, goes into `sg.rules(exclude="...")`.',
+        (
+            'Any name here, of a rule, group or database, goes into `sg.rules(exclude="...")`. '
+            "Gains are those of `python -m benchmarks.rules`: bits lost before and after, where 4 "
+            "ulp or more are gained. The plots show bits lost over the size of the first argument, "
+            "from the least float to the greatest, with the most room about 1: grey as it stands, "
+            "blue cured."
+        ),
     ]
     for name, database in sorted(databases.items()):
-        rows = [
-            (f"`{r.name}`", f"`{r.group}`" if r.group else "", r.reason, r.source)
+        rows = {
+            r.name: (
+                f"`{r.name}`",
+                f"`{r.group}`" if r.group else "",
+                r.reason,
+                gain_text(r.name),
+                f"![](img/rules/{r.name}.svg)" if gain_text(r.name) else "",
+                r.source,
+            )
             for r in sorted(database.rules, key=lambda r: r.name)
-        ]
+        }
         if rows:
-            parts += [f"## {name}", table(("rule", "group", "why", "source"), rows)]
+            head = ("rule", "group", "why", "gain", "bits lost", "source")
+            parts += [f"## {name}", table(head, rows.values())]
     return "\n\n".join(parts) + "\n"
 
 

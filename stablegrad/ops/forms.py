@@ -300,7 +300,10 @@ class Product:
             return
         if isinstance(p, int):
             for x, q in inner:
-                self.multiply(x, 1 if x.dtype.kind == "b" else prod(p, q))
+                whole = 1 if x.dtype.kind == "b" else prod(p, q)
+                if isinstance(whole, int) and not isinstance(q, int) and not x.facts.nonnegative:
+                    self.guards[x >= const(0, x.dtype)] = None  # sqrt(x)**2 is no number below 0
+                self.multiply(x, whole)
             return
         kept: dict[Term, Rational] = {}
         for x, q in inner:

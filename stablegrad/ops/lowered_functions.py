@@ -27,11 +27,11 @@ _FAR = 2.0**-44  # a pair that differs more from the rounded argument left the r
 class Corrected(NamedTuple):
     """Where a function feels its argument, and its value at a pair.
 
-    ``value(x, lo, y)`` is that of x + lo, given y, the value at x.
+    ``value(x, lo, y)`` is that of x + lo, given y, the value at x, and the op's parameters.
     """
 
     felt: Callable[[Any], Any]
-    value: Callable[[Any, Any, Any], Any]
+    value: Callable[..., Any]
 
 
 def _sloped(felt: Callable[[Any], Any], slope: Callable[[Any, Any], Any]) -> Corrected:
@@ -86,6 +86,16 @@ def _one_minus_square(x: Any, lo: Any, y: Any) -> Any:
     return left * right
 
 
+def _arcsin_slope(x: Any, lo: Any, y: Any, n: int) -> Any:
+    left, right = _sides(x, lo)
+    return (left * right) ** (-0.5 * n)
+
+
+def _cosm1(x: Any, lo: Any, y: Any) -> Any:
+    half = np.sin(0.5 * x) * np.cos(0.5 * lo) + np.cos(0.5 * x) * np.sin(0.5 * lo)
+    return -2.0 * half * half
+
+
 def _normal_density(x: Any) -> Any:
     return np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
 
@@ -116,11 +126,13 @@ CORRECTED: dict[str, Corrected] = {
     "sigmoid_slope": _sloped(_beyond(2.0), lambda x, y: -y * np.tanh(0.5 * x)),
     "sin": Corrected(_beyond(2.0), lambda x, lo, y: y * np.cos(lo) + np.cos(x) * np.sin(lo)),
     "cos": Corrected(_beyond(1.0), lambda x, lo, y: y * np.cos(lo) - np.sin(x) * np.sin(lo)),
+    "cosm1": Corrected(_beyond(1.0), _cosm1),
     "tan": Corrected(_beyond(1.0), _tan),
     "erfc": _sloped(_above(1.0), lambda x, y: -_error_density(x)),
     "ndtr": _sloped(_below(-1.0), lambda x, y: _normal_density(x)),
     "log_ndtr": _sloped(_above(1.0), lambda x, y: _normal_density(x)),
     "arcsin": Corrected(_beyond(0.7), _arcsin),
+    "arcsin_slope": Corrected(_beyond(0.7), _arcsin_slope),
     "arccos": Corrected(_beyond(0.7), _arccos),
     "arctanh": Corrected(_beyond(0.7), _arctanh),
     "arccosh": Corrected(_below(1.5), _arccosh),
@@ -135,12 +147,19 @@ def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]
 
 
 def _redone_call(
-    xp: Any, x: Any, *leaves: Any, name: str, rounded: tuple[bool, ...], code: Code
+    xp: Any,
+    x: Any,
+    *leaves: Any,
+    name: str,
+    parameters: tuple[Any, ...],
+    rounded: tuple[bool, ...],
+    code: Code,
 ) -> Any:
     op = OPS[name]
+    named = dict(zip(op.params, parameters, strict=True))
     if xp.name != "numpy":
-        return op.engine_kernels.get("xla", op.kernel)(xp, x)
-    value = op.engine_kernels.get("numpy", op.kernel)(xp, x)
+        return op.engine_kernels.get("xla", op.kernel)(xp, x, **named)
+    value = op.engine_kernels.get("numpy", op.kernel)(xp, x, **named)
     corrected = CORRECTED[name]
     felt = corrected.felt(x) & np.isfinite(value)
     if not np.any(felt):
@@ -153,7 +172,7 @@ def _redone_call(
         rest = (hi - near) + lo
         size = np.abs(near)
         better = (error < _ROUNDED * size) & (np.abs(rest) < _FAR * size)
-        again = corrected.value(near, rest, value[felt])
+        again = corrected.value(near, rest, value[felt], *parameters)
     value = np.array(value)
     value[felt] = np.where(better & np.isfinite(again), again, value[felt])
     return value
@@ -209,7 +228,7 @@ REDONE_POWER = declare(
 REDONE_CALL = declare(
     "redone_call",
     family="lowered",
-    params=("name", "rounded", "code"),
+    params=("name", "parameters", "rounded", "code"),
     infer=_infer,
     kernel=_redone_call,
     elementwise=True,

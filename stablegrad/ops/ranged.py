@@ -106,7 +106,9 @@ def _product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
 
 POWERS = 16  # of a product by multiplication
 
-RANGING = frozenset(["exp", "expm1", "sinh", "cosh", "power", "hypot", "abs"])
+RANGING = frozenset(
+    ["exp", "expm1", "sinh", "cosh", "power", "hypot", "abs", "sech", "sech_squared"]
+)
 """Functions that leave the range, and can be had with exponents."""
 
 
@@ -121,6 +123,9 @@ def _call(step: Function, registers: Sequence[Parts]) -> Parts:
     if step.name == "hypot":
         squares = [parts_product(np, [(x, 2)]) for x in xs]
         return parts_product(np, [(parts_sum(np, squares), Fraction(1, 2))])
+    if step.name in ("sech", "sech_squared"):
+        power = -1 if step.name == "sech" else -2
+        return parts_product(np, [(_growing("cosh", xs[0]), power)])
     return _exp(*xs) if step.name == "exp" else _growing(step.name, *xs)
 
 

@@ -9,6 +9,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational, times
 from stablegrad.ops.record import CONST
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import bare
 
 HALF = Fraction(1, 2)
 
@@ -61,8 +62,8 @@ def _rationalized(c: Rational, x: Term, k: Rational, y: Term) -> Term | None:
     if not _root_among(x):
         return None
     shape = forms.broadcast(forms.AFFINE, (x, y))
-    square = forms.power(x, 2)
-    squares = [(forms.exact_ratio(c * c), square), (-forms.exact_ratio(k * k), forms.power(y, 2))]
+    square, other = bare(forms.power(x, 2)), bare(forms.power(y, 2))  # the roots have the guards
+    squares = [(forms.exact_ratio(c * c), square), (-forms.exact_ratio(k * k), other)]
     difference = forms.total(squares, shape, x.dtype)
     if not _simpler(difference, square):
         return None

@@ -166,6 +166,12 @@ def log_of_sinh(x: Term) -> Pair:
     return log(OPS["sinh"](x)), x + OPS["log1mexp"](-2 * x) - log(forms.const(2, x.dtype))
 
 
+@rule(source="the derivative of log(i0(x))", group="logarithm")
+def ratio_of_bessel_functions(x: Term) -> Pair:
+    """i1(x)/i0(x) is inf/inf for large x."""
+    return OPS["i1"](x) / OPS["i0"](x), OPS["log_i0_derivative"](x, n=1)
+
+
 @stabilize.procedure(
     "affine",
     example=lambda k, x: k * OPS["cos"](x) - OPS["log_i0"](k),

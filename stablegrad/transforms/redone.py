@@ -141,7 +141,7 @@ def as_redone_call(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     if not code.add(inner) or not code.steps:
         return None
     args = (lowered[inner], *[lowered[x] for x in code.leaves])
-    params = (term.op.name, code.rounded, code.steps)
+    params = (term.op.name, term.params, code.rounded, code.steps)
     return make(REDONE_CALL, args, params, forms.broadcast(AFFINE, args), term.dtype)
 
 

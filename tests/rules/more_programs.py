@@ -62,6 +62,8 @@ MORE: list[Case] = [
     ("log_of_product_with_exp", lambda x: log(exp(-x * x / 2) / x), [50.0]),
     ("log_of_sinh", lambda x: log(sinh(x)), [800.0]),
     ("log_of_sinh", lambda x: x - log(sinh(x)), [400.0]),
+    ("ratio_of_bessel_functions", lambda x: f("i1")(x) / f("i0")(x), [800.0]),
+    ("ratio_of_bessel_functions", lambda x: x * f("i1")(2 * x) / f("i0")(2 * x), [1e5]),
     ("log_of_normal_tail", lambda x: log(erfc(x) / 2), [30.0]),
     ("log_of_normal_tail", lambda x, s: log(0.5 * (1 + erf(x / (s * 1.25)))), [-30.0, 0.5]),
     ("log_of_scaled_exp", lambda x: log(3 * exp(x)), [800.0]),

@@ -1,0 +1,100 @@
+"""Functions, powers, products and logs of computed arguments: their digits and their range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stablegrad import program
+from stablegrad.ir import OPS, Term
+from stablegrad.oracle import err_ulp, truth
+from stablegrad.settings import Settings
+from stablegrad.testing import SEED, leaf
+
+POINTS = 200
+EXP, LOG, SQRT, POWER = (OPS[n] for n in ("exp", "log", "sqrt", "power"))
+SIGMOID, ERFC, NDTR = OPS["sigmoid"], OPS["erfc"], OPS["ndtr"]
+Case = tuple[Callable[..., Term], float, float]
+
+STEEP: dict[str, Case] = {
+    "exp of a quotient": (lambda x, y: EXP(-x / y), 1.0, 600.0),
+    "exp of logs": (lambda x, y: EXP(x * LOG(y) - y), 1.0, 100.0),
+    "sigmoid": (lambda x, y: SIGMOID(-x * y / 3), 1.0, 40.0),
+    "erfc": (lambda x, y: ERFC(x / y * 3), 0.3, 2.0),
+    "ndtr": (lambda x, y: NDTR((y - x) * 7 - y), 0.5, 3.0),
+    "sin": (lambda x, y: OPS["sin"](x * y), 1.0, 1e9),
+    "cos": (lambda x, y: OPS["cos"](x / 3 - y), 1.0, 1e7),
+    "tan": (lambda x, y: OPS["tan"](x * y), 1.0, 1e5),
+    "sinh": (lambda x, y: OPS["sinh"](x / y * 300), 0.5, 1.0),
+    "arccos near 1": (lambda x, y: OPS["arccos"](x / (x + y * 1e-9)), 0.5, 2.0),
+    "arcsin near 1": (lambda x, y: OPS["arcsin"](x / (x + y * 1e-9)), 0.5, 2.0),
+    "arctanh near 1": (lambda x, y: OPS["arctanh"](x / (x + y * 1e-9)), 0.5, 2.0),
+    "arccosh near 1": (lambda x, y: OPS["arccosh"]((x + y * 1e-9) / x), 0.5, 2.0),
+    "compound interest": (lambda x, y: POWER(1 + x / y, y * 3), 1.0, 200.0),
+    "power of a quotient": (lambda x, y: POWER(x / y, y), 50.0, 90.0),
+    "growth": (lambda x, y: POWER(x / y, 1 / y) - 1, 0.9, 1.1),
+}
+
+FAR: dict[str, Case] = {
+    "rational function": (lambda x, y: (1 + x**8) / (y + x**9), 1e40, 1e120),
+    "root of a product": (lambda x, y: SQRT(x * y), 1e160, 1e300),
+    "cube root of a product": (lambda x, y: POWER(x * y * x, 1 / 3), 1e110, 1e200),
+    "plain sum": (lambda x, y: x / (x + y), 1e308, 1.7e308),
+    "exponentials": (lambda x, y: (EXP(x) - y) / (EXP(x) + x), 710.0, 1e4),
+    "hyperbolic": (lambda x, y: OPS["cosh"](x) / (OPS["sinh"](x) - y), 711.0, 1e5),
+    "powers": (lambda x, y: POWER(x, y) / (1 + POWER(x, y)), 300.0, 900.0),
+    "hypotenuse": (lambda x, y: x / OPS["hypot"](x * y, x), 1e160, 1e200),
+    "absolute value": (lambda x, y: SQRT(OPS["abs"]((x * x - y) / y)), 1e160, 1e200),
+    "log of a sum": (lambda x, y: LOG(1 + (x * y) ** 2), 1e100, 1e200),
+    "log of a quotient": (lambda x, y: LOG((x * x + y * y) / (x + y)), 1e160, 1e200),
+}
+
+
+def arguments(low: float, high: float) -> list[np.ndarray]:
+    rng = np.random.default_rng(SEED)
+    return [np.exp(rng.uniform(np.log(low), np.log(high), POINTS)) for _ in range(2)]
+
+
+def errors(build: Callable[..., Term], low: float, high: float) -> tuple[Any, Any, Any]:
+    """Errors in ulp, cured and naive, where the truth is a normal float."""
+    data = arguments(low, high)
+    leaves = [leaf(d) for d in data]
+    term = build(*leaves)
+    true = truth(term, dict(zip(leaves, data, strict=True)), budget=20_000)
+    size = np.abs(true.value)
+    good = true.decided & (size >= np.finfo(float).tiny) & np.isfinite(size)
+    with np.errstate(all="ignore"):
+        found = [
+            np.nan_to_num(err_ulp(program.evaluate([term], s)[0], true)[good], nan=np.inf)
+            for s in (Settings(), Settings(naive=True))
+        ]
+    return good, *found
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_the_rounding_of_an_argument_is_not_felt(name: str) -> None:
+    good, cured, naive = errors(*STEEP[name])
+    assert good.mean() > 0.5
+    assert cured.max() <= 8
+    assert naive.max() > 16
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_what_leaves_the_range_on_the_way_is_no_matter(name: str) -> None:
+    good, cured, naive = errors(*FAR[name])
+    assert good.mean() > 0.3
+    assert cured.max() <= 8
+    assert np.isinf(naive).any() or naive.max() > 1e6
+
+
+def test_special_values_stay_what_they_are() -> None:
+    x = leaf([0.0, np.inf, np.nan, -1.0, 1e300])
+    y = leaf([0.0, 1.0, 1.0, 2.0, 1e-300])
+    got = program.evaluate([EXP(x / y), SQRT(x * y), x / (x + y), OPS["sin"](x * y)], Settings())
+    np.testing.assert_array_equal(got[0], [np.nan, np.inf, np.nan, np.exp(-0.5), np.inf])
+    np.testing.assert_allclose(got[1], [0, np.inf, np.nan, np.nan, 1], rtol=1e-15)
+    np.testing.assert_array_equal(got[2], [np.nan, np.nan, np.nan, -1.0, 1.0])
+    assert np.isnan(got[3][[1, 2]]).all()
