@@ -131,7 +131,8 @@ __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cdist", "celu",
     "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
     "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d",
-    "elu", "embedding", "fold", "gather", "gaussian_nll_loss", "gelu", "glu", "group_norm",
+    "elu", "embedding", "focal_loss", "fold", "gather", "gaussian_nll_loss", "gelu", "glu",
+    "group_norm",
     "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid",
     "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "identity", "index_add",
     "index_select", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm",
@@ -153,6 +154,7 @@ __all__ = [
 swish, hard_sigmoid, hard_swish, hard_silu = silu, hardsigmoid, hardswish, hardswish
 hard_tanh, soft_sign, log_sigmoid = hardtanh, softsign, logsigmoid
 identity, upsample = as_tensor, interpolate
+focal_loss = sigmoid_focal_loss
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:

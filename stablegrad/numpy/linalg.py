@@ -194,6 +194,7 @@ _ELSEWHERE = {
     "lu": "solve, inv, det or slogdet",
     "lu_factor": "solve, which takes several right-hand sides at once",
     "polar": "svd",
+    "triangular_solve": "solve_triangular",
 }
 
 

@@ -56,10 +56,12 @@ from stablegrad.special.families import (
 from stablegrad.special.functions import (
     ELEMENTWISE,
     elementwise,
+    haversine,
     log_softmax,
     logsumexp,
     polygamma,
     softmax,
+    versine,
     zeta,
 )
 
@@ -81,6 +83,7 @@ __all__ = [
     "fdtrc",
     "gdtr",
     "gdtrc",
+    "haversine",
     "inv_boxcox",
     "inv_boxcox1p",
     "j0",
@@ -106,6 +109,7 @@ __all__ = [
     "polygamma",
     "softmax",
     "stdtr",
+    "versine",
     "y0",
     "y1",
     "yn",

@@ -12,14 +12,17 @@ from stablegrad.tensor import Tensor, as_tensor
 
 _SCIPY = {
     "expit": "sigmoid", "log_expit": "log_sigmoid", "gammaln": "lgamma", "psi": "digamma",
-    "loggamma": "lgamma", "exprel": "exprel",
+    "loggamma": "lgamma", "log_expit_difference": "log_sigmoid_difference",
 }  # fmt: skip
 
 _SAME = (
-    "beta betainc betaln cbrt cosm1 digamma entr erf erfc erfcinv erfcx erfinv exp1 exp10 exp2 "
-    "expi expm1 gamma gammainc gammaincc huber i0 i0e i1 i1e kl_div lgamma log1mexp log1p "
-    "log1pmx log_expm1 log_i0 log_ndtr log_sigmoid logaddexp logdiffexp logit ndtr ndtri "
-    "ndtri_exp powm1 pseudo_huber rel_entr rsqrt sigmoid sinc sinhc softplus xlog1py xlogy"
+    "beta betainc betaln cbrt coshm1 cosm1 deviance digamma entr erf erf_gap erfc erfcinv erfcx "
+    "erfinv exp1 exp10 exp2 expi expm1 expm1mx gamma gammainc gammaincc huber i0 i0e i1 i1e "
+    "kl_div lgamma lgamma_difference log1mexp log1p log1pmx log1prel log_cosh log_erfc "
+    "log_expm1 log_exprel log_i0 log_ndtr log_ndtr_difference log_sigmoid "
+    "log_sigmoid_difference logaddexp logdiffexp logit logrel ndtr ndtr_gap ndtri ndtri_exp "
+    "pow1p pow1pm1 powm1 pseudo_huber rel_entr rsqrt sech sigmoid sinc sinhc softplus sqrt1pm1 "
+    "x_minus_sin xlog1py xlogy"
 ).split()
 
 ELEMENTWISE: dict[str, str] = {
@@ -48,6 +51,16 @@ def polygamma(n: Any, x: Any) -> Tensor:
     if order == 0:
         return OPS["digamma"](as_tensor(x))
     return OPS["polygamma"](as_tensor(x), n=int(order))
+
+
+def versine(x: Any) -> Tensor:
+    """1 - cos(x), without cancellation near whole turns."""
+    return -OPS["cosm1"](as_tensor(x))
+
+
+def haversine(x: Any) -> Tensor:
+    """(1 - cos(x)) / 2, without cancellation near whole turns."""
+    return OPS["cosm1"](as_tensor(x)) * -0.5
 
 
 def zeta(x: Any, q: Any = None) -> Tensor:

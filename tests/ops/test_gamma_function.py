@@ -172,3 +172,9 @@ def test_masks_inside_guards_are_no_common_factors() -> None:
     with sg.rules(exclude="synthesis"):
         got = sg.grad(f)(np.float64(0.7)).item()
     assert got == pytest.approx(0.27158835908824663, rel=1e-13)
+
+
+def test_versines_keep_their_digits_near_whole_turns() -> None:
+    x = np.array([1e-9, 2 * np.pi])
+    np.testing.assert_allclose(sg.special.versine(x).numpy(), [5e-19, 2.9995195653237149e-32])
+    np.testing.assert_allclose(sg.special.haversine(x).numpy() * 2, sg.special.versine(x).numpy())
