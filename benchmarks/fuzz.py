@@ -305,7 +305,9 @@ def shrunk(w: dict[str, Any], options: Options) -> dict[str, Any]:
     def fails(root: Term, point: Sequence[float]) -> bool:
         data = [np.array(v, options.dtype) for v in point]
         r = results(Case.over(root, case.inputs), data, options.settings)[w["kind"]]
-        if not lost and not made_up(r) and errors(r.naive, r.true) > LIMITS[-1]:
+        if made_up(r) or w["made_up"]:
+            return bool(made_up(r)) and w["made_up"]
+        if not lost and errors(r.naive, r.true) > LIMITS[-1]:
             return False
         return bool(worse(r) > limit)
 
