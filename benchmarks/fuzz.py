@@ -5,7 +5,8 @@ derivative by its first input, as a conventional framework computes it and stabi
 against the oracle. *worse by more than k*: by more than k ulp than naive; *naive right*: of those,
 the points where naive is within 64 ulp, so that something was there to be spoilt (at the others
 both are lost, and which is nearer is chance); *made up*: a number where the oracle proves that
-there is none. Synthesis takes seconds for each program and is left out unless asked for.
+there is none (mostly the slope 0 by what a mask blocks, where the program has no value).
+Synthesis takes seconds for each program and is left out unless asked for.
 
 ``--jobs 2`` uses two processes; a run that was stopped goes on with ``--resume``. Programs that
 got worse are shrunk to the fewest ops that still do.
@@ -48,7 +49,7 @@ POINTS = 16
 LIMITS = (1, 4, 64)
 BUDGET = 1600
 CHUNK = 200  # programs between two notes of how far a run has come
-LONGEST_S = 20  # of CPU time for one program
+LONGEST_S = 10  # of CPU time for one program
 KEPT = 400  # points that got worse, the worst first
 KINDS = ("value", "gradient")
 
@@ -115,26 +116,38 @@ class Results(NamedTuple):
     true: Truth
 
 
-def results(case: Case, data: Sequence[Array], settings: Settings) -> dict[str, Results]:
-    """Value and gradient, as they are computed and as they are."""
+Found = dict[str, Results]
+
+
+def results(case: Case, scalar: Case, data: Sequence[Array], settings: Settings) -> Found:
+    """Value and gradient, as they are computed and as they are.
+
+    Args:
+        case: the program over inputs in the shape of the data.
+        scalar: the same program over scalars, of which the oracle takes any number of points.
+        data: the points.
+        settings: the rules in force.
+    """
     root, inputs, by = case
     slope = gradient(root, by, const(1, root.dtype, root.shape))
     naive = compile_terms([root, slope], inputs, Settings(naive=True))(data)
     stable = compile_terms([root, slope], inputs, settings)(data)
-    true = truths(case, data)
-    return {kind: Results(naive[i], stable[i], true[i]) for i, kind in enumerate(KINDS)}
-
-
-def truths(case: Case, data: Sequence[Array]) -> list[Truth]:
-    """The truth of value and gradient: from one series, limits only where they are wanted."""
-    bindings = dict(zip(case.inputs, data, strict=True))
-    direction = {case.by: 1.0}
-    found = taylor(case.root, bindings, 1, direction=direction, budget=BUDGET, limits=False)
-    undefined = [t.undefined.any() for t in found]
-    if undefined[0]:
-        found[0] = truth(case.root, bindings, budget=BUDGET)
-    if undefined[1]:
-        found[1] = truth(case.root, bindings, order=1, direction=direction, budget=BUDGET)
+    bindings = dict(zip(scalar.inputs, data, strict=True))
+    direction = {scalar.by: 1.0}
+    true = taylor(scalar.root, bindings, 1, direction=direction, budget=BUDGET, limits=False)
+    found: Found = {}
+    for order, kind in enumerate(KINDS):
+        t, a, b = true[order], naive[order], stable[order]
+        # where there is no value, only what gives a number asks whether there is a limit
+        places = t.undefined & (np.isfinite(a) | np.isfinite(b))
+        if places.any():
+            some = {x: v[places] for x, v in bindings.items()}
+            along = direction if order else None
+            limit = truth(scalar.root, some, order=order, direction=along, budget=BUDGET)
+            for whole, part in ((t.value, limit.value), (t.status, limit.status)):
+                whole[places] = part
+            t.offset[places] = limit.offset
+        found[kind] = Results(a, b, t)
     return found
 
 
@@ -175,6 +188,7 @@ def count(counts: Counter[str], r: Results) -> None:
         counts[f"  of those, naive right ({limit})"] += int(((more > limit) & (a <= 64)).sum())
     counts["undefined"] += int(r.true.undefined.sum())
     counts["made up"] += int(made_up(r).sum())
+    counts["  of those, zeros"] += int((made_up(r) & (r.stable == 0)).sum())
     counts["made up by naive"] += int((r.true.undefined & np.isfinite(r.naive)).sum())
     counts["undecided"] += int(r.true.undecided.sum())
 
@@ -193,11 +207,11 @@ class Options:
 
 def run(seed: int, options: Options, counts: dict[str, Counter[str]]) -> list[dict[str, Any]]:
     """One random program; what it counts, and the points where it is much worse than naive."""
-    case = Case.of(seed, options.dtype, (POINTS,))
+    case, scalar = (Case.of(seed, options.dtype, shape) for shape in ((POINTS,), ()))
     rng = np.random.default_rng(seed)
     data = [points(rng, POINTS, options.dtype) for _ in case.inputs]
     found: list[dict[str, Any]] = []
-    for kind, r in results(case, data, options.settings).items():
+    for kind, r in results(case, scalar, data, options.settings).items():
         count(counts[kind], r)
         more = worse(r)
         a = errors(r.naive, r.true)
@@ -304,7 +318,8 @@ def shrunk(w: dict[str, Any], options: Options) -> dict[str, Any]:
 
     def fails(root: Term, point: Sequence[float]) -> bool:
         data = [np.array(v, options.dtype) for v in point]
-        r = results(Case.over(root, case.inputs), data, options.settings)[w["kind"]]
+        smaller = Case.over(root, case.inputs)
+        r = results(smaller, smaller, data, options.settings)[w["kind"]]
         if made_up(r) or w["made_up"]:
             return bool(made_up(r)) and w["made_up"]
         if not lost and errors(r.naive, r.true) > LIMITS[-1]:

@@ -95,7 +95,11 @@ def _product(step: Product, registers: Sequence[Bounded]) -> Bounded:
     for i, p in step.factors:
         x, e = registers[i]
         relative = relative + abs(float(p)) * (_UNIT + e / np.abs(x[0]))
-    zero = value[0] == 0
+    exact: Any = True
+    for i, _ in step.factors:
+        x, e = registers[i]
+        exact = exact & ((x[0] != 0) | (e == 0))  # a zero that may be none has no bound
+    zero = (value[0] == 0) & exact
     return value, np.where(zero, 0.0, relative * np.abs(value[0]))
 
 

@@ -138,8 +138,11 @@ CORRECTED: dict[str, Corrected] = {
     "arccosh": Corrected(_below(1.5), _arccosh),
     "log1p": Corrected(_below(-0.5), _log1p),
     "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
+    "log": _sloped(lambda x: (x > 0.375) & (x < 2.75), lambda x, y: 1.0 / x),
 }
-"""By op: where it feels the rounding of its argument, and the cure."""
+CORRECTED["sigmoid_difference"] = CORRECTED["sigmoid"]
+CORRECTED["union_slope"] = CORRECTED["sigmoid_slope"]
+"""By op: where it feels the rounding of its argument, and the cure; by the difference of two."""
 
 
 def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
@@ -148,8 +151,7 @@ def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]
 
 def _redone_call(
     xp: Any,
-    x: Any,
-    *leaves: Any,
+    *args: Any,
     name: str,
     parameters: tuple[Any, ...],
     rounded: tuple[bool, ...],
@@ -157,21 +159,27 @@ def _redone_call(
 ) -> Any:
     op = OPS[name]
     named = dict(zip(op.params, parameters, strict=True))
+    count = len(args) - len(rounded)
+    xs, leaves = args[:count], args[count:]
     if xp.name != "numpy":
-        return op.engine_kernels.get("xla", op.kernel)(xp, x, **named)
-    value = op.engine_kernels.get("numpy", op.kernel)(xp, x, **named)
+        return op.engine_kernels.get("xla", op.kernel)(xp, *xs, **named)
+    value = op.engine_kernels.get("numpy", op.kernel)(xp, *xs, **named)
     corrected = CORRECTED[name]
-    felt = corrected.felt(x) & np.isfinite(value)
+    with np.errstate(invalid="ignore"):
+        # the functions of a difference take it as it is, unrounded
+        x, below = (xs[0], 0.0) if count == 1 else two_sum(xs[0], -xs[1])
+        size = np.abs(x) if count == 1 else np.maximum(np.abs(xs[0]), np.abs(xs[1]))
+        felt = corrected.felt(x) if count == 1 else (size > 2.0) & (np.abs(x) < 750.0)
+        felt = felt & np.isfinite(value)
     if not np.any(felt):
         return value
-    value, x, felt, *numbers = np.broadcast_arrays(value, x, felt, *leaves)
+    found = np.broadcast_arrays(value, x, below, size, felt, *leaves)
+    value, x, below, size, felt, *numbers = found
     with np.errstate(all="ignore"):
-        found = run_code([n[felt] for n in numbers], rounded, code)
-        (hi, lo), error = found
+        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
         near = x[felt]
-        rest = (hi - near) + lo
-        size = np.abs(near)
-        better = (error < _ROUNDED * size) & (np.abs(rest) < _FAR * size)
+        rest = (hi - near) + (lo - below[felt])
+        better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
         again = corrected.value(near, rest, value[felt], *parameters)
     value = np.array(value)
     value[felt] = np.where(better & np.isfinite(again), again, value[felt])

@@ -55,7 +55,11 @@ def _inside(x: Pair, value: Callable[[Pair], Pair], low: float, high: float) -> 
 
 
 def _exp(x: Pair) -> Pair:
-    return _inside(x, lambda x: pair_exp.exp(np, x), -500.0, 500.0)
+    """exp; 0 below -500, which is less than its floor away."""
+    small = x[0] <= -500.0
+    x = (np.where(small, 0.0, x[0]), np.where(small, 0.0, x[1]))
+    hi, lo = _inside(x, lambda x: pair_exp.exp(np, x), -501.0, 500.0)
+    return np.where(small, 0.0, hi), np.where(small, 0.0, lo)
 
 
 def _expm1(x: Pair) -> Pair:
@@ -188,6 +192,20 @@ def _digamma_step(x: Pair, h: Pair) -> Pair:
     return _step(lambda x, h: gamma_pairs.digamma_step(_log1p, x, h), _digamma, x, h)
 
 
+def _maximum(x: Pair, y: Pair) -> Pair:
+    first = (x[0] > y[0]) | ((x[0] == y[0]) & (x[1] >= y[1]))
+    return np.where(first, x[0], y[0]), np.where(first, x[1], y[1])
+
+
+def _minimum(x: Pair, y: Pair) -> Pair:
+    return pairs.negative(_maximum(pairs.negative(x), pairs.negative(y)))
+
+
+def _abs(x: Pair) -> Pair:
+    sign = np.where(x[0] < 0, -1.0, 1.0)
+    return sign * x[0], sign * x[1]
+
+
 def _digamma_slope(x: Any) -> Any:
     return 1.0 / x + 1.0 / (x * x)
 
@@ -204,7 +222,10 @@ def polygamma(n: int) -> Call:
 
 
 CALLS: dict[str, Call] = {
-    "exp": Call(_exp, lambda x, y: y),
+    "abs": Call(_abs, lambda x, y: 1.0 + 0.0 * y),
+    "maximum": Call(_maximum, lambda x, y, z: (1.0 + 0.0 * z, 1.0 + 0.0 * z)),
+    "minimum": Call(_minimum, lambda x, y, z: (1.0 + 0.0 * z, 1.0 + 0.0 * z)),
+    "exp": Call(_exp, lambda x, y: y, 1e-180),
     "expm1": Call(_expm1, lambda x, y: 1.0 + y),
     "log": Call(_log, lambda x, y: 1.0 / x, 1.0),
     "log1p": Call(_log1p, lambda x, y: 1.0 / (1.0 + x)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
+from stablegrad.ops.record import const
 from stablegrad.rules.databases import stabilize
 
 ODD = "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
@@ -69,6 +72,28 @@ def unsigned_legs(term: Term) -> Term | None:
     """hypot does not see the signs of its arguments."""
     legs = tuple([_unsigned(a) for a in term.args])
     return None if legs == term.args else make(term.op, legs, (), term.shape, term.dtype)
+
+
+@stabilize.procedure(
+    "maximum",
+    "minimum",
+    "hypot",
+    "logaddexp",
+    example=lambda x: OPS["logaddexp"](x, x),
+    source="definition",
+    group="signs",
+)
+def same_arguments(term: Term) -> Term | None:
+    """maximum(x, x) is x, hypot(x, x) is |x|*sqrt(2), logaddexp(x, x) is x + log(2)."""
+    x, y = term.args
+    if x is not y:
+        return None
+    two = const(2, term.dtype)
+    if term.op.name == "hypot":
+        return forms.product([forms.power(two, Fraction(1, 2)), OPS["abs"](x)])
+    if term.op.name == "logaddexp":
+        return forms.total([(1, x), (1, OPS["log"](two))], x.shape, x.dtype)
+    return x
 
 
 @stabilize.procedure(

@@ -170,9 +170,7 @@ class Lowering:
         """A function that may feel the rounding of its argument."""
         if self.native or term.dtype != WIDE or not 1 <= len(term.args) <= 2:
             return None
-        if len(term.args) == 2:
-            return as_redone_power(term, self.own)
-        return as_redone_call(term, self.own)
+        return as_redone_call(term, self.own) or as_redone_power(term, self.own)
 
     def _emit_exp(self, term: Term, args: tuple[Term, ...]) -> Term:
         """exp, with the rounding error of its argument where that is a sum or a product."""
@@ -208,7 +206,7 @@ class Lowering:
         plain = core.op is not MONOMIAL and factor == 1
         masked = any(x.dtype.kind == "b" for x in factors)
         if plain or masked or factor < 0 or core not in self.own:
-            return make(term.op, args, (), term.shape, term.dtype)
+            return self._emit_call(term) or make(term.op, args, (), term.shape, term.dtype)
         xs = tuple([self.own[x] for x in factors])
         params = (tuple(factors.values()), factor)
         whole = make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)

@@ -93,6 +93,7 @@ MEANINGS: dict[str, Callable[..., Term]] = {
     "pow1p": lambda u, y: _exp(y * _log1p(u)),
     "pow1pm1": lambda u, y: _op("expm1", y * _log1p(u)),
     "log_minus_digamma": lambda x, y: _log(x) - _op("digamma", y),
+    "clip": lambda x, low, high: _op("minimum", _op("maximum", x, low), high),
     "betaln": lambda a, b: _op("lgamma", a) + _op("lgamma", b) - _op("lgamma", a + b),
     "hypot": lambda x, y: _op("sqrt", x * x + y * y),
     "hypot_unit": lambda x, y: x / _op("sqrt", x * x + y * y),
@@ -131,16 +132,18 @@ def as_redone_call(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     None where the argument is exact, or cannot be computed in pairs.
 
     Args:
-        term: a function of one argument.
+        term: a function of one argument, or of the difference of two.
         lowered: the lowered terms of what its argument is made of.
     """
-    (inner,) = term.args
-    if term.op.name not in CORRECTED or is_exact(inner) or _is_multiple(inner):
+    if term.op.name not in CORRECTED or all(is_exact(x) or _is_multiple(x) for x in term.args):
         return None
+    inner = term.args[0]
+    if len(term.args) == 2:
+        inner = canonical(inner - term.args[1], below=frozenset(term.args))
     code = _Code(lowered, ARGUMENT_LIMIT)
     if not code.add(inner) or not code.steps:
         return None
-    args = (lowered[inner], *[lowered[x] for x in code.leaves])
+    args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
     params = (term.op.name, term.params, code.rounded, code.steps)
     return make(REDONE_CALL, args, params, forms.broadcast(AFFINE, args), term.dtype)
 
@@ -184,6 +187,12 @@ def _rounded_twice(x: Term) -> bool:
 
 def _called(x: Term) -> bool:
     name = x.op.name
+    if name in ("abs", "maximum", "minimum", "clip"):  # exact, but of what may be rounded
+        return any(a.op in (AFFINE, MONOMIAL) or _known(a.op.name) for a in x.args)
+    return _known(name)
+
+
+def _known(name: str) -> bool:
     return name in CALLS or name in MEANINGS or name in ("polygamma", "polygamma_step", "where")
 
 

@@ -71,7 +71,7 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
     x = rng.uniform(0.5, 0.9, POINTS) if bounded else np.exp(rng.uniform(-0.5, 5, POINTS))
     rest = x * rng.uniform(-1e-17, 1e-17, POINTS)
     call = polygamma(2) if name == "polygamma" else CALLS[name]
-    pair = name in ("log_ratio", "lgamma_step", "digamma_step")
+    pair = name in ("log_ratio", "lgamma_step", "digamma_step", "maximum", "minimum")
     args = [(x, rest), (x[::-1], rest[::-1])][: 2 if pair else 1]
     params = {"n": 2} if name == "polygamma" else {"n": 0} if name == "digamma_step" else {}
     op = OPS["polygamma_step" if name == "digamma_step" else name]

@@ -1,0 +1,104 @@
+"""Faults that random programs have found, and what their relatives were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stablegrad.ir import OPS, Term, make
+from stablegrad.ops.derivative import gradient
+from stablegrad.ops.record import INPUT, const
+from stablegrad.oracle import err_ulp, truth
+from stablegrad.program import compile_terms
+from stablegrad.settings import Settings
+
+POINTS = 300
+WITHIN = 8.0  # ulp; without the rest of the argument it is 13 to 900
+
+
+def f(name: str) -> Callable[..., Term]:
+    return OPS[name]
+
+
+exp, log, sin, cos, cosh, expm1 = f("exp"), f("log"), f("sin"), f("cos"), f("cosh"), f("expm1")
+erf, erfc, sqrt, hypot, logaddexp = f("erf"), f("erfc"), f("sqrt"), f("hypot"), f("logaddexp")
+maximum, minimum, log_sigmoid, arctan = f("maximum"), f("minimum"), f("log_sigmoid"), f("arctan")
+
+STEEP: dict[str, Callable[[Term, Term], Term]] = {
+    "slope of erf": lambda x, y: erf(x + y),
+    "slope of erf beyond clip": lambda x, y: erf(maximum(x + y, -3.0) * 2.0),
+    "slope of logaddexp": lambda x, y: logaddexp(x * y, y),
+    "hyperbolic": lambda x, y: cosh(log_sigmoid(x) * y),
+    "trigonometric": lambda x, y: sin(exp(x * 0.3) + y),
+    "near a pole": lambda x, y: cos(1.0 / expm1(x) / 3.0),
+    "tail": lambda x, y: erfc(x - 0.5 / log_sigmoid(y)),
+    "bell curve": lambda x, y: exp(-0.5 * ((x - y) / 3.0) ** 2),
+    "root of a sum": lambda x, y: exp(sqrt(x * x + y * y + 1.0)),
+    "log near 1": lambda x, y: log(arctan(x * x + y * y)),
+}
+
+
+def results(program: Callable[[Term, Term], Term], data: list[Any]) -> Any:
+    """Value and slope by the first input, and the truth of both."""
+    inputs = [make(INPUT, (), (i,), np.shape(d), np.dtype(np.float64)) for i, d in enumerate(data)]
+    y = program(*inputs)
+    slope = gradient(y, inputs[0], const(1, y.dtype, y.shape))
+    rules = Settings(excluded=frozenset({"synthesis"}))
+    got = compile_terms([y, slope], inputs, rules)(data)
+    bound = dict(zip(inputs, data, strict=True))
+    true = truth(y, bound), truth(y, bound, order=1, direction={inputs[0]: 1.0})
+    return list(zip(got, true, strict=True))
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_the_rounding_of_an_argument_is_not_felt(name):
+    rng = np.random.default_rng(20261129)
+    data = [rng.standard_normal(POINTS) * 4 for _ in range(2)]
+    for got, true in results(STEEP[name], data):
+        normal = true.decided & (np.abs(true.value) > 1e-300) & np.isfinite(true.value)
+        assert normal.mean() > 0.5
+        assert np.abs(err_ulp(got, true)[normal]).max() <= WITHIN
+
+
+def test_what_cancels_with_a_bound_taken_of_a_rounded_value_is_zero():
+    """min(x*x, 1) is of the rounded square, which a sum must not meet with the exact one."""
+    x = np.array([0.7, 0.3, 1.1])
+    for program in (
+        lambda x, y: minimum(x * x, 1.0) - x * x,
+        lambda x, y: minimum(y - x, 1.0) - (y - x),
+        lambda x, y: minimum(logaddexp(x, y) ** 2, 1.0) - logaddexp(x, y) ** 2,
+    ):
+        (value, true), _ = results(program, [x, np.full(3, -2.2397447421778042e102)])
+        assert np.abs(err_ulp(value, true)).max() <= 1, program
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        lambda y, x: sqrt(y) ** 2,
+        lambda y, x: hypot(sqrt(y), x) ** 2,
+        lambda y, x: x * sqrt(y) * sqrt(y),
+        lambda y, x: x / sqrt(y) ** 2,
+    ],
+)
+def test_a_squared_root_of_a_negative_is_no_number(program):
+    y, x = np.array([-0.5, 0.25]), np.array([1.0, 1.0])
+    (value, true), (slope, true_slope) = results(program, [y, x])
+    assert np.isnan([value[0], slope[0]]).all()
+    assert err_ulp(value, true)[1] <= 1
+    assert err_ulp(slope, true_slope)[1] <= 1
+
+
+def test_ops_of_one_value_twice_are_taken_apart():
+    x = np.array([-64.0, 3.0, -0.6931, 1e308])
+    for program in (
+        lambda x, y: logaddexp(x, x),
+        lambda x, y: hypot(x, x),
+        lambda x, y: exp(logaddexp(x, x)),
+        lambda x, y: maximum(x, x) * exp(minimum(x, x) * 1e-3),
+    ):
+        for got, true in results(program, [x, x]):
+            assert np.abs(err_ulp(got, true)).max() <= 1
