@@ -109,6 +109,7 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
             return dressed(xp, k, at(plain), log, at(z), at(t), slope, off)
 
         value = _where_kind(xp, kind, [i], value, finished)
+    covered = covered & (value == value)  # two terms that overflow may have no sum
     pattern = x.view(xp.int64)
     for point, known in table.points:  # 0 and -0 are two points
         here = pattern == np.float64(point).view(np.int64)

@@ -103,6 +103,15 @@ def test_a_pole_has_two_sides() -> None:
     assert value.tolist() == [-np.inf, np.inf, -np.inf, np.inf]
 
 
+def test_terms_that_overflow_have_no_nan_for_a_sum() -> None:
+    f = ops.lgamma(x * x + 1)
+    table = Builder(recipe(f, x)).build()
+    with np.errstate(all="ignore"):
+        value, covered = evaluate(np, np.array([1.5e160, -1e170, 1e3]), table)
+    assert not np.isnan(value[np.asarray(covered)]).any()
+    assert covered[2]
+
+
 HARD = {
     "an essential singularity": ops.exp(-1 / x) * ops.log(1 + ops.exp(x)),
     "a doubly exponential tail": ops.exp(-ops.exp(x)) * ops.cosh(x),
