@@ -206,6 +206,31 @@ def _abs(x: Pair) -> Pair:
     return sign * x[0], sign * x[1]
 
 
+_DEEP = 6.0  # from here on the continued fraction of Mills's ratio converges fast
+_LEVELS = 80
+_NOTHING = 150.0  # exp(-this) is nothing beside 1, also after 2**-102 has been lost
+
+
+def _mills(t: Pair) -> Pair:
+    """(1 - ndtr(t))/density(t) of t >= 6: 1/(t + 1/(t + 2/(t + 3/(t + ...))))."""
+    out = t
+    for k in range(_LEVELS, 0, -1):
+        level = (k + 0.0 * t[0], 0.0 * t[0])
+        out = pairs.add(t, pairs.divide(level, out))
+    return pairs.divide(_one(t), out)
+
+
+def _interval_hazard(x: Pair, y: Pair) -> Pair:
+    """The density at x over ndtr(x) - ndtr(y), x > y, where one of the two tails is alone."""
+    gap = 0.5 * (y[0] - x[0]) * (y[0] + x[0])
+    alone = (x[0] < -_DEEP) & (gap > _NOTHING)
+    nothing = (y[0] >= 0) & (-gap > _NOTHING)
+    t = np.where(alone, -x[0], 2 * _DEEP), np.where(alone, -x[1], 0.0)
+    hi, lo = pairs.divide(_one(t), _mills(t))
+    value = np.where(alone, hi, np.where(nothing, 0.0, np.nan))
+    return value, np.where(alone, lo, 0.0)
+
+
 def _digamma_slope(x: Any) -> Any:
     return 1.0 / x + 1.0 / (x * x)
 
@@ -237,6 +262,7 @@ CALLS: dict[str, Call] = {
     "arctan": Call(_arctan, lambda x, y: 1.0 + 0.0 * y),
     "arcsin": Call(_arcsin, lambda x, y: 1.0 / np.cos(y)),
     "arccos": Call(_arccos, lambda x, y: 1.0 / np.sin(y), 2.0),
+    "interval_hazard": Call(_interval_hazard, lambda x, y, z: (1.0 + 0.0 * z, 0.0 * z)),
     "lgamma": Call(_lgamma, lambda x, y: np.abs(np.log(x)) + 1.0 / x, 200.0),
     "digamma": Call(_digamma, lambda x, y: _digamma_slope(x), 20.0),
     "lgamma_step": Call(

@@ -16,12 +16,14 @@ from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER
 from stablegrad.ops.pair_calls import CALLS
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 
 LIMIT = 48  # terms of one code: what is larger is summed from rounded addends
+HAZARD = "log_ndtr_difference_derivative"
 ARGUMENT_LIMIT = 24  # terms of the code of an argument
 
 
@@ -193,7 +195,8 @@ def _called(x: Term) -> bool:
 
 
 def _known(name: str) -> bool:
-    return name in CALLS or name in MEANINGS or name in ("polygamma", "polygamma_step", "where")
+    steps = ("polygamma", "polygamma_step", "where", HAZARD)
+    return name in CALLS or name in MEANINGS or name in steps
 
 
 def _meaning(t: Term) -> Term | None:
@@ -303,6 +306,8 @@ class _Code:
             return usable(t)
         if t.op.name == "polygamma_step":
             return t.param("n") == 0
+        if t.op.name == HAZARD:
+            return t.params in ((1, 0), (0, 1))
         return t.op.name in CALLS or t.op.name in ("polygamma", "polygamma_step", "where")
 
     def _instructions(self, t: Term, register: dict[Term, int]) -> Iterator[Any]:
@@ -312,6 +317,14 @@ class _Code:
             for x in t.args:
                 if x.dtype.kind == "b":
                     yield Select(register[x], register[t], None)
+        elif t.op.name == HAZARD and t.params == (1, 0):
+            yield Function("interval_hazard", tuple([register[x] for x in t.args]))
+        elif t.op.name == HAZARD:  # that of the mirrored interval
+            for x in t.args[::-1]:
+                yield Sum(0, ((-1, register[x]),))
+            after = register[t]
+            yield Function("interval_hazard", (after - 1, after))
+            yield Sum(0, ((-1, register[t]),))
         elif t.op.name == "where":
             yield Select(*[register[x] for x in t.args])
         else:

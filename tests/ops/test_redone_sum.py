@@ -13,6 +13,7 @@ from stablegrad.settings import Settings
 from stablegrad.testing import SEED, leaf
 
 POINTS = 200
+HAZARD = OPS["log_ndtr_difference_derivative"]
 LGAMMA, DIGAMMA, LOG, EXP = OPS["lgamma"], OPS["digamma"], OPS["log"], OPS["exp"]
 
 PROGRAMS = {
@@ -24,6 +25,8 @@ PROGRAMS = {
     "waves": (lambda x, y: OPS["sin"](x) ** 3 - OPS["cos"](y) + OPS["cos"](x), 1e-3, 1e4),
     "exponentials": (lambda x, y: EXP(x) - x * EXP(y) / y - x * x + y * y, 1e-3, 1e1),
     "powers": (lambda x, y: x**0.3 * y**0.7 - OPS["power"](x, y / (x + y)) + y, 1e-1, 1e1),
+    "hazard below": (lambda x, y: HAZARD(-x, -4 * x, n=1, m=0) - y, 3e1, 1e3),
+    "hazard above": (lambda x, y: HAZARD(4 * x, x, n=0, m=1) + y + 1 / x, 3e1, 1e3),
     "angles": (lambda x, y: OPS["arctan"](x) - OPS["tanh"](y) - OPS["tan"](x) + y, 1e-2, 1.0),
 }
 
@@ -70,11 +73,18 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
     bounded = name in ("arcsin", "arccos", "log1p")
     x = rng.uniform(0.5, 0.9, POINTS) if bounded else np.exp(rng.uniform(-0.5, 5, POINTS))
     rest = x * rng.uniform(-1e-17, 1e-17, POINTS)
+    if name == "interval_hazard":
+        x = -6.0 - np.exp(rng.uniform(-5, 4, POINTS))
+        rest = x * rng.uniform(-1e-17, 1e-17, POINTS)
     call = polygamma(2) if name == "polygamma" else CALLS[name]
     pair = name in ("log_ratio", "lgamma_step", "digamma_step", "maximum", "minimum")
     args = [(x, rest), (x[::-1], rest[::-1])][: 2 if pair else 1]
-    params = {"n": 2} if name == "polygamma" else {"n": 0} if name == "digamma_step" else {}
-    op = OPS["polygamma_step" if name == "digamma_step" else name]
+    if name == "interval_hazard":
+        args.append((5.0 * x, 0.0 * x))
+    params: dict[str, int] = {"n": 1, "m": 0} if name == "interval_hazard" else {}
+    params |= {"n": 2} if name == "polygamma" else {"n": 0} if name == "digamma_step" else {}
+    of = {"digamma_step": "polygamma_step", "interval_hazard": HAZARD.name}
+    op = OPS[of.get(name, name)]
     hi, lo = call.value(*args)
     # an exact sum of floats is the argument, and the value's own head is taken off: what is
     # left has the size of its rounding errors
