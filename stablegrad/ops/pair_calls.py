@@ -262,7 +262,9 @@ CALLS: dict[str, Call] = {
     "arctan": Call(_arctan, lambda x, y: 1.0 + 0.0 * y),
     "arcsin": Call(_arcsin, lambda x, y: 1.0 / np.cos(y)),
     "arccos": Call(_arccos, lambda x, y: 1.0 / np.sin(y), 2.0),
-    "interval_hazard": Call(_interval_hazard, lambda x, y, z: (1.0 + 0.0 * z, 0.0 * z)),
+    "interval_hazard": Call(
+        _interval_hazard, lambda x, y, z: (np.where(z == 0, 0.0, 1.0), 0.0 * z)
+    ),
     "lgamma": Call(_lgamma, lambda x, y: np.abs(np.log(x)) + 1.0 / x, 200.0),
     "digamma": Call(_digamma, lambda x, y: _digamma_slope(x), 20.0),
     "lgamma_step": Call(
