@@ -46,6 +46,7 @@ def _reduced(xp: Any, a: Any, b: Any, y: Any, *, symmetry: Symmetry, recipes: An
         power = pairs.power((safe, 0.0 * safe), int(abs(p)))
         wide = (xp.where(fine, b, 1.0), 0.0 * safe)
         r = pairs.divide(wide, power) if p > 0 else pairs.multiply(wide, power)
+        r = xp.where(b == 0, b, r[0]), r[1]  # pairs forget the sign of a zero
         away = safe
     value, covered = None, None
     for negative, recipe in enumerate(recipes):

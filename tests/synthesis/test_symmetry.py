@@ -123,6 +123,14 @@ def test_negative_values_have_a_kernel_of_their_own() -> None:
     assert (np.abs(got - true.value) <= 4 * np.spacing(np.abs(true.value))).all()
 
 
+def test_zeros_keep_their_sign() -> None:
+    f = FRAGILE["arctan of a ratio"]
+    a, b = np.array([2.0, 2.0, -2.0, 2.0]), np.array([0.0, -0.0, 0.0, 3.0])
+    with sg.rules(exclude=STABILIZE), np.errstate(all="ignore"):
+        got = f(sg.tensor(a), sg.tensor(b)).numpy()
+    assert got[:3].tolist() == [-np.inf, np.inf, np.inf]
+
+
 def test_shapes_broadcast_and_float32_is_computed_in_float64() -> None:
     f = FRAGILE["deviance"]
     a = np.array([[1.0], [2.0]], np.float32)
