@@ -3,37 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from stablegrad.errors import DomainError, message
 from stablegrad.optim.optimizer import Optimizer
 from stablegrad.optim.schedules import LRScheduler
-
-
-class MultiplicativeLR(LRScheduler):
-    """The step size times a function of the number of steps, once more at each step.
-
-    Args:
-        optimizer: the optimizer.
-        lr_lambda: the function, or one for each group.
-        last_epoch: see ``LRScheduler``.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
-        last_epoch: int = -1,
-    ) -> None:
-        count = len(optimizer.param_groups)
-        self.lr_lambdas = [lr_lambda] * count if callable(lr_lambda) else list(lr_lambda)
-        if len(self.lr_lambdas) != count:
-            raise DomainError(message(f"{len(self.lr_lambdas)} functions", f"{count}, as groups"))
-        super().__init__(optimizer, last_epoch)
-
-    def rate(self, base: float, group: int, epoch: int) -> float:
-        return base * math.prod(self.lr_lambdas[group](n) for n in range(1, epoch + 1))
 
 
 class CyclicLR(LRScheduler):

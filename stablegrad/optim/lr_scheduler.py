@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from stablegrad.errors import DomainError, message
-from stablegrad.optim.cycles import ChainedScheduler, CyclicLR, MultiplicativeLR, OneCycleLR
+from stablegrad.optim.cycles import ChainedScheduler, CyclicLR, OneCycleLR
 from stablegrad.optim.optimizer import Optimizer
 from stablegrad.optim.plateau import ReduceLROnPlateau
 from stablegrad.optim.schedules import LRScheduler
@@ -73,6 +73,16 @@ class LambdaLR(LRScheduler):
 
     def rate(self, base: float, group: int, epoch: int) -> float:
         return base * self.lr_lambdas[group](epoch)
+
+
+class MultiplicativeLR(LambdaLR):
+    """The step size times a function of the number of steps, once more at each step.
+
+    Arguments are those of ``LambdaLR``.
+    """
+
+    def rate(self, base: float, group: int, epoch: int) -> float:
+        return base * math.prod(self.lr_lambdas[group](n) for n in range(1, epoch + 1))
 
 
 class StepLR(LRScheduler):
