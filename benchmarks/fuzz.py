@@ -199,10 +199,12 @@ class Options:
 
     dtype: str
     synthesis: bool
+    guarded: bool = False
 
     @property
     def settings(self) -> Settings:
-        return Settings(excluded=frozenset() if self.synthesis else frozenset({"synthesis"}))
+        excluded = frozenset[str]() if self.synthesis else frozenset({"synthesis"})
+        return Settings(excluded=excluded, guarded=self.guarded)
 
 
 def run(seed: int, options: Options, counts: dict[str, Counter[str]]) -> list[dict[str, Any]]:
@@ -354,12 +356,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
     parser.add_argument("--synthesis", action="store_true", help="with synthesized kernels")
+    parser.add_argument("--guard", action="store_true", help="with guard precision")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--resume", action="store_true", help="go on from what was saved")
     parser.add_argument("--shrink", type=int, default=12, help="how many of the worst to shrink")
     asked = parser.parse_args(argv)
-    options = Options(asked.dtype, asked.synthesis)
-    name = f"fuzz_{asked.dtype}" + ("_synthesis" if asked.synthesis else "")
+    options = Options(asked.dtype, asked.synthesis, asked.guard)
+    name = f"fuzz_{asked.dtype}{'_synthesis' * asked.synthesis}{'_guard' * asked.guard}"
     path: Path = asked.out / f"{name}.json"
     total: dict[str, Any] = {"counts": {}, "worst": [], "raised": [], "programs": 0, "cpu_s": 0.0}
     if asked.resume and path.exists():

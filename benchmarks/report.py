@@ -266,6 +266,28 @@ def kernels(data: Data) -> str:
     )
 
 
+FUZZ_TEXT = """## Random programs
+
+Programs of 3 to 30 ops at points of every size and at random bit patterns, value and first
+derivative, against the oracle: how they come out stabilized, and how much worse than computed as
+they stand. *Naive right*: of those above, the points where naive is within 64 ulp. *Made up*: a
+number where there is none. Without synthesis."""
+
+
+def fuzz(data: Data) -> str:
+    """Shares of the points of random programs."""
+    counts = data["counts"]
+    rows = [
+        [key.strip(), *[f"{100 * c[key] / max(1, c['points']):.3g}%" for c in counts.values()]]
+        for key in counts["value"]
+        if key != "points"
+    ]
+    found = [counts[kind]["points"] for kind in counts]
+    told = f"{data['programs']} programs from seed {data['seed']}, {found[0]} points with a value"
+    raised = f"{len(data['raised'])} programs raised or took too long."
+    return "\n\n".join([FUZZ_TEXT, f"{told}; {raised}", grid(["", *counts], rows), machine(data)])
+
+
 SECTIONS: dict[str, Callable[[Data], str]] = {
     "small_expressions": small_expressions,
     "training_step": training_step,
@@ -273,6 +295,7 @@ SECTIONS: dict[str, Callable[[Data], str]] = {
     "cases": cases,
     "layers": layers,
     "kernels": kernels,
+    "fuzz_float64": fuzz,
 }
 
 
