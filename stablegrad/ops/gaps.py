@@ -7,7 +7,12 @@ are those of f, each by its own argument, as the plain difference has them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import pairs, root_kernels
@@ -107,12 +112,46 @@ def _product_sum(a: Any, b: Any, c: Any, d: Any) -> Any:
     return hi + (lo + (e + f))
 
 
+_BITS = 1300
+"""So many bits of pi reduce the greatest float, its remainder to twice the precision."""
+
+
+@cache
+def _whole_turn() -> int:
+    """2 pi in units of 2**-_BITS."""
+    return int(2 * Fraction(pairs.pi(400)) * 2**_BITS)
+
+
+def _reduced(a: Any, b: Any) -> Pair:
+    """The exact a - b of large floats less whole turns, as pairs."""
+    turn = _whole_turn()
+    found = []
+    for x, y in zip(a, b, strict=True):
+        rest = int((Fraction(float(x)) - Fraction(float(y))) * 2**_BITS) % turn
+        rest = rest - turn if 2 * rest > turn else rest
+        found.append(pairs.split(Fraction(rest, 2**_BITS)))
+    return np.array([hi for hi, _ in found]), np.array([lo for _, lo in found])
+
+
+def _exactly(xp: Any, function: Callable[..., Any], value: Any, big: Any, a: Any, b: Any) -> Any:
+    """``value``, but at large angles at which it cancelled by those less whole turns."""
+    if xp.name != "numpy":
+        return value
+    lost = big & (np.abs(value) < 0.5) & np.isfinite(value)
+    if not np.any(lost):
+        return value
+    value, lost, a, b = np.broadcast_arrays(value, lost, a, b)
+    value = np.array(value)
+    value[lost] = function(xp, _reduced(a[lost], b[lost]))
+    return value
+
+
 def _sin_of_difference(xp: Any, a: Any, b: Any) -> Any:
     a, b = _wide(xp, a, b)
     total = two_sum(a, -b)
     big = ~(xp.abs(total[1]) < 1e-3)  # also where the sum overflows
     split = _product_sum(xp.sin(a), xp.cos(b), -xp.cos(a), xp.sin(b))
-    return xp.where(big, split, sine(xp, total))
+    return _exactly(xp, sine, xp.where(big, split, sine(xp, total)), big, a, b)
 
 
 def _cos_of_difference(xp: Any, a: Any, b: Any) -> Any:
@@ -120,7 +159,7 @@ def _cos_of_difference(xp: Any, a: Any, b: Any) -> Any:
     total = two_sum(a, -b)
     big = ~(xp.abs(total[1]) < 1e-3)  # also where the sum overflows
     split = _product_sum(xp.cos(a), xp.cos(b), xp.sin(a), xp.sin(b))
-    return xp.where(big, split, cosine(xp, total))
+    return _exactly(xp, cosine, xp.where(big, split, cosine(xp, total)), big, a, b)
 
 
 def _arc_between(xp: Any, a: Any, b: Any) -> Any:
