@@ -14,6 +14,7 @@ import numpy as np
 
 from stablegrad.audit.causes import (
     CANCELLATION,
+    REMOVABLE,
     UNTAKEN,
     ZERO_TIMES_INF,
     counted,
@@ -27,6 +28,7 @@ from stablegrad.audit.probes import Edge
 from stablegrad.audit.program import Backward, Pull, Slots, absolute, run, stripped
 from stablegrad.audit.truths import Known
 from stablegrad.ir import Term
+from stablegrad.ops.record import is_float
 
 Array = np.ndarray[Any, Any]
 
@@ -108,6 +110,8 @@ class Blame(ForwardBlame):
                     rest = rest & ~handed
                 for owner, where, kind in self._owners(p, plain, rest, cotangents):
                     causes = why
+                    if kind == "here":
+                        owner = self._made_nan(p, plain, where & (why == UNTAKEN))  # noqa: PLW2901
                     if kind == "back":
                         cot = cotangents[p.node].value
                         gone = ~np.isnan(values[term]) & (why != UNTAKEN)
@@ -158,6 +162,21 @@ class Blame(ForwardBlame):
             found.append((self._source(p.node, cotangents), lost, "back"))
             rest &= ~lost
         return [*found, (p.node, rest, "here")]
+
+    def _made_nan(self, p: Pull, plain: Mapping[Term, Term], where: Array) -> Term:
+        """The node of a branch that was not taken whose value is nan, which it hands on."""
+        node = p.node
+        seen = True
+        while seen and where.any():
+            seen = False
+            for a in node.args:
+                value = self.naive.get(plain.get(a, a))
+                if value is None or not a.args or not is_float(a.dtype):
+                    continue
+                if value.shape == where.shape and np.isnan(value[where]).all():
+                    node, seen = a, True
+                    break
+        return node
 
     def _why(
         self,
@@ -227,14 +246,25 @@ class Blame(ForwardBlame):
             true = cotangents[arg]
             verdict = judge(total, true.value, judged=true.decided, scale=whole)
             line = self.line(self.users[arg][-1], ACCUMULATE)
-            line.backward += verdict.counts()
+            line.backward += Counts(elements=verdict.counts().elements)
             if verdict.bad.any():
+                users = [u for u in self.users[arg] if self._is_singular(u, arg, verdict.bad)]
+                if users:  # 0/0 and 1/0 that would cancel: where they arise, not where they meet
+                    line = self.line(users[0])
+                line.backward += verdict.counts().at(0)
                 why = np.where(np.isnan(total), ZERO_TIMES_INF, CANCELLATION)
+                if users and users[0].op.name == "divide":
+                    why = np.where(np.isnan(total), REMOVABLE, why)
                 causes = counted(why, verdict.bad)
                 line.causes += causes
                 first = causes.most_common(1)[0][0]
                 term = found.cotangents[arg]
                 self.losses.append(Loss(line, term, True, verdict.counts().bits_lost, first))
+
+    def _is_singular(self, user: Term, arg: Term, bad: Array) -> bool:
+        """Whether what a node truly hands back is no number where a sum of such parts fails."""
+        edge = self.edges[user, arg]
+        return bool((bad & (edge.undefined | ~np.isfinite(edge.value))).any())
 
 
 def _fitted(mask: Array, shape: tuple[int, ...]) -> Array:

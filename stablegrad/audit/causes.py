@@ -122,7 +122,7 @@ def of_steps(
     for t in topological([term]):
         if t.op is CONST:
             run_values[t] = run([t], {})[t]
-    saturating = _above(term, outputs)
+    saturating = _made_of(term, outputs)
     for t in order:
         args = [spread(run_values[a], shape) for a in t.args if is_float(a.dtype)]
         if not args:
@@ -137,11 +137,12 @@ def of_steps(
     return np.where(found == "", rest, found)
 
 
-def _above(term: Term, outputs: Sequence[Term]) -> set[Term]:
-    """The terms that depend on the node's own value."""
+def _made_of(term: Term, outputs: Sequence[Term]) -> set[Term]:
+    """The terms that are made of the node's own value and constants alone."""
     found = set(outputs)
     for t in topological([term]):
-        if any(a in found for a in t.args):
+        own = any(a in found for a in t.args)
+        if own and all(a in found or a.op is CONST for a in t.args):
             found.add(t)
     return found
 
@@ -156,9 +157,7 @@ def _step(t: Term, args: list[Array], value: Array, saturating: set[Term]) -> Ar
         largest, least = np.max(given, axis=0), np.min(given, axis=0)
         if t.op.name in _ADDS:
             lost = (size < largest / _LOST) & (largest < np.inf)
-            ours = any(a in saturating for a in t.args)
-            alone = all(a in saturating or a.op is CONST for a in t.args)
-            mark[lost] = SATURATION if ours and alone else CANCELLATION
+            mark[lost] = SATURATION if t in saturating else CANCELLATION
         else:
             fine = np.isfinite(largest)
             small = (size > 0) & (size < tiny) & (least >= tiny)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from stablegrad.audit.blame import Blame
 from stablegrad.audit.causes import CANCELLATION, ROUNDING
 from stablegrad.audit.cures import DERIVATIVE, cures_of, is_sum_op
-from stablegrad.audit.examples import Series
+from stablegrad.audit.examples import series_of
 from stablegrad.audit.findings import Audit, Finding, Stable, Total, split_place
 from stablegrad.audit.lines import Line, Loss
 from stablegrad.audit.measure import judge
+from stablegrad.audit.moves import moved
 from stablegrad.audit.probes import true_gradients
 from stablegrad.audit.program import NAIVE, STABLE, Backward, backward, expand, run, stripped
 from stablegrad.audit.progress import Stages
@@ -24,37 +25,13 @@ from stablegrad.audit.truths import Known, truths
 from stablegrad.ir import OPS, Term, topological
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import CONST, INPUT, const, is_float
+from stablegrad.oracle.errors import RIGHT_ULP
 from stablegrad.program import compile_terms
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
 from stablegrad.transforms.expand import Expander
 
 Array = np.ndarray[Any, Any]
-
-
-PLOTTED = 240
-"""Elements of a result that are kept for plots."""
-ALLOWED = 1.0
-"""How many times what an ulp in the inputs changes may be lost by an ill-conditioned problem."""
-
-
-def moved(bindings: Mapping[Term, Array]) -> list[dict[Term, Array]]:
-    """Inputs an ulp away, in several directions; zeros and infinities stay."""
-    found: list[dict[Term, Array]] = []
-    generator = np.random.default_rng(0)
-    for k in range(4):
-        values: dict[Term, Array] = {}
-        for i, (t, value) in enumerate(bindings.items()):
-            values[t] = value
-            if not is_float(t.dtype):
-                continue
-            side = generator.choice([-1.0, 1.0], value.shape) if k > 1 else (-1.0) ** (k * i)
-            fixed = (value == 0) | ~np.isfinite(value)
-            towards = np.copysign(np.inf, np.where(value < 0, -side, side)).astype(t.dtype)
-            there = np.nextafter(value, towards)
-            values[t] = np.where(fixed | ~np.isfinite(there), value, there).astype(t.dtype)
-        found.append(values)
-    return found
 
 
 # -- the examination ------------------------------------------------------------------------
@@ -121,6 +98,7 @@ class Examination:
                 self.known += found[0]
                 self._fill_undefined()
                 self._fill_infinite()
+                self._fill_kinks(naive, stabilized)
                 self.blame.backward(self.variables, self.passes[-1], *found)
         except KeyboardInterrupt:
             self.result.complete = False
@@ -132,6 +110,26 @@ class Examination:
         if self.result.cure is not None:
             self.result.cure.truth = [(k.value, k.decided) for k in self.known]
 
+    def _settled(self, naive: list[Array]) -> list[Array]:
+        """Gradients that are truly 0 as 0 where they are off by rounding alone.
+
+        There is no relative error of 0: what is left of contributions that cancel exactly is
+        measured against the greatest of all cotangents on the way.
+        """
+        terms = self.naive_terms()
+        settled = list(naive)
+        for i, (v, k) in enumerate(zip(naive, self.known, strict=False)):
+            if not i or not (k.decided & (k.value == 0) & (v != 0) & np.isfinite(v)).any():
+                continue
+            used = set(topological(stripped([terms[i]])))
+            pulls = stripped([p.term for p in self.passes[-1].pulls])
+            handed = run([t for t in pulls if t in used], self.bindings)
+            sizes = [np.abs(h[np.isfinite(h)]).max(initial=0.0) for h in handed.values()]
+            noise = RIGHT_ULP * ml_dtypes.finfo(v.dtype).eps * float(max(sizes, default=0.0))
+            zero = k.decided & (k.value == 0) & (np.abs(v) <= noise)
+            settled[i] = np.where(zero, 0, v).astype(v.dtype)
+        return settled
+
     def results(self) -> list[tuple[str, Array, Known]]:
         """Name, naive value and truth of every result, nothing blamed."""
         naive = self._naive()
@@ -142,7 +140,7 @@ class Examination:
             self.known += true_gradients(self.roots, self.variables, self.bindings)[0]
             self._fill_undefined()
             self._fill_infinite()
-        return list(zip(self.result_names(), naive, self.known, strict=True))
+        return list(zip(self.result_names(), self._settled(naive), self.known, strict=True))
 
     # results, in this order: the value, the gradients, the gradients of their sum
 
@@ -211,6 +209,13 @@ class Examination:
                 if t in fresh:
                     self.known[i].fill(fresh[t])
 
+    def _fill_kinks(self, naive: list[Array], stabilized: list[Array]) -> None:
+        """Gradients that are nan where there is none, and a convention has a number."""
+        for known, a, b in zip(self.known[1:], naive[1:], stabilized[1:], strict=False):
+            kink = known.undefined & np.isnan(a) & np.isfinite(b)
+            known.value = np.where(kink, b, known.value)
+            known.decided, known.undefined = known.decided | kink, known.undefined & ~kink
+
     def _fill_infinite(self) -> None:
         """The limits of gradients as infinite inputs grow: where two great numbers agree."""
         infinite = [t for t, v in self.bindings.items() if is_float(t.dtype) and np.isinf(v).any()]
@@ -231,6 +236,7 @@ class Examination:
         """Judge the results whose truth is known by now."""
         terms = self.naive_terms()
         plain = stripped(terms)
+        naive = self._settled(naive)
         for name, term, bare, a, b, k in zip(
             self.result_names(), terms, plain, naive, stabilized, self.known, strict=False
         ):
@@ -267,15 +273,9 @@ class Examination:
                 judge(v, known.value, judged=known.decided, scale=scale).bits.ravel()[keep]
                 for v in (naive, stable)
             ]
-            worst = np.argsort(-bits[0], kind="stable")[: PLOTTED // 2]
-            even = np.linspace(0, max(len(keep) - 1, 0), PLOTTED // 2).astype(int)
-            some = np.unique(np.concatenate([worst, even]))[: len(keep)]
-            at = keep[some]
             given = [self.bindings[x], naive, stable, known.value]
-            x_at, before, after, true = [np.asarray(v, np.float64).ravel()[at] for v in given]
-            self.result.series.append(
-                Series(name, variable, x_at, before, after, true, bits[0][some], bits[1][some])
-            )
+            numbers = [np.asarray(v, np.float64).ravel()[keep] for v in given]
+            self.result.series.append(series_of(name, variable, numbers, bits))
 
     def forgivable(self, term: Term) -> bool:
         """Whether a result is off by rounding alone, magnified on the way by no cancellation.
@@ -307,7 +307,7 @@ class Examination:
                 away = np.abs(np.asarray(other.value, np.float64) - true)
                 reach = np.fmax(reach, np.where(other.decided & np.isfinite(away), away, 0.0))
             error = np.abs(np.asarray(got, np.float64) - true)
-        return known.decided & (error <= ALLOWED * reach)
+        return known.decided & (error <= reach)
 
     def _truths_at(self, values: dict[Term, Array]) -> list[Known]:
         """The truth of all results at other inputs."""

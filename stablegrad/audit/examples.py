@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,3 +78,29 @@ class Series:
     true: np.ndarray[Any, Any]
     before: np.ndarray[Any, Any]
     after: np.ndarray[Any, Any]
+
+
+PLOTTED = 240
+"""Elements of a result that are kept for plots."""
+
+
+def series_of(
+    result: str,
+    variable: str,
+    numbers: Sequence[np.ndarray[Any, Any]],
+    bits: Sequence[np.ndarray[Any, Any]],
+) -> Series:
+    """The worst elements of a result and as many others, evenly chosen.
+
+    Args:
+        result: what is plotted.
+        variable: against which input.
+        numbers: the input, and the result as written, stabilized and true.
+        bits: lost as written, and stabilized.
+    """
+    count = len(bits[0])
+    worst = np.argsort(-bits[0], kind="stable")[: PLOTTED // 2]
+    even = np.linspace(0, max(count - 1, 0), PLOTTED // 2).astype(int)
+    some = np.unique(np.concatenate([worst, even]))[:count]
+    x, before, after, true = [v[some] for v in numbers]
+    return Series(result, variable, x, before, after, true, bits[0][some], bits[1][some])

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.audit.examine import ALLOWED, Examination, moved
+from stablegrad.audit.examine import Examination
 from stablegrad.audit.findings import Audit
 from stablegrad.audit.measure import Verdict, judge
+from stablegrad.audit.moves import moved
 from stablegrad.audit.program import stripped
 from stablegrad.audit.progress import Stages
 from stablegrad.audit.trace import Trace
@@ -160,4 +161,4 @@ class Screen:
         shifted = [self._wide(self.wide, list(v.values())) for v in moved(bindings)]
         for i, s in enumerate(found):
             reach = np.max([np.nan_to_num(np.abs(o[i] - wide[i])) for o in shifted], axis=0)
-            s.small = np.abs(np.asarray(naive[i], np.float64) - wide[i]) <= ALLOWED * reach
+            s.small = np.abs(np.asarray(naive[i], np.float64) - wide[i]) <= reach

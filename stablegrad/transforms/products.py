@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -156,13 +157,14 @@ def emit_multiple(x: Term, factor: Rational, dtype: Any) -> Term:
         return x
     if factor == -1:
         return OPS["negative"](x)
-    if _ranging(x):
+    nearest = float(round_to(factor, dtype))
+    if _ranging(x) or nearest in (0, math.inf, -math.inf):  # 1e650 is no float, 1e650*x may be
         return _scaled([(x, 1)], factor, dtype)
     if x.op.name == "reciprocal" and x.dtype == dtype:  # c/x may be in range where 1/x is not
         return OPS["divide"](const(factor, dtype), x.args[0])
-    rounded = Fraction(float(round_to(factor, dtype)))
-    if rounded != factor:  # x/3 rounds once, x*(1/3) twice
+    if Fraction(nearest) != factor:  # x/3 rounds once, x*(1/3) twice
         inverse = 1 / Fraction(factor)
-        if Fraction(float(round_to(forms.exact_ratio(inverse), dtype))) == inverse:
+        rounded = float(round_to(forms.exact_ratio(inverse), dtype))
+        if math.isfinite(rounded) and Fraction(rounded) == inverse:
             return OPS["divide"](x, const(forms.exact_ratio(inverse), dtype))
     return OPS["multiply"](const(factor, dtype), x)
