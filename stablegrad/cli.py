@@ -181,7 +181,14 @@ def arguments(
     "--emit",
     "emitted",
     metavar="PATH",
-    help="Write the stabilized function and its gradient as NumPy source, once it passes a check.",
+    help="Write the stabilized function and its gradient as source, once it passes a check.",
+)
+@click.option(
+    "--emit-for",
+    type=click.Choice(["numpy", "jax"]),
+    default="numpy",
+    show_default=True,
+    help="What --emit writes for.",
 )
 @click.option("--processes", type=click.IntRange(1), help="Of large data. [default: all cores]")
 @click.option("--html", "html_path", metavar="PATH", help="Write the report as a page.")
@@ -195,6 +202,7 @@ def audit(
     json_path: str | None,
     html_path: str | None,
     emitted: str | None,
+    emit_for: str,
     processes: int | None,
     **options: Any,
 ) -> None:
@@ -237,7 +245,7 @@ def audit(
         result.to_html(html_path)
     console().print(result)
     if emitted and result.complete:
-        write_atomically(emitted, result.emit())
+        write_atomically(emitted, result.emit(emit_for))
         click.echo(f"Wrote {emitted}: checked in a process without stablegrad.")
     context.exit(0 if result.ok and result.complete else LOST)
 

@@ -46,7 +46,7 @@ def test_several_inputs_keep_their_names_and_order() -> None:
     assert len(found) == 3
 
 
-NAMES = ["quadratic-root", "tanh-logdet-grad"]
+NAMES = ["quadratic-root", "tanh-logdet-grad", "bump", "expmap-hyper"]  # tables, other ops
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,6 +67,29 @@ def test_cases_are_as_right_as_ours(name: str) -> None:
     )
 
 
+def test_source_for_jax(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    x = np.array([-40.0, 0.5, 40.0], np.float32)
+    audit = sg.audit(lambda x: np.log(1 - sg.special.expit(x)) * np.tanh(x), x)
+    text = audit.emit("jax")  # run and judged there
+    assert "import stablegrad" not in text
+    assert "def f_stable(x):" in text
+    assert "def arctanh" not in text  # of the namespace only what is called
+    (tmp_path / "emitted.py").write_text(text)
+    import importlib.util
+
+    import jax
+
+    spec = importlib.util.spec_from_file_location("emitted", tmp_path / "emitted.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    value, _ = jax.jit(module.f_stable)(x)
+    assert np.asarray(value) == pytest.approx(-np.logaddexp(0, x) * np.tanh(x), rel=1e-6)
+    assert value.dtype == np.float32
+
+
 def test_source_that_is_wrong_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     audit = sg.audit(np.tanh, np.array([0.5, 20.0]))
     honest = emitting.run_apart
@@ -84,7 +107,7 @@ def test_source_that_does_not_run_says_why() -> None:
 
 def test_what_cannot_be_emitted() -> None:
     audit = sg.audit(np.tanh, np.array([0.5]))
-    with pytest.raises(EmitError, match="expected numpy"):
+    with pytest.raises(EmitError, match="expected numpy or jax"):
         audit.emit("fortran")
     audit.cure = None
     with pytest.raises(EmitError, match="not complete"):

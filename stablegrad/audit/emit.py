@@ -29,7 +29,9 @@ from stablegrad.ops.record import CONST, is_float, round_to
 Array = np.ndarray[Any, Any]
 LIMIT_S = 120
 
-_STANDARD = "builtins collections dataclasses decimal fractions functools itertools math operator"
+_STANDARD = (
+    "builtins collections dataclasses decimal fractions functools itertools math operator types"
+)
 IMPORTS = {name: f"import {name}" for name in [*_STANDARD.split(), "typing", "ml_dtypes"]}
 ALWAYS = ["import numpy as np", "from scipy import linalg, special"]
 HEAD = '''"""{title}
@@ -59,6 +61,40 @@ xp = Namespace()
 # -- programs -------------------------------------------------------------------------------
 
 
+class Target:
+    """What source is written for: NumPy and SciPy.
+
+    Attributes:
+        xp: what stands in the source for the names that kernels compute with.
+        special: the same for SciPy's special functions.
+        driver: what runs emitted source in a process of its own.
+    """
+
+    xp, special = "np.", "special."
+
+    def __init__(self) -> None:
+        self.driver = DRIVER
+
+    def kernel(self, term: Term) -> Callable[..., Any]:
+        """The kernel of a term's op."""
+        return kernel_of(term.op)
+
+    def constant(self, term: Term, user: Term | None) -> str:
+        """A constant as an argument of a term, or as a result."""
+        return constant(term.params[0], term.dtype, term.shape)
+
+    def fitted(self, text: str, term: Term) -> str:
+        """A step whose value has the term's dtype and shape."""
+        return text
+
+    def module(self, name: str, body: str, inputs: Sequence[Term]) -> str:
+        """The whole module around the program."""
+        needed = [line for used, line in IMPORTS.items() if re.search(rf"\b{used}\.", body)]
+        imports = "\n".join([*needed, "", *ALWAYS]).strip()
+        head = HEAD.format(title=f"{name}, stable.", name=name, imports=imports)
+        return head + "\n\n" + body.strip() + "\n"
+
+
 def constant(value: Exact, dtype: Any, shape: Sequence[int]) -> str:
     """A constant of a program as text."""
     if not is_float(np.dtype(dtype)):
@@ -68,7 +104,9 @@ def constant(value: Exact, dtype: Any, shape: Sequence[int]) -> str:
     return f"np.full({tuple(shape)}, {number})" if shape else number
 
 
-def program(roots: Sequence[Term], inputs: Sequence[Term], names: Sequence[str]) -> str:
+def program(
+    roots: Sequence[Term], inputs: Sequence[Term], names: Sequence[str], target: Target
+) -> str:
     """The body of a function that runs lowered terms, and the definitions that it needs."""
     shaken = Shaken()
     for n in names:
@@ -76,37 +114,32 @@ def program(roots: Sequence[Term], inputs: Sequence[Term], names: Sequence[str])
     texts: dict[Term, str] = dict(zip(inputs, names, strict=True))
     lines: list[str] = []
     for term in topological(roots):
-        if term in texts:
+        if term in texts or term.op is CONST:
             continue
-        if term.op is CONST:
-            texts[term] = constant(term.params[0], term.dtype, term.shape)
-            continue
-        args = [texts[a] for a in term.args]
+        args = [target.constant(a, term) if a.op is CONST else texts[a] for a in term.args]
         params = dict(zip(term.op.params, term.params, strict=True))
         try:
-            value = call(shaken, term.op.name, kernel_of(term.op), args, params)
+            value = call(shaken, term, args, params, target)
         except EmitError as error:
             raise EmitError(f"{term.op.name} cannot be written as source: {error}") from None
         name = f"v{len(lines)}"
-        lines.append(f"    {name} = {value}")
+        lines.append(f"    {name} = {target.fitted(value, term)}")
         texts[term] = name
-    results = ", ".join([texts[r] for r in roots])
+    results = [target.constant(r, None) if r.op is CONST else texts[r] for r in roots]
     for n in names:
         shaken.texts.pop(n, None)
-    helpers = "\n\n\n".join(shaken.texts.values())
+    table = shaken.ops("\n".join(["def program():", *lines, "    pass"]))
+    helpers = "\n\n\n".join([*shaken.texts.values(), table])
     return f"{helpers}\n\n\ndef PROGRAM({', '.join(names)}):\n    DOCSTRING\n" + "\n".join(
-        [*lines, f"    return {results}"]
+        [*lines, f"    return {', '.join(results)}"]
     )
 
 
 def call(
-    shaken: Shaken,
-    label: str,
-    kernel: Callable[..., Any],
-    args: Sequence[str],
-    params: Mapping[str, Any],
+    shaken: Shaken, term: Term, args: Sequence[str], params: Mapping[str, Any], target: Target
 ) -> str:
     """One step as an expression."""
+    kernel = target.kernel(term)
     plain = inspect.unwrap(kernel) if isinstance(kernel, types.FunctionType) else kernel
     given = [f"{k}={shaken.constant(v)}" for k, v in params.items()]
     if isinstance(plain, types.FunctionType) and plain.__name__ == "<lambda>" and not given:
@@ -115,8 +148,9 @@ def call(
         if not node.args.vararg and len(own) == len(args) + 1 and not free(node):
             renames = dict(zip(own[1:], args, strict=True))
             text = ast.unparse(renamed(node.body, renames))
-            return text.replace(f"{own[0]}.special.", "special.").replace(f"{own[0]}.", "np.")
-    name = shaken.refer(f"{label}_kernel", plain)
+            text = text.replace(f"{own[0]}.special.", target.special)
+            return text.replace(f"{own[0]}.", target.xp)
+    name = shaken.refer(f"{term.op.name}_kernel", plain)
     return f"{name}({', '.join(['xp', *args, *given])})"
 
 
@@ -125,7 +159,13 @@ def clean_name(name: str) -> str:
     return name if name.isidentifier() else "f"
 
 
-def source(name: str, roots: Sequence[Term], inputs: Sequence[Term], names: Sequence[str]) -> str:
+def source(
+    name: str,
+    roots: Sequence[Term],
+    inputs: Sequence[Term],
+    names: Sequence[str],
+    target: Target | None = None,
+) -> str:
     """A module with one function, which returns the value and the gradients.
 
     Args:
@@ -133,19 +173,18 @@ def source(name: str, roots: Sequence[Term], inputs: Sequence[Term], names: Sequ
         roots: the lowered terms: the value, then the gradients.
         inputs: the input terms.
         names: a name for each of them.
+        target: what it is written for; NumPy unless given.
 
     Raises:
         EmitError: a step has no source of its own; says which.
     """
+    target = target or Target()
     clean = clean_name(name)
     gradients = "".join([f", gradient {i}" for i in range(1, len(roots))])
     docstring = f'"""The value{gradients} of the sum of its elements."""'
-    body = program(roots, inputs, names)
+    body = program(roots, inputs, names, target)
     body = body.replace("def PROGRAM(", f"def {clean}_stable(").replace("DOCSTRING", docstring)
-    needed = [line for used, line in IMPORTS.items() if re.search(rf"\b{used}\.", body)]
-    imports = "\n".join([*needed, "", *ALWAYS]).strip()
-    head = HEAD.format(title=f"{clean}, stable.", name=clean, imports=imports)
-    return head + "\n\n" + body.strip() + "\n"
+    return target.module(clean, body, inputs)
 
 
 # -- checked --------------------------------------------------------------------------------
@@ -165,7 +204,7 @@ np.savez(sys.argv[1] + "/results.npz", *(found if isinstance(found, tuple) else 
 """
 
 
-def run_apart(text: str, function: str, values: Sequence[Array]) -> list[Array]:
+def run_apart(text: str, function: str, values: Sequence[Array], driver: str = "") -> list[Array]:
     """Run emitted source in a process of its own, in which this library cannot be imported.
 
     Raises:
@@ -176,7 +215,7 @@ def run_apart(text: str, function: str, values: Sequence[Array]) -> list[Array]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "emitted.py").write_text(text, "utf8")
         np.savez(Path(folder) / "inputs.npz", *values)
-        command = [sys.executable, "-I", "-c", DRIVER, folder, function]
+        command = [sys.executable, "-I", "-c", driver or DRIVER, folder, function]
         done = subprocess.run(  # noqa: S603 - our own source, by our own interpreter
             command, capture_output=True, text=True, check=False, timeout=LIMIT_S
         )

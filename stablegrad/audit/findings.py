@@ -243,13 +243,13 @@ class Audit:
         }
 
     def emit(self, target: str = "numpy") -> str:
-        """The stabilized program and its gradients as source that needs NumPy and SciPy alone.
+        """The stabilized program and its gradients as source that needs NumPy and SciPy, or JAX.
 
         It has been run in a process without this library, on the inputs of the audit, and is as
         right there as the stabilized program is.
 
         Args:
-            target: "numpy".
+            target: "numpy" or "jax".
 
         Returns:
             A module with one function, which takes the inputs in their order and returns the
@@ -258,16 +258,22 @@ class Audit:
         Raises:
             EmitError: a step cannot be written as source, or what was written failed its check.
         """
-        from stablegrad.audit.emit import EmitError, clean_name, run_apart, source
+        from stablegrad.audit.emit import EmitError, Target, clean_name, run_apart, source
 
-        if target != "numpy":
-            raise EmitError(message(f"emit({target!r})", "numpy"))
+        if target not in ("numpy", "jax"):
+            raise EmitError(message(f"emit({target!r})", "numpy or jax"))
         if self.cure is None or not self.cure.truth:
             raise EmitError("the audit is not complete, so that there is nothing to check against")
+        if target == "jax":
+            from stablegrad.audit.emit_jax import JaxTarget
+
+            written: Target = JaxTarget()
+        else:
+            written = Target()
         names = [_parameter(n, i) for i, n in enumerate(self.cure.names)]
         name = clean_name(self.function)
-        text = source(name, self.cure.roots, self.cure.inputs, names)
-        results = run_apart(text, f"{name}_stable", self.cure.values)
+        text = source(name, self.cure.roots, self.cure.inputs, names, written)
+        results = run_apart(text, f"{name}_stable", self.cure.values, written.driver)
         for got, (true, decided), total in zip(results, self.cure.truth, self.totals, strict=True):
             counts = judge(np.broadcast_to(got, true.shape), true, judged=decided).counts()
             if counts.bad > total.stabilized.bad and counts.bits_lost > total.stabilized.bits_lost:

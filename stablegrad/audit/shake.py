@@ -22,6 +22,8 @@ import scipy.linalg
 import scipy.special
 
 from stablegrad.errors import StablegradError
+from stablegrad.ir import OPS
+from stablegrad.ops.record import Op
 
 Array = np.ndarray[Any, Any]
 
@@ -35,6 +37,7 @@ _MODULES = {
     "typing": "typing",
     "fractions": "fractions",
     "decimal": "decimal",
+    "zlib": "zlib",
     "ml_dtypes": "ml_dtypes",
     "scipy.special": "special",
     "scipy.linalg": "linalg",
@@ -48,7 +51,14 @@ _LIBRARY = (
     "typing",
     "fractions",
     "decimal",
+    "zlib",
 )
+RESTORED = """def _restored(cls, cached=(), **attributes):
+    made = object.__new__(cls)
+    vars(made).update(attributes)
+    for name, method in cached:
+        setattr(made, name, functools.cache(getattr(made, method)))
+    return made"""
 SHORT = 60
 """Characters of a constant that is written where it is used."""
 _PLAIN = (bool, int, float, str, type(None))
@@ -66,7 +76,7 @@ class Shaken:
     names: dict[int, str] = field(default_factory=dict)
     kept: list[Any] = field(default_factory=list)
     """What ``names`` knows by its id, so that no id is used twice."""
-    pending: set[int] = field(default_factory=set)
+    uses_ops: bool = False
 
     def name(self, wanted: str, value: Any) -> str:
         """A name of its own for an object."""
@@ -86,6 +96,10 @@ class Shaken:
             if value.__name__ in _MODULES:
                 return _MODULES[value.__name__]
             raise EmitError(f"{wanted} is the module {value.__name__}")
+        if value is OPS:
+            self.uses_ops = True
+            self.texts.setdefault("_OPS", "_OPS = {}")
+            return "_OPS"
         if isinstance(value, _PLAIN):
             return literal(value)
         if id(value) in self.names:
@@ -135,7 +149,39 @@ class Shaken:
         if isinstance(value, dict):
             parts = [f"{literal(k)}: {self.refer('part', v)}" for k, v in value.items()]
             return "{" + ", ".join(parts) + "}"
+        if type(value).__module__.startswith("stablegrad.") and isinstance(
+            getattr(value, "__dict__", None), dict
+        ):
+            return self.restored(value)
         return literal(value)
+
+    def restored(self, value: Any) -> str:
+        """An object of a class of ours: made without its constructor, its attributes put back."""
+        self.texts.setdefault("_restored", RESTORED)
+        methods = {k: getattr(v, "__wrapped__", None) for k, v in vars(value).items()}
+        cached = {k: m for k, m in methods.items() if getattr(m, "__self__", None) is value}
+        rest = {k: v for k, v in vars(value).items() if k not in cached}
+        parts = [self.refer(type(value).__name__, type(value))]
+        parts += [repr(tuple([(k, getattr(m, "__name__", "")) for k, m in cached.items()]))]
+        parts += [f"{k}={self.refer(k, v)}" for k, v in rest.items()]
+        return f"_restored({', '.join(parts)})"
+
+    def ops(self, body: str) -> str:
+        """Entries of the table of ops for all that is looked up in it by a name in the source."""
+        entries: dict[str, str] = {}
+        while self.uses_ops:
+            text = "\n".join([body, *self.texts.values()])
+            names = {n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant)}
+            fresh = sorted(n for n in names if isinstance(n, str) and n in OPS and n not in entries)
+            if not fresh:
+                break
+            for n in fresh:
+                try:
+                    entries[n] = self.refer(f"{n}_kernel", OPS[n].kernel)
+                except EmitError:
+                    entries[n] = "None"  # found out by the check, should it be called
+        made = "types.SimpleNamespace(kernel={}, engine_kernels={{}})"
+        return "\n".join([f"_OPS[{n!r}] = {made.format(k)}" for n, k in entries.items()])
 
     def type(self, cls: type) -> str:
         """Define a class, after all that it uses."""
@@ -164,7 +210,8 @@ class Shaken:
             if name not in outside:
                 continue
             value = outside[name]
-            if isinstance(value, types.ModuleType) and value.__name__ not in _MODULES:
+            opened = isinstance(value, types.ModuleType) and value.__name__ not in _MODULES
+            if opened or isinstance(value, Op):  # what is read of it, not all that it holds
                 for used in sorted(_attributes(node, name)):
                     attributes[name, used] = self.refer(used, getattr(value, used))
             else:
@@ -230,6 +277,8 @@ def literal(value: Any) -> str:
     if isinstance(value, np.dtype):
         foreign = value.isbuiltin != 1
         return f"np.dtype({f'ml_dtypes.{value.name}' if foreign else repr(value.name)})"
+    if isinstance(value, range):
+        return repr(value)
     if isinstance(value, slice):
         return f"slice({literal(value.start)}, {literal(value.stop)}, {literal(value.step)})"
     text = repr(value)
