@@ -180,8 +180,9 @@ class Shaken:
                     entries[n] = self.refer(f"{n}_kernel", OPS[n].kernel)
                 except EmitError:
                     entries[n] = "None"  # found out by the check, should it be called
-        made = "types.SimpleNamespace(kernel={}, engine_kernels={{}})"
-        return "\n".join([f"_OPS[{n!r}] = {made.format(k)}" for n, k in entries.items()])
+        made = "types.SimpleNamespace(name={!r}, params={!r}, kernel={}, engine_kernels={{}})"
+        texts = {n: made.format(n, OPS[n].params, k) for n, k in entries.items()}
+        return "\n".join([f"_OPS[{n!r}] = {text}" for n, text in texts.items()])
 
     def type(self, cls: type) -> str:
         """Define a class, after all that it uses."""
