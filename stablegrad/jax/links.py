@@ -27,6 +27,28 @@ def _is_sum(e: Equation) -> bool:
     return not more and root.op.name == "add" and root.args == e.applied.inputs
 
 
+def left_apart(links: Links) -> list[tuple[str, str]]:
+    """The operations whose derivatives stay apart from what they are derivatives of, with places.
+
+    Those that hand a tangent or cotangent to another operation's derivative without a link, and
+    the operations that JAX itself put into a derivative.
+    """
+    found = []
+    for n, e in enumerate(links.equations):
+        if e.mark is None:
+            stack = str(getattr(getattr(e.source, "source_info", None), "name_stack", ""))
+            if e.name in ("mul", "div", "select_n") and "jvp(" in stack:
+                found.append((e.name, e.place))
+            continue
+        for atom in e.inputs[len(e.mark.made) :]:
+            for part in links.summands(atom) if e.mark.reverse else [atom]:
+                m = links.maker.get(part) if isinstance(part, int) else None
+                if m is not None and m != n and links.equations[m].mark is not None:
+                    name = e.mark.source[0].name if e.mark.source else "a derivative"
+                    found.append((name, e.place))
+    return list(dict.fromkeys(found))
+
+
 class Links:
     """The links between the derivatives among some equations.
 

@@ -20,6 +20,7 @@ from jax.extend import source_info_util
 from stablegrad.ir import Term
 from stablegrad.jax.chains import put_together
 from stablegrad.jax.equations import Equation, Literal, alive, literal_term, terms_of
+from stablegrad.jax.links import Links
 from stablegrad.jax.operations import INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
 from stablegrad.settings import Settings
@@ -49,6 +50,8 @@ class Reading:
     outputs: list[Any] = field(default_factory=list)
     passed: list[tuple[str, str]] = field(default_factory=list)
     """The primitives that were passed through, each with its place."""
+    links: Links | None = None
+    """What is left of derivatives taken inside, if there were any."""
 
 
 def read(closed: Any, settings: Settings) -> Reading:
@@ -73,6 +76,8 @@ class _Reader:
         self.reading.outputs = outputs
         equations = alive(self.equations, [a for a in outputs if isinstance(a, int)])
         self.equations = put_together(equations, outputs, self.avals, settings)
+        if any(e.mark is not None for e in equations):
+            self.reading.links = Links(self.equations, outputs, self.avals, settings, depth=0)
         self.terms = self._translate()
         self._assign(outputs)
         self._gather(outputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stablegrad.jax.links import left_apart
 from stablegrad.rewrite import Fired
 
 STRUCTURE = frozenset(
@@ -45,6 +46,16 @@ class Report:
         found = [p for r in self.readings for p in r.passed if p[0] not in STRUCTURE]
         return tuple(dict.fromkeys(found))
 
+    @property
+    def apart(self) -> tuple[tuple[str, str], ...]:
+        """Of derivatives taken inside, the operations left apart, each with the user's line.
+
+        What JAX multiplied there is evaluated as it stands; ``stabilize`` around the function
+        that is differentiated sees more.
+        """
+        found = [p for r in self.readings if r.links is not None for p in left_apart(r.links)]
+        return tuple(dict.fromkeys(found))
+
     def __str__(self) -> str:
         lines = [f"{len(self.regions)} regions"]
         if self.fired:
@@ -53,6 +64,9 @@ class Report:
                 f"  {name}" + (f": {reason}" if reason else "")
                 for name, reason in dict.fromkeys((f.name, f.reason) for f in self.fired)
             ]
+        if self.apart:
+            lines.append("derivatives taken op by op (stabilize the function inside instead):")
+            lines += [f"  {name} ({place})" for name, place in self.apart]
         if self.passed:
             lines.append("passed through as they are:")
             lines += [f"  {name} ({place})" for name, place in self.passed]

@@ -227,3 +227,14 @@ def test_a_train_step_is_right_where_its_loss_overflows() -> None:
     true = np.mean(np.logaddexp(0, z) - np.asarray(y, float) * z)
     np.testing.assert_allclose(value, true, rtol=1e-5)
     assert not np.isfinite(step(w, jnp.zeros(3))[0]).all()
+
+
+def test_what_stays_op_by_op_is_reported() -> None:
+    t = jnp.float32(1.0)
+    f = looped(lambda v: jnp.log(1 - jax.nn.sigmoid(v)))
+    whole = sj.explain(jax.grad(f))(t)
+    assert not whole.apart
+    parts = sj.explain(jax.grad(jax.grad(f)))(t)
+    assert parts.apart
+    assert all("test_inside.py" in place for _, place in parts.apart)
+    assert "op by op" in str(parts)
