@@ -176,11 +176,20 @@ def _closed(domain: Facts) -> Facts:
     return domain._replace(lo_open=False, hi_open=False)
 
 
+BOUNDED = frozenset("sigmoid tanh sech sech_squared sigmoid_slope erf ndtr".split())
+"""Ops that are finite at infinite arguments as well."""
+
+
 def _infinite_together(partial: Term, value: Term) -> bool:
     """Whether the partial is finite wherever ``value`` is: then nothing needs blocking.
 
-    Decided for what is infinite where a base is zero: negative powers and logarithms.
+    Decided for what is infinite where a base is zero, negative powers and logarithms, and for
+    what is finite at any argument that is not nan, which makes the value nan too.
     """
+    if partial.op.name in BOUNDED and len(value.args) == 1:
+        inner = forms.split(partial.args[0])[1]
+        if inner is forms.split(value.args[0])[1]:
+            return True
     poles = {x for x, p in forms.factors(forms.split(value)[1]).items() if p < 0}
     if value.op.name in ("log", "log2", "log10"):
         poles.add(value.args[0])

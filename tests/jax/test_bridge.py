@@ -210,3 +210,15 @@ def test_weak_types_stay_weak() -> None:
         for g in (sj.stabilize(f), jax.jit(sj.stabilize(f))):
             assert g(x).weak_type == f(x).weak_type
             assert (g(x) * half).dtype == (f(x) * half).dtype
+
+
+def test_a_slope_that_is_finite_anywhere_is_not_blocked() -> None:
+    """The log density of the logistic distribution, whose slope is -tanh(z/2)/s."""
+
+    def f(x, s):
+        z = x / s
+        return -(z + 2 * jax.nn.softplus(-z))
+
+    x, s = jnp.float32(1e-5), jnp.float32(2.0)
+    np.testing.assert_allclose(jax.grad(sj.stabilize(f))(x, s), -1.25e-6, rtol=1e-6)
+    assert sj.stabilize(jax.grad(lambda x: 0.0 * f(x, s)))(jnp.float32(jnp.inf)) == 0
