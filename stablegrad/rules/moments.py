@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational, exact_ratio
-from stablegrad.ops.reduction import count
+from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
 
 
@@ -170,7 +170,8 @@ def deviation_from_mean(term: Term) -> Term | None:
         if found is None:
             continue
         k, x = found[0], below.args[0]
-        if below.ndim not in (0, x.ndim):
+        leading = every(below.param("axis"), x.ndim) == tuple(range(x.ndim - below.ndim))
+        if not (below.ndim == x.ndim or leading):
             continue
         for d, y in _addends(term):
             if y is x and Fraction(d) == -Fraction(k) * count(x.shape, below.param("axis")):

@@ -8,53 +8,57 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.dtypes import is_half
+from stablegrad.ops.exact import Rational
 from stablegrad.rules.databases import stabilize
 
 _IN_RANGE = 0.8
 """The share of the range of exponents that leaves room for weights and for their number."""
 
 
-def _weighted(total: Term) -> tuple[Term, Term] | None:
+def _weighted(total: Term, *, plain: bool = False) -> tuple[Term | None, Term] | None:
     """The weights and the exponents of sum(w * exp(x)), not yet shifted; else None.
 
-    Weights are not constant: then it is a plain sum of exponentials.
+    Sums without weights, or with constant ones, count where ``plain`` asks for them; their
+    weights are None.
     """
     if total.op.name not in ("sum", "mean"):
         return None
-    c, inner = forms.split(total.args[0])
-    parts = forms.factors(inner)
+    parts = forms.factors(forms.split(total.args[0])[1])
     top = next((t for t, p in parts.items() if t.op.name == "exp" and p == 1), None)
     if top is None or _is_shifted(top.args[0]):
         return None
     rest = {t: p for t, p in parts.items() if t is not top}
     if not rest:
-        return None
-    weights = forms.scale(c, forms.monomial(rest, None, total.dtype))
-    return weights, top.args[0]
+        return (None, top.args[0]) if plain else None
+    return forms.monomial(rest, None, total.dtype), top.args[0]
 
 
 def _is_shifted(x: Term) -> bool:
     return x.op is forms.AFFINE and any(a.op is STOP_GRADIENT for a in x.args)
 
 
-def _shift(weights: Term, x: Term, total: Term) -> Term:
+def _shift(weights: Term | None, x: Term, total: Term) -> Term:
     """The greatest exponent that has a weight, where its exponential leaves the range; else 0.
 
     A shift of all exponents cancels, so its own derivative, of any order, is zero. Where it is
     not needed it would cost digits: the logarithm of the sum may cancel against it.
     """
     counted = forms.with_shape(x, total.args[0].shape)
-    counted = OPS["where"](OPS["not_equal"](weights, 0.0), counted, -float("inf"))
+    if weights is not None:
+        counted = OPS["where"](OPS["not_equal"](weights, 0.0), counted, -float("inf"))
     greatest = OPS["max"](counted, axis=total.param("axis"), keepdims=True)
     limit = _IN_RANGE * float(np.log(np.finfo(np.float32 if is_half(x.dtype) else x.dtype).max))
     needed = OPS["logical_and"](OPS["isfinite"](greatest), OPS["abs"](greatest) > limit)
     return STOP_GRADIENT.term((OPS["where"](needed, greatest, 0.0),))
 
 
-def _shifted(weights: Term, x: Term, shift: Term, total: Term) -> Term:
+def _shifted(weights: Term | None, x: Term, shift: Term, total: Term) -> Term:
     """sum(w * exp(x - shift))."""
     exponents = forms.total([(1, x), (-1, shift)], total.args[0].shape, total.dtype)
-    summand = forms.product([weights, OPS["exp"](exponents)])
+    c = forms.split(total.args[0])[0]
+    summand = forms.scale(c, OPS["exp"](exponents))
+    if weights is not None:
+        summand = forms.product([weights, summand])
     params = {"axis": total.param("axis"), "keepdims": total.param("keepdims")}
     return OPS[total.op.name](forms.with_shape(summand, total.args[0].shape), **params)
 
@@ -87,24 +91,69 @@ def log_of_weighted_sum(term: Term) -> Term | None:
     example=lambda w, x: OPS["exp"](x) / OPS["sum"](w * OPS["exp"](x), axis=-1, keepdims=True),
     source="Blanchard, Higham and Higham 2021",
     group="softmax",
-    among=("exp",),
+    among=("exp", "monomial", "affine"),
 )
 def share_of_weighted_exponentials(term: Term) -> Term | None:
-    """w*exp(x)/sum(w*exp(x)) overflows for large x; a common shift of x cancels."""
+    """w*exp(x)/sum(w*exp(x)), and ratios of such sums, overflow; a common shift of x cancels."""
     parts = forms.factors(term)
-    top = next((t for t, p in parts.items() if t.op.name == "exp" and p == 1), None)
-    if top is None:
+    tops = [t for t, p in parts.items() if t.op.name == "exp" and p == 1]
+    sums = {t: found for t in parts if (found := _weighted(t, plain=True)) is not None}
+    signs = {parts[t] > 0 for t in [*tops, *sums]}
+    if not sums or len(signs) < 2 or len(tops) > 1:
         return None
-    for total, p in parts.items():
-        found = _weighted(total) if p == -1 else None
-        if found is None:
-            continue
-        shift = _shift(*found, total)
-        below = _shifted(*found, shift, total)
-        outer = _without_axes(shift, total)
-        exponent = forms.total([(1, top.args[0]), (-1, outer)], term.shape, term.dtype)
-        rest = {t: q for t, q in parts.items() if t is not top and t is not total}
-        others = forms.monomial(rest, None, term.dtype)
-        share = forms.product([OPS["exp"](exponent), forms.power(below, -1), others])
-        return forms.with_shape(share, term.shape)
-    return None
+    if len(sums) == 1 and all(w is None and tops[0].args[0] is x for w, x in sums.values()):
+        return None  # softmax
+    exponents: list[tuple[Rational, Term]] = [(1, t.args[0]) for t in tops]
+    cured = {t: p for t, p in parts.items() if t not in tops and t not in sums}
+    for total, (weights, x) in sums.items():
+        shift = _shift(weights, x, total)
+        cured[_shifted(weights, x, shift, total)] = parts[total]
+        exponents.append((parts[total], _without_axes(shift, total)))
+    exponential = OPS["exp"](forms.total(exponents, term.shape, term.dtype))
+    share = forms.product([exponential, forms.monomial(cured, None, term.dtype)])
+    return forms.with_shape(share, term.shape)
+
+
+def _is_positive_sum(total: Term) -> bool:
+    """Whether a term is a sum of exponentials whose weights, if any, are not negative."""
+    found = _weighted(total, plain=True)
+    return found is not None and (found[0] is None or found[0].facts.nonnegative)
+
+
+@stabilize.procedure(
+    "log1p",
+    example=lambda x: OPS["log1p"](OPS["sum"](OPS["exp"](x), axis=-1)),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+)
+def log1p_of_sum_of_exponentials(term: Term) -> Term | None:
+    """log(1 + sum(exp(x))) overflows for large x."""
+    c, total = forms.split(term.args[0])
+    if c <= 0 or not _is_positive_sum(total):
+        return None
+    return OPS["softplus"](OPS["log"](term.args[0]))
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: OPS["log"](2 + OPS["sum"](OPS["exp"](x), axis=-1)),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+)
+def log_of_sums_of_exponentials(term: Term) -> Term | None:
+    """log(c + sum(exp(x))), and of several such sums, overflows for large x."""
+    (total,) = term.args
+    constant = total.params[0] if total.op is forms.AFFINE else "nan"
+    if isinstance(constant, str) or constant < 0:
+        return None
+    logs = [] if constant == 0 else [OPS["log"](forms.const(constant, term.dtype))]
+    for c, x in zip(total.params[1], total.args, strict=True):
+        if c <= 0 or not _is_positive_sum(x):
+            return None
+        logs.append(OPS["log"](forms.scale(c, x)))
+    if len(logs) < 2:
+        return None
+    result = logs[0]
+    for other in logs[1:]:
+        result = OPS["logaddexp"](result, other)
+    return forms.with_shape(result, term.shape)
