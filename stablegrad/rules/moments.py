@@ -178,3 +178,65 @@ def deviation_from_mean(term: Term) -> Term | None:
                 cured = OPS["center"](x, axis=below.param("axis"))
                 return forms.total([(d, cured), *_others(term, below, x)], term.shape, term.dtype)
     return None
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda p: 1 - OPS["prod"](1 - p, axis=-1),
+    source="prod(1 + u) is exp(sum(log1p(u)))",
+    group="moments",
+    among=("prod",),
+)
+def complement_of_product(term: Term) -> Term | None:
+    """1 - prod(1 - p), that any of several happens, cancels where all are rare.
+
+    The logarithms need factors above 0, and lose digits where the product is far from 1: there
+    it stands as it is.
+    """
+    constant = term.params[0]
+    if len(term.args) != 1 or isinstance(constant, str) or constant == 0:
+        return None
+    (c,), (product,) = term.params[1], term.args
+    if c != -constant or product.op.name != "prod" or product.args[0].op is not forms.AFFINE:
+        return None
+    factors = product.args[0]
+    if factors.params[0] != 1:
+        return None
+    axis = product.param("axis")
+    parts = dict(zip(factors.args, factors.params[1], strict=True))
+    offsets = forms.affine(0, parts, factors.shape, factors.dtype)
+    logarithm = OPS["sum"](OPS["log1p"](offsets), axis=axis, keepdims=True)
+    positive = OPS["greater"](OPS["min"](factors, axis=axis, keepdims=True), 0.0)
+    near = OPS["logical_and"](positive, OPS["less"](OPS["abs"](logarithm), 1.0))
+    far = OPS["prod"](OPS["where"](near, 1.0, factors), axis=axis, keepdims=True)
+    direct = forms.total([(constant, forms.const(1, far.dtype)), (c, far)], far.shape, far.dtype)
+    result = OPS["where"](near, forms.scale(c, OPS["expm1"](logarithm)), direct)
+    return result if result.shape == term.shape else OPS["reshape"](result, shape=term.shape)
+
+
+_NEAR_ONE = frozenset(["sigmoid", "ndtr", "erf", "erfc", "tanh", "exp", "cos", "cosh", "softmax"])
+"""Functions whose distance from 1 has a spelling of its own."""
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: 1 - OPS["mean"](OPS["sigmoid"](x), axis=-1),
+    source="linearity",
+    group="moments",
+    among=("mean", "sum"),
+)
+def complement_of_mean(term: Term) -> Term | None:
+    """1 - mean(sigmoid(x)) cancels where all are near 1; the mean of 1 - sigmoid(x) does not."""
+    constant = term.params[0]
+    if len(term.args) != 1 or isinstance(constant, str) or constant == 0:
+        return None
+    found = _reduction(term.params[1][0], term.args[0])
+    if found is None or term.args[0].args[0].op.name not in _NEAR_ONE:
+        return None
+    c, total = found
+    (f,) = total.args
+    if Fraction(constant) != -Fraction(c) * count(f.shape, total.param("axis")):
+        return None
+    rest = forms.total([(1, forms.const(1, f.dtype)), (-1, f)], f.shape, f.dtype)
+    params = {"axis": total.param("axis"), "keepdims": total.param("keepdims")}
+    return forms.scale(exact_ratio(-Fraction(c)), OPS["sum"](rest, **params))

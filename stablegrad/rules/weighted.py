@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from stablegrad.ir import OPS, Term
@@ -9,6 +11,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.exact import Rational
+from stablegrad.ops.reduction import reduced
 from stablegrad.rules.databases import stabilize
 
 _IN_RANGE = 0.8
@@ -34,22 +37,35 @@ def _weighted(total: Term, *, plain: bool = False) -> tuple[Term | None, Term] |
 
 
 def _is_shifted(x: Term) -> bool:
-    return x.op is forms.AFFINE and any(a.op is STOP_GRADIENT for a in x.args)
+    if x.op is not forms.AFFINE:
+        return False
+    bare = [a.args[0] if a.op.name == "reshape" else a for a in x.args]
+    return any(a.op is STOP_GRADIENT for a in bare)
 
 
-def _shift(weights: Term | None, x: Term, total: Term) -> Term:
-    """The greatest exponent that has a weight, where its exponential leaves the range; else 0.
+def _greatest(weights: Term | None, x: Term, total: Term) -> Term:
+    """The greatest exponent that has a weight, along the axes of a sum, which are kept."""
+    counted = forms.with_shape(x, total.args[0].shape)
+    if weights is not None:
+        counted = OPS["where"](OPS["not_equal"](weights, 0.0), counted, -float("inf"))
+    return OPS["max"](counted, axis=total.param("axis"), keepdims=True)
+
+
+def _where_needed(greatest: Term) -> Term:
+    """The shift of exponents: the greatest where its exponential leaves the range; else 0.
 
     A shift of all exponents cancels, so its own derivative, of any order, is zero. Where it is
     not needed it would cost digits: the logarithm of the sum may cancel against it.
     """
-    counted = forms.with_shape(x, total.args[0].shape)
-    if weights is not None:
-        counted = OPS["where"](OPS["not_equal"](weights, 0.0), counted, -float("inf"))
-    greatest = OPS["max"](counted, axis=total.param("axis"), keepdims=True)
-    limit = _IN_RANGE * float(np.log(np.finfo(np.float32 if is_half(x.dtype) else x.dtype).max))
+    dtype = np.float32 if is_half(greatest.dtype) else greatest.dtype
+    limit = _IN_RANGE * float(np.log(np.finfo(dtype).max))
     needed = OPS["logical_and"](OPS["isfinite"](greatest), OPS["abs"](greatest) > limit)
     return STOP_GRADIENT.term((OPS["where"](needed, greatest, 0.0),))
+
+
+def _shift(weights: Term | None, x: Term, total: Term) -> Term:
+    """The shift for one sum."""
+    return _where_needed(_greatest(weights, x, total))
 
 
 def _shifted(weights: Term | None, x: Term, shift: Term, total: Term) -> Term:
@@ -146,14 +162,20 @@ def log_of_sums_of_exponentials(term: Term) -> Term | None:
     constant = total.params[0] if total.op is forms.AFFINE else "nan"
     if isinstance(constant, str) or constant < 0:
         return None
-    logs = [] if constant == 0 else [OPS["log"](forms.const(constant, term.dtype))]
-    for c, x in zip(total.params[1], total.args, strict=True):
-        if c <= 0 or not _is_positive_sum(x):
-            return None
-        logs.append(OPS["log"](forms.scale(c, x)))
-    if len(logs) < 2:
+    sums = list(zip(total.params[1], total.args, strict=True))
+    if len(sums) + (constant != 0) < 2 or any(c <= 0 or not _is_positive_sum(x) for c, x in sums):
         return None
-    result = logs[0]
-    for other in logs[1:]:
-        result = OPS["logaddexp"](result, other)
-    return forms.with_shape(result, term.shape)
+    if any(x.shape != total.shape for x in total.args):
+        return None
+    found: list[tuple[Rational, Term, Term | None, Term]] = []
+    for c, x in sums:
+        weights, exponents = _weighted(x, plain=True) or (None, x)
+        found.append((c, x, weights, exponents))
+    greatest = [OPS["reshape"](_greatest(w, u, x), shape=x.shape) for _, x, w, u in found]
+    shift = _where_needed(functools.reduce(OPS["maximum"], greatest))
+    addends: list[tuple[Rational, Term]] = [(constant, OPS["exp"](forms.scale(-1, shift)))]
+    for c, x, weights, exponents in found:
+        kept = reduced(x.args[0].shape, x.param("axis"), keepdims=True)
+        addends.append((c, _shifted(weights, exponents, OPS["reshape"](shift, shape=kept), x)))
+    inner = forms.total([a for a in addends if a[0] != 0], total.shape, term.dtype)
+    return forms.total([(1, OPS["log"](inner)), (1, shift)], term.shape, term.dtype)

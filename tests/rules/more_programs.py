@@ -176,4 +176,16 @@ MORE: list[Case] = [
         lambda w, x: exp(first(x)) / total(w * exp(x)),
         [[0.25, 3.0], [-800.0, -801.0]],
     ),
+    ("log1p_of_sum_of_exponentials", lambda x: log(1 + mean(exp(x))), [[800.0, 801.0]]),
+    ("log1p_of_sum_of_exponentials", lambda x: log1p(total(exp(-x)) / 3), [[-800.0, -801.0]]),
+    ("log_of_sums_of_exponentials", lambda x: log(3 + total(exp(x))), [[800.0, 801.0]]),
+    (
+        "log_of_sums_of_exponentials",
+        lambda x, y: log(total(exp(x)) + 2 * mean(exp(y))),
+        [[800.0, 801.0], [799.0, 801.0]],
+    ),
+    ("complement_of_product", lambda p: 1 - f("prod", axis=-1)(1 - p), [[1e-12, 3e-13]]),
+    ("complement_of_product", lambda p: log(1 - f("prod", axis=-1)(1 - p)), [[1e-12, 3e-13]]),
+    ("complement_of_mean", lambda x: 1 - mean(sigmoid(x)), [[40.0, 50.0]]),
+    ("complement_of_mean", lambda x: log(1 - mean(exp(-x))), [[1e-12, 1e-14]]),
 ]
