@@ -13,6 +13,7 @@ from stablegrad.rules.databases import stabilize
 ATOMS = 5
 TERMS = 40
 DEGREE = 12
+FORMS = 16  # sums and products below: a long chain would be multiplied out at each link
 FEW = 2  # products of a numerator that may cancel: each is exact, or rounded once
 
 Powers = tuple[tuple[Term, Fraction], ...]
@@ -144,6 +145,20 @@ def _numerator(term: Term, below: Mapping[Term, int]) -> tuple[Polynomial, int]:
     return {key: c for key, c in total.items() if c != 0}, count
 
 
+def _shallow(term: Term) -> bool:
+    """Whether few sums and products lie below, so that multiplying out is cheap."""
+    seen = {term}
+    stack = [term]
+    while stack:
+        for x in stack.pop().args:
+            if x not in seen and (x.op is AFFINE or x.op is MONOMIAL):
+                seen.add(x)
+                stack.append(x)
+                if len(seen) > FORMS:
+                    return False
+    return True
+
+
 @stabilize.procedure(
     "affine",
     example=lambda x, y: 1 - x / (x + y),
@@ -157,6 +172,8 @@ def common_denominator(term: Term) -> Term | None:
     It fires where few products are left, or addends of one sign: no more than these cancel.
     """
     if isinstance(term.params[0], str) or len(term.args) + (term.params[0] != 0) < 2:
+        return None
+    if not _shallow(term):
         return None
     below = _denominators(term)
     sums = [y for y in below if y.op is AFFINE or y.op.name == "hypot"]
