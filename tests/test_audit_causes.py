@@ -94,3 +94,49 @@ def test_carried_in_and_condition() -> None:
     assert by_op["subtract"].condition > 1e11  # 1 - exp(x) magnifies the error of exp(x)
     log = [line for line in audit.to_json()["findings"] if line["op"] == "subtract"]
     assert log[0]["condition"] == pytest.approx(by_op["subtract"].condition, rel=0.01)
+
+
+FURTHER = {
+    "sinc slope at 0": (lambda x: np.sin(x) / x, [0.0], "divide", "removable singularity"),
+    "log that is not taken": (
+        lambda x: np.where(x > 0, x * np.log(x), 0.0),
+        [-1.0],
+        "log",
+        "nan from an untaken branch",
+    ),
+    "erfcx": (sg.special.erfcx, [50.0], "erfcx", "cancellation"),
+    "great constants": (
+        lambda x: (x * x) * 1e300 * 1e300 * 1e50,
+        [1e-200],
+        "multiply",
+        "underflow",
+    ),
+    "log of a great product": (lambda v: np.log(np.prod(v)), [[1e100] * 4], "prod", "overflow"),
+}
+
+
+@pytest.mark.parametrize("name", FURTHER)
+def test_further_cases(name: str) -> None:
+    f, (x,), op, cause = FURTHER[name]
+    found = sg.audit(f, np.array(x))
+    assert any((g.op, g.cause) == (op, cause) for g in found.findings), found
+
+
+def test_a_gradient_that_is_truly_zero_is_no_alarm() -> None:
+    def softmax(v: Any) -> Any:
+        top = np.exp(v - np.max(v))
+        return top / np.sum(top)
+
+    def scores(v: Any) -> Any:
+        return (v - np.mean(v)) / np.sqrt(np.var(v) + 1e-5)
+
+    for f in (softmax, scores):
+        for dtype in (np.float32, np.float64):
+            assert sg.audit(f, np.array([-3.0, 0.0, 3.1], dtype)).ok
+
+
+def test_a_nan_where_a_convention_has_a_number_is_found() -> None:
+    found = sg.audit(lambda v: np.sqrt(np.mean((v - np.mean(v)) ** 2)), np.full(3, 3.0))
+    assert found.totals[1].naive.nan == 3
+    assert found.cured
+    assert sg.audit(np.log, np.array([-1.0, 2.0])).ok  # nan everywhere: no value at all
