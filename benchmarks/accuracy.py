@@ -5,7 +5,8 @@ the domain in the distance to it); the truth was rounded once from balls. Only p
 result is a normal float32 count. A cell is: % of points within 4 ulp / % wrong (nan, inf, 0 or off
 by more than 1e-3); a function counts as kept if every point is within 4 ulp.
 
-Run: ``python -m benchmarks.accuracy``
+Run: ``python -m benchmarks.accuracy``; with ``--engine xla``, the XLA engine (programs of ours)
+and the bridge (programs of JAX, stabilized, under jit), in float32 throughout.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.case_libraries import Inputs, jax_evaluate, stablegrad_result, torch_evaluate
+from benchmarks.case_libraries import (
+    Inputs,
+    jax_evaluate,
+    stablegrad_result,
+    torch_evaluate,
+    xla_result,
+)
 from benchmarks.measure import arguments, available, console, save, table
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -108,15 +115,30 @@ def kept(result: Mapping[str, Any]) -> bool:
     return "error" not in result and result["within"] == result["points"]
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run all functions through all libraries that are installed, and count."""
-    options = arguments(__doc__).parse_args(argv)
-    data = np.load(DATA / "functions_truth.npz", allow_pickle=False)
+def chosen_libraries(options: Any) -> dict[str, Callable[..., Any]]:
+    """What is compared: NumPy and the peers, or the XLA engine, the bridge and JAX under jit."""
+    if options.engine == "xla":
+        bridge = jax_evaluate(stabilized=True, jit=True)
+        return {"engine": xla_result, "bridge": bridge, "jax": jax_evaluate(jit=True)}
     libraries: dict[str, Callable[..., Any]] = {"stablegrad": stablegrad_result}
     for name, make in (("jax", jax_evaluate), ("torch", torch_evaluate)):
         if not options.tiny and available([name]):
             libraries[name] = make()
-    chosen = functions()[:3] if options.tiny else functions()
+    return libraries
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run all functions through all libraries that are installed, and count."""
+    parser = arguments(__doc__)
+    parser.add_argument(
+        "--engine", choices=("numpy", "xla"), default="numpy", help="what runs our programs"
+    )
+    parser.add_argument("--only", default="", help="functions whose formula holds this text")
+    options = parser.parse_args(argv)
+    data = np.load(DATA / "functions_truth.npz", allow_pickle=False)
+    libraries = chosen_libraries(options)
+    chosen = [f for f in functions() if options.only in f["formula"]]
+    chosen = chosen[:3] if options.tiny else chosen
     rows = [
         {"formula": f["formula"], "results": {n: run(f, e, data) for n, e in libraries.items()}}
         for f in chosen
@@ -135,7 +157,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{name}: every point within 4 ulp in {text} of {len(rows)} functions at orders 0/1/2; "
             f"spurious where the truth underflows: {'/'.join(map(str, spurious[name]))}"
         )
-    save(options.out, "accuracy", rows, counts=counts, spurious=spurious)
+    name = "accuracy" if options.engine == "numpy" else "accuracy_xla"
+    save(options.out, name, rows, counts=counts, spurious=spurious)
 
 
 if __name__ == "__main__":

@@ -62,14 +62,18 @@ def foreign_function(text: str, names: Names) -> Function:
 # -- ours -----------------------------------------------------------------------------------
 
 
-def stablegrad_result(case: Mapping[str, Any], inputs: Inputs) -> Any:
+def stablegrad_result(case: Mapping[str, Any], inputs: Inputs, engine: str = "numpy") -> Any:
     """Through ``sg.grad``, nested for the second order."""
     import stablegrad as sg
 
     f = our_function(case["expr"])
     tensors = {k: sg.tensor(v) for k, v in inputs.items()}
+
+    def run(g: Function) -> Any:
+        return (g if engine == "numpy" else sg.compile(g, engine))(**tensors).numpy()
+
     if case["order"] == 0:
-        return f(**tensors).numpy()
+        return run(f)
 
     def derivative(g: Function, name: str) -> Function:
         def by_name(**values: Any) -> Any:
@@ -79,10 +83,15 @@ def stablegrad_result(case: Mapping[str, Any], inputs: Inputs) -> Any:
         return by_name
 
     if case["order"] == 1:
-        return {w: derivative(f, w)(**tensors).numpy() for w in case["wrt"]}
+        return {w: run(derivative(f, w)) for w in case["wrt"]}
     w = case["wrt"][0]
     first = derivative(f, w)
-    return {w: derivative(lambda **v: _total(first(**v)), w)(**tensors).numpy()}
+    return {w: run(derivative(lambda **v: _total(first(**v)), w))}
+
+
+def xla_result(case: Mapping[str, Any], inputs: Inputs) -> Any:
+    """On the XLA engine."""
+    return stablegrad_result(case, inputs, "xla")
 
 
 def guarded_result(case: Mapping[str, Any], inputs: Inputs) -> Any:

@@ -153,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for row in rows:
         if row["results"]["stablegrad"]["error"]:
             console.print(f"{row['id']}: {row['results']['stablegrad']['error']}", markup=False)
-    save(options.out, "cases", rows, counts=counts, elapsed_s=elapsed_s)
+    saved = "cases" if options.engine == "numpy" else "cases_jax"
+    save(options.out, saved, rows, counts=counts, elapsed_s=elapsed_s)
 
 
 if __name__ == "__main__":

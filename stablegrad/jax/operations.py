@@ -50,6 +50,10 @@ _RENAMED = {
     "gt": "greater",
     "ge": "greater_equal",
     "log2": "log2",
+    "bessel_i0e": "i0e",
+    "bessel_i1e": "i1e",
+    "igamma": "gammainc",
+    "igammac": "gammaincc",
 }
 _LOGICAL = {"and": "logical_and", "or": "logical_or", "xor": "logical_xor", "not": "logical_not"}
 _COMPARISONS = frozenset("eq ne lt le gt ge is_finite".split())

@@ -18,6 +18,7 @@ import numpy as np
 from stablegrad.engines.xla import Emission
 from stablegrad.engines.xla.single import SINGLE_KERNELS
 from stablegrad.ir import OPS, Term, make, rebuild, topological
+from stablegrad.jax.tidy import tidy
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
 from stablegrad.rewrite import Fired
@@ -91,7 +92,7 @@ class Region:
         """What runs."""
         roots = self.expander.normal(strip(self.stable))
         if self.settings.stabilizes:
-            roots = fold(roots)
+            roots = tidy(fold(roots))
         roots = _single(roots)
         lowering = Lowering(native=not self.settings.widens, trusted=NATIVE)
         return [

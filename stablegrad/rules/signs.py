@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
-from stablegrad.ops.record import const
+from stablegrad.ops.record import const, is_const
 from stablegrad.rules.databases import stabilize
 
 ODD = "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
@@ -132,3 +132,26 @@ def same_branches(term: Term) -> Term | None:
     if a is b or c.facts.lo >= 1:
         return forms.with_shape(a, term.shape)
     return forms.with_shape(b, term.shape) if c.facts.hi <= 0 else None
+
+
+@stabilize.procedure(
+    "where",
+    example=lambda x: OPS["where"](x > 0, OPS["erfc"](-OPS["abs"](x)), OPS["erfc"](OPS["abs"](x))),
+    source="cases of the sign",
+    group="signs",
+)
+def cases_of_the_sign(term: Term) -> Term | None:
+    """f(-|x|) where x > 0 and f(|x|) elsewhere is f(-x)."""
+    condition, yes, no = term.args
+    if condition.op.name != "greater" or not is_const(condition.args[1], 0):
+        return None
+    if yes.op is not no.op or len(yes.args) != 1 or yes.params != no.params:
+        return None
+    (c, size), (d, other) = forms.split(yes.args[0]), forms.split(no.args[0])
+    m, x = forms.split(condition.args[0])
+    of_x = size is other and size.op.name == "abs" and forms.split(size.args[0])[1] is x
+    if not of_x or c != -d or d <= 0 or m <= 0:
+        return None
+    k, _ = forms.split(size.args[0])
+    argument = forms.scale(-d * abs(k), x)
+    return make(yes.op, (argument,), yes.params, term.shape, term.dtype)

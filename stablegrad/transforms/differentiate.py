@@ -152,7 +152,7 @@ def _inside(partials: tuple[Any, ...], out: Term) -> tuple[Any, ...]:
     """The partials, nan where there is no value: 1/x at -1 is no derivative of log."""
     guards: list[Term] = []
     for x, domain in zip(out.args, out.op.domain, strict=True):
-        if domain is REAL or x.facts.within(_closed(domain)):
+        if domain is REAL or x.dtype.kind == "b" or x.facts.within(_closed(domain)):
             continue
         if domain.lo > -math.inf and not x.facts.lo >= domain.lo:
             guards.append(OPS["greater_equal"](x, domain.lo))

@@ -7,6 +7,7 @@ under ``jax.enable_x64``, so that a float32 program may hold float64 parts where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -14,13 +15,27 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.xla.kernels import KERNELS, on_host
+from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.namespace import namespace
-from stablegrad.engines.xla.single import SINGLE_KERNELS
+from stablegrad.engines.xla.single import (
+    DEGREE,
+    PLAIN,
+    SINGLE_KERNELS,
+    WIDE,
+    plain_hypot,
+    plain_hypot_unit,
+    plain_product,
+)
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, topological
 from stablegrad.ops.record import CONST, Op, round_to
 
 Array = np.ndarray[Any, Any]
+KEEPS_DEGREE = frozenset(
+    "astype negative abs where maximum minimum require reshape transpose broadcast_to getitem "
+    "flip pad concatenate sum mean max min sqrt add subtract".split()
+)
+"""Ops of at most the degree of their arguments."""
 
 
 @cache
@@ -35,11 +50,106 @@ def import_jax() -> Any:
     return jax
 
 
-def kernel_of(op: Op, dtype: Any) -> Callable[..., Any]:
-    """The kernel of an op on this engine, for results of a dtype."""
-    if dtype.itemsize == 4 and op.name in SINGLE_KERNELS:
+def kernel_of(op: Op, dtype: Any, *, small: bool = False) -> Callable[..., Any]:
+    """The kernel of an op on this engine, for results of a dtype.
+
+    Args:
+        op: the op.
+        dtype: the dtype of its result.
+        small: whether the result is in the range of float64 by what it is made of.
+    """
+    if op.name in SINGLE_KERNELS and (dtype.itemsize == 4 or (small and op.name in PLAIN)):
         return SINGLE_KERNELS[op.name]
     return KERNELS.get(op.name) or op.engine_kernels.get("xla", op.kernel)
+
+
+def degrees(order: Sequence[Term]) -> dict[Term, float]:
+    """Of how many float32 numbers a float64 term is a product, at most; infinite if unknown.
+
+    Up to seven of them, and sums of such products, stay far inside the range of float64.
+    """
+    found: dict[Term, float] = {}
+    for term in order:
+        args = [found[a] for a in term.args]
+        degree = math.inf
+        if term.dtype != WIDE or term.op is CONST:
+            degree = 1
+        elif term.op.name == "scaled_product":
+            powers, _, again = term.params
+            pairs = zip(powers, args[: len(powers)], strict=True)
+            degree = math.inf if again else sum(abs(p) * d for p, d in pairs)
+        elif term.op.name == "compensated_sum":
+            left, degree = list(args), 0.0
+            for n in term.params[2]:
+                degree = max(degree, sum(left[:n]))
+                del left[:n]
+        elif term.op.name in ("multiply", "divide", "square"):
+            degree = sum(args) * (2 if term.op.name == "square" else 1)
+        elif term.op.name in KEEPS_DEGREE:
+            degree = max(args)
+        found[term] = degree
+    return found
+
+
+def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
+    """The float32 sums and products formed in float64 whose one user goes on in float64."""
+    users: dict[Term, list[Term]] = {}
+    for term in order:
+        for a in term.args:
+            users.setdefault(a, []).append(term)
+    width: dict[Term, float] = {}
+    found: set[Term] = set()
+    for term in order:
+        if term.dtype != np.float32 or term.op.name not in PLAIN:
+            continue
+        sizes = [width.get(a, 1) for a in term.args]
+        if term.op.name == "scaled_product":
+            powers, _, again = term.params
+            if again:
+                continue
+            width[term] = sum(abs(p) * n for p, n in zip(powers, sizes, strict=False))
+        else:
+            width[term] = 2 * max(sizes)
+        use = users.get(term, [])
+        alone = len(use) == 1 and use[0].op.name in PLAIN and use[0].dtype == np.float32
+        if alone and term not in roots and width[term] <= DEGREE // 2:
+            found.add(term)
+        else:
+            width[term] = 1
+    return found
+
+
+PLAIN_FORMS = {
+    "scaled_product": plain_product,
+    "hypot": plain_hypot,
+    "hypot_unit": plain_hypot_unit,
+}
+"""Kernels in float32 arithmetic throughout, for ``plain_order``."""
+
+
+def plain_order(term: Term) -> list[int] | None:
+    """The order in which a float32 product or length needs no wider arithmetic, if any."""
+    name = term.op.name
+    if name == "scaled_product":
+        powers, factor, again = term.params
+        if again or factor != 1 or any(p != int(p) or p < 1 for p in powers):
+            return None
+        # from the one factor that may be great on, products only fall: in range as the result
+        great = [i for i, x in enumerate(term.args) if not _within(x, 1.0)]
+        if len(great) > 1 or any(powers[i] != 1 for i in great):
+            return None
+        return [*great, *[i for i in range(len(powers)) if i not in great]]
+    if name in ("hypot", "hypot_unit"):
+        number = any(x.op is CONST and _within(x, _WIDTH) and x.params[0] != 0 for x in term.args)
+        return [0, 1] if number and all(_within(x, _WIDTH) for x in term.args) else None
+    return None
+
+
+_WIDTH = 1e6
+
+
+def _within(x: Term, bound: float) -> bool:
+    return -bound <= x.facts.lo and x.facts.hi <= bound
 
 
 class Emission:
@@ -49,29 +159,45 @@ class Emission:
         self.order = topological([*inputs, *roots])
         self.inputs = tuple(inputs)
         self.roots = tuple(roots)
+        self.degrees = degrees(self.order)
+        self.kept_wide = kept_wide(self.order, self.roots)
 
     def __call__(self, *values: Any) -> list[Any]:
         """The values of the roots. Call it with ``jax.enable_x64(True)`` in force."""
         xp = namespace(import_jax())
-        known: dict[Term, Any] = dict(zip(self.inputs, values, strict=True))
+        known: dict[Any, Any] = dict(zip(self.inputs, values, strict=True))
         for term in self.order:
             if term not in known:
-                known[term] = _apply(xp, term, [known[a] for a in term.args])
+                value = self._apply(xp, term, known)
+                if term in self.kept_wide and value.dtype == WIDE:
+                    known[term, WIDE] = value
+                known[term] = value if value.dtype == term.dtype else value.astype(term.dtype)
         return [_shaped(xp, known[r], r) for r in self.roots]
 
-
-def _apply(xp: Any, term: Term, args: list[Any]) -> Any:
-    if term.op is CONST:  # scalars: XLA fills shapes itself
-        return xp.asarray(round_to(term.params[0], term.dtype))
-    params = dict(zip(term.op.params, term.params, strict=True))
-    if not term.op.elementwise:  # constants are held as scalars
-        args = [_shaped(xp, x, a) for x, a in zip(args, term.args, strict=True)]
-    try:
-        found = kernel_of(term.op, term.dtype)(xp, *args, **params)
-    except import_jax().errors.JAXTypeError:  # a kernel that looks at values
-        found = on_host(term.op, term.shape)(xp, *args, **params)
-    value = xp.asarray(found)
-    return value if value.dtype == term.dtype else value.astype(term.dtype)
+    def _apply(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
+        if term.op is CONST:  # scalars: XLA fills shapes itself
+            return xp.asarray(round_to(term.params[0], term.dtype))
+        params = dict(zip(term.op.params, term.params, strict=True))
+        kernel = kernel_of(term.op, term.dtype, small=self.degrees[term] <= DEGREE)
+        order = plain_order(term) if term.dtype == np.float32 else None
+        if order is not None:
+            kernel = PLAIN_FORMS[term.op.name]
+        args = [known[term.args[i]] for i in order or range(len(term.args))]
+        if order is None and term.op.name in PLAIN:
+            args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]
+        if order is not None and "powers" in params:
+            params["powers"] = tuple([params["powers"][i] for i in order])
+        if term.dtype.itemsize == 4 and term.op.name in REFLECTED:
+            (inner,) = term.args
+            if inner.op.name == "negative":  # f(-x) from what f(x) is made of
+                kernel, args = REFLECTED[term.op.name], [known[inner.args[0]]]
+        if not term.op.elementwise:  # constants are held as scalars
+            args = [_shaped(xp, x, a) for x, a in zip(args, term.args, strict=True)]
+        try:
+            return xp.asarray(kernel(xp, *args, **params))
+        except import_jax().errors.JAXTypeError:
+            # series that end when their terms are small, and the like: the kernel looks at values
+            return xp.asarray(on_host(term.op, term.shape)(xp, *args, **params))
 
 
 def _shaped(xp: Any, value: Any, term: Term) -> Any:

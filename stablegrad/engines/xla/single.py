@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.xla import kernels
+from stablegrad.engines.xla.logistic import LOGISTIC, silu_slope
+from stablegrad.engines.xla.normal import NORMAL
+from stablegrad.engines.xla.softmax import SOFTMAX
 from stablegrad.ops.exact import Exact, Rational, round_to
 
 WIDE = np.dtype(np.float64)
-_DEGREE = 7
+DEGREE = 7
 """A product of so many float32 factors stays inside the range of float64."""
 
 
@@ -51,7 +54,7 @@ def _compensated_sum(
         c = round_to(coefficients[0], xs[0].dtype)[()]  # one rounding, as it is
         pair = xs[0] + xs[1] if coefficients[0] == coefficients[1] else xs[0] - xs[1]
         return pair if c == 1 else c * pair
-    return _total(xs, constant, coefficients, counts).astype(xs[0].dtype)
+    return _total(xs, constant, coefficients, counts)
 
 
 def _scaled_product(
@@ -66,6 +69,10 @@ def _scaled_product(
     if factor == 1 and len(powers) == 2 and powers[0] == -powers[1] and powers[0] in (2, 3, 4):
         quotient = args[0] / args[1]  # in range where its power is
         return reduce(mul, [quotient] * int(powers[0]))
+    if factor == 1 and all(x.dtype.itemsize == 4 for x in args):
+        narrow = _narrow_product(xp, args, powers)
+        if narrow is not None:
+            return narrow
     above: list[Any] = [] if factor == 1 else [round_to(factor, WIDE)[()]]
     below: list[Any] = []
     for x, p in zip(args, powers, strict=True):
@@ -74,30 +81,62 @@ def _scaled_product(
         if size != int(size):
             steps.append(xp.sqrt(x).astype(WIDE))
         (above if p > 0 else below).extend(steps)
-    if len(above) + len(below) <= _DEGREE:
+    if len(above) + len(below) <= DEGREE:
         top: Any = _times(above) if above else 1.0
         if not below:
-            return top.astype(args[0].dtype)
+            return top
         bottom = _times(below)
         if above and np.size(bottom) < np.size(top):  # a float64 quotient costs, so few of them
-            return (top * (1.0 / bottom)).astype(args[0].dtype)
-        return (top / bottom).astype(args[0].dtype)
+            return top * (1.0 / bottom)
+        return top / bottom
     mantissa: Any = None
     exponent: Any = 0
     for steps, sign in ((above, 1), (below, -1)):
-        for i in range(0, len(steps), _DEGREE):
-            m, e = xp.frexp(_times(steps[i : i + _DEGREE]))
+        for i in range(0, len(steps), DEGREE):
+            m, e = xp.frexp(_times(steps[i : i + DEGREE]))
             exponent = exponent + sign * e
             if mantissa is None:
                 mantissa = m if sign > 0 else 1.0 / m
             else:
                 mantissa = mantissa * m if sign > 0 else mantissa / m
-    return xp.ldexp(mantissa, exponent).astype(args[0].dtype)
+    return xp.ldexp(mantissa, exponent)
+
+
+def _narrow_product(xp: Any, xs: tuple[Any, ...], powers: tuple[Rational, ...]) -> Any:
+    """A product that stays in float32 and in range: float64 would halve the width of the loop."""
+    if len(powers) == 2 and min(powers) == 1 and max(powers) <= DEGREE // 2:
+        (one, many), size = (xs if powers[0] == 1 else xs[::-1]), int(max(powers))
+        return reduce(mul, [many] * size, one)  # runs one way: in range where its ends are
+    if powers == (1, -0.5):
+        return xs[0] * (1 / xp.sqrt(xs[1]))
+    return None
 
 
 def _times(steps: list[Any]) -> Any:
     """The product, small arrays first, before they are broadcast."""
     return reduce(mul, sorted(steps, key=np.size))
+
+
+# -- lengths --------------------------------------------------------------------------------
+
+
+def _length(xp: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """The arguments' first in float64 and sqrt(x**2 + y**2): squares stay in its range."""
+    a, b = x.astype(WIDE), y.astype(WIDE)
+    return a, xp.sqrt(a * a + b * b)
+
+
+def _hypot(xp: Any, x: Any, y: Any) -> Any:
+    infinite = xp.isinf(x) | xp.isinf(y)
+    return xp.where(infinite, xp.inf, _length(xp, x, y)[1]).astype(x.dtype)
+
+
+def _hypot_unit(xp: Any, x: Any, y: Any) -> Any:
+    """x/hypot(x, y): x where both are 0, the sign of an infinite x beside what is finite."""
+    a, length = _length(xp, x, y)
+    value = a / xp.where(length > 0, length, 1)
+    value = xp.where(length == length, value, length)
+    return xp.where(xp.isinf(x) & xp.isfinite(y), xp.sign(a), value).astype(x.dtype)
 
 
 # -- activations --------------------------------------------------------------------------
@@ -115,17 +154,10 @@ def _shares(xp: Any, u: Any) -> tuple[Any, Any]:
     return xp.where(u >= 0, great, small), xp.where(u >= 0, small, great)
 
 
-def _silu(xp: Any, x: Any) -> Any:
-    value = x * xp.special.expit(x)
-    return xp.where(x == -xp.inf, np.float32(-0.0), value)
-
-
 def _silu_derivative(xp: Any, x: Any, *, n: int) -> Any:
     if n != 1:
         return kernels.recorded("silu_derivative")(xp, x.astype(WIDE), n=n).astype(x.dtype)
-    s, r = _shares(xp, x.astype(WIDE))
-    far = xp.abs(x) > 100
-    return xp.where(far, s, s + (xp.where(far, 0, x) * s) * r)
+    return silu_slope(xp, x)
 
 
 _C = 0.7978845608028654  # sqrt(2/pi)
@@ -147,10 +179,32 @@ def _gelu_tanh_derivative(xp: Any, x: Any, *, n: int) -> Any:
     return xp.where(x == x, s + s * r * slope, x)
 
 
+def plain_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], **_: Any) -> Any:
+    """A product in the order given, in float32."""
+    return reduce(mul, [x for x, p in zip(xs, powers, strict=True) for _ in range(int(p))])
+
+
+def plain_hypot(xp: Any, x: Any, y: Any) -> Any:
+    """``hypot`` where the squares stay in the range of float32."""
+    return xp.sqrt(x * x + y * y)
+
+
+def plain_hypot_unit(xp: Any, x: Any, y: Any) -> Any:
+    """``hypot_unit`` where the squares stay in the range of float32."""
+    return x / plain_hypot(xp, x, y)
+
+
+PLAIN = frozenset({"compensated_sum", "scaled_product"})
+"""Kernels that are right for float64 results, too, which stay in the range of float64."""
+
 SINGLE_KERNELS: dict[str, Callable[..., Any]] = {
     "compensated_sum": _compensated_sum,
     "scaled_product": _scaled_product,
-    "silu": _silu,
+    "hypot": _hypot,
+    "hypot_unit": _hypot_unit,
+    **LOGISTIC,
+    **NORMAL,
+    **SOFTMAX,
     "silu_derivative": _silu_derivative,
     "gelu_tanh": _gelu_tanh,
     "gelu_tanh_derivative": _gelu_tanh_derivative,

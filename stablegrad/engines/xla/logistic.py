@@ -1,0 +1,113 @@
+"""Float32 kernels of the logistic and hyperbolic family that share exp(-|x|).
+
+The value, its derivative and its logarithms are formed of one exponential and one reciprocal, so
+that XLA finds them equal in the forward and the backward pass and computes them once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# 2*atanh(z)/z in z**2 for |z| <= 1/3: Chebyshev interpolation, 1e-10
+_ATANH = (
+    1.999999999792549,
+    0.6666667986942675,
+    0.3999864329003634,
+    0.28622100565091035,
+    0.21377251279126952,
+    0.24477162887773896,
+)
+
+
+def horner(x: Any, coefficients: tuple[float, ...]) -> Any:
+    """A polynomial in float32, the lowest power first."""
+    total: Any = np.float32(coefficients[-1])
+    for c in coefficients[-2::-1]:
+        total = total * x + np.float32(c)
+    return total
+
+
+def log1p_between(v: Any) -> Any:
+    """log1p(v) of -1/2 <= v <= 1: 2*atanh(v/(2 + v))."""
+    r = 1 / (2 + v)
+    z = v * r
+    return v * (r * horner(z * z, _ATANH))
+
+
+_FAR, _STEP = 64.0, np.float32(16)
+_FALLEN = np.float32(np.exp(-16.0))
+
+
+def _exp_in_steps(xp: Any, a: Any) -> tuple[Any, Any]:
+    """exp(-a) of a >= 0 as a product: where it is no normal float, its multiples may be."""
+    far = a > _FAR  # there a - 16 is exact
+    return xp.exp(-xp.where(far, a - _STEP, a)), xp.where(far, _FALLEN, np.float32(1))
+
+
+def sigmoid(xp: Any, x: Any) -> Any:
+    """The kernel of ``sigmoid``: XLA's, right down to where the result is no normal float."""
+    return xp.lax.logistic(x)
+
+
+def sigmoid_slope(xp: Any, x: Any) -> Any:
+    """The kernel of ``sigmoid_slope``."""
+    e = xp.exp(-xp.abs(x))
+    return e / (1 + e * (2 + e))
+
+
+def softplus(xp: Any, x: Any) -> Any:
+    """The kernel of ``softplus``."""
+    return xp.maximum(x, 0) + log1p_between(xp.exp(-xp.abs(x)))
+
+
+def log_sigmoid(xp: Any, x: Any) -> Any:
+    """The kernel of ``log_sigmoid``."""
+    return xp.minimum(x, 0) - log1p_between(xp.exp(-xp.abs(x)))
+
+
+def sech_squared(xp: Any, x: Any) -> Any:
+    """The kernel of ``sech_squared``."""
+    e, scale = _exp_in_steps(xp, 2 * xp.abs(x))
+    low = e * scale
+    return (4 * e / (1 + low * (2 + low))) * scale
+
+
+def silu(xp: Any, x: Any) -> Any:
+    """The kernel of ``silu``."""
+    e, scale = _exp_in_steps(xp, xp.abs(x))
+    above = xp.where(x < 0, e, 1) * x
+    value = above / (1 + e * scale) * xp.where(x < 0, scale, 1)
+    return xp.where(x == -xp.inf, np.float32(-0.0), value)
+
+
+def silu_slope(xp: Any, x: Any) -> Any:
+    """s*(1 + x*s(-x)), which has one zero, where it is the sum of its two terms."""
+    e, scale = _exp_in_steps(xp, xp.abs(x))
+    r = 1 / (1 + e * scale)
+    left = x < 0
+    s = xp.where(left, e, 1) * r
+    rest = xp.where(left, 1, e * scale) * r
+    value = s + xp.where(xp.isinf(x), np.float32(0), x * s) * rest
+    return value * xp.where(left, scale, 1)
+
+
+REFLECTED: dict[str, Callable[..., Any]] = {
+    "softplus": lambda xp, x: -log_sigmoid(xp, x),
+    "log_sigmoid": lambda xp, x: -softplus(xp, x),
+    "sigmoid_slope": sigmoid_slope,
+    "sech_squared": sech_squared,
+}
+"""By op, f(-x) of x, for float32."""
+
+LOGISTIC: dict[str, Callable[..., Any]] = {
+    "sigmoid": sigmoid,
+    "sigmoid_slope": sigmoid_slope,
+    "softplus": softplus,
+    "log_sigmoid": log_sigmoid,
+    "sech_squared": sech_squared,
+    "silu": silu,
+}
+"""By op."""

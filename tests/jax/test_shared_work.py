@@ -1,0 +1,106 @@
+"""What the bridge emits: float32 kernels near the truth, work shared between the passes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax", reason="the bridge needs JAX: pip install stablegrad[jax]")
+
+import jax
+import jax.numpy as jnp
+from jax.scipy import special
+
+import stablegrad.jax as sj
+from stablegrad.engines import plan
+from stablegrad.engines.xla.logistic import LOGISTIC, REFLECTED
+from stablegrad.engines.xla.normal import NORMAL
+from stablegrad.ir import OPS, make, topological
+from stablegrad.jax.reader import read
+from stablegrad.jax.tidy import tidy
+from stablegrad.ops.record import INPUT, REAL
+from stablegrad.oracle import err_ulp, truth
+from stablegrad.settings import current
+from stablegrad.testing.sampling import sample_arguments
+
+SINGLE = np.dtype(np.float32)
+TINY = float(np.finfo(SINGLE).tiny)
+NAMES = sorted({*LOGISTIC, *NORMAL, "hypot", "hypot_unit"})
+
+
+def _input(i: int, shape: tuple[int, ...] = (64,)):
+    return make(INPUT, (), (i,), shape, SINGLE)
+
+
+def _params(name: str) -> tuple[int, ...]:
+    return (1,) if name.endswith("_derivative") else ()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_kernels_are_near_the_truth(name: str, *, mirrored: bool) -> None:
+    if mirrored and name not in REFLECTED:
+        pytest.skip("not written for negative arguments")
+    op, rng = OPS[name], np.random.default_rng(5)
+    columns = sample_arguments((REAL,) * len(op.domain), SINGLE, 64, rng)
+    values = [np.where(np.abs(c) < TINY, SINGLE.type(0.25), c)[:64] for c in columns]
+    inputs = [_input(i, values[0].shape) for i in range(len(values))]
+    arguments = tuple([-x for x in inputs]) if mirrored else tuple(inputs)
+    term = op.term(arguments, _params(name))
+    (got,) = plan("xla", [term], inputs)(values)
+    true = truth(term, dict(zip(inputs, values, strict=True)), SINGLE)
+    normal = np.isfinite(true.value) & (np.abs(true.value) > 4 * TINY)
+    assert np.where(normal, err_ulp(got, true), 0.0).max() <= 7
+
+
+def test_factors_that_all_addends_share_leave_a_sum() -> None:
+    weights, x, scale = _input(0, (50, 1)), _input(1, (50, 3)), _input(2, (3,))
+    (term,) = (
+        read(
+            jax.make_jaxpr(lambda w, v, s: jnp.sum(w * v * v / s**3, axis=0))(
+                *[np.ones(t.shape, SINGLE) for t in (weights, x, scale)]
+            ),
+            current(),
+        )
+        .steps[0]
+        .region.stable
+    )  # type: ignore[union-attr]
+    (tidied,) = tidy([term])
+    (total,) = [t for t in topological([tidied]) if t.op.name == "sum"]
+    inside = {t.params[0] for t in topological([total]) if t.op is INPUT}
+    assert inside == {0, 1}
+
+
+def test_what_masks_in_a_sum_keeps_its_quotient() -> None:
+    f = sj.stabilize(lambda v: jnp.sum(jnp.where(v > 0, v / jnp.sum(v), 0.0)))
+    np.testing.assert_array_equal(jax.jit(f)(jnp.zeros(3)), 0.0)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_a_weighted_sum_of_squares_keeps_its_range(scale: float) -> None:
+    def f(mean, spread, x):
+        return jnp.sum(jnp.exp(-jnp.sum(((x - mean) / spread) ** 2, axis=-1)))
+
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=(20, 4)) * scale).astype(np.float32)
+    mean, spread = np.full(4, 0.1 * scale, np.float32), np.full(4, scale, np.float32)
+    got = jax.jit(jax.grad(sj.stabilize(f), argnums=(0, 1)))(mean, spread, x)
+    wide = [np.asarray(v, float) for v in (mean, spread, x)]
+    weights = np.exp(-(((wide[2] - wide[0]) / wide[1]) ** 2).sum(axis=1))[:, None]
+    gap = wide[2] - wide[0]
+    np.testing.assert_allclose(got[0], (2 * weights * gap / wide[1] ** 2).sum(axis=0), rtol=3e-6)
+    second = (2 * weights * gap**2 / wide[1] ** 3).sum(axis=0)
+    np.testing.assert_allclose(got[1], second, rtol=3e-6)
+
+
+def test_the_normal_tails_of_jax_are_read() -> None:
+    f = sj.stabilize(lambda x: jnp.log(1 - special.ndtr(x)))
+    for x in (-9.0, -0.5, 2.0, 30.0):
+        got = float(jax.jit(f)(jnp.float32(x)))
+        np.testing.assert_allclose(got, float(special.log_ndtr(np.float64(-x))), rtol=2e-5)
+
+
+def test_kernels_that_look_at_values_run_on_the_host() -> None:
+    f = sj.stabilize(lambda x: special.gammaln(x + 1e-3) - special.gammaln(x))
+    got = float(jax.jit(f)(jnp.float32(50.0)))
+    assert got == pytest.approx(1e-3 * float(special.digamma(50.0)), rel=1e-4)
