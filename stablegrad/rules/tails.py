@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops import forms
 from stablegrad.ops.special_error import erf, erfc
 from stablegrad.rules.databases import stabilize
 
-_ROOT_2 = Fraction(math.isqrt(2 * 10**80), 10**40)
 Pair = tuple[Any, Any]
 rule = stabilize.rule
 
@@ -32,12 +28,6 @@ def one_minus_erfc(x: Term) -> Pair:
 def two_minus_erfc(x: Term) -> Pair:
     """2 - erfc(x) cancels for very negative x."""
     return 2 - erfc(x), erfc(-x)
-
-
-@rule(source="DLMF 7.2.2", group="error")
-def log_of_half_erfc(x: Term) -> Pair:
-    """log(erfc(x)/2) cancels for negative x, and underflows for large x."""
-    return OPS["log"](erfc(x) / 2), OPS["log_ndtr"](forms.scale(-_ROOT_2, x))
 
 
 @rule(source="symmetry of the normal density", group="error")
