@@ -231,9 +231,9 @@ def layers(data: Data) -> str:
 KERNEL_TEXT = """## Kernels
 
 One op on a million float32s, one thread, CPU time: ns for each element, and the ratio to the
-fastest other, with the extra `fast` (numba) installed; *without numba* it is not. `gradient` is that
-of the sum, against torch's forward and backward pass. Goal: a geometric mean of at most 2. **Bold**:
-over 4, with the reason below. Geometric means:"""
+fastest other, with the extra `fast` (numba) installed; *without numba* it is not. `gradient` is
+that of the sum, against torch's forward and backward pass. Goal: a geometric mean of at most 2.
+**Bold**: over 4, with the reason below. Geometric means:"""
 
 
 def kernels(data: Data) -> str:
@@ -253,6 +253,8 @@ def kernels(data: Data) -> str:
         if max(r["ratio"] or 0, r["gradient_ratio"] or 0) > 4
     ]
     means = data["means"]
+    ended = data.get("ended_after")
+    note = [f"The run was ended after {ended} kernels; figures are those it had printed."]
     columns = ["op", *[f"{n}, ns" for n in COLUMNS], "ratio", "gradient ratio"]
     kinds = ["values", "gradients", "values without numba", "gradients without numba"]
     return "\n\n".join(
@@ -261,6 +263,7 @@ def kernels(data: Data) -> str:
             grid(kinds, [[figure(m) for m in means.values()]]),
             grid(columns, rows),
             grid(["over 4", "reason"], over),
+            *(note if ended else []),
             machine(data),
         ]
     )
