@@ -243,7 +243,8 @@ class Middle:
                 return None
         for level in range(self.cover, len(COVERS)):
             try:
-                sup = self._walked(place, rows=COVERS[level], cap=1).sup()
+                # with a slope, so that conditions see what vanishes at single points only
+                sup = self._walked(place, rows=COVERS[level], cap=2).sup()
             except NoExpansionError:
                 continue
             for count in LENGTHS:
