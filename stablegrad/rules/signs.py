@@ -59,9 +59,11 @@ def _unsigned(x: Term) -> Term:
         x = forms.scale(-1, x)
     c, core = forms.split(x)
     parts = forms.factors(core)
-    if not any(y.op.name == "abs" for y in parts):
+    # a whole power: the root of |y| is none of y
+    signs = {y for y, p in parts.items() if y.op.name == "abs" and isinstance(p, int)}
+    if not signs:
         return x
-    bare = [forms.power(y.args[0] if y.op.name == "abs" else y, p) for y, p in parts.items()]
+    bare = [forms.power(y.args[0] if y in signs else y, p) for y, p in parts.items()]
     return forms.scale(c, forms.product(bare))
 
 

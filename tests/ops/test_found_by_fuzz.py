@@ -102,3 +102,13 @@ def test_ops_of_one_value_twice_are_taken_apart():
     ):
         for got, true in results(program, [x, x]):
             assert np.abs(err_ulp(got, true)).max() <= 1
+
+
+def test_the_root_of_an_absolute_value_keeps_it():
+    y = np.array([-0.5, 0.25, -3.0])
+    for program in (
+        lambda y, x: hypot(x, sqrt(OPS["abs"](y))),
+        lambda y, x: cosh(sqrt(OPS["abs"](y))),
+    ):
+        for got, true in results(program, [y, np.ones(3)]):
+            assert np.abs(err_ulp(got, true)).max() <= 4
