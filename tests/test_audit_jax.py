@@ -218,3 +218,14 @@ def test_rules_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = CliRunner().invoke(main, ["audit", "m0.py:g", "--domain", "x=0:60", "--points", "20"])
     assert done.exit_code == 1
     assert "m0.py:7" in done.output
+
+
+def test_an_error_inside_jax_has_the_users_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.py").write_text("import jax.numpy as jnp\ndef f(x, y):\n    return jnp.dot(x, y)\n")
+    np.savez("in.npz", x=np.ones((2, 3), np.float32), y=np.ones((2, 3), np.float32))
+    done = CliRunner().invoke(main, ["audit", "m.py:f", "--inputs", "in.npz"])
+    assert done.exit_code == 2
+    assert "m.py:3: in f: TypeError: dot_general requires" in done.output

@@ -42,7 +42,8 @@ def told(error: BaseException) -> str:
     inside = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
     if not inside or isinstance(error, StablegradError):
         return str(error) if isinstance(error, StablegradError) else text
-    last = inside[-1]
+    own = [f for f in inside if "site-packages" not in f.filename]
+    last = (own or inside)[-1]  # not the line of a library that he calls
     return f"{last.filename}:{last.lineno}: in {last.name}: {text}"
 
 
