@@ -152,6 +152,7 @@ class _Reader:
         """Stages: as early as possible first, then as late as all users allow."""
         available = [0] * len(self.avals)  # for equations that are no region
         maker: dict[int, Equation] = {}
+        effects = 0  # what has effects, on references among others, stays in its order
         for e in self.equations:
             numbers = [a for a in e.inputs if isinstance(a, int)]
             stage = 0
@@ -159,6 +160,8 @@ class _Reader:
                 made = maker.get(a)
                 inside = made is not None and made.region
                 stage = max(stage, available[a] - (1 if inside and e.region else 0))
+            if e.effects:
+                stage = effects = max(stage, effects)
             e.stage = stage
             for o in e.outputs:
                 maker[o] = e

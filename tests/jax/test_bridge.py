@@ -222,3 +222,14 @@ def test_a_slope_that_is_finite_anywhere_is_not_blocked() -> None:
     x, s = jnp.float32(1e-5), jnp.float32(2.0)
     np.testing.assert_allclose(jax.grad(sj.stabilize(f))(x, s), -1.25e-6, rtol=1e-6)
     assert sj.stabilize(jax.grad(lambda x: 0.0 * f(x, s)))(jnp.float32(jnp.inf)) == 0
+
+
+def test_references_are_read_and_written_in_order() -> None:
+    def f(x):
+        ref = jax.new_ref(x)
+        ref[0] = ref[0] * 2
+        ref[...] += 1
+        return ref[...]
+
+    x = jnp.array([1.0, 2.0])
+    np.testing.assert_array_equal(jax.jit(sj.stabilize(f))(x), f(x))
