@@ -336,7 +336,9 @@ class _Chain:
         for (top, _, _), leaf in self.leaves.items():
             if top not in exits:
                 exits[top] = self.links.parts_of(top)
-            exits[top] = [a for a in exits[top] if not (isinstance(a, int) and a in own)]
+            # one that goes elsewhere too is another exit, and an addend here like any other
+            mine = {o for o in own if self.links.exit_of(o) == top}
+            exits[top] = [a for a in exits[top] if not (isinstance(a, int) and a in mine)]
             exits[top].append(cotangents[leaf])
 
 
