@@ -126,9 +126,7 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
     ),
     "a value of an earlier derivative": _earlier,
     "one pullback, three times": _thrice,
-    "cotangents with several users": jax.grad(
-        lambda v: jnp.copysign(v, -1.0) + lax.rem(v, v + 1)
-    ),
+    "cotangents with several users": jax.grad(lambda v: jnp.copysign(v, -1.0) + lax.rem(v, v + 1)),
     "stopped": jax.grad(
         lambda w: jnp.exp(w - lax.stop_gradient(jnp.tanh(w))) * w * lax.stop_gradient(w)
     ),

@@ -67,11 +67,11 @@ def errors(build: Callable[..., Term], low: float, high: float) -> tuple[Any, An
     size = np.abs(true.value)
     good = true.decided & (size >= np.finfo(float).tiny) & np.isfinite(size)
     with np.errstate(all="ignore"):
-        found = [
+        cured, naive = (
             np.nan_to_num(err_ulp(program.evaluate([term], s)[0], true)[good], nan=np.inf)
             for s in (Settings(), Settings(naive=True))
-        ]
-    return good, *found
+        )
+    return good, cured, naive
 
 
 @pytest.mark.parametrize("name", STEEP)
