@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,6 +15,8 @@ from stablegrad.program import forget
 
 # The bridge imports JAX, which a plain installation does without.
 collect_ignore_glob = [] if find_spec("jax") else ["stablegrad/jax/*"]
+# One module imports numba, which is an extra too.
+collect_ignore_glob += [] if find_spec("numba") else ["stablegrad/engines/fused.py"]
 
 # No deadlines: a first call compiles. A failure prints the line that reproduces it.
 hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
@@ -32,6 +35,15 @@ def kernels_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STABLEGRAD_CACHE", str(tmp_path_factory.mktemp("kernels")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def jax_as_it_was() -> Any:
+    """Benchmarks set JAX to float64 for their whole process; other tests share this one."""
+    before = "jax" in sys.modules and sys.modules["jax"].config.jax_enable_x64
+    yield
+    if "jax" in sys.modules and sys.modules["jax"].config.jax_enable_x64 != before:
+        sys.modules["jax"].config.update("jax_enable_x64", before)
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ir import Facts, Term
 from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.gamma_kernels import log_gamma_pairs
-from stablegrad.ops.gamma_logs import betaln, polygamma_difference, stirling_rest
+from stablegrad.ops.gamma_logs import polygamma_difference, stirling_rest
 from stablegrad.ops.record import POSITIVE, REAL, elementwise
 from stablegrad.ops.special_gamma import digamma
 
@@ -124,7 +124,8 @@ beta = elementwise(
     "beta",
     family="special",
     kernel=_beta,
-    spellings=(lambda a, b: OPS["exp"](betaln(a, b)),),
+    # no spelling: exp(betaln(a, b)) is |B|, which has values for negative arguments as well
+    ball=lambda a, b: (a.lgamma() + b.lgamma() - (a + b).lgamma()).exp(),
     partials=lambda y, a, b: (
         -y * polygamma_difference(a, b, n=0),
         -y * polygamma_difference(b, a, n=0),
