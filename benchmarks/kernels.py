@@ -54,8 +54,8 @@ REASONS = {
     **dict.fromkeys(("sum", "mean", "var", "std", "cumsum"), "sums are formed in float64: 1 ulp"),
     **dict.fromkeys(("prod", "cumprod"), "float64 mantissas and exponents: no range is left"),
     **dict.fromkeys(("logsumexp", "softmax", "log_softmax"), "exponentials and sums in float64"),
-    **dict.fromkeys(("logaddexp", "logaddexp2", "kl_div", "rel_entr", "betaln"), PAIRS),
-    **dict.fromkeys(("arctan2", "power", "hypot"), TWO),
+    **dict.fromkeys(("logaddexp", "logaddexp2", "kl_div", "rel_entr", "betaln", "powm1"), PAIRS),
+    **dict.fromkeys(("arctan2", "power", "hypot", "mod", "fmod"), TWO),
     **dict.fromkeys(("lgamma", "digamma", "tan"), "pieces next to poles and zeros: by the kernels"),
     "positive": "nothing is computed: the cost of a call",
 }
