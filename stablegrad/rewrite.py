@@ -295,6 +295,7 @@ class Fired:
 
 
 LIMIT = 50  # rewrites in a row at one root: more is a loop in the rules
+NESTED = 200  # rewrites inside what rewrites have made: more would go on for ever
 
 
 @dataclass
@@ -314,17 +315,18 @@ class Rewriter:
         for root in roots:
             if root in memo:
                 continue
-            # frames: the term asked for, what it has become, rewrites so far
-            stack: list[tuple[list[Term], Term, int]] = [([root], root, 0)]
+            # frames: the term asked for, what it has become, rewrites so far, and around it
+            stack: list[tuple[list[Term], Term, int, int]] = [([root], root, 0, 0)]
             while stack:
-                aliases, term, count = stack[-1]
+                aliases, term, count, around = stack[-1]
                 if term in memo:
                     self._finish(aliases, memo[term])
                     stack.pop()
                     continue
                 pending = [a for a in term.args if a not in memo]
                 if pending:
-                    stack.extend(([a], a, 0) for a in pending)
+                    inside = around + (count > 0)
+                    stack.extend(([a], a, 0, inside) for a in pending)
                     continue
                 new = with_args(term, tuple([memo[a] for a in term.args]))
                 if new is term:
@@ -335,12 +337,12 @@ class Rewriter:
                     self._finish(aliases, term)
                     stack.pop()
                     continue
-                if count > LIMIT:
+                if count > LIMIT or around > NESTED:
                     recent = ", ".join(f.name for f in self.fired[-5:])
                     raise RuntimeError(f"rules loop at {aliases[0]!r}; the last five: {recent}")
                 if term in self.places:
                     self.places.setdefault(new, self.places[term])
-                stack[-1] = ([*aliases, new], new, count)
+                stack[-1] = ([*aliases, new], new, count, around)
         return [memo[root] for root in roots]
 
     def _finish(self, aliases: list[Term], result: Term) -> None:

@@ -14,7 +14,7 @@ from stablegrad import program
 from stablegrad.ir import Term, make, rebuild, topological
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import INPUT, const
-from stablegrad.rewrite import Database, Procedure
+from stablegrad.rewrite import Database, Procedure, Rewriter
 from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
 from stablegrad.transforms.expand import Expander
@@ -211,3 +211,18 @@ def test_a_mask_common_to_a_sum_does_not_send_the_rewriter_round_in_circles():
     z = sg.ops.where(y > 0, y * 0.5 + sg.ops.maximum(y, x), x).sum()
     z.backward()
     assert np.isfinite(x.grad.numpy()).all()
+
+
+@pytest.mark.parametrize("endless", ["nested", "in a row"])
+def test_rules_without_an_end_are_told(endless):
+    database = Database("endless")
+
+    @database.procedure("cos", example=sg.ops.cos, source="none")
+    def grows(term: Term) -> Term | None:
+        """Every result has what it began from inside."""
+        inner = sg.ops.cos(term.args[0] + 1)
+        return inner if endless == "in a row" else sg.ops.sinh(inner)
+
+    x = make(INPUT, (), (0,), (), np.dtype(np.float64))
+    with pytest.raises(RuntimeError, match=r"rules loop at .*grows"):
+        Rewriter((database,), Settings())([sg.ops.cos(x)])
