@@ -233,7 +233,7 @@ KERNEL_TEXT = """## Kernels
 One op on a million float32s, one thread, CPU time: ns for each element, and the ratio to the
 fastest other, with the extra `fast` (numba) installed; *without numba* it is not. `gradient` is
 that of the sum, against torch's forward and backward pass. Goal: a geometric mean of at most 2.
-**Bold**: over 4, with the reason below. Geometric means:"""
+**Bold**: over 4, with the reason below."""
 
 
 def kernels(data: Data) -> str:
@@ -254,16 +254,20 @@ def kernels(data: Data) -> str:
     ]
     means = data["means"]
     ended = data.get("ended_after")
-    note = [f"The run was ended after {ended} kernels; figures are those it had printed."]
+    note = (
+        f"The run was ended after {ended} kernels; figures are those it had printed, and the "
+        "kernels it had not reached have no part in the means."
+    )
     columns = ["op", *[f"{n}, ns" for n in COLUMNS], "ratio", "gradient ratio"]
     kinds = ["values", "gradients", "values without numba", "gradients without numba"]
     return "\n\n".join(
         [
             KERNEL_TEXT,
+            *([note] if ended else []),
+            "Geometric means:",
             grid(kinds, [[figure(m) for m in means.values()]]),
             grid(columns, rows),
             grid(["over 4", "reason"], over),
-            *(note if ended else []),
             machine(data),
         ]
     )
