@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.record import CONST, const
+from stablegrad.ops.record import CONST, cast, const, is_float
 
 
 def _half(name: str, exponent: Fraction | int) -> Callable[[Term], Term]:
@@ -56,6 +56,24 @@ def _monomial(term: Term) -> Term:
     return collector.result(term.shape)
 
 
+def _astype(term: Term) -> Term:
+    inner, (dtype,) = term.args[0], term.params
+    if inner.op is CONST and is_float(dtype):
+        return cast(inner, dtype)
+    return term
+
+
+def _filled(term: Term) -> Term:
+    """A constant by another shape is that constant."""
+    inner = term.args[0]
+    if inner.op is CONST and len(term.args) == 1:
+        return const(inner.params[0], term.dtype, term.shape)
+    return term
+
+
+FILLED = ("reshape", "broadcast_to", "transpose", "getitem")
+"""Ops that give a constant for a constant."""
+
 _CANONICAL: dict[str, Callable[[Term], Term]] = {
     "add": _sum(1, 1),
     "subtract": _sum(1, -1),
@@ -72,15 +90,27 @@ _CANONICAL: dict[str, Callable[[Term], Term]] = {
     "power": _power,
     "affine": _affine,
     "monomial": _monomial,
+    "astype": _astype,
+    **dict.fromkeys(FILLED, _filled),
 }
 
 
 def canonical_node(term: Term) -> Term:
     """The canonical form of a node whose arguments are canonical."""
     convert = _CANONICAL.get(term.op.name)
-    if convert is None or term.dtype.kind in "biu":
-        return term
-    return convert(term)
+    if convert is not None and term.dtype.kind not in "biu":
+        return convert(term)
+    if term.op.elementwise and any(a.op.name == "broadcast_to" for a in term.args):
+        return _before_broadcast(term)
+    return term
+
+
+def _before_broadcast(term: Term) -> Term:
+    """An elementwise op on what its broadcast arguments are made of: log(1 - p) of any shape."""
+    args = tuple([forms.unbroadcast_view(a) for a in term.args])
+    shape = forms.broadcast(term.op, args)
+    inner = canonical_node(make(term.op, args, term.params, shape, term.dtype))
+    return forms.with_shape(inner, term.shape)
 
 
 def with_args(term: Term, args: tuple[Term, ...]) -> Term:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.canonical import FILLED
 from stablegrad.engines import plan
 from stablegrad.guarded import GuardedPlan
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import spectral
-from stablegrad.ops.derivative import gradient
+from stablegrad.ops.derivative import CUSTOM, GRADIENT, PUSHFORWARD, gradient
 from stablegrad.ops.record import CONST, INPUT, LEAF, const, is_float
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
@@ -143,6 +144,8 @@ def numbered(roots: Sequence[Term]) -> tuple[list[Term], list[Term], dict[Term, 
 def structure(roots: Sequence[Term]) -> tuple[tuple[Any, ...], list[Term]]:
     """What two programs share exactly when they differ in the values of leaves only.
 
+    Which leaves are the number 1 is part of it.
+
     Returns:
         The key, and the leaves in the order in which they are met, as ``numbered`` has it.
         Every evaluation begins here, so the key is one flat tuple.
@@ -155,12 +158,30 @@ def structure(roots: Sequence[Term]) -> tuple[tuple[Any, ...], list[Term]]:
         args = term.args
         if term.op is LEAF:
             leaves.append(term)
-            key += (term.shape, term.dtype)
+            key += (term.shape, term.dtype, term.params[0].is_one)
         else:  # an op, so that no leaf can be taken for it, and its number of arguments
             key += (term.op, term.params, term.shape, term.dtype, len(args))
             key += [position[a] for a in args]
     key += [position[r] for r in roots]
     return tuple(key), leaves
+
+
+def _renamed(order: Sequence[Term], inputs: dict[Term, Term]) -> list[Term]:
+    """All terms over inputs; leaves that hold the number 1 are constants to ops that see them."""
+    ones = {t: const(1, t.dtype, t.shape) for t in inputs if t.params[0].is_one}
+    for term in order if ones else ():
+        if term.op in (GRADIENT, PUSHFORWARD, CUSTOM):
+            for variable in term.args:
+                ones.pop(variable, None)
+    if not ones:
+        return rebuild(order, dict(inputs))
+    done = dict(inputs)
+    for term in order:
+        if term.op is not LEAF:
+            sees = term.op.elementwise or (term.op.name in FILLED and len(term.args) == 1)
+            args = tuple([ones[a] if sees and a in ones else done[a] for a in term.args])
+            done[term] = make(term.op, args, term.params, term.shape, term.dtype)
+    return [done[t] for t in order]
 
 
 def program_of(
@@ -172,7 +193,7 @@ def program_of(
     program = known(key)
     if program is None:
         order, leaves, inputs = numbered(roots)
-        renamed = rebuild(order, dict(inputs))
+        renamed = _renamed(order, inputs)
         places = {new: t.place for t, new in zip(order, renamed, strict=True) if t.written}
         image = dict(zip(order, renamed, strict=True))
         program = compile_terms(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,10 @@ from stablegrad.api.arguments import (
 from stablegrad.engines import ENGINES
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, rebuild
-from stablegrad.ops.record import LEAF
 from stablegrad.program import Program, program_of
 from stablegrad.settings import Settings, current
-from stablegrad.tensor.cells import freeze
-from stablegrad.tensor.core import Tensor, as_tensor, leaf_of, traced_input, wrap
+from stablegrad.tensor.cells import freeze, leaf_term
+from stablegrad.tensor.core import Tensor, as_tensor, leaf_of, traced_input
 from stablegrad.tensor.gradients import requires_grad
 from stablegrad.tensor.mode import MODE, mode
 
@@ -96,7 +95,7 @@ def compile(f: Callable[..., Any], engine: str = "numpy") -> Callable[..., Any]:
         trace = traces.get(key)
         if trace is None:
             trace = traces[key] = _trace(f, structure, static, dynamic, given, engine)
-        return _run(trace, given)
+        return _run(_fitting(trace, engine), given)
 
     return compiled
 
@@ -138,6 +137,20 @@ def _trace(
     )
 
 
+def _fitting(trace: Traced, engine: str) -> Traced:
+    """The trace, or one for values from outside of which others are the number 1 than were."""
+    turned = {
+        leaf: _replaced(leaf)
+        for leaf in trace.leaves
+        if leaf not in trace.inputs and leaf.params[0].latest().is_one != leaf.params[0].is_one
+    }
+    if not turned:
+        return trace
+    roots = rebuild(trace.roots, turned)
+    program, leaves = program_of(roots, trace.settings, engine)
+    return replace(trace, program=program, leaves=leaves, roots=roots)
+
+
 def _run(trace: Traced, given: list[Tensor]) -> Any:
     arrays = values_of(given)
     values = [
@@ -167,16 +180,13 @@ def _origins(trace: Traced, given: list[Tensor]) -> list[Term]:
         if leaf in trace.inputs:
             actual[leaf] = given[trace.inputs[leaf]].term
         elif leaf.params[0].successor is not None:
-            cell = leaf.params[0].latest()
-            actual[leaf] = wrap_leaf(cell, leaf)
+            actual[leaf] = _replaced(leaf)
     return rebuild(trace.roots, actual)
 
 
-def wrap_leaf(cell: Any, like: Term) -> Term:
-    """The leaf of another cell with the same shape and dtype."""
-    from stablegrad.ir import make
-
-    return make(LEAF, (), (cell,), like.shape, like.dtype)
+def _replaced(leaf: Term) -> Term:
+    """The leaf of the cell that stands in the place of a leaf's own now."""
+    return leaf_term(leaf.params[0].latest(), leaf.shape, leaf.dtype)
 
 
-__all__ = ["ENGINES", "compile", "wrap"]
+__all__ = ["ENGINES", "compile"]

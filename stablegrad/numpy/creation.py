@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ops.record import const
-from stablegrad.settings import current
 from stablegrad.tensor import Tensor, as_tensor, tensor
-from stablegrad.tensor.apply import only_ones
 from stablegrad.tensor.cells import as_dtype, freeze
-from stablegrad.tensor.core import leaf_of, wrap
+from stablegrad.tensor.core import leaf_of
 
 
 def array(object: Any, dtype: Any = None, copy: bool = True) -> Tensor:
@@ -29,13 +26,6 @@ def asarray(a: Any, dtype: Any = None, copy: bool | None = None) -> Tensor:
     return array(a, dtype)
 
 
-def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """A tensor of an array; ones are the number 1, which rules see."""
-    if only_ones(array):
-        return wrap(const(1, array.dtype, array.shape), current(), requires=False)
-    return leaf_of(array)
-
-
 def _created(name: str) -> Callable[..., Tensor]:
     theirs = getattr(np, name)
 
@@ -43,7 +33,7 @@ def _created(name: str) -> Callable[..., Tensor]:
         if kwargs.get("dtype") is not None:
             kwargs["dtype"] = as_dtype(kwargs["dtype"])
         plain = [a.item() if isinstance(a, Tensor) and a.size == 1 else a for a in args]
-        return _tensor(freeze(theirs(*plain, **kwargs)))
+        return leaf_of(freeze(theirs(*plain, **kwargs)))
 
     create.__name__ = create.__qualname__ = name
     create.__module__ = "stablegrad.numpy"

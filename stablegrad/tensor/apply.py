@@ -200,19 +200,7 @@ def _data_term(op: Op, arg: Any) -> Term:
         raise DTypeError(
             message(f"{type(arg).__name__} for {op.name}", "a tensor, an array or a number")
         )
-    if isinstance(arg, np.ndarray) and only_ones(arg):
-        return const(1, arg.dtype, arg.shape)
     return tensor(arg)._term
-
-
-def only_ones(array: np.ndarray[Any, Any]) -> bool:
-    """Whether an array is the number 1 written out, as in ``np.ones(n) - p``: rules see it then.
-
-    No other number counts: data that happens to be all alike would be compiled anew each time.
-    """
-    if array.dtype.kind != "f" or not array.size or type(array) is not np.ndarray:
-        return False
-    return bool(array.flat[0] == 1 and (array == 1).all())
 
 
 set_data_handler(apply)

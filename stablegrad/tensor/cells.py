@@ -54,6 +54,7 @@ class Cell:
 
     __slots__ = (
         "__weakref__",
+        "_ones",
         "gathered",
         "number",
         "origin",
@@ -71,6 +72,23 @@ class Cell:
         self.gathered: ref[Gathered] | None = None
         self.number = next(_numbers)
         self.successor: Cell | None = None
+        self._ones: bool | None = None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it is the number 1 throughout and nothing is differentiated by it.
+
+        Programs are then compiled for the constant: ``tensor(1.0) - p`` and ``np.ones(n) - p``
+        are ``1 - p``. No other number counts: data that happens to be all alike would be compiled
+        anew each time.
+        """
+        if self.requires_grad or self.origin is not None or self.value is None:
+            return False
+        if self._ones is None:
+            value = self.value
+            first = value.dtype.kind in "iuf" and value.size and value.flat[0] == 1
+            self._ones = bool(first and (value == 1).all())
+        return self._ones
 
     def __repr__(self) -> str:
         return "cell"  # never an id: structural keys are made of this

@@ -8,7 +8,6 @@ on theirs.
 
 from stablegrad.testing.ops import (
     SEED,
-    Cell,
     Failure,
     OpReport,
     check_op,
@@ -22,7 +21,6 @@ from stablegrad.testing.stable import assert_stable
 
 __all__ = [
     "SEED",
-    "Cell",
     "Failure",
     "OpReport",
     "assert_stable",

@@ -14,10 +14,11 @@ import scipy.special
 from stablegrad.ir import Facts, Term, make
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.dtypes import is_half
-from stablegrad.ops.record import LEAF, VARIABLE, NotDifferentiable, Op, const, is_float
+from stablegrad.ops.record import VARIABLE, NotDifferentiable, Op, const, is_float
 from stablegrad.oracle import Status, Truth, err_ulp, mixed, taylor, truth
 from stablegrad.program import evaluate
 from stablegrad.settings import Settings, current
+from stablegrad.tensor.cells import value_leaf
 from stablegrad.testing.sampling import evenly, sample_arguments
 
 Array = np.ndarray[Any, Any]
@@ -32,17 +33,9 @@ PAIRED = 300
 # -- evaluation ---------------------------------------------------------------------------
 
 
-class Cell:
-    """What a leaf term refers to: a value."""
-
-    def __init__(self, value: Array) -> None:
-        self.value = value
-
-
 def leaf(value: Any) -> Term:
     """A leaf term with a value, for programs built of terms alone."""
-    array = np.asarray(value)
-    return make(LEAF, (), (Cell(array),), array.shape, array.dtype)
+    return value_leaf(np.asarray(value))
 
 
 def variable(name: str, dtype: Any, shape: tuple[int, ...] = ()) -> Term:
