@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stablegrad.ir import Facts, Term
-from stablegrad.ops import pair_exp, pairs
+from stablegrad.ops import pair_exp, pair_trig, pairs
 from stablegrad.ops.gamma_kernels import log_gamma_pairs
 from stablegrad.ops.gamma_logs import polygamma_difference, stirling_rest
 from stablegrad.ops.record import POSITIVE, REAL, elementwise
@@ -43,7 +43,7 @@ def _left(xp: Any, x: Any) -> Any:
     a = xp.minimum(-x, 190.0)
     zero = 0.0 * a
     power, rest = _factors(xp, a)
-    sine, _ = pairs.sin_cos_pi_pair(xp, x)
+    sine, _ = pair_trig.sin_cos_pi_pair(xp, x)
     below = pairs.multiply(sine, (-a, zero))
     hi, lo = pairs.divide((-pairs.PI[0] + zero, -pairs.PI[1] + zero), below)
     return xp.where(sine[0] == 0, xp.nan, (hi + lo) / rest / power)

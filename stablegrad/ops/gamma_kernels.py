@@ -13,7 +13,7 @@ from typing import Any
 
 from scipy.special import zetac
 
-from stablegrad.ops import pairs
+from stablegrad.ops import pair_exp, pair_trig, pairs
 
 _EULER = pairs.split(
     Fraction("0.577215664901532860606512090082402431042159335939923598805767234885")
@@ -96,12 +96,12 @@ def log_gamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
     tail = [pairs.split(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(30)) if k]
     total = pairs.horner(pairs.multiply(r, r), [(a + zero, b) for a, b in tail[::-1]])
     total = pairs.multiply(total, r)
-    log_w = pairs.log(xp, w)
+    log_w = pair_exp.log_of_pair(xp, w)
     total = pairs.add(total, pairs.multiply(pairs.add(w, (zero - 0.5, zero)), log_w))
     total = pairs.add(total, pairs.negative(w))
     total = pairs.add(total, (_HALF_LOG_2PI_PAIR[0] + zero, _HALF_LOG_2PI_PAIR[1]))
     for part in factors:
-        total = pairs.add(total, pairs.negative(pairs.log(xp, part)))
+        total = pairs.add(total, pairs.negative(pair_exp.log_of_pair(xp, part)))
     return total
 
 
@@ -192,7 +192,7 @@ def lgamma(xp: Any, x: Any) -> Any:
         return (x * _polynomial(x, two) - xp.log1p(x)) - xp.log(xp.abs(x))
 
     def negative(xp: Any, x: Any) -> Any:
-        s, _ = pairs.sin_cos_pi(xp, x)
+        s, _ = pair_trig.sin_cos_pi(xp, x)
         mirror = _lgamma_positive(xp, -x)
         logs = xp.log(xp.abs(s * x))
         value = (_LOG_PI - logs) - mirror
@@ -200,10 +200,10 @@ def lgamma(xp: Any, x: Any) -> Any:
 
         def again(xp: Any, x: Any) -> Any:
             zero = 0.0 * x
-            s, _ = pairs.sin_cos_pi_pair(xp, x)
+            s, _ = pair_trig.sin_cos_pi_pair(xp, x)
             product = pairs.multiply(s, (x, zero))
             flip = xp.sign(product[0])
-            logs = pairs.log(xp, (flip * product[0], flip * product[1]))
+            logs = pair_exp.log_of_pair(xp, (flip * product[0], flip * product[1]))
             total = pairs.add((_LOG_PI_PAIR[0] + zero, _LOG_PI_PAIR[1]), pairs.negative(logs))
             total = pairs.add(total, pairs.negative(log_gamma_pairs(xp, (-x, zero))))
             return total[0] + total[1]
@@ -299,7 +299,7 @@ def _cot_polynomial(n: int) -> tuple[int, ...]:
 
 def _reflected(xp: Any, x: Any, n: int) -> tuple[pairs.Pair, Any]:
     """(-1)**(n+1) pi times the n-th derivative of cot(pi x) in pairs, and its sign pattern."""
-    s, c = pairs.sin_cos_pi_pair(xp, x)
+    s, c = pair_trig.sin_cos_pi_pair(xp, x)
     zero = 0.0 * x
     cot = pairs.divide(c, s)
     value = pairs.horner(cot, [(float(a) + zero, zero) for a in _cot_polynomial(n)])
@@ -348,7 +348,7 @@ def digamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
     tail = [pairs.split(-b / (2 * k)) for k, b in enumerate(bernoulli(30)) if k]
     total = pairs.horner(square, [(a + zero, b) for a, b in tail[::-1]])
     total = pairs.add(pairs.multiply(total, square), pairs.multiply(r, (zero - 0.5, zero)))
-    total = pairs.add(total, pairs.log(xp, w))
+    total = pairs.add(total, pair_exp.log_of_pair(xp, w))
     for k in range(PAIR_SHIFT):
         term = pairs.divide((-1.0 + zero, zero), pairs.add(x, (k + zero, zero)))
         total = pairs.add(total, term)

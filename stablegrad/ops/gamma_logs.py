@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
-from stablegrad.ops import pair_calls, pairs
+from stablegrad.ops import pair_calls, pair_exp, pairs
 from stablegrad.ops.differences import log1pmx
 from stablegrad.ops.gamma_kernels import log_gamma_pairs
 from stablegrad.ops.record import NEGATIVE, POSITIVE, REAL, elementwise
@@ -216,7 +216,7 @@ def _betaln(xp: Any, a: Any, b: Any) -> Any:
         total = pairs.add(log_gamma_pairs(xp, start), log_gamma_pairs(xp, (q, zero)))
         whole = log_gamma_pairs(xp, pairs.two_sum(p, q))
         total = pairs.add(total, pairs.negative(whole))
-        log = pairs.log(xp, (xp.where(low, p, 1.0), zero))
+        log = pair_exp.log_of_pair(xp, (xp.where(low, p, 1.0), zero))
         total = pairs.add(total, pairs.negative(log))
         return total[0] + total[1]
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import Term
-from stablegrad.ops import pairs
+from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.exponential import exp
 from stablegrad.ops.record import POSITIVE, REAL, elementwise, interval
 
@@ -22,7 +22,7 @@ def _exp1_near_1(xp: Any, x: Any) -> Any:
     """-log(x) - gamma + x - x**2/4 + ..., in pairs: its terms cancel."""
     zero = 0.0 * x
     part = pairs.horner((x, zero), [(hi + zero, lo) for hi, lo in _EIN])
-    total = pairs.add(pairs.multiply(part, (x, zero)), pairs.negative(pairs.log(xp, (x, zero))))
+    total = pairs.add(pairs.multiply(part, (x, zero)), pairs.negative(pair_exp.log(xp, x)))
     hi, lo = pairs.add(total, (-_EULER[0] + zero, -_EULER[1]))
     return hi + lo
 

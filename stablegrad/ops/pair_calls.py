@@ -14,14 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablegrad.ops import gamma_kernels, gamma_pairs, pair_exp, pairs
+from stablegrad.ops import gamma_kernels, gamma_pairs, pair_exp, pair_trig, pairs
 from stablegrad.ops.pairs import Pair
 
 _PI = Fraction(pairs.pi())
-_HALF_PI_1 = float(Fraction(int(_PI / 2 * 2**32), 2**32))
-_HALF_PI_2, _HALF_PI_3 = pairs.split(_PI / 2 - Fraction(_HALF_PI_1))
-_MOST = 2.0**20  # angles up to here are reduced
-
 Slope = Callable[..., Any]
 
 
@@ -67,19 +63,7 @@ def _expm1(x: Pair) -> Pair:
 
 
 def _log(x: Pair) -> Pair:
-    """log of m * 2**k, the mantissa by a Newton step."""
-
-    def value(x: Pair) -> Pair:
-        m, k = np.frexp(x[0])
-        low = m < 0.7071067811865476
-        k = k - low
-        m, rest = np.ldexp(x[0], -k), np.ldexp(x[1], -k)
-        zero = 0.0 * m
-        near = pairs.log(np, (m, rest))
-        scale = (pairs.split(pair_exp.LN2)[0] + zero, pairs.split(pair_exp.LN2)[1] + zero)
-        return pairs.add(pairs.multiply((k + zero, zero), scale), near)
-
-    return _inside(x, value, 0.0, math.inf) if np.any(x[0] <= 0) else value(x)
+    return _inside(x, lambda x: pair_exp.log_of_pair(np, x), 0.0, math.inf)
 
 
 def _log1p(x: Pair) -> Pair:
@@ -111,21 +95,7 @@ def _log_ratio(x: Pair, y: Pair) -> Pair:
 
 
 def _sine_cosine(x: Pair) -> tuple[Pair, Pair]:
-    """Both, of |x| up to 2**20."""
-    inside = np.abs(x[0]) < _MOST
-    x = (np.where(inside, x[0], np.nan), np.where(inside, x[1], 0.0))
-    k = np.rint(x[0] / (_HALF_PI_1 + _HALF_PI_2))
-    zero = 0.0 * k
-    r = pairs.two_sum(x[0], -k * _HALF_PI_1)  # the product is exact
-    r = pairs.add(r, pairs.negative(pairs.two_prod(k, _HALF_PI_2 + zero)))
-    r = pairs.add(r, (x[1], -k * _HALF_PI_3))
-    square = pairs.multiply(r, r)
-    s = pairs.multiply(r, pairs.horner(square, [(a + zero, b) for a, b in pairs.SINE]))
-    c = pairs.horner(square, [(a + zero, b) for a, b in pairs.COSINE])
-    quadrant = np.where(inside, k, 0).astype(np.int64) & 3
-    s_hi, c_hi = pairs.rotate(np, s[0], c[0], quadrant)
-    s_lo, c_lo = pairs.rotate(np, s[1], c[1], quadrant)
-    return (s_hi, s_lo), (c_hi, c_lo)
+    return pair_trig.sine_cosine(np, x)
 
 
 def _tan(x: Pair) -> Pair:

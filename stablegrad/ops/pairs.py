@@ -6,7 +6,6 @@ cancelled. Everything is written over an array namespace ``xp``. Dekker 1971, Sh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -98,6 +97,35 @@ def horner(x: Pair, coefficients: Sequence[Pair]) -> Pair:
     return out
 
 
+def series(x: Pair, head: Sequence[Pair], tail: Sequence[float]) -> Pair:
+    """A power series at a small x, its head in pairs and its tail in floats.
+
+    Args:
+        x: small enough for every term of the head to outweigh the next, and for the tail to be
+            below the last place of the head's first coefficient.
+        head: the coefficients from the constant up.
+        tail: those that follow.
+    """
+    x_hi, x_lo = x
+    t = _SPLIT * x_hi
+    x_top = t - (t - x_hi)
+    x_rest = x_hi - x_top
+    hi: Any = tail[-1]
+    for c in tail[-2::-1]:
+        hi = hi * x_hi + c
+    lo: Any = 0.0
+    for c_hi, c_lo in head[::-1]:
+        p = x_hi * hi
+        t = _SPLIT * hi
+        top = t - (t - hi)
+        rest = hi - top
+        error = ((x_top * top - p) + x_top * rest + x_rest * top) + x_rest * rest
+        lo = error + (x_hi * lo + x_lo * hi) + c_lo
+        hi = c_hi + p
+        lo = (p - (hi - c_hi)) + lo
+    return fast_two_sum(hi, lo)
+
+
 def split(value: Any) -> tuple[float, float]:
     """An exact number (int, Fraction, Decimal) as hi + lo."""
     exact = Fraction(value)
@@ -119,31 +147,6 @@ def pi(digits: int = 60) -> Decimal:
 PI = split(pi())
 
 
-with localcontext() as _context:
-    _context.prec = 60
-    _LOG_2 = split(Decimal(2).ln())
-
-
-def exp(xp: Any, x: Any) -> Pair:
-    """The exponential of a float, as a pair to 2**-100; for |x| < 700."""
-    k = xp.rint(x / _LOG_2[0])
-    zero = 0.0 * x
-    r = add((x, zero), negative(multiply((k, zero), (_LOG_2[0] + zero, _LOG_2[1]))))
-    series = [split(Fraction(1, math.factorial(j))) for j in range(24, -1, -1)]
-    hi, lo = horner(r, [(a + zero, b) for a, b in series])
-    power = k.astype(xp.int64)
-    return xp.ldexp(hi, power), xp.ldexp(lo, power)
-
-
-def log(xp: Any, x: Pair) -> Pair:
-    """The logarithm of a positive pair: one Newton step from the float's logarithm."""
-    start = xp.log(x[0])
-    zero = 0.0 * start
-    hi, lo = multiply(x, exp(xp, -start))
-    rest = (hi - 1.0) + lo
-    return add((start, zero), (rest - 0.5 * rest * rest, zero))
-
-
 def redo(xp: Any, where: Any, value: Any, better: Callable[..., Any], *args: Any) -> Any:
     """``value``, but ``better(xp, *args)`` where the mask holds.
 
@@ -158,53 +161,3 @@ def redo(xp: Any, where: Any, value: Any, better: Callable[..., Any], *args: Any
         value = value.copy() if not value.flags.owndata else value
         value[at] = better(xp, *[a[at] if xp.ndim(a) else a for a in args])
     return value
-
-
-def sin_cos_pi(xp: Any, x: Any) -> Pair:
-    """sin(pi x) and cos(pi x) for any float64, exact zeros included, to 1 ulp."""
-    r, quadrant = _reduce(xp, x)
-    hi, lo = two_prod(r, PI[0])
-    lo = xp.where(xp.abs(r) < 1e-280, 0.0, lo + r * PI[1])
-    s, c = xp.sin(hi), xp.cos(hi)
-    return rotate(xp, s + c * lo, c - s * lo, quadrant)
-
-
-def sin_cos_pi_pair(xp: Any, x: Any) -> tuple[Pair, Pair]:
-    """sin(pi x) and cos(pi x) as pairs, to 2**-100 relative to 1."""
-    r, quadrant = _reduce(xp, x)
-    zero = 0.0 * r
-    angle = multiply((r, zero), PI)
-    square = multiply(angle, angle)
-    s = multiply(angle, horner(square, [(c[0] + zero, c[1]) for c in SINE]))
-    c = horner(square, [(c[0] + zero, c[1]) for c in COSINE])
-    s_hi, c_hi = rotate(xp, s[0], c[0], quadrant)
-    s_lo, c_lo = rotate(xp, s[1], c[1], quadrant)
-    return (s_hi, s_lo), (c_hi, c_lo)
-
-
-def _factorial_series(first: int, terms: int) -> list[tuple[float, float]]:
-    """(-1)**k / (2 k + first)! from the highest k down."""
-    out, value = [], Fraction(1)
-    for k in range(terms):
-        out.append(split(value))
-        value /= -(2 * k + first + 1) * (2 * k + first + 2)
-    return out[::-1]
-
-
-SINE = _factorial_series(1, 14)
-COSINE = _factorial_series(0, 15)
-
-
-def _reduce(xp: Any, x: Any) -> Pair:
-    """Write x, modulo 2, as r + quadrant / 2 with |r| <= 1/4, exactly."""
-    x = xp.where(xp.abs(x) < 2.0**53, x, 0.0 * x)  # beyond, every float is an even number
-    halves = xp.rint(2.0 * x)
-    return x - 0.5 * halves, halves.astype(xp.int64) & 3
-
-
-def rotate(xp: Any, s: Any, c: Any, quadrant: Any) -> Pair:
-    """Turn sine and cosine by a number of quarter turns."""
-    odd = (quadrant & 1) == 1
-    sine, cosine = xp.where(odd, c, s), xp.where(odd, s, c)
-    turned = (quadrant == 1) | (quadrant == 2)
-    return xp.where(quadrant >= 2, -sine, sine), xp.where(turned, -cosine, cosine)

@@ -83,7 +83,7 @@ def _growing(name: str, x: Parts) -> Parts:
 def _power(x: Parts, y: Parts) -> Parts:
     """x**y of a positive x, by its logarithm in pairs."""
     good = (x[0] > 0) & np.isfinite(x[0])
-    m = pairs.log(np, (np.where(good, x[0], 1.0), np.where(good, x[1], 0.0)))
+    m = pair_exp.log_of_pair(np, (np.where(good, x[0], 1.0), np.where(good, x[1], 0.0)))
     zero = 0.0 * m[0]
     scale = pairs.multiply((x[2] + zero, zero), (_LN2[0] + zero, _LN2[1] + zero))
     log = pairs.add(scale, m)

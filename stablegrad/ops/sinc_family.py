@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops import meanings, pairs
+from stablegrad.ops import meanings, pair_trig, pairs
 from stablegrad.ops.record import REAL, elementwise, interval
 
 
@@ -50,7 +50,7 @@ def _sinc_derivative(xp: Any, x: Any, *, n: int) -> Any:
         near = near * x
     inside = xp.abs(x) < _NEAR
     safe = xp.where(inside, 1.0, x)
-    s, c = pairs.sin_cos_pi(xp, safe)
+    s, c = pair_trig.sin_cos_pi(xp, safe)
     waves: tuple[Any, ...] = (s, c, -s, -c)
     value = s / safe / math.pi
     size = xp.abs(value)
@@ -70,7 +70,7 @@ def _sinc_pairs(n: int) -> Callable[..., Any]:
     """The n-th derivative in pairs: the series up to ``_sinc_far``, the recurrence beyond."""
 
     def far(xp: Any, x: Any) -> Any:
-        s, c = pairs.sin_cos_pi_pair(xp, x)
+        s, c = pair_trig.sin_cos_pi_pair(xp, x)
         waves = (s, c, pairs.negative(s), pairs.negative(c))
         zero = 0.0 * x
         step = (x, zero)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ops import pairs
+from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.record import REAL, ZERO, Op, elementwise
 from stablegrad.synthesis.kernel import _times_power, evaluate
 from stablegrad.synthesis.recipe import Recipe
@@ -78,7 +78,7 @@ def _moved(xp: Any, value: Any, a: Any, symmetry: Symmetry) -> tuple[Any, Any]:
     if not symmetry.c:
         return value, True
     c = float(symmetry.c)
-    hi, lo = pairs.log(xp, (a, 0.0 * a)) if symmetry.kind == SCALE else (a, 0.0 * a)
+    hi, lo = pair_exp.log(xp, a) if symmetry.kind == SCALE else (a, 0.0 * a)
     hi, more = pairs.two_prod(hi, c)
     total, rest = pairs.two_sum(hi, value)
     total = total + (rest + (more + lo * c))
