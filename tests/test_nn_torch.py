@@ -199,6 +199,13 @@ def test_schedules(name, options):
         two.step()
 
 
+@pytest.mark.parametrize(("share", "rates"), [(0.1, [1.0, 4e-6]), (1.0, [0.04, 1.0])])
+def test_one_cycle_that_only_rises_or_falls(share, rates):
+    optimizer = sg.optim.SGD([sg.nn.Parameter(1.0)], lr=0.5)
+    schedule = sg.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=10, pct_start=share)
+    assert [schedule.rates(n)[0] for n in (0, 9)] == pytest.approx(rates, rel=1e-12)
+
+
 def test_schedules_at_once():
     schedules = sg.optim.lr_scheduler
     optimizer = sg.optim.SGD([sg.nn.Parameter(1.0)], lr=0.5)

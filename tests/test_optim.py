@@ -82,6 +82,24 @@ def test_steps_stay_in_the_dtype_of_the_parameter() -> None:
         assert steps_of(make, np.float32).dtype == np.float32
 
 
+def test_rprop_sees_the_signs_of_tiny_gradients() -> None:
+    w = sg.tensor(np.float32(1.0), requires_grad=True)
+    optimizer = optim.Rprop([w], lr=0.25)
+    for want in (0.75, 0.75 - 0.25 * 1.2):
+        optimizer.zero_grad()
+        (w * np.float32(1e-30)).backward()
+        optimizer.step()
+        assert w.item() == pytest.approx(want, rel=1e-6)
+
+
+def test_adamw_decays_half_precision_with_one_rounding() -> None:
+    w = sg.tensor(np.float16(1.0), requires_grad=True)
+    optimizer = optim.AdamW([w], lr=2.0**-12, weight_decay=1.0)  # step and decay: half an ulp each
+    (w * w).backward()
+    optimizer.step()
+    assert w.item() == 1 - 2.0**-11
+
+
 def test_a_step_cuts_history() -> None:
     w = sg.tensor([1.0], requires_grad=True)
     optimizer = optim.SGD([w], lr=0.1)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.errors import DomainError, message
 from stablegrad.optim.optimizer import Array, Group, Optimizer
 
 
@@ -38,6 +37,7 @@ class Adam(Optimizer):
     """
 
     _nonnegative = ("lr", "weight_decay", "eps")
+    _fractions = ("betas",)
 
     def __init__(
         self,
@@ -60,32 +60,37 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        if len(group["betas"]) != 2 or not all(0 <= beta < 1 for beta in group["betas"]):
-            raise DomainError(message(f"betas={group['betas']}", "two numbers, 0 <= beta < 1"))
-
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
-        if not state:
-            state |= {"step": 0, "mean": np.zeros_like(gradient)}
-            state |= {"square": np.zeros_like(gradient), "greatest": np.zeros_like(gradient)}
-        beta1, beta2 = group["betas"]
-        state["step"] += 1
-        # in place: a new array of the size of the parameters costs more than a pass over them
-        mean, square = state["mean"], state["square"]
-        work = np.subtract(gradient, mean, out=np.empty_like(gradient))
-        work *= 1 - beta1
-        mean += work
-        square *= beta2
-        np.multiply(gradient, 1 - beta2, out=work)
-        work *= gradient
-        square += work
+        work = moved_means(gradient, state, group["betas"])
+        square = state["square"]
         if group["amsgrad"]:
-            square = state["greatest"] = np.maximum(state["greatest"], square)
+            greatest = state.get("greatest", square)
+            square = state["greatest"] = np.maximum(greatest, square)
+        beta1, beta2 = group["betas"]
         size = group["lr"] / (1 - beta1 ** state["step"])
         np.sqrt(square, out=work)
         work /= math.sqrt(1 - beta2 ** state["step"])
         work += group["eps"]
-        np.divide(mean, work, out=work)
+        np.divide(state["mean"], work, out=work)
         work *= size
         return work
+
+
+def moved_means(gradient: Array, state: dict[str, Any], betas: tuple[float, float]) -> Array:
+    """Count a step, and move the running means of gradients and of their squares, in place.
+
+    Returns:
+        An array of the gradient's shape to work in: a new one costs more than a pass over it.
+    """
+    if not state:
+        state |= {"step": 0, "mean": np.zeros_like(gradient), "square": np.zeros_like(gradient)}
+    mean, square = state["mean"], state["square"]
+    state["step"] += 1
+    work = np.subtract(gradient, mean, out=np.empty_like(gradient))
+    work *= 1 - betas[0]
+    mean += work
+    square *= betas[1]
+    np.multiply(gradient, 1 - betas[1], out=work)
+    work *= gradient
+    square += work
+    return work

@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from stablegrad.optim.adam import Adam
-from stablegrad.optim.optimizer import Array, Group
-from stablegrad.tensor import Tensor
 
 
 class AdamW(Adam):
@@ -37,6 +33,8 @@ class AdamW(Adam):
         0.625
     """
 
+    _decays_apart = True
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -49,11 +47,3 @@ class AdamW(Adam):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
-
-    def _stepped(self, p: Tensor, group: Group) -> Array:
-        decay = group["lr"] * group["weight_decay"]
-        new = super()._stepped(p, {**group, "weight_decay": 0.0})
-        value = p.numpy()
-        new = np.asarray(new - decay * value, value.dtype)
-        new.setflags(write=False)
-        return new

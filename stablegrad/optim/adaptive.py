@@ -9,23 +9,8 @@ from typing import Any
 import numpy as np
 
 from stablegrad.errors import DomainError, message
+from stablegrad.optim.adam import moved_means
 from stablegrad.optim.optimizer import Array, Group, Optimizer
-
-
-def _in_unit(group: Group, *names: str) -> None:
-    for name in names:
-        values = group[name] if isinstance(group[name], tuple | list) else (group[name],)
-        if not all(0 <= value < 1 for value in values):
-            raise DomainError(message(f"{name}={group[name]}", "0 or more, and less than 1"))
-
-
-def _moments(gradient: Array, state: dict[str, Any], betas: tuple[float, float]) -> None:
-    """Count a step, and move the running means of gradients and of their squares."""
-    if not state:
-        state |= {"step": 0, "mean": np.zeros_like(gradient), "square": np.zeros_like(gradient)}
-    state["step"] += 1
-    state["mean"] = state["mean"] + (1 - betas[0]) * (gradient - state["mean"])
-    state["square"] = betas[1] * state["square"] + (1 - betas[1]) * gradient * gradient
 
 
 class Adamax(Optimizer):
@@ -38,9 +23,22 @@ class Adamax(Optimizer):
         eps: added to gradients' sizes.
         weight_decay: the factor of an L2 penalty.
         maximize: whether to climb instead.
+
+    Raises:
+        NoParametersError: there are none.
+        DomainError: a negative setting, or betas outside of 0 <= beta < 1.
+
+    Example:
+        >>> w = sg.tensor(1.0, requires_grad=True)
+        >>> optimizer = sg.optim.Adamax([w], lr=0.25)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> w.item()
+        0.75
     """
 
     _nonnegative = ("lr", "weight_decay", "eps")
+    _fractions = ("betas",)
 
     def __init__(
         self,
@@ -55,14 +53,14 @@ class Adamax(Optimizer):
         given: Group = {"lr": lr, "betas": betas, "eps": eps}
         super().__init__(params, given | {"weight_decay": weight_decay, "maximize": maximize})
 
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        _in_unit(group, "betas")
-
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
         beta1, beta2 = group["betas"]
         if not state:
-            state |= {name: np.zeros_like(gradient) for name in ("mean", "greatest")} | {"step": 0}
+            state |= {
+                "step": 0,
+                "mean": np.zeros_like(gradient),
+                "greatest": np.zeros_like(gradient),
+            }
         state["step"] += 1
         state["mean"] = state["mean"] + (1 - beta1) * (gradient - state["mean"])
         size = np.abs(gradient) + group["eps"]
@@ -81,9 +79,22 @@ class NAdam(Optimizer):
         weight_decay: the factor of an L2 penalty.
         momentum_decay: how fast the momentum reaches its full size.
         maximize: whether to climb instead.
+
+    Raises:
+        NoParametersError: there are none.
+        DomainError: a negative setting, or betas outside of 0 <= beta < 1.
+
+    Example:
+        >>> w = sg.tensor(1.0, requires_grad=True)
+        >>> optimizer = sg.optim.NAdam([w], lr=0.25)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> round(w.item(), 4)
+        0.7359
     """
 
     _nonnegative = ("lr", "weight_decay", "eps", "momentum_decay")
+    _fractions = ("betas",)
 
     def __init__(
         self,
@@ -99,13 +110,9 @@ class NAdam(Optimizer):
         given: Group = {"lr": lr, "betas": betas, "eps": eps, "momentum_decay": momentum_decay}
         super().__init__(params, given | {"weight_decay": weight_decay, "maximize": maximize})
 
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        _in_unit(group, "betas")
-
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
         beta1, beta2 = group["betas"]
-        _moments(gradient, state, group["betas"])
+        moved_means(gradient, state, group["betas"])
         n, decay = state["step"], group["momentum_decay"]
         now, following = (beta1 * (1 - 0.5 * 0.96 ** (k * decay)) for k in (n, n + 1))
         product = state["momentum"] = now * float(state.get("momentum", 1.0))
@@ -124,9 +131,22 @@ class RAdam(Optimizer):
         eps: added to the root of the mean of squares.
         weight_decay: the factor of an L2 penalty.
         maximize: whether to climb instead.
+
+    Raises:
+        NoParametersError: there are none.
+        DomainError: a negative setting, or betas outside of 0 <= beta < 1.
+
+    Example:
+        >>> w = sg.tensor(1.0, requires_grad=True)
+        >>> optimizer = sg.optim.RAdam([w], lr=0.25)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> w.item()
+        0.5
     """
 
     _nonnegative = ("lr", "weight_decay", "eps")
+    _fractions = ("betas",)
 
     def __init__(
         self,
@@ -141,13 +161,9 @@ class RAdam(Optimizer):
         given: Group = {"lr": lr, "betas": betas, "eps": eps}
         super().__init__(params, given | {"weight_decay": weight_decay, "maximize": maximize})
 
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        _in_unit(group, "betas")
-
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
         beta1, beta2 = group["betas"]
-        _moments(gradient, state, group["betas"])
+        moved_means(gradient, state, group["betas"])
         n = state["step"]
         mean = state["mean"] / (1 - beta1**n)
         most = 2 / (1 - beta2) - 1
@@ -170,9 +186,22 @@ class Adadelta(Optimizer):
         eps: added to them.
         weight_decay: the factor of an L2 penalty.
         maximize: whether to climb instead.
+
+    Raises:
+        NoParametersError: there are none.
+        DomainError: a negative setting, or a rho outside of 0 <= rho < 1.
+
+    Example:
+        >>> w = sg.tensor(1.0, requires_grad=True)
+        >>> optimizer = sg.optim.Adadelta([w], lr=0.25)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> round(w.item(), 4)
+        0.9992
     """
 
     _nonnegative = ("lr", "weight_decay", "eps")
+    _fractions = ("rho",)
 
     def __init__(
         self,
@@ -186,10 +215,6 @@ class Adadelta(Optimizer):
     ) -> None:
         given: Group = {"lr": lr, "rho": rho, "eps": eps}
         super().__init__(params, given | {"weight_decay": weight_decay, "maximize": maximize})
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        _in_unit(group, "rho")
 
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
         if not state:
@@ -210,6 +235,18 @@ class Rprop(Optimizer):
         etas: what a step size is multiplied by where the sign changes, and where it stays.
         step_sizes: the least and the greatest step size.
         maximize: whether to climb instead.
+
+    Raises:
+        NoParametersError: there are none.
+        DomainError: a negative setting, or etas that are not 0 < first < 1 < second.
+
+    Example:
+        >>> w = sg.tensor(1.0, requires_grad=True)
+        >>> optimizer = sg.optim.Rprop([w], lr=0.25)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> w.item()
+        0.75
     """
 
     def __init__(
@@ -222,7 +259,7 @@ class Rprop(Optimizer):
         maximize: bool = False,
     ) -> None:
         given: Group = {"lr": lr, "etas": etas, "step_sizes": step_sizes}
-        super().__init__(params, given | {"weight_decay": 0.0, "maximize": maximize})
+        super().__init__(params, given | {"maximize": maximize})
 
     def _check(self, group: Group) -> None:
         super()._check(group)
@@ -234,7 +271,7 @@ class Rprop(Optimizer):
         if not state:
             state |= {"before": np.zeros_like(gradient)}
             state |= {"size": np.full_like(gradient, group["lr"])}
-        turn = np.sign(gradient * state["before"])
+        turn = np.sign(gradient) * np.sign(state["before"])  # a product of both may underflow
         less, more = group["etas"]
         size = state["size"] * np.where(turn > 0, more, np.where(turn < 0, less, 1.0))
         state["size"] = np.clip(size, *group["step_sizes"]).astype(gradient.dtype)

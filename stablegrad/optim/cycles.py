@@ -24,6 +24,15 @@ class CyclicLR(LRScheduler):
             it by gamma with each step.
         gamma: the factor for "exp_range".
         last_epoch: see ``LRScheduler``.
+
+    Raises:
+        DomainError: another mode, or no steps up or down.
+
+    Example:
+        >>> optimizer = sg.optim.SGD([sg.nn.Parameter(1.0)], lr=1.0)
+        >>> schedule = sg.optim.lr_scheduler.CyclicLR(optimizer, 0.0, 1.0, step_size_up=2)
+        >>> [schedule.rates(n)[0] for n in range(6)]
+        [0.0, 0.5, 1.0, 0.5, 0.0, 0.5]
     """
 
     def __init__(
@@ -69,6 +78,16 @@ class OneCycleLR(LRScheduler):
         div_factor: by how much less than ``max_lr`` to begin.
         final_div_factor: by how much less than the beginning to end.
         last_epoch: see ``LRScheduler``.
+
+    Raises:
+        DomainError: no number of steps, a share outside of 0 to 1, another strategy, or more
+            steps than were said.
+
+    Example:
+        >>> optimizer = sg.optim.SGD([sg.nn.Parameter(1.0)], lr=1.0)
+        >>> schedule = sg.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=10)
+        >>> [round(schedule.rates(n)[0], 6) for n in (0, 2, 9)]
+        [0.04, 1.0, 4e-06]
     """
 
     def __init__(
@@ -87,11 +106,12 @@ class OneCycleLR(LRScheduler):
         count = total_steps
         if count is None and epochs is not None and steps_per_epoch is not None:
             count = epochs * steps_per_epoch
-        if count is None or count < 1 or anneal_strategy not in ("cos", "linear"):
+        named = anneal_strategy in ("cos", "linear")
+        if count is None or count < 1 or not 0 <= pct_start <= 1 or not named:
             raise DomainError(
                 message(
-                    f"total_steps={count}, anneal_strategy={anneal_strategy!r}",
-                    "total_steps, or epochs and steps_per_epoch; 'cos' or 'linear'",
+                    f"total_steps={count}, {pct_start=}, {anneal_strategy=}",
+                    "total_steps, or epochs and steps_per_epoch; a share; 'cos' or 'linear'",
                 )
             )
         self.total_steps, self.max_lr, self.anneal_strategy = count, max_lr, anneal_strategy
@@ -103,15 +123,14 @@ class OneCycleLR(LRScheduler):
     def rate(self, base: float, group: int, epoch: int) -> float:
         if epoch >= self.total_steps:
             raise DomainError(message(f"step {epoch}", f"at most {self.total_steps} of them"))
-        if epoch <= self.top:
+        if epoch < self.top:
             return self._between(self.first, self.max_lr, epoch / self.top)
-        return self._between(
-            self.max_lr, self.last, (epoch - self.top) / (self.total_steps - 1 - self.top)
-        )
+        fall = self.total_steps - 1 - self.top
+        return self._between(self.max_lr, self.last, (epoch - self.top) / fall if fall else 0.0)
 
     def _between(self, start: float, end: float, share: float) -> float:
-        if self.anneal_strategy == "cos":
-            return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
+        if self.anneal_strategy == "cos":  # (1 + cos(t))/2 without the cancellation near its end
+            return end + (start - end) * math.cos(0.5 * math.pi * share) ** 2
         return start + (end - start) * share
 
 
@@ -121,6 +140,16 @@ class ChainedScheduler(LRScheduler):
     Args:
         schedulers: schedules of one optimizer.
         optimizer: that optimizer, of the schedules by default.
+
+    Raises:
+        DomainError: no schedules, or of several optimizers.
+
+    Example:
+        >>> from stablegrad.optim.lr_scheduler import ChainedScheduler, ConstantLR, ExponentialLR
+        >>> optimizer = sg.optim.SGD([sg.nn.Parameter(1.0)], lr=1.0)
+        >>> parts = [ConstantLR(optimizer, 0.5, 2), ExponentialLR(optimizer, 0.5)]
+        >>> [ChainedScheduler(parts).rates(n)[0] for n in range(4)]
+        [0.5, 0.25, 0.25, 0.125]
     """
 
     def __init__(self, schedulers: Sequence[Any], optimizer: Optimizer | None = None) -> None:

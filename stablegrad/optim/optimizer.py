@@ -29,6 +29,9 @@ class NoParametersError(StablegradError, ValueError):
 class Optimizer:
     """Base of optimizers: ``step`` changes parameters by their ``.grad``, ``zero_grad`` clears it.
 
+    A subclass gives ``_change``, which says what to take off a parameter. Steps are computed in the
+    parameter's dtype, those of half-precision parameters in float32, and rounded once.
+
     Args:
         params: parameters, or mappings with "params" and settings of their own.
         defaults: the settings of all groups that have none of their own.
@@ -44,6 +47,10 @@ class Optimizer:
     """
 
     _nonnegative: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+    _fractions: ClassVar[tuple[str, ...]] = ()
+    """Settings, numbers or pairs of them, that are 0 or more and less than 1."""
+    _decays_apart: ClassVar[bool] = False
+    """Whether weight decay takes a share of the parameter, instead of joining the gradient."""
 
     def __init__(self, params: Iterable[Any], defaults: Group) -> None:
         self.defaults = defaults
@@ -67,6 +74,11 @@ class Optimizer:
 
         Args:
             param_group: a mapping with "params" and any of the optimizer's settings.
+
+        Raises:
+            NoParametersError: a group without parameters.
+            DTypeError: something else than leaf tensors, or a parameter named before.
+            DomainError: a setting out of its range, or unknown.
         """
         group = {**self.defaults, **param_group}
         given = group["params"]
@@ -88,6 +100,14 @@ class Optimizer:
         for name in self._nonnegative:
             if name in group and not group[name] >= 0:
                 raise DomainError(message(f"{name}={group[name]}", "0 or more"))
+        for name in self._fractions:
+            usual = np.shape(self.defaults[name])
+            shares = np.asarray(group[name], float)
+            if shares.shape != usual or not ((shares >= 0) & (shares < 1)).all():
+                expected = "two numbers, " if usual else ""
+                raise DomainError(
+                    message(f"{name}={group[name]}", f"{expected}0 or more and less than 1")
+                )
         unknown = group.keys() - {*self.defaults, "params"}
         if unknown:
             raise DomainError(
@@ -115,10 +135,13 @@ class Optimizer:
             value, gradient = value.astype(np.float32), gradient.astype(np.float32)
         if group["maximize"]:
             gradient = -gradient
-        if group["weight_decay"]:
-            gradient = gradient + group["weight_decay"] * value
+        decay = group.get("weight_decay", 0.0)
+        if decay and not self._decays_apart:
+            gradient = gradient + decay * value
         state = self._state.setdefault(id(p), {})
         change = np.asarray(self._change(gradient, state, group), value.dtype)
+        if decay and self._decays_apart:
+            change += group["lr"] * decay * value
         new = converted(np.subtract(value, change, out=change), p.dtype, copy=False)
         new.setflags(write=False)  # what nobody can change is taken over without a copy
         return new

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.errors import DomainError, message
 from stablegrad.optim.optimizer import Array, Group, Optimizer
 
 
@@ -38,6 +37,7 @@ class RMSprop(Optimizer):
     """
 
     _nonnegative = ("lr", "weight_decay", "eps", "momentum")
+    _fractions = ("alpha",)
 
     def __init__(
         self,
@@ -61,11 +61,6 @@ class RMSprop(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        if not 0 <= group["alpha"] < 1:
-            raise DomainError(message(f"alpha={group['alpha']}", "0 <= alpha < 1"))
 
     def _change(self, gradient: Array, state: dict[str, Any], group: Group) -> Array:
         if not state:
