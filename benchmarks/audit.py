@@ -75,19 +75,29 @@ def first_wrong(case: Mapping[str, Any]) -> int | None:
     return None
 
 
-def audit_case(case: Mapping[str, Any], point: int) -> Any:
-    """The audit of a case at one of its points, by the variables of the case."""
+def program_of(
+    case: Mapping[str, Any], point: Mapping[str, Any]
+) -> tuple[Callable[..., Any], list[str], list[Any]]:
+    """A case as a function of its variables, their names, and their values at a point."""
     import stablegrad as sg
 
-    inputs = inputs_of(case, case["points"][point])
+    inputs = inputs_of(case, point)
     names = [v for v in inputs if case["order"] == 0 or v in case["wrt"]]
-    rest = {k: v for k, v in inputs.items() if k not in names}
+    rest = {k: sg.tensor(v) for k, v in inputs.items() if k not in names}
     g = our_function(case["expr"])
 
     def program(*args: Any) -> Any:
         return g(**rest, **dict(zip(names, args, strict=True)))
 
-    return sg.audit(program, *[inputs[n] for n in names], order=case["order"])
+    return program, names, [inputs[n] for n in names]
+
+
+def audit_case(case: Mapping[str, Any], point: int) -> Any:
+    """The audit of a case at one of its points, by the variables of the case."""
+    import stablegrad as sg
+
+    program, _, args = program_of(case, case["points"][point])
+    return sg.audit(program, *args, order=case["order"])
 
 
 def verdict(case: Mapping[str, Any], found: Any) -> tuple[str, str]:
@@ -98,7 +108,7 @@ def verdict(case: Mapping[str, Any], found: Any) -> tuple[str, str]:
     finding = found.findings[at[0]] if at else found.first
     if finding is None:
         return "", ""
-    op = finding.op.removeprefix("derivative of ")
+    op: str = finding.op.removeprefix("derivative of ")
     return SYNONYMS.get(op, op), finding.cause
 
 

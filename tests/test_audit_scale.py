@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import stablegrad as sg
-from stablegrad.audit import scale
+from stablegrad.audit import chunks, scale
 from stablegrad.audit.screen import Screen
 from stablegrad.audit.trace import trace
 
@@ -43,11 +43,11 @@ SEVERAL = """
 import importlib
 import numpy as np
 import stablegrad as sg
-from stablegrad.audit import scale
+from stablegrad.audit import chunks, scale
 
 run = importlib.import_module("stablegrad.audit.run")
 run.LARGEST_NODE, run.LOOKED_AT = 500, 300
-scale.LOOKED_AT, scale.CONTROL, scale.CHUNK = 300, 50, 300
+scale.LOOKED_AT, scale.CONTROL, chunks.CHUNK = 300, 50, 300
 pools = []
 real = scale.multiprocessing.get_context
 scale.multiprocessing.get_context = lambda kind: pools.append(kind) or real(kind)
@@ -80,7 +80,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(run, "LOOKED_AT", 300)
     monkeypatch.setattr(scale, "LOOKED_AT", 300)
     monkeypatch.setattr(scale, "CONTROL", 50)
-    monkeypatch.setattr(scale, "CHUNK", 700)
+    monkeypatch.setattr(chunks, "CHUNK", 700)
     return monkeypatch
 
 
@@ -117,12 +117,12 @@ def test_several_processes_find_the_same(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_keeps_the_chunks_that_are_done(small: pytest.MonkeyPatch) -> None:
-    chunks: list[Any] = []
+    seen: list[Any] = []
     real = scale.Screening.chunk
 
     def chunk(self: Any, bounds: Any) -> Any:
-        chunks.append(bounds)
-        if len(chunks) == 3:
+        seen.append(bounds)
+        if len(seen) == 3:
             raise KeyboardInterrupt
         return real(self, bounds)
 
@@ -135,9 +135,28 @@ def test_an_interrupt_keeps_the_chunks_that_are_done(small: pytest.MonkeyPatch) 
     assert found.first.op == "subtract"
 
 
+def test_an_interrupt_keeps_what_the_oracle_has_said(small: pytest.MonkeyPatch) -> None:
+    parts: list[int] = []
+    real = scale._decide_part
+
+    def part(source: Any, order: int, rows: Array) -> Any:
+        parts.append(len(rows))
+        if len(parts) == 2:
+            raise KeyboardInterrupt
+        return real(source, order, rows)
+
+    small.setattr(scale, "AT_ONCE", 3)
+    small.setattr(scale, "_decide_part", part)
+    f, x = CASES["float32"]
+    whole = sg.audit(f, x, processes=1)
+    assert not whole.complete
+    assert any("interrupted after the oracle had answered for 3 " in n for n in whole.notes)
+    assert whole.totals[0].naive.bad > 500
+
+
 def test_chunks_cover_every_row_once() -> None:
     for size in (1, 699, 700, 701, 1400, 1999):
-        source = scale.Elements(trace(masked, [np.ones(size)]))
+        source = chunks.Elements(trace(masked, [np.ones(size)]))
         source.chunk = 700
         bounds = scale.Screening(source, 0).bounds()
         covered = [i for _, new, hi in bounds for i in range(new, hi)]

@@ -12,8 +12,10 @@ from click.testing import CliRunner
 import stablegrad as sg
 from benchmarks.cases import read_cases
 from stablegrad.audit import emit as emitting
-from stablegrad.audit.emit import run_apart
-from stablegrad.audit.shake import EmitError, Shaken, definition, literal
+from stablegrad.audit.emit import DRIVER, run_apart
+from stablegrad.audit.emit_jax import JaxTarget
+from stablegrad.audit.shake import Shaken, literal
+from stablegrad.audit.syntax import EmitError, definition
 from stablegrad.cli import main
 
 CASES = {c["id"]: c for c in read_cases()}
@@ -46,21 +48,29 @@ def test_several_inputs_keep_their_names_and_order() -> None:
     assert len(found) == 3
 
 
-NAMES = ["quadratic-root", "tanh-logdet-grad", "bump", "expmap-hyper"]  # tables, other ops
+NAMES = ["quadratic-root", "expmap-hyper"]  # table of limits, other ops
+NAMES += ["tanh-logdet-grad", "normal-logpdf-scale", "beta-entropy"]  # made, reduced, nested ops
+IN_JAX = ["tanh-logdet", "poisson-large"]  # a made kernel; what XLA computes too plainly
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_cases_are_as_right_as_ours(name: str) -> None:
-    from benchmarks.audit import audit_case
+@pytest.mark.parametrize(
+    ("name", "target"), [(n, "numpy") for n in NAMES] + [(n, "jax") for n in IN_JAX]
+)
+def test_cases_are_as_right_as_ours(name: str, target: str) -> None:
+    from benchmarks.audit import audit_case, program_of
 
+    if target == "jax":
+        pytest.importorskip("jax")
     audit = audit_case(CASES[name], 0)
     assert audit.cured
-    text = audit.emit()  # judged against the truth inside
+    text = audit.emit(target)  # judged against the truth inside
     assert audit.cure is not None
-    results = run_apart(text, "program_stable", audit.cure.values)
-    right = CASES[name]["right"][0]
-    got = results[0] if CASES[name]["order"] == 0 else results[1]
-    expected = right if CASES[name]["order"] == 0 else right[CASES[name]["wrt"][0]]
+    driver = DRIVER if target == "numpy" else JaxTarget().driver
+    results = run_apart(text, "program_stable", audit.cure.values, driver)
+    right, by = CASES[name]["right"][0], (CASES[name]["wrt"] or [""])[0]
+    names = program_of(CASES[name], CASES[name]["points"][0])[1]
+    got = results[0] if CASES[name]["order"] == 0 else results[1 + names.index(by)]
+    expected = right if CASES[name]["order"] == 0 else right[by]
     dtype = np.dtype(CASES[name]["dtype"])
     assert np.asarray(got) == pytest.approx(
         np.asarray(expected, float), rel=64 * float(np.finfo(dtype).eps)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import keyword
 import re
 import subprocess
 import sys
@@ -20,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.audit.shake import EmitError, Shaken, definition, free, literal, renamed
+from stablegrad.audit.findings import Stable
+from stablegrad.audit.shake import Shaken, literal
+from stablegrad.audit.syntax import EmitError, definition, free, renamed
 from stablegrad.engines.numpy import kernel_of
 from stablegrad.ir import Term, topological
 from stablegrad.ops.exact import Exact, to_float
@@ -30,7 +33,8 @@ Array = np.ndarray[Any, Any]
 LIMIT_S = 120
 
 _STANDARD = (
-    "builtins collections dataclasses decimal fractions functools itertools math operator types"
+    "base64 builtins collections dataclasses decimal fractions functools itertools math operator "
+    "types zlib"
 )
 IMPORTS = {name: f"import {name}" for name in [*_STANDARD.split(), "typing", "ml_dtypes"]}
 ALWAYS = ["import numpy as np", "from scipy import linalg, special"]
@@ -141,7 +145,7 @@ def call(
     """One step as an expression."""
     kernel = target.kernel(term)
     plain = inspect.unwrap(kernel) if isinstance(kernel, types.FunctionType) else kernel
-    given = [f"{k}={shaken.constant(v)}" for k, v in params.items()]
+    given = [f"{k}={shaken.refer(k, v)}" for k, v in params.items()]
     if isinstance(plain, types.FunctionType) and plain.__name__ == "<lambda>" and not given:
         node = definition(plain)
         own = [a.arg for a in node.args.args]
@@ -187,6 +191,31 @@ def source(
     return target.module(clean, body, inputs)
 
 
+def source_of(function: str, cure: Stable, target: str) -> tuple[str, str, str]:
+    """The module for a stabilized program, the name of its function, and what runs it.
+
+    Raises:
+        EmitError: a step has no source of its own; says which.
+    """
+    if target == "jax":
+        from stablegrad.audit.emit_jax import JaxTarget
+
+        written: Target = JaxTarget()
+    else:
+        written = Target()
+    names = [parameter(n, i) for i, n in enumerate(cure.names)]
+    name = clean_name(function)
+    text = source(name, cure.roots, cure.inputs, names, written)
+    return text, f"{name}_stable", written.driver
+
+
+def parameter(name: str, number: int) -> str:
+    """A parameter of emitted source for an input."""
+    clean = re.sub(r"\W+", "_", name).strip("_")
+    fine = clean.isidentifier() and not keyword.iskeyword(clean) and clean not in ("np", "xp")
+    return f"{clean}" if fine and name == clean else f"input_{number}"
+
+
 # -- checked --------------------------------------------------------------------------------
 
 DRIVER = """
@@ -195,6 +224,7 @@ import numpy as np
 sys.modules["stablegrad"] = None  # must not be needed
 spec = importlib.util.spec_from_file_location("emitted", sys.argv[1] + "/emitted.py")
 module = importlib.util.module_from_spec(spec)
+sys.modules["emitted"] = module
 spec.loader.exec_module(module)
 with np.load(sys.argv[1] + "/inputs.npz") as data:
     args = [data[f"arr_{i}"] for i in range(len(data.files))]

@@ -12,10 +12,13 @@ import numpy as np
 from stablegrad.audit.emit import DRIVER, IMPORTS, Target, constant
 from stablegrad.audit.shake import Shaken
 from stablegrad.engines.xla import import_jax, kernel_of
+from stablegrad.engines.xla.kernels import on_host
 from stablegrad.engines.xla.namespace import Namespace, Special, namespace
 from stablegrad.ir import Term
 from stablegrad.ops.record import CONST
 
+REDONE = frozenset({"redone_sum", "ranged_product"})
+"""Ops that XLA computes plainly, and NumPy again in pairs where digits are lost."""
 HEAD = '''"""{name}, stable.
 
 Written by stablegrad: the stabilized form of {name}, with its gradients, in JAX alone.
@@ -53,6 +56,8 @@ class JaxTarget(Target):
 
     def kernel(self, term: Term) -> Callable[..., Any]:
         """The kernel of a term's op under XLA."""
+        if term.op.name in REDONE and term.dtype == np.float64:
+            return on_host(term.op, term.shape)
         return kernel_of(term.op, term.dtype)
 
     def constant(self, term: Term, user: Term | None) -> str:
@@ -88,7 +93,9 @@ class JaxTarget(Target):
         body = body.replace(f"def {name}_stable(", f"@jax.jit\ndef _{name}_stable(")
         space, xp = _namespace(body)
         used = [line for n, line in IMPORTS.items() if re.search(rf"\b{n}\.", body + space)]
-        imports = "\n".join([*used, "", "import jax", "import numpy as np"]).strip()
+        own = [n for n in ("linalg", "special") if re.search(rf"(?<![.\w]){n}\b", body)]
+        scipy = [f"from scipy import {', '.join(own)}"] if own else []  # for what runs on the host
+        imports = "\n".join([*used, "", "import jax", "import numpy as np", *scipy]).strip()
         head = HEAD.format(name=name, imports=imports, namespace=space, xp=xp)
         given = [
             f"jax.numpy.asarray({n}, np.{x.dtype.name})" for n, x in zip(names, inputs, strict=True)

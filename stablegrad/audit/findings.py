@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import keyword
 import linecache
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -258,22 +256,14 @@ class Audit:
         Raises:
             EmitError: a step cannot be written as source, or what was written failed its check.
         """
-        from stablegrad.audit.emit import EmitError, Target, clean_name, run_apart, source
+        from stablegrad.audit.emit import EmitError, run_apart, source_of
 
         if target not in ("numpy", "jax"):
             raise EmitError(message(f"emit({target!r})", "numpy or jax"))
         if self.cure is None or not self.cure.truth:
             raise EmitError("the audit is not complete, so that there is nothing to check against")
-        if target == "jax":
-            from stablegrad.audit.emit_jax import JaxTarget
-
-            written: Target = JaxTarget()
-        else:
-            written = Target()
-        names = [_parameter(n, i) for i, n in enumerate(self.cure.names)]
-        name = clean_name(self.function)
-        text = source(name, self.cure.roots, self.cure.inputs, names, written)
-        results = run_apart(text, f"{name}_stable", self.cure.values, written.driver)
+        text, name, driver = source_of(self.function, self.cure, target)
+        results = run_apart(text, name, self.cure.values, driver)
         for got, (true, decided), total in zip(results, self.cure.truth, self.totals, strict=True):
             counts = judge(np.broadcast_to(got, true.shape), true, judged=decided).counts()
             if counts.bad > total.stabilized.bad and counts.bits_lost > total.stabilized.bits_lost:
@@ -309,13 +299,6 @@ class Audit:
         from stablegrad.audit.report import body
 
         return body(self)
-
-
-def _parameter(name: str, number: int) -> str:
-    """A parameter of emitted source for an input."""
-    clean = re.sub(r"\W+", "_", name).strip("_")
-    fine = clean.isidentifier() and not keyword.iskeyword(clean) and clean not in ("np", "xp")
-    return f"{clean}" if fine and name == clean else f"input_{number}"
 
 
 def split_place(place: str) -> tuple[str, int, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.audit.chunks import Elements, Rows, Source
 from stablegrad.audit.examine import Examination
 from stablegrad.audit.findings import Audit
 from stablegrad.audit.program import expand, run, stripped
@@ -20,7 +21,7 @@ from stablegrad.audit.sampling import (
     spread_rows,
     thinned,
 )
-from stablegrad.audit.scale import LOOKED_AT, Elements, Rows, Source, audit_large
+from stablegrad.audit.scale import LOOKED_AT, audit_large
 from stablegrad.audit.search import Hunt
 from stablegrad.audit.trace import Trace, name_of, trace
 from stablegrad.errors import DomainError, DTypeError, message

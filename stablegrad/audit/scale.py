@@ -11,119 +11,34 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from stablegrad.audit.chunks import Source
 from stablegrad.audit.examine import Examination
 from stablegrad.audit.findings import Audit
 from stablegrad.audit.measure import Counts, judge
 from stablegrad.audit.progress import Stages
-from stablegrad.audit.sampling import thinned
 from stablegrad.audit.screen import RIGHT, UNSURE, Screen, codes
-from stablegrad.audit.trace import Trace, trace
-from stablegrad.ir import Term, make, topological
-from stablegrad.ops.record import CONST, INPUT
 
 Array = np.ndarray[Any, Any]
 
-CHUNK = 1 << 16
-"""Elements of the largest node of a chunk."""
 LOOKED_AT = 3000
 """Rows that are examined operation by operation."""
 PER_KIND = 40
 """Of every chunk, rows that fail in the same way and are kept."""
-UNDECIDED = 10_000
+UNDECIDED = 50_000
 """Rows that screening cannot judge and the oracle is asked for."""
+AT_ONCE = 5_000
+"""Rows that the oracle is asked for at a time, so that its memory stays bounded."""
 CONTROL = 300
 """Rows that screening clears and the oracle is asked for all the same."""
 LEAST = 8
 """Chunks from which on several processes are worth their start."""
 
-
-# -- a program of any number of rows ----------------------------------------------------------
-
-
-class Elements:
-    """An elementwise program: any of its elements make a smaller program.
-
-    Attributes:
-        size: how many elements there are.
-        rows: what a chunk is counted in.
-    """
-
-    rows = "elements"
-
-    def __init__(self, traced: Trace) -> None:
-        self.traced = traced
-        self.shape = traced.result.shape
-        self.size = traced.result.size
-        self.chunk = CHUNK
-        self.whole = {name for name, x in traced.variables if x.shape == self.shape}
-
-    @staticmethod
-    def possible(traced: Trace) -> bool:
-        """Whether each element of the result depends on one element of each input alone."""
-        plain = [t for t in topological([traced.result]) if t.op not in (CONST, INPUT)]
-        return all(t.op.elementwise or t.op.name == "broadcast_to" for t in plain)
-
-    def trace_of(self, places: Array) -> Trace:
-        """The program of some of the elements, on the user's lines."""
-        count = len(places)
-        done: dict[Term, Term] = {}
-        values: list[Array] = []
-        for x, value in zip(self.traced.inputs, self.traced.values, strict=True):
-            shape = () if x.size == 1 else (count,)
-            done[x] = make(INPUT, (), x.params, shape, x.dtype)
-            full = value if x.shape == self.shape else np.broadcast_to(value, self.shape)
-            flat = full.reshape(-1) if full.flags.c_contiguous else full.flat
-            values.append(value.reshape(()) if x.size == 1 else np.asarray(flat[places]))
-        for t in topological([self.traced.result]):
-            if t in done:
-                continue
-            if t.op.name == "broadcast_to":
-                done[t] = done[t.args[0]]
-                continue
-            args = tuple([done[a] for a in t.args])
-            shape = () if t.op is CONST or all(a.shape == () for a in args) else (count,)
-            done[t] = make(t.op, args, t.params, shape, t.dtype)
-        names = [(name, done[x]) for name, x in self.traced.variables]
-        lines = {done[t]: p for t, p in self.traced.places.items() if t in done}
-        inputs = [done[x] for x in self.traced.inputs]
-        return Trace(done[self.traced.result], inputs, values, names, lines)
-
-    def is_whole(self, name: str) -> bool:
-        """Whether a result has an element of its own for each of the program."""
-        return name == "value" or name.rpartition(" by ")[2] in self.whole
-
-
-class Rows:
-    """A function that is called on some rows of its arguments."""
-
-    rows = "rows"
-
-    def __init__(
-        self, f: Callable[..., Any], args: list[Any], traced: Trace, rows: int, largest: int
-    ) -> None:
-        self.f = f
-        self.args = args
-        self.size = rows
-        self.chunk = max(1, CHUNK * rows // max(largest, 1))
-        shapes = {"value": traced.result.shape} | {n: x.shape for n, x in traced.variables}
-        self.whole = {name for name, shape in shapes.items() if shape[:1] == (rows,)}
-
-    def trace_of(self, places: Array) -> Trace:
-        """The program on some of the rows."""
-        return trace(self.f, thinned(self.args, self.size, places))
-
-    def is_whole(self, name: str) -> bool:
-        """Whether a result has a part of its own for each row."""
-        return name.rpartition(" by ")[2] in self.whole
-
-
-Source = Elements | Rows
 
 # -- chunks -----------------------------------------------------------------------------------
 
@@ -255,9 +170,9 @@ def audit_large(
 ) -> None:
     """Audit a large program: screen everything, decide what is unsure, examine a few."""
     screening = Screening(source, order)
-    tally = Tally()
+    tally, what = Tally(), source.rows
     count = len(screening.bounds())
-    stages.next(f"screening {source.size} {source.rows}", steps=count)
+    stages.next(f"screening {source.size} {what}", steps=count)
     try:
         for part in screening.tallies(processes or os.cpu_count() or 1):
             tally.add(part)
@@ -266,22 +181,25 @@ def audit_large(
         if not tally.seen:
             raise
         result.complete = False
-        result.notes.append(f"interrupted after {tally.seen} of {source.size} {source.rows}")
-    stages.next("what screening leaves to the oracle")
+        result.notes.append(f"interrupted after {tally.seen} of {source.size} {what}")
     generator = np.random.default_rng(0)
     unsure = np.concatenate([*tally.unsure, np.zeros(0, int)])
     asked = _some(unsure, UNDECIDED, generator)
+    stages.next("what screening leaves to the oracle", steps=-(-len(asked) // AT_ONCE) or 1)
     clear = np.unique(np.concatenate([*tally.kinds.get(0, []), np.zeros(0, int)]))
     control = _some(clear, CONTROL, generator)
-    decided = _decide(source, order, asked)
-    missed = _decide(source, order, control)
+    decided, answered = _decide(source, order, asked, stages)
+    if answered < len(asked):
+        result.complete = False
+        result.notes.append(f"interrupted after the oracle had answered for {answered} {what}")
+        asked = asked[:answered]
+    missed, _ = _decide(source, order, control)
     rows = _chosen(tally, asked, control)
     traced = source.trace_of(rows)
     Examination(traced, order, result, stages).all()
     result.notes += traced.notes
     _totals(result, source, order, tally, asked, decided)
     wrong = sum(int(np.count_nonzero(before > RIGHT)) for _, before, _, _ in missed)
-    what = source.rows
     result.notes += [
         f"{tally.seen} {what} screened, {len(asked)} of {len(unsure)} open ones left to the oracle",
         f"{len(control)} {what} that were cleared, checked by it: {wrong or 'none'} wrong or lossy",
@@ -293,15 +211,40 @@ def _some(rows: Array, count: int, generator: np.random.Generator) -> Array:
     return np.sort(generator.choice(rows, min(count, len(rows)), replace=False))
 
 
+Decided = list[tuple[str, Array, Array, tuple[float, float]]]
+"""Name, codes before and after, and most bits lost before and after, of every result."""
+
+
 def _decide(
-    source: Source, order: int, rows: Array
-) -> list[tuple[str, Array, Array, tuple[float, float]]]:
-    """Name, codes before and after, and most bits lost before and after, by the oracle."""
-    if not len(rows):
-        return []
+    source: Source, order: int, rows: Array, stages: Stages | None = None
+) -> tuple[Decided, int]:
+    """What the oracle says of rows, a few thousand at a time; of how many, if interrupted."""
+    parts: list[Decided] = []
+    answered = 0
+    try:
+        for start in range(0, len(rows), AT_ONCE):
+            parts.append(_decide_part(source, order, rows[start : start + AT_ONCE]))
+            answered = min(start + AT_ONCE, len(rows))
+            if stages is not None:
+                stages.step()
+    except KeyboardInterrupt:
+        pass
+    found = [
+        (
+            results[0][0],
+            np.concatenate([before for _, before, _, _ in results]),
+            np.concatenate([after for _, _, after, _ in results]),
+            (max(bits[0] for *_, bits in results), max(bits[1] for *_, bits in results)),
+        )
+        for results in zip(*parts, strict=True)
+    ]
+    return found, answered
+
+
+def _decide_part(source: Source, order: int, rows: Array) -> Decided:
     found = Examination(source.trace_of(rows), order, Audit("", order), Stages(shown=False))
     stable = found.stabilized()
-    told: list[tuple[str, Array, Array, tuple[float, float]]] = []
+    told: Decided = []
     for (name, naive, known), after in zip(found.results(), stable, strict=True):
         if not source.is_whole(name):
             continue
@@ -333,7 +276,7 @@ def _totals(
     order: int,
     tally: Tally,
     asked: Array,
-    decided: Sequence[tuple[str, Array, Array, tuple[float, float]]],
+    decided: Decided,
 ) -> None:
     """Counts of all elements in place of those of the rows examined."""
     by_oracle = {name: (before, after, bits) for name, before, after, bits in decided}

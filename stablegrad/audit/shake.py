@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import builtins
 import collections
 import copy
@@ -11,9 +12,9 @@ import functools
 import inspect
 import sys
 import types
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -21,9 +22,11 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 
-from stablegrad.errors import StablegradError
+from stablegrad.audit.syntax import EmitError, bare, definition, free, renamed, tree_of
 from stablegrad.ir import OPS
 from stablegrad.ops.record import Op
+from stablegrad.synthesis.recipe import Recipe
+from stablegrad.synthesis.store import table_of
 
 Array = np.ndarray[Any, Any]
 
@@ -59,13 +62,11 @@ RESTORED = """def _restored(cls, cached=(), **attributes):
     for name, method in cached:
         setattr(made, name, functools.cache(getattr(made, method)))
     return made"""
+MANY = 64
+"""Elements from which on an array is written as its bytes."""
 SHORT = 60
 """Characters of a constant that is written where it is used."""
 _PLAIN = (bool, int, float, str, type(None))
-
-
-class EmitError(StablegradError):
-    """A program that cannot be written as source of its own."""
 
 
 @dataclass
@@ -102,8 +103,18 @@ class Shaken:
             return "_OPS"
         if isinstance(value, _PLAIN):
             return literal(value)
+        if value is table_of:  # recipes are written as their tables
+            return "(lambda table: table)"
         if id(value) in self.names:
             return self.names[id(value)]
+        if isinstance(value, Recipe):
+            return self.table(value)
+        if isinstance(value, Op):
+            name = self.name(value.name, value)
+            text = self.record(value.name, self.refer(f"{value.name}_kernel", value.kernel))
+            del self.texts[name]
+            self.texts[name] = f"{name} = {text}"
+            return name
         module = getattr(value, "__module__", None) or ""
         public = _public(value, wanted)
         if public:
@@ -180,16 +191,31 @@ class Shaken:
                     entries[n] = self.refer(f"{n}_kernel", OPS[n].kernel)
                 except EmitError:
                     entries[n] = "None"  # found out by the check, should it be called
-        made = "types.SimpleNamespace(name={!r}, params={!r}, kernel={}, engine_kernels={{}})"
-        texts = {n: made.format(n, OPS[n].params, k) for n, k in entries.items()}
-        return "\n".join([f"_OPS[{n!r}] = {text}" for n, text in texts.items()])
+        return "\n".join([f"_OPS[{n!r}] = {self.record(n, k)}" for n, k in entries.items()])
+
+    @staticmethod
+    def record(name: str, kernel: str) -> str:
+        """What kernels read of an op's record."""
+        known = f"name={name!r}, params={OPS[name].params!r}, kernel={kernel}"
+        return f"types.SimpleNamespace({known}, engine_kernels={{}})"
+
+    def table(self, recipe: Recipe) -> str:
+        """The table of a synthesized kernel, under a name."""
+        table = table_of(recipe)
+        name = self.name("table", recipe)
+        fields = "coefficients center scale slope kind kinds sides zones points".split()
+        parts = [f"{f}={self.refer(f, getattr(table, f))}" for f in fields]
+        text = f"types.SimpleNamespace({', '.join(parts)})"
+        del self.texts[name]
+        self.texts[name] = f"{name} = {text}"
+        return name
 
     def type(self, cls: type) -> str:
         """Define a class, after all that it uses."""
         name = self.name(cls.__name__, cls)
         file = inspect.getsourcefile(cls)
         assert file is not None
-        nodes = [n for n in ast.walk(_tree(file)) if isinstance(n, ast.ClassDef)]
+        nodes = [n for n in ast.walk(tree_of(file)) if isinstance(n, ast.ClassDef)]
         (node,) = [copy.deepcopy(n) for n in nodes if n.name == cls.__name__]
         for n in ast.walk(node):
             if isinstance(n, ast.FunctionDef):
@@ -231,7 +257,7 @@ class Shaken:
             text = f"{name} = {ast.unparse(self.bound(node, outside, {}))}"
         else:
             known = {node.name: name}
-            text = ast.unparse(self.bound(_bare(node), outside, known))
+            text = ast.unparse(self.bound(bare(node), outside, known))
         del self.texts[name]  # it comes after what it calls
         self.texts[name] = text
         return name
@@ -261,10 +287,20 @@ def _attributes(node: ast.AST, name: str) -> set[str]:
     }
 
 
+def packed(value: Array) -> str:
+    """A large array as its bytes: text that nobody could read as numbers either."""
+    data = base64.b85encode(zlib.compress(np.ascontiguousarray(value).tobytes(), 9)).decode()
+    lines = "\n".join([f"    {data[i : i + 80]!r}" for i in range(0, len(data), 80)])
+    flat = f"np.frombuffer(zlib.decompress(base64.b85decode(\n{lines}\n)), np.{value.dtype.name})"
+    return f"{flat}.reshape({value.shape})"
+
+
 def literal(value: Any) -> str:
     """A constant as text that gives it back."""
     if isinstance(value, float) and (value != value or value in (np.inf, -np.inf)):
         return f'float("{value}")'
+    if isinstance(value, np.ndarray) and value.size > MANY:
+        return packed(value)
     if isinstance(value, np.ndarray):
         return f"np.array({literal(value.tolist())}, np.{value.dtype.name})"
     if isinstance(value, np.generic):
@@ -292,95 +328,3 @@ def literal(value: Any) -> str:
     if value is Ellipsis:
         return "..."
     raise EmitError(f"a constant of type {type(value).__name__}: {text[:200]}")
-
-
-# -- source of kernels ----------------------------------------------------------------------
-
-
-@functools.cache
-def _tree(file: str) -> ast.Module:
-    return ast.parse(Path(file).read_text("utf8"))
-
-
-def definition(f: types.FunctionType) -> Any:
-    """The syntax tree of a function or lambda."""
-    code = f.__code__
-    kind = ast.Lambda if f.__name__ == "<lambda>" else ast.FunctionDef
-    found = [
-        n
-        for n in ast.walk(_tree(code.co_filename))
-        if isinstance(n, kind)
-        and min([n.lineno, *[d.lineno for d in getattr(n, "decorator_list", [])]])
-        == code.co_firstlineno
-    ]
-    if len(found) > 1:  # several lambdas on a line: by where their code stands
-        places = [p for p in code.co_positions() if p[0] is not None and p[2]]
-        found = [n for n in found if all(_within(n.body, p) for p in places)]
-    if not found:
-        raise EmitError(f"no source of {f.__qualname__}")
-    return copy.deepcopy(found[-1])
-
-
-def _within(node: Any, place: tuple[Any, Any, Any, Any]) -> bool:
-    start, end = (place[0], place[2]), (place[1], place[3])
-    return (node.lineno, node.col_offset) <= start and end <= (
-        node.end_lineno or 0,
-        node.end_col_offset or 0,
-    )
-
-
-def free(node: ast.AST) -> set[str]:
-    """Names that are read and not bound inside; annotations do not count."""
-    bare = _bare(copy.deepcopy(node))
-    read = {n.id for n in ast.walk(bare) if isinstance(n, ast.Name)}
-    bound = {
-        n.id for n in ast.walk(bare) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
-    bound |= {n.arg for n in ast.walk(bare) if isinstance(n, ast.arg)}
-    return read - bound
-
-
-def _bare(node: Any) -> Any:
-    """A function without decorators and annotations."""
-    for n in ast.walk(node):
-        if isinstance(n, ast.FunctionDef):
-            n.decorator_list, n.returns = [], None
-        elif isinstance(n, ast.arg):
-            n.annotation = None
-    return _Plain().visit(node)
-
-
-class _Plain(ast.NodeTransformer):
-    """Annotated assignments as plain ones."""
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        if node.value is None:
-            return None
-        return ast.copy_location(ast.Assign([node.target], node.value), node)
-
-
-class _Rename(ast.NodeTransformer):
-    def __init__(
-        self, texts: Mapping[str, ast.expr], attributes: Mapping[tuple[str, str], ast.expr]
-    ) -> None:
-        self.texts = texts
-        self.attributes = attributes
-
-    def visit_Attribute(self, node: ast.Attribute) -> Any:
-        if isinstance(node.value, ast.Name) and (node.value.id, node.attr) in self.attributes:
-            return copy.deepcopy(self.attributes[node.value.id, node.attr])
-        return self.generic_visit(node)
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        return copy.deepcopy(self.texts[node.id]) if node.id in self.texts else node
-
-
-def renamed(
-    node: Any, texts: Mapping[str, str], attributes: Mapping[tuple[str, str], str] | None = None
-) -> Any:
-    """A tree with texts in place of names, and of attributes of modules."""
-    trees = {k: ast.parse(v, mode="eval").body for k, v in texts.items() if k != v}
-    parts = {k: ast.parse(v, mode="eval").body for k, v in (attributes or {}).items()}
-    if isinstance(node, ast.FunctionDef) and node.name in texts:
-        node.name = texts[node.name]
-    return ast.fix_missing_locations(_Rename(trees, parts).visit(node))
