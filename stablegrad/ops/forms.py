@@ -365,12 +365,17 @@ class Product:
     def _zero(self, shape: Shape) -> Term:
         """0 times a product: zero, but nan where a factor is infinite or nan."""
         zero = const(0, self.dtype, shape)
-        parts = {x: p for x, p in self.parts.items() if x.dtype.kind != "b"}
-        if not parts:
-            return zero
-        zero = OPS["require"](zero, OPS["isfinite"](monomial(parts, shape, self.dtype)))
+        parts = {x: p for x, p in self.parts.items() if x.dtype.kind != "b" and p != 0}
+        guards = list(self.guards)
+        if parts:
+            guards.append(OPS["isfinite"](monomial(parts, shape, self.dtype)))
+        guards += [not_nan(x) for x in self.cancelled]
+        for guard in guards:
+            zero = OPS["require"](zero, guard)
         masks = {x: 1 for x in self.parts if x.dtype.kind == "b"}
-        return monomial({zero: 1, **masks}, shape, self.dtype) if masks else zero
+        if not (guards and masks):
+            return zero
+        return monomial({zero: 1, **masks}, shape, self.dtype)
 
     def _merge_exponentials(self) -> None:
         """A product holds one exponential at most: exp(a) * exp(b) overflows where it does not."""

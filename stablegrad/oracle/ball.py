@@ -99,8 +99,11 @@ class Ball(Elementary, Special, Incomplete, Integrals):
         """The Taylor coefficient k, as a plain ball."""
         if not self.known or k == 0:
             return Ball(self.c[:1], self.flags & (NEGATIVE_ZERO | NOT_KNOWN))
+        if self.c[0].is_nan():  # where there is no value there is no derivative
+            return Ball((NAN,))
         if k >= len(self.c):
-            return Ball((NAN,)) if self.c[0].is_nan() else Ball((ZERO,))
+            literal = self.flags & LITERAL or self.c[0].is_finite()
+            return Ball((ZERO,)) if literal else Ball((NAN,))
         return Ball((self.c[k],))
 
     def constant(self) -> Ball:

@@ -112,6 +112,20 @@ def _require(x: Ball, c: Any) -> Ball:
     return x if c else x.undefined()
 
 
+def _nothing(x: Ball, _: Ball) -> Ball:
+    """``x - x``: a constant wherever x has a value, so its root has the derivative 0."""
+    return Ball.exact(0) if x.c[0].is_finite() else x - x
+
+
+def _whole(x: Ball, _: Ball) -> Ball:
+    """``x / x``."""
+    return Ball.exact(1) if x.c[0].is_finite() and x != 0 else x / x
+
+
+_OF_ITSELF = {"subtract": _nothing, "divide": _whole}
+"""Ops whose result is a constant where both arguments are one."""
+
+
 def _where(c: Any, a: Any, b: Any) -> Any:
     return a if c else b
 
@@ -275,6 +289,8 @@ def step(term: Term, args: list[Array], flat: bool) -> Array:
         return np.asarray(op.kernel(xp, *args, **static)).astype(term.dtype)
     if op.elementwise:
         ball = _OWN.get(op.name, op.ball)
+        if op.name in _OF_ITSELF and term.args[0] is term.args[1]:
+            ball = _OF_ITSELF[op.name]
         if ball is None and op.name in _BASE:
             ball = getattr(Ball, op.name)
         if ball is not None:

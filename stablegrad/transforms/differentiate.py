@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 from stablegrad.canonical import canonical
 from stablegrad.errors import NotDifferentiableError, message
-from stablegrad.ir import OPS, Facts, Term, rebuild, topological
+from stablegrad.ir import OPS, Term, rebuild, topological
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.forms import AFFINE, INDICATOR, MONOMIAL
 from stablegrad.ops.record import (
     CONST,
-    REAL,
     NotDifferentiable,
     ZeroDerivative,
     const,
@@ -36,6 +34,7 @@ from stablegrad.transforms.conventions import (
     conventional_vjp,
     root_slope,
 )
+from stablegrad.transforms.defined import confined, guards
 
 
 class Calculus:
@@ -150,30 +149,16 @@ def _flat(partials: tuple[Any, ...], out: Term) -> tuple[Any, ...]:
 
 def _inside(partials: tuple[Any, ...], out: Term) -> tuple[Any, ...]:
     """The partials, nan where there is no value: 1/x at -1 is no derivative of log."""
-    guards: list[Term] = []
-    for x, domain in zip(out.args, out.op.domain, strict=True):
-        if domain is REAL or x.dtype.kind == "b" or x.facts.within(_closed(domain)):
-            continue
-        if domain.lo > -math.inf and not x.facts.lo >= domain.lo:
-            guards.append(OPS["greater_equal"](x, domain.lo))
-        if domain.hi < math.inf and not x.facts.hi <= domain.hi:
-            guards.append(OPS["less_equal"](x, domain.hi))
-    if not guards:
+    needed = guards(out)
+    if not needed:
         return partials
-    if len(out.args) > 1:  # the domain need be no box: x**y has a value at -2 for some y
-        inside = reduce(OPS["logical_and"], guards)
-        guards = [OPS["logical_or"](inside, OPS["isfinite"](out))]
-    return tuple([_required(p, guards) if isinstance(p, Term) else p for p in partials])
+    return tuple([_required(p, needed) if isinstance(p, Term) else p for p in partials])
 
 
-def _required(partial: Term, guards: list[Term]) -> Term:
-    for guard in guards:
+def _required(partial: Term, needed: list[Term]) -> Term:
+    for guard in needed:
         partial = OPS["require"](partial, guard)
     return partial
-
-
-def _closed(domain: Facts) -> Facts:
-    return domain._replace(lo_open=False, hi_open=False)
 
 
 BOUNDED = frozenset("sigmoid tanh sech sech_squared sigmoid_slope erf ndtr".split())
@@ -231,12 +216,13 @@ def vjp(y: Term, xs: Sequence[Term], seed: Term, settings: Settings) -> list[Ter
         for arg, contribution in zip(term.args, _pull(term, cotangent, calculus), strict=False):
             if contribution is not None and arg in active:
                 cotangents.setdefault(arg, []).append(unbroadcast(contribution, arg.shape))
-    return [
+    found = [
         forms.with_shape(calculus.add(cotangents[x]), x.shape)
         if x in cotangents
         else const(0, x.dtype, x.shape)
         for x in xs
     ]
+    return found if calculus.naive else confined(y, xs, found, order, [seed])
 
 
 def _pull(term: Term, cotangent: Term, calculus: Calculus) -> Sequence[Term | None]:
@@ -332,7 +318,10 @@ def jvp(y: Term, xs: Sequence[Term], ts: Sequence[Term], settings: Settings) -> 
         tangent = _push(term, tangents, calculus, settings)
         if tangent is not None:
             tangents[term] = forms.with_shape(tangent, term.shape)
-    return tangents.get(y, const(0, y.dtype, y.shape))
+    found = tangents.get(y, const(0, y.dtype, y.shape))
+    if calculus.naive or y in variables:
+        return found
+    return confined(y, [y], [found], order, ts)[0]
 
 
 def _push(

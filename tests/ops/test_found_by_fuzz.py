@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from stablegrad.ir import OPS, Term, make
-from stablegrad.ops.derivative import gradient
+from stablegrad.ops.derivative import gradient, pushforward
 from stablegrad.ops.record import INPUT, const
 from stablegrad.oracle import err_ulp, truth
 from stablegrad.program import compile_terms
 from stablegrad.settings import Settings
 
 POINTS = 300
+PLAIN = Settings(excluded=frozenset({"synthesis"}))
 WITHIN = 8.0  # ulp; without the rest of the argument it is 13 to 900
 
 
@@ -46,8 +47,7 @@ def results(program: Callable[[Term, Term], Term], data: list[Any]) -> Any:
     inputs = [make(INPUT, (), (i,), np.shape(d), np.dtype(np.float64)) for i, d in enumerate(data)]
     y = program(*inputs)
     slope = gradient(y, inputs[0], const(1, y.dtype, y.shape))
-    rules = Settings(excluded=frozenset({"synthesis"}))
-    got = compile_terms([y, slope], inputs, rules)(data)
+    got = compile_terms([y, slope], inputs, PLAIN)(data)
     bound = dict(zip(inputs, data, strict=True))
     true = truth(y, bound), truth(y, bound, order=1, direction={inputs[0]: 1.0})
     return list(zip(got, true, strict=True))
@@ -90,6 +90,58 @@ def test_a_squared_root_of_a_negative_is_no_number(program):
     assert np.isnan([value[0], slope[0]]).all()
     assert err_ulp(value, true)[1] <= 1
     assert err_ulp(slope, true_slope)[1] <= 1
+
+
+NOWHERE: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
+    "masked argument": (lambda x, y: OPS["log1p"](minimum(x, y)), 1.0, -16.0),
+    "masked argument of a root": (lambda x, y: sqrt(minimum(x, y)), 1.0, -16.0),
+    "pole beyond a mask": (lambda x, y: log(minimum(x, y)), 1.0, 0.0),
+    "beside a mask": (lambda x, y: log(y) + maximum(x, 0.5), -1.0, -2.0),
+    "weighted by zero": (lambda x, y: log(x) * y, -1.0, 0.0),
+    "quotient of itself": (lambda x, y: sqrt(x) / sqrt(x), -1.0, 1.0),
+    "difference to itself": (lambda x, y: (sqrt(x) - sqrt(x)) * y, -16.0, 1.0),
+    "zero over itself": (lambda x, y: (x - x) / (x - x), 1.0, 1.0),
+    "over a difference to itself": (lambda x, y: 0.5 / (x - x), 1.0, 1.0),
+    "log of a difference to itself": (lambda x, y: log(x - x), 1.0, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_where_there_is_no_value_there_is_no_slope(name):
+    program, *at = NOWHERE[name]
+    (value, _), (slope, true) = results(program, [np.array([v]) for v in at])
+    assert not np.isfinite(value).any()
+    assert np.isnan(slope).all()
+    assert not true.decided.any()
+    x, y = [make(INPUT, (), (i,), (1,), np.dtype(np.float64)) for i in range(2)]
+    one, none = [const(c, np.dtype(np.float64), (1,)) for c in (1, 0)]
+    along = pushforward(program(x, y), (x, y), (one, none))
+    assert np.isnan(compile_terms([along], [x, y], PLAIN)([np.array([v]) for v in at])[0]).all()
+
+
+def test_what_a_mask_blocks_needs_no_value():
+    x = np.array([-1.0, 2.0, 0.0])
+    where = f("where")
+    for program in (
+        lambda x, y: where(x > 0.0, log(x), 0.0),
+        lambda x, y: where(x > 0.0, sqrt(minimum(x, y)), y),
+        lambda x, y: where(x > 0.0, 1.0 / x, 0.0) + x,
+        lambda x, y: where(x >= 0.0, x, -np.inf) * 0.0 + maximum(x, 0.0),
+    ):
+        for got, true in results(program, [x, np.full(3, 0.5)]):
+            assert np.abs(err_ulp(got, true))[1] <= 1
+            finite = np.isfinite(true.value)
+            assert np.array_equal(np.isfinite(got), finite)
+
+
+def test_a_sum_of_what_has_no_value_in_places():
+    """Elements without a value have no slope; the others keep theirs."""
+    x, y = np.array([1.0, 3.0, 2.0]), np.array([0.5, -2.0, 4.0])
+    inputs = [make(INPUT, (), (i,), (3,), np.dtype(np.float64)) for i in range(2)]
+    total = f("sum")(log(minimum(*inputs)))
+    slope = gradient(total, inputs[0], const(1, total.dtype, ()))
+    (got,) = compile_terms([slope], inputs, PLAIN)([x, y])
+    assert np.array_equal(got, [0.0, np.nan, 0.5], equal_nan=True)
 
 
 def test_ops_of_one_value_twice_are_taken_apart():

@@ -1,0 +1,245 @@
+"""Where a function has no value it has no derivative either, whatever its masks block.
+
+A guard on a partial stands inside the masks of what comes before it: the slope of
+``log(minimum(x, y))`` by x would be 0 where y < 0 is the smaller one, although there is no log.
+And what does not depend on x any more once it is simplified, ``sqrt(x) - sqrt(x)``, has the
+derivative 0 on its domain only. So the conditions on which a function has values are collected
+and those that its derivative does not contain already are put around it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import NamedTuple
+
+from stablegrad.ir import OPS, Facts, Term, topological
+from stablegrad.ops.form_records import MONOMIAL, REQUIRE
+from stablegrad.ops.guards import implied
+from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
+
+SUMS = frozenset(("sum", "mean"))
+"""Reductions whose value exists only where all that they take in has one."""
+_NONE: frozenset[Term] = frozenset()
+
+
+def guards(out: Term) -> list[Term]:
+    """What must hold of the arguments of an op so that it has a value, as far as is not proved."""
+    found: list[Term] = []
+    for x, domain in zip(out.args, out.op.domain, strict=False):
+        if domain is REAL or x.dtype.kind == "b" or x.facts.within(_closed(domain)):
+            continue
+        if domain.lo > -math.inf and not x.facts.lo >= domain.lo:
+            found.append(OPS["greater_equal"](x, domain.lo))
+        if domain.hi < math.inf and not x.facts.hi <= domain.hi:
+            found.append(OPS["less_equal"](x, domain.hi))
+    if found and len(out.args) > 1:  # the domain need be no box: x**y has a value at -2 for some y
+        inside = reduce(OPS["logical_and"], found)
+        found = [OPS["logical_or"](inside, OPS["isfinite"](out))]
+    return found
+
+
+def _closed(domain: Facts) -> Facts:
+    return domain._replace(lo_open=False, hi_open=False)
+
+
+class Condition(NamedTuple):
+    """What must hold of a part of a function so that the function has a value, a finite one."""
+
+    guard: Term
+    part: Term
+    pole: bool
+    """Whether the part is infinite, rather than nan, where the guard fails."""
+    tops: frozenset[Term]
+    """The elementwise functions of which it is a part."""
+    context: Term | None
+    """Where they look at the part; None for everywhere."""
+
+
+def confined(
+    y: Term,
+    xs: Sequence[Term],
+    found: Sequence[Term],
+    order: Sequence[Term],
+    seeds: Sequence[Term],
+) -> list[Term]:
+    """The derivatives ``found`` of ``y`` by ``xs``, nan where ``y`` has no value.
+
+    Looked at are the elementwise functions that ``y`` is or sums up, of which the derivatives
+    are by elements in the same place.
+
+    Args:
+        y: what was differentiated.
+        xs: its variables; ``y`` itself in forward mode.
+        found: a derivative by each.
+        order: the terms of ``y``, arguments first.
+        seeds: the cotangent of ``y``, or the tangents of its variables: where all are 0, nothing
+            is asked.
+    """
+    if not any(t.op is REQUIRE or t.op is MONOMIAL or t.op.domain for t in order):
+        return list(found)
+    conditions, tops = _conditions(y, order, _moving(y, seeds))
+    if not conditions:
+        return list(found)
+    held = _held(found, conditions)
+    result: list[Term] = []
+    for x, d in zip(xs, found, strict=True):
+        # what does not depend on x any more, once it is simplified, may still need it to be right
+        parts = (y,) if is_const(d, 0) else tops.get(x, _NONE)
+        functions = {t for t in parts if t.shape == x.shape}
+        around = d
+        for n, condition in enumerate(conditions):
+            if not held[d] >> n & 1 and not functions.isdisjoint(condition.tops):
+                around = _around(around, condition)
+        result.append(around)
+    return result
+
+
+def _around(derivative: Term, condition: Condition) -> Term:
+    guard = condition.guard
+    if condition.pole:
+        for top in condition.tops:
+            guard = OPS["logical_or"](guard, OPS["isfinite"](top))
+    if condition.context is not None:
+        guard = OPS["logical_or"](guard, OPS["logical_not"](condition.context))
+    return OPS["require"](derivative, guard)
+
+
+def _conditions(
+    y: Term, order: Sequence[Term], context: Term | None
+) -> tuple[list[Condition], dict[Term, frozenset[Term]]]:
+    """The conditions, and of which functions each term is a part."""
+    contexts: dict[Term, Term | None] = {y: context}
+    tops = {y: frozenset((y,))}
+    found: list[Condition] = []
+    for term in reversed(order):
+        if term not in contexts or not term.args:
+            continue
+        context, top = contexts[term], tops[term]
+        if term.op.name in SUMS and context is None:
+            inner = term.args[0]
+            contexts[inner], tops[inner] = None, tops.get(inner, _NONE) | {inner}
+        if not term.op.elementwise:
+            continue
+        for guard, pole in _own(term):
+            if not (context is not None and implied(guard, _parts(context))):
+                found.append(Condition(guard, term, pole, top, context))
+        for arg, where in _looked_at(term, context):
+            contexts[arg] = _either(contexts[arg], where) if arg in contexts else where
+            tops[arg] = tops.get(arg, _NONE) | top
+    return found, tops
+
+
+def _own(term: Term) -> Iterator[tuple[Term, bool]]:
+    """What must hold of the arguments of a term for its value; whether it is infinite else."""
+    if term.op is REQUIRE:
+        if not _of_finite_inputs(term.args[1]):
+            yield term.args[1], False
+        inner = term.args[0]  # what cancelled may have left 1/0
+        if inner.op is CONST and isinstance(inner.params[0], str) and inner.params[0] != "-0":
+            yield OPS["isfinite"](inner), True
+        return
+    if term.op is not MONOMIAL:
+        for guard in guards(term):
+            yield guard, False
+        for x, domain in zip(term.args, term.op.domain, strict=False):
+            ends = ((domain.lo, domain.lo_open), (domain.hi, domain.hi_open))
+            for end, is_open in ends if len(term.args) == 1 and not x.facts.within(domain) else ():
+                if is_open and math.isfinite(end):
+                    yield OPS["not_equal"](x, end), True
+        return
+    for x, p in zip(term.args, term.params[0], strict=True):
+        if x.dtype.kind == "b":
+            continue
+        if not isinstance(p, int) and not x.facts.nonnegative:
+            yield OPS["greater_equal"](x, const(0, x.dtype)), False
+        if p < 0 and not x.facts.nonzero:
+            yield OPS["not_equal"](x, const(0, x.dtype)), True
+
+
+def _of_finite_inputs(guard: Term) -> bool:
+    """Whether a guard holds for all finite inputs: it is of what overflows, or of infinite ones."""
+    tested = guard.args[0] if guard.op.name == "logical_not" else guard
+    return tested.op.name in ("isfinite", "isnan") and tested.args[0].facts.defined
+
+
+def _looked_at(term: Term, context: Term | None) -> Iterator[tuple[Term, Term | None]]:
+    """The arguments that a value is made of, and where."""
+    if term.op.name == "where":
+        condition, a, b = term.args
+        yield a, _both(context, condition)
+        yield b, _both(context, OPS["logical_not"](condition))
+        return
+    for mask in term.args if term.op is MONOMIAL else ():
+        if mask.dtype.kind == "b":
+            context = _both(context, mask)
+    for arg in term.args:
+        if is_float(arg.dtype):
+            yield arg, context
+
+
+def _moving(y: Term, seeds: Sequence[Term]) -> Term | None:
+    """Where a seed is not 0, as far as it has the shape of ``y``; None for everywhere."""
+    if any(t.op is CONST or t.shape != y.shape for t in seeds):
+        return None
+    return reduce(OPS["logical_or"], [OPS["not_equal"](t, const(0, t.dtype)) for t in seeds])
+
+
+def _both(a: Term | None, b: Term) -> Term:
+    return b if a is None or a is b else OPS["logical_and"](a, b)
+
+
+def _either(a: Term | None, b: Term | None) -> Term | None:
+    if a is None or b is None:
+        return None
+    return a if a is b else OPS["logical_or"](a, b)
+
+
+def _parts(condition: Term) -> set[Term]:
+    """Conditions that hold together where ``condition`` does."""
+    found: set[Term] = set()
+    rest = [condition]
+    while rest:
+        c = rest.pop()
+        if c.op.name == "logical_and":
+            rest += c.args
+        else:
+            found.add(c)
+    return found
+
+
+def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, int]:
+    """By term of the derivatives, which conditions make it nan (or infinite) as they are."""
+    keys: dict[object, int] = {}
+    for n, c in enumerate(conditions):
+        own: list[object] = [c.guard]
+        if c.pole:  # the derivative has a pole too, or the guard of the partial
+            own += [("power", c.guard.args[0]), *guards(c.part)]
+        else:
+            own += [c.part, ("root", c.guard.args[0])]
+        for key in own:
+            keys[key] = keys.get(key, 0) | 1 << n
+    within = [set() if c.context is None else _parts(c.context) for c in conditions]
+    held: dict[Term, int] = {}
+    for term in topological(found):
+        bits = keys.get(term, 0)
+        if term.op is REQUIRE:
+            bits |= held[term.args[0]] | keys.get(term.args[1], 0)
+        elif term.op.name == "where":
+            bits |= held[term.args[1]] & held[term.args[2]]
+        elif term.op.elementwise and is_float(term.dtype):
+            masks: set[Term] = set()
+            for i, a in enumerate(term.args):
+                if a.dtype.kind == "b":
+                    masks.add(a)
+                    continue
+                bits |= held[a]
+                if term.op is MONOMIAL:
+                    p = term.params[0][i]
+                    bits |= keys.get(("power", a), 0) if p < 0 else 0
+                    bits |= 0 if isinstance(p, int) else keys.get(("root", a), 0)
+            if masks:
+                bits = sum(1 << n for n, w in enumerate(within) if bits >> n & 1 and masks <= w)
+        held[term] = bits
+    return held
