@@ -8,7 +8,7 @@ first; only what shows one is compared with the truth, once per structure.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -108,12 +108,13 @@ def synthesize(
         note: told of each synthesis: the term before and after, and what is proved of it.
     """
     parts = Parts(roots)
+    replacement = _Replacements(run)
     done: dict[Term, Term] = {}
     plain: dict[Term, Term] = {}
     """Terms inside a part as they are without kernels, over what the part is a function of."""
 
     def kernel(part: Term, source: Term, naive: Term) -> Term | None:
-        what = replacement(part, source, run)
+        what = replacement(part, source)
         if not isinstance(what, tuple):
             return None
         made, text = what
@@ -129,7 +130,7 @@ def synthesize(
         new = kernel(term, source, plain[term])
         if new is None:
             new = plain[term]
-            if replacement(term, source, run) is DECLINED:
+            if replacement(term, source) is DECLINED:
                 inside = [
                     settled(a) if parts.source.get(a) is source and a is not source else plain[a]
                     for a in term.args
@@ -212,34 +213,62 @@ def _combined(like: Term, items: list[tuple[Term, Any]]) -> Term:
 # -- verdicts ------------------------------------------------------------------------------------
 
 
-_verdicts: dict[tuple[Recipe, str, float, float], str] = {}
-"""Of each recipe in each dtype and range: FINE, DECLINED, or what is proved of its table."""
+Key = tuple[Recipe, str, float, float]
+"""A recipe in a dtype and range."""
+
+
+class Verdict(NamedTuple):
+    """FINE, DECLINED, or what is proved of a table; and what it costs to know that."""
+
+    text: str
+    cost: int
+
+
 FINE, DECLINED = "fine", "declined"
+MOST = 2048
+"""Pieces of the tables of one program, where a test counts as 8 and a part declined as 512: some
+seconds, once. Parts that come later stay as they are, so that no program takes minutes."""
+_TEST, _GIVEN_UP = 8, 512
+_verdicts: dict[Key, Verdict] = {}
 
 
-def replacement(part: Term, source: Term, run: Run) -> tuple[Recipe, str] | str:
-    """The recipe of a fragile part for which there is a table, and what is proved of it.
+class _Replacements:
+    """The recipes of the fragile parts of one program."""
 
-    Else FINE, where the naive form does, or DECLINED.
-    """
-    if not suspect(part, source):
-        return FINE
-    what = recipe(part, source)
-    facts = source.facts
-    key = (what, str(part.dtype), facts.lo, facts.hi)
-    verdict = _verdicts.get(key)
-    if verdict is None:
-        verdict = _verdicts[key] = _judge(what, part.dtype, facts, run)
-    return verdict if verdict in (FINE, DECLINED) else (what, verdict)
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.seen: set[Key] = set()
+        self.cost = 0
+
+    def __call__(self, part: Term, source: Term) -> tuple[Recipe, str] | str:
+        """The recipe of a fragile part for which there is a table, and what is proved of it.
+
+        Else FINE, where the naive form does or the program has many tables, or DECLINED.
+        """
+        if not suspect(part, source):
+            return FINE
+        what = recipe(part, source)
+        facts = source.facts
+        key = (what, str(part.dtype), facts.lo, facts.hi)
+        if key not in self.seen:  # what was known before counts, so that results do not differ
+            if self.cost >= MOST:
+                return FINE
+            self.seen.add(key)
+            if key not in _verdicts:
+                _verdicts[key] = _judge(what, part.dtype, facts, self.run)
+            self.cost += _verdicts[key].cost
+        text = _verdicts[key].text
+        return text if text in (FINE, DECLINED) else (what, text)
 
 
-def _judge(what: Recipe, dtype: Any, facts: Facts, run: Run) -> str:
+def _judge(what: Recipe, dtype: Any, facts: Facts, run: Run) -> Verdict:
     if not is_fragile(what, dtype, facts, run):
-        return FINE
+        return Verdict(FINE, _TEST)
     try:
-        return table_of(what).summary()
+        table = table_of(what)
     except DeclinedError:
-        return DECLINED
+        return Verdict(DECLINED, _GIVEN_UP)
+    return Verdict(table.summary(), table.pieces + _TEST)
 
 
 def suspect(term: Term, *sources: Term) -> bool:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stablegrad.canonical import canonical_node
 from stablegrad.ir import Term, make, topological
+from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import CONST, VARIABLE, is_float
 
 WIDE = np.dtype(np.float64)
@@ -61,7 +63,9 @@ def over(root: Term, variables: Mapping[Term, Term]) -> Term:
             done[term] = args[0]
         else:
             dtype = WIDE if is_float(term.dtype) else term.dtype
-            done[term] = make(term.op, args, term.params, (), dtype)
+            new = make(term.op, args, term.params, (), dtype)
+            # their operands were in the order of other terms
+            done[term] = canonical_node(new) if term.op is AFFINE or term.op is MONOMIAL else new
     return done[root]
 
 
