@@ -10,6 +10,7 @@ import numpy as np
 from stablegrad.tensor import Tensor, as_tensor, tensor
 from stablegrad.tensor.cells import as_dtype, freeze
 from stablegrad.tensor.core import leaf_of
+from stablegrad.tensor.naming import named
 
 
 def array(object: Any, dtype: Any = None, copy: bool = True) -> Tensor:
@@ -35,10 +36,7 @@ def _created(name: str) -> Callable[..., Tensor]:
         plain = [a.item() if isinstance(a, Tensor) and a.size == 1 else a for a in args]
         return leaf_of(freeze(theirs(*plain, **kwargs)))
 
-    create.__name__ = create.__qualname__ = name
-    create.__module__ = "stablegrad.numpy"
-    create.__doc__ = f"As ``numpy.{name}``, a tensor."
-    return create
+    return named(create, name, f"As ``numpy.{name}``, a tensor.")
 
 
 arange = _created("arange")
@@ -62,10 +60,7 @@ def _places(name: str) -> Callable[..., tuple[Tensor, ...]]:
     def places(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
         return tuple([leaf_of(freeze(a)) for a in theirs(*args, **kwargs)])
 
-    places.__name__ = places.__qualname__ = name
-    places.__module__ = "stablegrad.numpy"
-    places.__doc__ = f"As ``numpy.{name}``, tensors."
-    return places
+    return named(places, name, f"As ``numpy.{name}``, tensors.")
 
 
 diag_indices = _places("diag_indices")

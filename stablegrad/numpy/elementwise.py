@@ -15,6 +15,7 @@ from stablegrad.tensor.apply import apply
 from stablegrad.tensor.cells import as_dtype
 from stablegrad.tensor.core import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
+from stablegrad.tensor.naming import named
 
 _SAME = (
     "abs add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil copysign cos cosh "
@@ -71,10 +72,7 @@ def function(name: str, op_name: str, module: str) -> Callable[..., Tensor]:
         result = apply(op, arrays)
         return result if dtype is None else result.astype(as_dtype(dtype))
 
-    elementwise.__name__ = elementwise.__qualname__ = name
-    elementwise.__module__ = module
-    elementwise.__doc__ = op.doc
-    return elementwise
+    return named(elementwise, name, op.doc, module)
 
 
 def functions() -> dict[str, Callable[..., Tensor]]:

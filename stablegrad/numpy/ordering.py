@@ -10,10 +10,12 @@ import numpy as np
 
 from stablegrad.errors import DTypeError, message
 from stablegrad.ir import OPS
+from stablegrad.numpy.joining import stack
 from stablegrad.ops import sorting
 from stablegrad.ops.record import is_float
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
+from stablegrad.tensor.naming import named
 
 
 def _flat(a: Any, axis: int | None) -> tuple[Tensor, int]:
@@ -81,6 +83,14 @@ def quantile(
         method: how to choose between two neighbours: see ``ops.sorting.METHODS``.
         keepdims: whether reduced axes stay with length 1.
 
+    Returns:
+        A tensor of the shape of q and then of what is left of a; integers become float64.
+
+    Raises:
+        DomainError: a share outside of 0 to 1.
+        UnknownNameError: another method.
+        ShapeError: no elements.
+
     Example:
         >>> sg.numpy.quantile([1.0, 2.0, 4.0], [0.5, 0.75]).numpy()
         array([2., 3.], dtype=float32)
@@ -89,12 +99,14 @@ def quantile(
     x = as_tensor(a)
     if not is_float(x.dtype):
         x = x.astype(np.float64)
-    shares = np.asarray(q)
-    found = [sorting.quantile(x, s, axis, keepdims, method) for s in shares.ravel().tolist()]
-    if shares.ndim == 0:
-        return found[0]
-    joined = OPS["concatenate"](*[f.reshape((1, *f.shape)) for f in found], axis=0)
-    return joined.reshape((*shares.shape, *found[0].shape))
+    return by_shares(q, lambda share: sorting.quantile(x, share, axis, keepdims, method))
+
+
+def by_shares(q: Any, quantile_of: Callable[[float], Tensor]) -> Tensor:
+    """The quantiles of one share or of an array of shares, whose axes come first."""
+    shares = np.asarray(q, float)
+    found = [quantile_of(share) for share in shares.ravel().tolist()]
+    return stack(found).reshape((*shares.shape, *found[0].shape)) if shares.ndim else found[0]
 
 
 def percentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -123,10 +135,7 @@ def _running(name: str) -> Callable[..., Tensor]:
         x, axis = _flat(a, axis)
         return OPS[name](x, axis=axis)
 
-    run.__name__ = run.__qualname__ = name
-    run.__module__ = "stablegrad.numpy"
-    run.__doc__ = OPS[name].doc
-    return run
+    return named(run, name, OPS[name].doc)
 
 
 cummax = _running("cummax")

@@ -11,6 +11,7 @@ from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import OPS
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
+from stablegrad.tensor.naming import named
 
 
 def _reduction(name: str, op_name: str = "") -> Callable[..., Tensor]:
@@ -30,7 +31,7 @@ def _reduction(name: str, op_name: str = "") -> Callable[..., Tensor]:
             axis=axis, dtype=dtype, keepdims=keepdims, **params
         )
 
-    return _named(reduce, name, op_name or name)
+    return named(reduce, name, _doc(op_name or name))
 
 
 def _order(name: str, op_name: str = "") -> Callable[..., Tensor]:
@@ -43,7 +44,7 @@ def _order(name: str, op_name: str = "") -> Callable[..., Tensor]:
         _all_elements(name, where, {})
         return getattr(as_tensor(a), op_name or name)(axis=axis, keepdims=keepdims)
 
-    return _named(reduce, name, op_name or name)
+    return named(reduce, name, _doc(op_name or name))
 
 
 def _running(name: str) -> Callable[..., Tensor]:
@@ -52,7 +53,7 @@ def _running(name: str) -> Callable[..., Tensor]:
         x = as_tensor(a)
         return getattr(x if dtype is None else x.astype(dtype), name)(axis=axis)
 
-    return _named(run, name, name)
+    return named(run, name, _doc(name))
 
 
 def _all_elements(name: str, where: Any, params: dict[str, Any]) -> None:
@@ -65,11 +66,8 @@ def _all_elements(name: str, where: Any, params: dict[str, Any]) -> None:
     params.pop("initial", None)
 
 
-def _named(function: Callable[..., Tensor], name: str, op_name: str) -> Callable[..., Tensor]:
-    function.__name__ = function.__qualname__ = name
-    function.__module__ = "stablegrad.numpy"
-    function.__doc__ = OPS[op_name].doc if op_name in OPS else None
-    return function
+def _doc(op_name: str) -> str | None:
+    return OPS[op_name].doc if op_name in OPS else None
 
 
 sum = _reduction("sum")

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.errors import DomainError, DTypeError, ShapeError, message
+from stablegrad.errors import DomainError, DTypeError, ShapeError, UnknownNameError, message
 from stablegrad.ir import OPS
 from stablegrad.numpy.joining import concatenate
+from stablegrad.numpy.ordering import by_shares
 from stablegrad.ops.record import is_float
 from stablegrad.ops.sorting import last_axis
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.methods import no_out
+from stablegrad.tensor.naming import named
 
 
 def _observations(m: Any, y: Any, rowvar: bool) -> Tensor:
@@ -51,7 +53,17 @@ def cov(
         aweights: must be None.
 
     Returns:
-        A matrix, or a scalar for one variable.
+        A matrix, or a scalar for one variable; n*eps relative to the product of the two
+        standard deviations, whatever the means.
+
+    Raises:
+        ShapeError: more than two axes.
+        DTypeError: weights.
+
+    Example:
+        >>> sg.numpy.cov([[1e8, 1e8 + 8], [1.0, 2.0]]).numpy()
+        array([[32. ,  4. ],
+               [ 4. ,  0.5]], dtype=float32)
     """
     if fweights is not None or aweights is not None:
         raise DTypeError(message("cov with weights", "observations that weigh the same"))
@@ -67,6 +79,11 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
 
     Rows are scaled to length 1 before they are multiplied, so nothing overflows; a constant
     variable has the correlation 0 with all others, and derivative 0.
+
+    Example:
+        >>> sg.numpy.corrcoef([1.0, 2.0, 3.0], [2.0, 4.0, 0.0]).numpy().round(6)
+        array([[ 1. , -0.5],
+               [-0.5,  1. ]], dtype=float32)
     """
     rows = OPS["unit_vector"](OPS["center"](_observations(x, y, rowvar), axis=1), axis=1)
     found = rows @ rows.T
@@ -76,78 +93,60 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True) -> Tensor:
 # -- without nan --------------------------------------------------------------------------
 
 
-def _skipping(name: str, instead: float) -> Callable[..., Tensor]:
+def _kept(a: Any, dtype: Any, instead: float) -> Tensor:
+    """The elements, a number in place of those that are nan."""
+    x = as_tensor(a)
+    x = x if dtype is None else x.astype(dtype)
+    return OPS["where"](OPS["isnan"](x), instead, x) if is_float(x.dtype) else x
+
+
+def _skipping(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    doc = f"{OPS[name].doc} Elements that are nan have no part in it."
+    return named(function, f"nan{name}", doc)
+
+
+def _reduction(name: str, instead: float) -> Callable[..., Tensor]:
     def reduce(
         a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
     ) -> Tensor:
         no_out(out)
-        x = as_tensor(a)
-        x = x if dtype is None else x.astype(dtype)
-        kept = OPS["where"](OPS["isnan"](x), instead, x)
-        return OPS[name](kept, axis=axis, keepdims=keepdims)
+        return OPS[name](_kept(a, dtype, instead), axis=axis, keepdims=keepdims)
 
-    reduce.__name__ = reduce.__qualname__ = f"nan{name}"
-    reduce.__module__ = "stablegrad.numpy"
-    reduce.__doc__ = f"{OPS[name].doc} Elements that are nan have no part in it."
-    return reduce
-
-
-nansum = _skipping("sum", 0.0)
-nanprod = _skipping("prod", 1.0)
+    return _skipping(name, reduce)
 
 
 def _order(name: str, instead: float) -> Callable[..., Tensor]:
-    inner = _skipping(name, instead)
-
     def reduce(a: Any, axis: Any = None, out: None = None, keepdims: bool = False) -> Tensor:
-        x = as_tensor(a)
-        none = OPS["isnan"](x).all(axis=axis, keepdims=keepdims)
-        return OPS["where"](none, math.nan, inner(x, axis, None, out, keepdims))
+        no_out(out)
+        found = OPS[name](_kept(a, None, instead), axis=axis, keepdims=keepdims)
+        none = OPS["isnan"](a).all(axis=axis, keepdims=keepdims)
+        return OPS["where"](none, math.nan, found) if is_float(found.dtype) else found
 
-    reduce.__name__ = reduce.__qualname__ = f"nan{name}"
-    reduce.__module__ = "stablegrad.numpy"
-    reduce.__doc__ = inner.__doc__
-    return reduce
-
-
-nanmax = _order("max", -math.inf)
-nanmin = _order("min", math.inf)
+    return _skipping(name, reduce)
 
 
 def _place(name: str, instead: float) -> Callable[..., Tensor]:
-    inner = _skipping(name, instead)
-
     def place(
         a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False
     ) -> Tensor:
-        return inner(a, axis, None, out, keepdims)
+        no_out(out)
+        return OPS[name](_kept(a, None, instead), axis=axis, keepdims=keepdims)
 
-    place.__name__ = place.__qualname__ = f"nan{name}"
-    place.__module__ = "stablegrad.numpy"
-    place.__doc__ = inner.__doc__
-    return place
-
-
-nanargmax = _place("argmax", -math.inf)
-nanargmin = _place("argmin", math.inf)
+    return _skipping(name, place)
 
 
 def _running(name: str, instead: float) -> Callable[..., Tensor]:
     def run(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Tensor:
         no_out(out)
-        x = as_tensor(a)
-        x = x if dtype is None else x.astype(dtype)
-        kept = OPS["where"](OPS["isnan"](x), instead, x)
-        return getattr(kept, name)(axis=axis)
+        return getattr(_kept(a, dtype, instead), name)(axis=axis)
 
-    run.__name__ = run.__qualname__ = f"nan{name}"
-    run.__module__ = "stablegrad.numpy"
-    run.__doc__ = f"{OPS[name].doc} Elements that are nan have no part in it."
-    return run
+    return _skipping(name, run)
 
 
-nancumsum = _running("cumsum", 0.0)
-nancumprod = _running("cumprod", 1.0)
+nansum, nanprod = _reduction("sum", 0.0), _reduction("prod", 1.0)
+nanmax, nanmin = _order("max", -math.inf), _order("min", math.inf)
+nanargmax, nanargmin = _place("argmax", -math.inf), _place("argmin", math.inf)
+nancumsum, nancumprod = _running("cumsum", 0.0), _running("cumprod", 1.0)
 
 
 def _left(x: Tensor, axis: Any, keepdims: bool) -> Tensor:
@@ -220,35 +219,42 @@ def nanquantile(
         overwrite_input: accepted as NumPy has it.
         method: must be "linear".
         keepdims: whether reduced axes stay with length 1.
+
+    Returns:
+        A tensor of the shape of q and then of what is left of a; nan where nothing is left.
+
+    Raises:
+        DomainError: a share outside of 0 to 1.
+        UnknownNameError: another method.
+
+    Example:
+        >>> sg.numpy.nanquantile([1.0, float("nan"), 3.0], [0.25, 1.0]).numpy()
+        array([1.5, 3. ], dtype=float32)
     """
     no_out(out)
-    shares = np.asarray(q, float)
-    if method != "linear" or not ((shares >= 0) & (shares <= 1)).all():
-        raise DomainError(
-            message(f"nanquantile of {q}, {method=}", "shares from 0 to 1 and method='linear'")
-        )
+    if method != "linear":
+        raise UnknownNameError(message(f"nanquantile with {method=}", "'linear'"))
     x = as_tensor(a)
     x = x if is_float(x.dtype) else x.astype(np.float64)
     rows, shape = last_axis(x, axis, "nanquantile")
     ordered = OPS["sort"](OPS["where"](OPS["isnan"](rows), math.inf, rows), axis=-1)
     last = _left(rows, -1, True).astype(np.float64) - 1
-    found = []
-    for share in shares.ravel().tolist():
+
+    def one(share: float) -> Tensor:
+        if not 0 <= share <= 1:
+            raise DomainError(message(f"the quantile {share}", "0 to 1"))
         place = (last * share).clip(0)
-        below = OPS["floor"](place)
-        pick = [
+        below, above = (
             OPS["take_along_axis"](ordered, OPS[end](place).astype(np.int64), axis=-1)
             for end in ("floor", "ceil")
-        ]
-        weight = (place - below).astype(x.dtype)
-        between = pick[0] * (1 - weight) + pick[1] * weight
-        value = OPS["where"](weight == 0, pick[0], between)
+        )
+        weight = (place - OPS["floor"](place)).astype(x.dtype)
+        between = below * (1 - weight) + above * weight
+        value = OPS["where"](weight == 0, below, between)
         value = OPS["where"](last < 0, math.nan, value)
-        found.append(value.reshape(shape if keepdims else value.shape[:-1]))
-    if shares.ndim == 0:
-        return found[0]
-    joined = concatenate([f.reshape((1, *f.shape)) for f in found])
-    return joined.reshape((*shares.shape, *found[0].shape))
+        return value.reshape(shape if keepdims else value.shape[:-1])
+
+    return by_shares(q, one)
 
 
 def nanpercentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Tensor:
