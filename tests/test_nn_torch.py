@@ -47,6 +47,9 @@ CASES: list[tuple[str, list[Any], tuple[Any, ...], dict[str, Any]]] = [
     ("local_response_norm", [X], (4, 0.5), {}),
     ("max_pool3d", [V], (2,), {}),
     ("avg_pool3d", [V], (3, 2, 1), {}),
+    ("adaptive_avg_pool3d", [V], ((2, 4, 5),), {}),
+    ("adaptive_max_pool3d", [V], (2,), {}),
+    ("conv_transpose3d", [V, RNG.normal(size=(3, 2, 2, 3, 2))], (None, 2, 1, 1), {}),
     ("multi_margin_loss", [S], (CLASSES,), {"p": 2, "weight": WEIGHT, "reduction": "none"}),
     ("multilabel_margin_loss", [S], (LABELS,), {"reduction": "none"}),
     ("multilabel_soft_margin_loss", [S], ((LABELS > 0) * 1.0,), {"reduction": "none"}),
@@ -225,6 +228,12 @@ def test_padding_layers(kind):
     close(sg.nn.Softmax2d()(X), torch.nn.Softmax2d()(T(X)))
     close(sg.nn.Upsample(scale_factor=2.0)(X), torch.nn.Upsample(scale_factor=2.0)(T(X)))
     close(sg.nn.MaxPool3d(2)(V), torch.nn.MaxPool3d(2)(T(V)))
+    for norm in ("BatchNorm3d", "InstanceNorm3d"):
+        close(
+            getattr(sg.nn, norm)(3, dtype=np.float64)(V),
+            getattr(torch.nn, norm)(3, dtype=torch.float64)(T(V)),
+        )
+    assert repr(sg.nn.Dropout2d()) == "Dropout2d(p=0.5)"
     assert repr(sg.nn.PixelShuffle(2)) == "PixelShuffle(upscale_factor=2)"
 
 

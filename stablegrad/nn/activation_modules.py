@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from stablegrad.nn import functional
+from stablegrad.nn.functions import FunctionModule
 from stablegrad.nn.layers import empty_parameter
 from stablegrad.nn.module import Module, Parameter
 from stablegrad.tensor import Tensor
 
 
-class _Activation(Module):
-    """A function of one input and of settings, which are attributes of the module."""
-
-    function: ClassVar[Callable[..., Tensor]]
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__()
-        self._names = tuple(settings)
-        for name, value in settings.items():
-            setattr(self, name, value)
-
-    def forward(self, input: Any) -> Tensor:
-        return self.function(input, **{name: getattr(self, name) for name in self._names})
-
-    def extra_repr(self) -> str:
-        return ", ".join([f"{name}={getattr(self, name)!r}" for name in self._names])
-
-
-class Sigmoid(_Activation):
+class Sigmoid(FunctionModule):
     """1/(1 + exp(-x)), element by element; right in value and gradient in both tails.
 
     Example:
@@ -42,7 +24,7 @@ class Sigmoid(_Activation):
     function = staticmethod(functional.sigmoid)
 
 
-class CELU(_Activation):
+class CELU(FunctionModule):
     """x where it is positive, else alpha*(exp(x/alpha) - 1).
 
     Args:
@@ -55,7 +37,7 @@ class CELU(_Activation):
         super().__init__(alpha=alpha)
 
 
-class ELU(_Activation):
+class ELU(FunctionModule):
     """x where it is positive, else alpha*(exp(x) - 1).
 
     Args:
@@ -68,7 +50,7 @@ class ELU(_Activation):
         super().__init__(alpha=alpha)
 
 
-class GELU(_Activation):
+class GELU(FunctionModule):
     """x times the normal distribution function.
 
     Args:
@@ -81,7 +63,7 @@ class GELU(_Activation):
         super().__init__(approximate=approximate)
 
 
-class GLU(_Activation):
+class GLU(FunctionModule):
     """The first half along an axis times the sigmoid of the second.
 
     Args:
@@ -94,7 +76,7 @@ class GLU(_Activation):
         super().__init__(dim=dim)
 
 
-class Hardshrink(_Activation):
+class Hardshrink(FunctionModule):
     """x, 0 where it is at most lambd from 0.
 
     Args:
@@ -107,19 +89,19 @@ class Hardshrink(_Activation):
         super().__init__(lambd=lambd)
 
 
-class Hardsigmoid(_Activation):
+class Hardsigmoid(FunctionModule):
     """(x + 3)/6 limited to the range from 0 to 1."""
 
     function = staticmethod(functional.hardsigmoid)
 
 
-class Hardswish(_Activation):
+class Hardswish(FunctionModule):
     """x times ``Hardsigmoid``."""
 
     function = staticmethod(functional.hardswish)
 
 
-class Hardtanh(_Activation):
+class Hardtanh(FunctionModule):
     """x limited to a range; its derivative at the ends is 0.
 
     Args:
@@ -133,7 +115,7 @@ class Hardtanh(_Activation):
         super().__init__(min_val=min_val, max_val=max_val)
 
 
-class LeakyReLU(_Activation):
+class LeakyReLU(FunctionModule):
     """x where it is positive, else ``negative_slope*x``.
 
     Args:
@@ -146,13 +128,13 @@ class LeakyReLU(_Activation):
         super().__init__(negative_slope=negative_slope)
 
 
-class LogSigmoid(_Activation):
+class LogSigmoid(FunctionModule):
     """log(sigmoid(x)), element by element."""
 
     function = staticmethod(functional.logsigmoid)
 
 
-class LogSoftmax(_Activation):
+class LogSoftmax(FunctionModule):
     """x - log(sum(exp(x))) along an axis.
 
     Args:
@@ -165,37 +147,37 @@ class LogSoftmax(_Activation):
         super().__init__(dim=dim)
 
 
-class Mish(_Activation):
+class Mish(FunctionModule):
     """x*tanh(softplus(x)), element by element."""
 
     function = staticmethod(functional.mish)
 
 
-class ReLU(_Activation):
+class ReLU(FunctionModule):
     """The positive part; its derivative at 0 is 0."""
 
     function = staticmethod(functional.relu)
 
 
-class ReLU6(_Activation):
+class ReLU6(FunctionModule):
     """x limited to the range from 0 to 6."""
 
     function = staticmethod(functional.relu6)
 
 
-class SELU(_Activation):
+class SELU(FunctionModule):
     """The self-normalising elu of Klambauer et al. 2017."""
 
     function = staticmethod(functional.selu)
 
 
-class SiLU(_Activation):
+class SiLU(FunctionModule):
     """x*sigmoid(x), element by element."""
 
     function = staticmethod(functional.silu)
 
 
-class Softmax(_Activation):
+class Softmax(FunctionModule):
     """exp(x)/sum(exp(x)) along an axis.
 
     Args:
@@ -208,7 +190,7 @@ class Softmax(_Activation):
         super().__init__(dim=dim)
 
 
-class Softmin(_Activation):
+class Softmin(FunctionModule):
     """The softmax of -x along an axis.
 
     Args:
@@ -221,7 +203,7 @@ class Softmin(_Activation):
         super().__init__(dim=dim)
 
 
-class Softplus(_Activation):
+class Softplus(FunctionModule):
     """log(1 + exp(beta*x))/beta, element by element.
 
     Args:
@@ -235,7 +217,7 @@ class Softplus(_Activation):
         super().__init__(beta=beta, threshold=threshold)
 
 
-class Softshrink(_Activation):
+class Softshrink(FunctionModule):
     """x moved towards 0 by lambd, 0 where it is nearer than that.
 
     Args:
@@ -248,25 +230,25 @@ class Softshrink(_Activation):
         super().__init__(lambd=lambd)
 
 
-class Softsign(_Activation):
+class Softsign(FunctionModule):
     """x/(1 + |x|), element by element."""
 
     function = staticmethod(functional.softsign)
 
 
-class Tanh(_Activation):
+class Tanh(FunctionModule):
     """The hyperbolic tangent, element by element."""
 
     function = staticmethod(functional.tanh)
 
 
-class Tanhshrink(_Activation):
+class Tanhshrink(FunctionModule):
     """x - tanh(x), element by element."""
 
     function = staticmethod(functional.tanhshrink)
 
 
-class Threshold(_Activation):
+class Threshold(FunctionModule):
     """x where it is above the threshold, else ``value``.
 
     Args:

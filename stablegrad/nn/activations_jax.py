@@ -51,7 +51,20 @@ def logmeanexp(a: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 def standardize(x: Any, axis: Any = -1, epsilon: float = 1e-5) -> Tensor:
-    """(x - mean) / sqrt(variance + epsilon) along axes; a constant row gives zeros."""
+    """(x - mean) / sqrt(variance + epsilon) along axes; a constant row gives zeros.
+
+    Args:
+        x: an array.
+        axis: the axis or axes.
+        epsilon: added to the variance.
+
+    Returns:
+        A tensor of the shape of x; n*eps relative to the greatest deviation, for inputs of any
+        size and mean.
+
+    Example:
+        >>> sg.nn.functional.standardize([1e30, 1e30, 4e30]).numpy()
+        array([-0.70710677, -0.70710677,  1.4142135 ], dtype=float32)
+    """
     t = as_tensor(x)
-    off = t - t.mean(axis=axis, keepdims=True)
-    return off / ops.sqrt(t.var(axis=axis, keepdims=True) + epsilon)
+    return ops.standardize(t, axis=axis, eps=epsilon)

@@ -48,6 +48,9 @@ def dropout1d(
     return _dropped(x, p, training, generator, 2)
 
 
+dropout2d = dropout3d = dropout1d
+
+
 def _dropped(
     x: Tensor, p: float, training: bool, generator: init.Seed, together: int | None
 ) -> Tensor:

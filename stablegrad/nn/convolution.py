@@ -7,7 +7,7 @@ backward, are those of the two.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from stablegrad import numpy as arrays
@@ -18,6 +18,7 @@ from stablegrad.ops.shape import slice_axis
 from stablegrad.ops.sliding import sliding
 from stablegrad.ops.structured import integer
 from stablegrad.tensor import Tensor, as_tensor
+from stablegrad.tensor.naming import named
 
 Sizes = int | Sequence[int]
 """One number for all axes, or one for each."""
@@ -42,6 +43,19 @@ def batched(name: str, input: Any, d: int) -> tuple[Tensor, bool]:
             message(f"{name} of shape {x.shape}", f"(n, channels, {d} lengths), n left out or not")
         )
     return (x, False) if x.ndim == d + 2 else (x.reshape((1, *x.shape)), True)
+
+
+def shape_words(d: int) -> dict[str, str]:
+    """What the text of a function over d axes says of axes and shapes."""
+    return {
+        "d": str(d),
+        "axes": ("one axis", "two axes", "three axes")[d - 1],
+        "lengths": ("length", "height, width", "depth, height, width")[d - 1],
+        **{word: ", ".join(str(n) * d) for n, word in enumerate(_NUMBERS, 2)},
+    }
+
+
+_NUMBERS = ("two", "three", "four", "five")
 
 
 def padded(x: Tensor, widths: Sequence[tuple[int, int]]) -> Tensor:
@@ -99,135 +113,125 @@ def _widths(
     return [(s // 2, s - s // 2) for s in spans]
 
 
-def convolution(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes | str = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-    *,
-    axes: int,
-) -> Tensor:
-    """The sums of products of windows and kernels, over ``axes`` axes: see ``conv2d``."""
-    name, d = f"conv{axes}d", axes
-    x, alone = batched(name, input, d)
-    w = _weight(name, weight, x, groups, d, across=False)
-    size = w.shape[2:]
-    steps, gaps = spread(stride, d, "stride"), spread(dilation, d, "dilation")
-    cut = sliding(padded(x, _widths(padding, size, steps, gaps)), size, steps, gaps)
-    n, out_lengths = x.shape[0], cut.shape[2 : 2 + d]
-    # (n, channels, *lengths, *size) -> (n, groups, channels * size, lengths)
-    order = (0, 1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d))
-    inner = math.prod(w.shape[1:])
-    columns = cut.transpose(*order).reshape((n, groups, inner, math.prod(out_lengths)))
-    kernels = w.reshape((groups, w.shape[0] // groups, inner))
-    y = matmul(kernels, columns).reshape((n, w.shape[0], *out_lengths))
-    y = _biased(y, bias, d)
-    return y.reshape(y.shape[1:]) if alone else y
-
-
-def conv1d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes | str = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> Tensor:
-    """The convolution over one axis; arguments are those of ``conv2d``.
-
-    Example:
-        >>> sg.nn.functional.conv1d([[1.0, 2.0, 4.0]], [[[1.0, -1.0]]]).numpy()
-        array([[-1., -2.]], dtype=float32)
-    """
-    return convolution(input, weight, bias, stride, padding, dilation, groups, axes=1)
-
-
-def conv2d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes | str = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> Tensor:
-    """The convolution over two axes (a cross-correlation: kernels are not turned).
+_CONV = """The convolution over {axes} (a cross-correlation: kernels are not turned).
 
     Args:
-        input: shape (n, channels, height, width), n left out or not.
+        input: shape (n, channels, {lengths}), n left out or not.
         weight: shape (out, channels/groups, *size).
         bias: shape (out,), or None.
-        stride: steps between windows.
+        stride: steps between windows, one number or one for each axis.
         padding: zeros put around the input; "same" keeps the lengths, "valid" puts none.
         dilation: steps between the elements of a window.
         groups: into how many parts channels are cut, each with kernels of its own.
 
     Returns:
-        A tensor of shape (n, out, *lengths); n*eps relative to the sum of absolute products.
+        A tensor of shape (n, out, *lengths); n*eps relative to the sum of absolute products,
+        and so are its derivatives.
 
     Raises:
         ShapeError: shapes that do not fit together.
+        DomainError: padding "same" beside a stride.
+        UnknownNameError: another name for the padding.
 
     Example:
-        >>> x = np.ones((1, 1, 3, 3), np.float32)
-        >>> sg.nn.functional.conv2d(x, x[:, :, :2, :2]).shape
-        (1, 1, 2, 2)
+        >>> sg.nn.functional.conv{d}d(np.ones((1, 3, {four})), np.ones((5, 3, {two}))).shape
+        (1, 5, {three})
     """
-    return convolution(input, weight, bias, stride, padding, dilation, groups, axes=2)
 
 
-def conv3d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes | str = 0,
-    dilation: Sizes = 1,
-    groups: int = 1,
-) -> Tensor:
-    """The convolution over three axes; arguments are those of ``conv2d``."""
-    return convolution(input, weight, bias, stride, padding, dilation, groups, axes=3)
+def _convolution(d: int) -> Callable[..., Tensor]:
+    name = f"conv{d}d"
+
+    def convolution(
+        input: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Sizes = 1,
+        padding: Sizes | str = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        x, alone = batched(name, input, d)
+        w = _weight(name, weight, x, groups, d, across=False)
+        size = w.shape[2:]
+        steps, gaps = spread(stride, d, "stride"), spread(dilation, d, "dilation")
+        cut = sliding(padded(x, _widths(padding, size, steps, gaps)), size, steps, gaps)
+        n, out_lengths = x.shape[0], cut.shape[2 : 2 + d]
+        # (n, channels, *lengths, *size) -> (n, groups, channels * size, lengths)
+        order = (0, 1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d))
+        inner = math.prod(w.shape[1:])
+        columns = cut.transpose(*order).reshape((n, groups, inner, math.prod(out_lengths)))
+        kernels = w.reshape((groups, w.shape[0] // groups, inner))
+        y = matmul(kernels, columns).reshape((n, w.shape[0], *out_lengths))
+        y = _biased(y, bias, d)
+        return y.reshape(y.shape[1:]) if alone else y
+
+    return named(convolution, name, _CONV.format(**shape_words(d)), __name__)
 
 
-def transposed_convolution(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-    *,
-    axes: int,
-) -> Tensor:
-    """The transpose of a convolution, over ``axes`` axes: see ``conv_transpose2d``."""
-    name, d = f"conv_transpose{axes}d", axes
-    x, alone = batched(name, input, d)
-    w = _weight(name, weight, x, groups, d, across=True)
-    size, lengths, n = w.shape[2:], x.shape[2:], x.shape[0]
-    steps, gaps = spread(stride, d, "stride"), spread(dilation, d, "dilation")
-    edges = spread(padding, d, "padding", 0)
-    more = spread(output_padding, d, "output_padding", 0)
-    if any(m >= max(s, g) for m, s, g in zip(more, steps, gaps, strict=True)):
-        raise DomainError(message(f"output_padding={more}", "less than the stride or dilation"))
-    outs = w.shape[1]
-    inner = outs * math.prod(size)
-    kernels = w.reshape((groups, x.shape[1] // groups, inner)).transpose(0, 2, 1)
-    columns = matmul(kernels, x.reshape((n, groups, x.shape[1] // groups, math.prod(lengths))))
-    columns = columns.reshape((n, groups * outs, *size, *lengths))
-    order = (0, 1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d))
-    spans = zip(lengths, steps, gaps, size, strict=True)
-    full = tuple([(m - 1) * s + g * (k - 1) + 1 for m, s, g, k in spans])
-    y = ops.windows_add(columns.transpose(*order), length=full, stride=steps, dilation=gaps)
-    for i, (edge, extra) in enumerate(zip(edges, more, strict=True)):
-        y = _cut(y, 2 + i, edge, full[i] - edge + extra)
-    y = _biased(y, bias, d)
-    return y.reshape(y.shape[1:]) if alone else y
+_TRANSPOSED = """The transpose of ``conv{d}d``: what its gradient by the input is.
+
+    Args:
+        input: shape (n, channels, {lengths}), n left out or not.
+        weight: shape (channels, out/groups, *size).
+        bias: shape (out,), or None.
+        stride: steps between windows, one number or one for each axis.
+        padding: how much of the result's edges to leave out.
+        output_padding: how much to add at the ends of the result.
+        groups: into how many parts channels are cut.
+        dilation: steps between the elements of a window.
+
+    Returns:
+        A tensor of shape (n, out, *lengths); n*eps relative to the sum of absolute products,
+        and so are its derivatives.
+
+    Raises:
+        ShapeError: shapes that do not fit together.
+        DomainError: an output padding that is no less than the stride or dilation.
+
+    Example:
+        >>> x, w = np.ones((1, 3, {four})), np.ones((3, 5, {two}))
+        >>> sg.nn.functional.conv_transpose{d}d(x, w).shape
+        (1, 5, {five})
+    """
+
+
+def _transposed_convolution(d: int) -> Callable[..., Tensor]:
+    name = f"conv_transpose{d}d"
+
+    def transposed_convolution(
+        input: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
+        output_padding: Sizes = 0,
+        groups: int = 1,
+        dilation: Sizes = 1,
+    ) -> Tensor:
+        x, alone = batched(name, input, d)
+        w = _weight(name, weight, x, groups, d, across=True)
+        size, lengths, n = w.shape[2:], x.shape[2:], x.shape[0]
+        steps, gaps = spread(stride, d, "stride"), spread(dilation, d, "dilation")
+        edges = spread(padding, d, "padding", 0)
+        more = spread(output_padding, d, "output_padding", 0)
+        if any(m >= max(s, g) for m, s, g in zip(more, steps, gaps, strict=True)):
+            raise DomainError(message(f"output_padding={more}", "less than the stride or dilation"))
+        outs = w.shape[1]
+        inner = outs * math.prod(size)
+        kernels = w.reshape((groups, x.shape[1] // groups, inner)).transpose(0, 2, 1)
+        columns = matmul(kernels, x.reshape((n, groups, x.shape[1] // groups, math.prod(lengths))))
+        columns = columns.reshape((n, groups * outs, *size, *lengths))
+        order = (0, 1, *range(2 + d, 2 + 2 * d), *range(2, 2 + d))
+        spans = zip(lengths, steps, gaps, size, strict=True)
+        full = tuple([(m - 1) * s + g * (k - 1) + 1 for m, s, g, k in spans])
+        y = ops.windows_add(columns.transpose(*order), length=full, stride=steps, dilation=gaps)
+        for i, (edge, extra) in enumerate(zip(edges, more, strict=True)):
+            y = _cut(y, 2 + i, edge, full[i] - edge + extra)
+        y = _biased(y, bias, d)
+        return y.reshape(y.shape[1:]) if alone else y
+
+    return named(transposed_convolution, name, _TRANSPOSED.format(**shape_words(d)), __name__)
 
 
 def _cut(y: Tensor, axis: int, start: int, stop: int) -> Tensor:
@@ -241,58 +245,10 @@ def _cut(y: Tensor, axis: int, start: int, stop: int) -> Tensor:
     return ops.pad(y, widths=tuple(widths)) if missing else y
 
 
-def conv_transpose1d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-) -> Tensor:
-    """The transpose of ``conv1d``; arguments are those of ``conv_transpose2d``.
-
-    Example:
-        >>> sg.nn.functional.conv_transpose1d([[1.0, 2.0]], [[[1.0, -1.0]]]).numpy()
-        array([[ 1.,  1., -2.]], dtype=float32)
-    """
-    return transposed_convolution(
-        input, weight, bias, stride, padding, output_padding, groups, dilation, axes=1
-    )
-
-
-def conv_transpose2d(
-    input: Any,
-    weight: Any,
-    bias: Any = None,
-    stride: Sizes = 1,
-    padding: Sizes = 0,
-    output_padding: Sizes = 0,
-    groups: int = 1,
-    dilation: Sizes = 1,
-) -> Tensor:
-    """The transpose of ``conv2d``: what its gradient by the input is.
-
-    Args:
-        input: shape (n, channels, height, width), n left out or not.
-        weight: shape (channels, out/groups, *size).
-        bias: shape (out,), or None.
-        stride: steps between windows.
-        padding: how much of the result's edges to leave out.
-        output_padding: how much to add at the ends of the result.
-        groups: into how many parts channels are cut.
-        dilation: steps between the elements of a window.
-
-    Returns:
-        A tensor of shape (n, out, *lengths); n*eps relative to the sum of absolute products.
-
-    Raises:
-        ShapeError: shapes that do not fit together.
-    """
-    return transposed_convolution(
-        input, weight, bias, stride, padding, output_padding, groups, dilation, axes=2
-    )
+conv1d, conv2d, conv3d = [_convolution(d) for d in (1, 2, 3)]
+conv_transpose1d, conv_transpose2d, conv_transpose3d = [
+    _transposed_convolution(d) for d in (1, 2, 3)
+]
 
 
 # -- padding ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Convolution and pooling as modules, with torch.nn's names and meanings."""
+"""Convolution as modules, with torch.nn's names and meanings."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from stablegrad.errors import ShapeError, message
-from stablegrad.nn import functional, init
-from stablegrad.nn.convolution import Sizes, convolution, spread, transposed_convolution
+from stablegrad.nn import convolution, init
+from stablegrad.nn.convolution import Sizes, spread
 from stablegrad.nn.layers import uniform_parameters
 from stablegrad.nn.module import Module, Parameter
 from stablegrad.tensor import Tensor
-
-# -- convolution --------------------------------------------------------------------------
 
 
 class _Convolution(Module):
     """What convolutions share: a weight and a bias, drawn as torch draws them."""
 
     axes: ClassVar[int]
+    function: ClassVar[Callable[..., Tensor]]
     weight: Parameter
     bias: Parameter | None
 
@@ -83,7 +82,7 @@ class _Conv(_Convolution):
         )  # fmt: skip
 
     def forward(self, input: Any) -> Tensor:
-        return convolution(
+        return self.function(
             input,
             self.weight,
             self.bias,
@@ -91,7 +90,6 @@ class _Conv(_Convolution):
             self.padding,
             self.dilation,
             self.groups,
-            axes=self.axes,
         )
 
 
@@ -99,6 +97,7 @@ class Conv1d(_Conv):
     """The convolution over one axis; arguments are those of ``Conv2d``."""
 
     axes = 1
+    function = staticmethod(convolution.conv1d)
 
 
 class Conv2d(_Conv):
@@ -132,12 +131,14 @@ class Conv2d(_Conv):
     """
 
     axes = 2
+    function = staticmethod(convolution.conv2d)
 
 
 class Conv3d(_Conv):
     """The convolution over three axes; arguments are those of ``Conv2d``."""
 
     axes = 3
+    function = staticmethod(convolution.conv3d)
 
 
 class _ConvTranspose(_Convolution):
@@ -165,16 +166,15 @@ class _ConvTranspose(_Convolution):
         )  # fmt: skip
 
     def forward(self, input: Any) -> Tensor:
-        return transposed_convolution(
+        return self.function(
             input,
             self.weight,
             self.bias,
             self.stride,
-            self.padding,  # type: ignore[arg-type]
+            self.padding,
             self.output_padding,
             self.groups,
             self.dilation,
-            axes=self.axes,
         )
 
 
@@ -182,6 +182,7 @@ class ConvTranspose1d(_ConvTranspose):
     """The transpose of ``Conv1d``; arguments are those of ``ConvTranspose2d``."""
 
     axes = 1
+    function = staticmethod(convolution.conv_transpose1d)
 
 
 class ConvTranspose2d(_ConvTranspose):
@@ -211,137 +212,11 @@ class ConvTranspose2d(_ConvTranspose):
     """
 
     axes = 2
+    function = staticmethod(convolution.conv_transpose2d)
 
 
-# -- pooling ------------------------------------------------------------------------------
+class ConvTranspose3d(_ConvTranspose):
+    """The transpose of ``Conv3d``; arguments are those of ``ConvTranspose2d``."""
 
-
-class _Pool(Module):
-    """A function of an input and of settings, which are attributes of the module."""
-
-    function: ClassVar[Callable[..., Tensor]]
-
-    def _keep(self, **settings: Any) -> None:
-        self._names = tuple(settings)
-        for name, value in settings.items():
-            setattr(self, name, value)
-
-    def forward(self, input: Any) -> Tensor:
-        return self.function(input, **{name: getattr(self, name) for name in self._names})
-
-    def extra_repr(self) -> str:
-        return ", ".join([f"{name}={getattr(self, name)!r}" for name in self._names])
-
-
-class MaxPool2d(_Pool):
-    """The greatest element of each window; ties share its derivative equally.
-
-    Args:
-        kernel_size: the size of a window.
-        stride: steps between windows, the size of one by default.
-        padding: how far windows reach beyond the edges; what is there never wins.
-        dilation: steps between the elements of a window.
-        ceil_mode: whether windows that reach beyond the end count too.
-
-    Example:
-        >>> sg.nn.MaxPool2d(2)(np.ones((1, 3, 4, 6))).shape
-        (1, 3, 2, 3)
-    """
-
-    function = staticmethod(functional.max_pool2d)
-
-    def __init__(
-        self,
-        kernel_size: Sizes,
-        stride: Sizes | None = None,
-        padding: Sizes = 0,
-        dilation: Sizes = 1,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        self._keep(
-            kernel_size=kernel_size,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            ceil_mode=ceil_mode,
-        )
-
-
-class MaxPool1d(MaxPool2d):
-    """The greatest element of each window; arguments are those of ``MaxPool2d``."""
-
-    function = staticmethod(functional.max_pool1d)
-
-
-class AvgPool2d(_Pool):
-    """The mean of each window.
-
-    Args:
-        kernel_size: the size of a window.
-        stride: steps between windows, the size of one by default.
-        padding: zeros put around the input.
-        ceil_mode: whether windows that reach beyond the end count too.
-        count_include_pad: whether the zeros count in the divisor.
-
-    Example:
-        >>> sg.nn.AvgPool2d(2)(np.ones((1, 3, 4, 6))).shape
-        (1, 3, 2, 3)
-    """
-
-    function = staticmethod(functional.avg_pool2d)
-
-    def __init__(
-        self,
-        kernel_size: Sizes,
-        stride: Sizes | None = None,
-        padding: Sizes = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> None:
-        super().__init__()
-        self._keep(
-            kernel_size=kernel_size,
-            stride=stride,
-            padding=padding,
-            ceil_mode=ceil_mode,
-            count_include_pad=count_include_pad,
-        )
-
-
-class AvgPool1d(AvgPool2d):
-    """The mean of each window; arguments are those of ``AvgPool2d``."""
-
-    function = staticmethod(functional.avg_pool1d)
-
-
-class AdaptiveAvgPool2d(_Pool):
-    """The means of as many parts of the last two axes as the output is to have.
-
-    Args:
-        output_size: a number, or one for each axis; None keeps a length.
-    """
-
-    function = staticmethod(functional.adaptive_avg_pool2d)
-
-    def __init__(self, output_size: Any) -> None:
-        super().__init__()
-        self._keep(output_size=output_size)
-
-
-class AdaptiveAvgPool1d(AdaptiveAvgPool2d):
-    """The means of as many parts of the last axis as the output is to have."""
-
-    function = staticmethod(functional.adaptive_avg_pool1d)
-
-
-class AdaptiveMaxPool2d(AdaptiveAvgPool2d):
-    """The greatest elements of as many parts of the last two axes."""
-
-    function = staticmethod(functional.adaptive_max_pool2d)
-
-
-class AdaptiveMaxPool1d(AdaptiveAvgPool2d):
-    """The greatest elements of as many parts of the last axis."""
-
-    function = staticmethod(functional.adaptive_max_pool1d)
+    axes = 3
+    function = staticmethod(convolution.conv_transpose3d)

@@ -44,13 +44,20 @@ from stablegrad.nn.activations_jax import (
     squareplus,
     standardize,
 )
-from stablegrad.nn.attention import dropout, dropout1d, scaled_dot_product_attention
+from stablegrad.nn.attention import (
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    scaled_dot_product_attention,
+)
 from stablegrad.nn.convolution import (
     conv1d,
     conv2d,
     conv3d,
     conv_transpose1d,
     conv_transpose2d,
+    conv_transpose3d,
     pad,
 )
 from stablegrad.nn.losses_distances import (
@@ -105,8 +112,10 @@ from stablegrad.nn.pictures import (
 from stablegrad.nn.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
     adaptive_max_pool1d,
     adaptive_max_pool2d,
+    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -126,28 +135,28 @@ from stablegrad.nn.scattering import (
 from stablegrad.tensor import Tensor, as_tensor
 
 __all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d",
-    "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "batch_norm",
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cdist", "celu",
-    "channel_shuffle", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool1d",
+    "avg_pool2d", "avg_pool3d", "batch_norm", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "cdist", "celu", "channel_shuffle", "conv1d",
+    "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
     "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d",
-    "elu", "embedding", "focal_loss", "fold", "gather", "gaussian_nll_loss", "gelu", "glu",
-    "group_norm",
-    "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid",
-    "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "identity", "index_add",
-    "index_select", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm",
-    "leaky_relu", "linear", "local_response_norm", "log_sigmoid", "log_softmax",
-    "logmeanexp", "logsigmoid", "margin_ranking_loss", "masked_fill", "max_pool1d",
-    "max_pool2d", "max_pool3d", "mish", "mse_loss", "multi_margin_loss",
-    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize",
-    "one_hot", "pad", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle",
-    "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
-    "scaled_dot_product_attention", "scatter", "scatter_add", "segment_sum", "selu",
-    "sigmoid", "sigmoid_focal_loss", "silu", "smooth_l1_loss", "soft_margin_loss",
-    "soft_sign", "softmax", "softmin", "softplus", "softshrink", "softsign", "sparse_plus",
-    "sparse_sigmoid", "squareplus", "standardize", "swish", "tanh", "tanhshrink",
-    "threshold", "triplet_margin_loss", "triplet_margin_with_distance_loss", "unfold",
-    "upsample",
+    "dropout2d", "dropout3d", "elu", "embedding", "focal_loss", "fold", "gather",
+    "gaussian_nll_loss", "gelu", "glu", "group_norm", "hard_sigmoid", "hard_silu",
+    "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "hinge_embedding_loss", "huber_loss", "identity", "index_add", "index_select",
+    "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu",
+    "linear", "local_response_norm", "log_sigmoid", "log_softmax", "logmeanexp",
+    "logsigmoid", "margin_ranking_loss", "masked_fill", "max_pool1d", "max_pool2d",
+    "max_pool3d", "mish", "mse_loss", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad",
+    "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu",
+    "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "scatter", "scatter_add",
+    "segment_sum", "selu", "sigmoid", "sigmoid_focal_loss", "silu", "smooth_l1_loss",
+    "soft_margin_loss", "soft_sign", "softmax", "softmin", "softplus", "softshrink",
+    "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "standardize", "swish",
+    "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "unfold", "upsample",
 ]  # fmt: skip
 
 # jax.nn's names of the same functions

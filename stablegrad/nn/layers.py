@@ -250,4 +250,9 @@ class Dropout1d(Dropout):
     _function = staticmethod(functional.dropout1d)
 
 
-Dropout2d = Dropout1d
+class Dropout2d(Dropout1d):
+    """As ``Dropout``, whole channels at a time: inputs of shape (n, channels, height, width)."""
+
+
+class Dropout3d(Dropout1d):
+    """As ``Dropout``, whole channels at a time: inputs of shape (n, channels, d, h, w)."""

@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from stablegrad.errors import DomainError, message
 from stablegrad.nn import functional
+from stablegrad.nn.functions import FunctionModule
 from stablegrad.nn.losses_functional import check_reduction
-from stablegrad.nn.module import Module
 from stablegrad.tensor import Tensor, as_tensor
 
 
-class Loss(Module):
-    """Base of losses: keeps the reduction."""
+class Loss(FunctionModule):
+    """Base of losses: a function of inputs, of settings, and of how to reduce.
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = check_reduction(reduction)
+    Args:
+        reduction: "mean", "sum" or "none", and "batchmean" where the function has it.
+        settings: the other arguments of the function; weights become tensors.
+
+    Raises:
+        DomainError: an unknown reduction.
+    """
+
+    reduction: str
+
+    def __init__(self, reduction: str, **settings: Any) -> None:
+        if reduction != "batchmean" or self.function is not functional.kl_div:
+            check_reduction(reduction)
+        for name in ("weight", "pos_weight"):
+            if settings.get(name) is not None:
+                settings[name] = as_tensor(settings[name])
+        super().__init__(**settings, reduction=reduction)
 
     def extra_repr(self) -> str:
-        return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
+        own = [f"{k}={getattr(self, k)!r}" for k in self._names if k not in _UNTOLD]
+        return ", ".join(
+            own if self.reduction == "mean" else [*own, f"reduction={self.reduction!r}"]
+        )
 
 
-class WeightedLoss(Loss):
-    """Base of losses with weights."""
+_UNTOLD = ("weight", "pos_weight", "reduction")
 
-    weight: Tensor | None
 
-    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+class _PlainLoss(Loss):
+    """A loss without settings of its own."""
+
+    def __init__(self, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.weight = None if weight is None else as_tensor(weight)
 
 
-class BCELoss(WeightedLoss):
+class BCELoss(Loss):
     """-(y*log(p) + (1 - y)*log(1 - p)) of probabilities p, never clamped.
 
     After a sigmoid it is as good as ``BCEWithLogitsLoss``: the rules see the logits.
@@ -52,11 +69,13 @@ class BCELoss(WeightedLoss):
         array([-1.0e+00, -3.8e-44], dtype=float32)
     """
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return functional.binary_cross_entropy(input, target, self.weight, self.reduction)
+    function = staticmethod(functional.binary_cross_entropy)
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, weight=weight)
 
 
-class BCEWithLogitsLoss(WeightedLoss):
+class BCEWithLogitsLoss(Loss):
     """-(y*log(sigmoid(z)) + (1 - y)*log(1 - sigmoid(z))) of logits z.
 
     Args:
@@ -70,19 +89,13 @@ class BCEWithLogitsLoss(WeightedLoss):
         0.231
     """
 
-    pos_weight: Tensor | None
+    function = staticmethod(functional.binary_cross_entropy_with_logits)
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(weight, reduction)
-        self.pos_weight = None if pos_weight is None else as_tensor(pos_weight)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.reduction, self.pos_weight
-        )
+        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
 
 
-class NLLLoss(WeightedLoss):
+class NLLLoss(Loss):
     """The negative of the true class's log-probability.
 
     Args:
@@ -91,17 +104,15 @@ class NLLLoss(WeightedLoss):
         reduction: "mean", "sum" or "none".
     """
 
+    function = staticmethod(functional.nll_loss)
+
     def __init__(
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
-        super().__init__(weight, reduction)
-        self.ignore_index = ignore_index
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return functional.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
 
 
-class CrossEntropyLoss(NLLLoss):
+class CrossEntropyLoss(Loss):
     """-log(softmax(x)) of the true class, or its mean under true probabilities.
 
     Args:
@@ -115,6 +126,8 @@ class CrossEntropyLoss(NLLLoss):
         0.6931471824645996
     """
 
+    function = staticmethod(functional.cross_entropy)
+
     def __init__(
         self,
         weight: Any = None,
@@ -122,66 +135,34 @@ class CrossEntropyLoss(NLLLoss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(weight, ignore_index, reduction)
         if not 0 <= label_smoothing <= 1:
             raise DomainError(message(f"label_smoothing={label_smoothing}", "0 to 1"))
-        self.label_smoothing = label_smoothing
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return functional.cross_entropy(
-            input,
-            target,
-            self.weight,
-            self.ignore_index,
-            self.reduction,
-            self.label_smoothing,
+        super().__init__(
+            reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing
         )
 
 
-class MSELoss(Loss):
+class MSELoss(_PlainLoss):
     """(x - y)**2.
 
     Args:
         reduction: "mean", "sum" or "none".
     """
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return functional.mse_loss(input, target, self.reduction)
+    function = staticmethod(functional.mse_loss)
 
 
-class L1Loss(Loss):
+class L1Loss(_PlainLoss):
     """|x - y|, with derivative 0 where they agree.
 
     Args:
         reduction: "mean", "sum" or "none".
     """
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        return functional.l1_loss(input, target, self.reduction)
+    function = staticmethod(functional.l1_loss)
 
 
-class _Distance(Loss):
-    """A loss with settings of its own, which are attributes of the module."""
-
-    function: ClassVar[Callable[..., Tensor]]
-
-    def __init__(self, reduction: str, **settings: Any) -> None:
-        super().__init__("mean" if reduction == "batchmean" else reduction)
-        self.reduction = reduction
-        self._names = tuple(settings)
-        for name, value in settings.items():
-            setattr(self, name, value)
-
-    def forward(self, *inputs: Any) -> Tensor:
-        settings = {name: getattr(self, name) for name in self._names}
-        return self.function(*inputs, reduction=self.reduction, **settings)
-
-    def extra_repr(self) -> str:
-        own = [f"{name}={getattr(self, name)!r}" for name in self._names]
-        return ", ".join([*own, super().extra_repr()] if super().extra_repr() else own)
-
-
-class HuberLoss(_Distance):
+class HuberLoss(Loss):
     """(x - y)**2/2 up to a distance delta, beyond it delta*(|x - y| - delta/2).
 
     Args:
@@ -195,7 +176,7 @@ class HuberLoss(_Distance):
         super().__init__(reduction, delta=delta)
 
 
-class SmoothL1Loss(_Distance):
+class SmoothL1Loss(Loss):
     """(x - y)**2/(2*beta) up to a distance beta, beyond it |x - y| - beta/2.
 
     Args:
@@ -209,7 +190,7 @@ class SmoothL1Loss(_Distance):
         super().__init__(reduction, beta=beta)
 
 
-class KLDivLoss(_Distance):
+class KLDivLoss(Loss):
     """The Kullback-Leibler divergence p*(log(p) - x), for log-probabilities x.
 
     Args:
@@ -223,7 +204,7 @@ class KLDivLoss(_Distance):
         super().__init__(reduction, log_target=log_target)
 
 
-class PoissonNLLLoss(_Distance):
+class PoissonNLLLoss(Loss):
     """The negative log-likelihood of counts.
 
     Args:
@@ -241,7 +222,7 @@ class PoissonNLLLoss(_Distance):
         super().__init__(reduction, log_input=log_input, full=full, eps=eps)
 
 
-class GaussianNLLLoss(_Distance):
+class GaussianNLLLoss(Loss):
     """The negative log-likelihood of a normal distribution.
 
     Args:
@@ -256,7 +237,7 @@ class GaussianNLLLoss(_Distance):
         super().__init__(reduction, full=full, eps=eps)
 
 
-class SoftMarginLoss(_Distance):
+class SoftMarginLoss(_PlainLoss):
     """log(1 + exp(-y*x)) for y of 1 or -1.
 
     Args:
@@ -265,11 +246,8 @@ class SoftMarginLoss(_Distance):
 
     function = staticmethod(functional.soft_margin_loss)
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
 
-
-class HingeEmbeddingLoss(_Distance):
+class HingeEmbeddingLoss(Loss):
     """x where y is 1, max(0, margin - x) where it is -1.
 
     Args:
@@ -283,7 +261,7 @@ class HingeEmbeddingLoss(_Distance):
         super().__init__(reduction, margin=margin)
 
 
-class MarginRankingLoss(_Distance):
+class MarginRankingLoss(Loss):
     """max(0, margin - y*(a - b)).
 
     Args:
@@ -297,7 +275,7 @@ class MarginRankingLoss(_Distance):
         super().__init__(reduction, margin=margin)
 
 
-class CosineEmbeddingLoss(_Distance):
+class CosineEmbeddingLoss(Loss):
     """1 - cos of the angle where y is 1, max(0, cos - margin) where -1.
 
     Args:
@@ -311,7 +289,7 @@ class CosineEmbeddingLoss(_Distance):
         super().__init__(reduction, margin=margin)
 
 
-class TripletMarginLoss(_Distance):
+class TripletMarginLoss(Loss):
     """max(0, d(anchor, positive) - d(anchor, negative) + margin).
 
     Args:
@@ -333,3 +311,68 @@ class TripletMarginLoss(_Distance):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction, margin=margin, p=p, eps=eps, swap=swap)
+
+
+class MultiMarginLoss(Loss):
+    """The sum over other classes of max(0, margin - x[y] + x)**p, over the number of classes.
+
+    Args:
+        p: 1 or 2.
+        margin: what the right class should be ahead by.
+        weight: a weight for each class, or None.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.multi_margin_loss)
+
+    def __init__(
+        self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction, p=p, margin=margin, weight=weight)
+
+
+class MultiLabelSoftMarginLoss(Loss):
+    """The mean over labels of -(y log(sigmoid(x)) + (1 - y) log(sigmoid(-x))).
+
+    Args:
+        weight: a weight for each label, or None.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.multilabel_soft_margin_loss)
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, weight=weight)
+
+
+class MultiLabelMarginLoss(_PlainLoss):
+    """The sum of max(0, 1 - (x[y] - x[i])) over labels y and others i, over their number.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.multilabel_margin_loss)
+
+
+class TripletMarginWithDistanceLoss(Loss):
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin) of a distance d.
+
+    Args:
+        distance_function: the distance, ``pairwise_distance`` by default.
+        margin: how much farther, positive.
+        swap: whether the distance from positive to negative counts where it is less.
+        reduction: "mean", "sum" or "none".
+    """
+
+    function = staticmethod(functional.triplet_margin_with_distance_loss)
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[[Any, Any], Tensor] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, distance_function=distance_function, margin=margin, swap=swap)

@@ -31,9 +31,14 @@ def _fitted(name: str, value: Any, shape: Sequence[int]) -> Tensor:
     return t.reshape(tuple(shape))
 
 
-def _last_axes(name: str, x: Tensor, normalized_shape: Any) -> tuple[int, ...]:
+def lengths_of(normalized_shape: Any) -> tuple[int, ...]:
+    """The lengths of axes, given as a sequence or as one number."""
     many = normalized_shape if isinstance(normalized_shape, Iterable) else (normalized_shape,)
-    shape = tuple(many)
+    return tuple(many)
+
+
+def _last_axes(name: str, x: Tensor, normalized_shape: Any) -> tuple[int, ...]:
+    shape = lengths_of(normalized_shape)
     if not shape or x.shape[x.ndim - len(shape) :] != shape:
         raise ShapeError(
             message(f"{name} of an input of shape {x.shape}", f"a shape that ends with {shape}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from stablegrad.errors import ShapeError, message
 from stablegrad.nn import functional
+from stablegrad.nn.functions import FunctionModule
 from stablegrad.nn.layers import empty_parameter
 from stablegrad.nn.module import Buffer, Module, Parameter
+from stablegrad.nn.normalization import lengths_of
 from stablegrad.tensor import Tensor, as_tensor, get_default_dtype
 
 
@@ -55,8 +56,7 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        many = normalized_shape if isinstance(normalized_shape, Iterable) else (normalized_shape,)
-        self.normalized_shape = tuple(many)
+        self.normalized_shape = lengths_of(normalized_shape)
         self.eps = eps
         self.weight, self.bias = _pair(self.normalized_shape, elementwise_affine, bias, dtype)
 
@@ -91,8 +91,7 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        many = normalized_shape if isinstance(normalized_shape, Iterable) else (normalized_shape,)
-        self.normalized_shape = tuple(many)
+        self.normalized_shape = lengths_of(normalized_shape)
         self.eps = eps
         self.weight, _ = _pair(self.normalized_shape, elementwise_affine, False, dtype)
 
@@ -141,35 +140,8 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}"
 
 
-class BatchNorm1d(Module):
-    """(x - mean)/sqrt(var + eps) of each channel, over the batch and all places.
-
-    In training, mean and variance are those of the batch, and the running ones move towards
-    them; in evaluation the running ones count.
-
-    Args:
-        num_features: the channels.
-        eps: added to the variance.
-        momentum: how much of the batch's statistics goes into the running ones; None for the
-            mean of all batches so far.
-        affine: whether there are a weight and a bias for each channel.
-        track_running_stats: whether there are running ones; else the batch's always count.
-        dtype: of the parameters; the default dtype if None.
-
-    Attributes:
-        weight, bias: shape (num_features,), or None.
-        running_mean, running_var: buffers of shape (num_features,), or None.
-
-    Example:
-        >>> layer = sg.nn.BatchNorm1d(2)
-        >>> layer([[1.0, 2.0], [3.0, 6.0]]).numpy().round(3)
-        array([[-1., -1.],
-               [ 1.,  1.]], dtype=float32)
-        >>> layer.running_mean.numpy()
-        array([0.2, 0.4], dtype=float32)
-    """
-
-    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+class _BatchNorm(Module):
+    dimensions: ClassVar[tuple[int, ...]]
     weight: Parameter | None
     bias: Parameter | None
     running_mean: Buffer | None
@@ -226,22 +198,55 @@ class BatchNorm1d(Module):
         return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
 
 
-class BatchNorm2d(BatchNorm1d):
+class BatchNorm1d(_BatchNorm):
+    """(x - mean)/sqrt(var + eps) of each channel, over the batch and all places.
+
+    In training, mean and variance are those of the batch, and the running ones move towards
+    them; in evaluation the running ones count.
+
+    Inputs are of shape (n, channels) or (n, channels, length).
+
+    Args:
+        num_features: the channels.
+        eps: added to the variance.
+        momentum: how much of the batch's statistics goes into the running ones; None for the
+            mean of all batches so far.
+        affine: whether there are a weight and a bias for each channel.
+        track_running_stats: whether there are running ones; else the batch's always count.
+        dtype: of the parameters; the default dtype if None.
+
+    Attributes:
+        weight, bias: shape (num_features,), or None.
+        running_mean, running_var: buffers of shape (num_features,), or None.
+
+    Raises:
+        ShapeError: an input of another shape, or in training a single value for each channel.
+
+    Example:
+        >>> layer = sg.nn.BatchNorm1d(2)
+        >>> layer([[1.0, 2.0], [3.0, 6.0]]).numpy().round(3)
+        array([[-1., -1.],
+               [ 1.,  1.]], dtype=float32)
+        >>> layer.running_mean.numpy()
+        array([0.2, 0.4], dtype=float32)
+    """
+
+    dimensions = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
     """As ``BatchNorm1d``, for inputs of shape (n, channels, height, width)."""
 
     dimensions = (4,)
 
 
-class InstanceNorm1d(Module):
-    """(x - mean)/sqrt(var + eps) over all places of each channel of each input.
+class BatchNorm3d(_BatchNorm):
+    """As ``BatchNorm1d``, for inputs of shape (n, channels, depth, height, width)."""
 
-    Args:
-        num_features: the channels.
-        eps: added to the variance.
-        affine: whether there are a weight and a bias for each channel.
-        dtype: of the parameters; the default dtype if None.
-    """
+    dimensions = (5,)
 
+
+class _InstanceNorm(Module):
     weight: Parameter | None
     bias: Parameter | None
 
@@ -259,11 +264,32 @@ class InstanceNorm1d(Module):
         return f"{self.num_features}, eps={self.eps}"
 
 
-class InstanceNorm2d(InstanceNorm1d):
+class InstanceNorm1d(_InstanceNorm):
+    """(x - mean)/sqrt(var + eps) over all places of each channel of each input.
+
+    Inputs are of shape (n, channels, ...).
+
+    Args:
+        num_features: the channels.
+        eps: added to the variance.
+        affine: whether there are a weight and a bias for each channel.
+        dtype: of the parameters; the default dtype if None.
+
+    Example:
+        >>> sg.nn.InstanceNorm1d(1)([[[1.0, 1.0, 4.0]]]).numpy().round(3)
+        array([[[-0.707, -0.707,  1.414]]], dtype=float32)
+    """
+
+
+class InstanceNorm2d(_InstanceNorm):
     """As ``InstanceNorm1d``, for inputs of shape (n, channels, height, width)."""
 
 
-class CosineSimilarity(Module):
+class InstanceNorm3d(_InstanceNorm):
+    """As ``InstanceNorm1d``, for inputs of shape (n, channels, depth, height, width)."""
+
+
+class CosineSimilarity(FunctionModule):
     """The cosine of the angle between vectors along an axis.
 
     Args:
@@ -271,15 +297,13 @@ class CosineSimilarity(Module):
         eps: the least norm that is divided by.
     """
 
+    function = staticmethod(functional.cosine_similarity)
+
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.dim, self.eps = dim, eps
-
-    def forward(self, x1: Any, x2: Any) -> Tensor:
-        return functional.cosine_similarity(x1, x2, self.dim, self.eps)
+        super().__init__(dim=dim, eps=eps)
 
 
-class PairwiseDistance(Module):
+class PairwiseDistance(FunctionModule):
     """The p-norm of x1 - x2 + eps along the last axis.
 
     Args:
@@ -288,9 +312,7 @@ class PairwiseDistance(Module):
         keepdim: whether the last axis stays with length 1.
     """
 
-    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
-        super().__init__()
-        self.p, self.eps, self.keepdim = p, eps, keepdim
+    function = staticmethod(functional.pairwise_distance)
 
-    def forward(self, x1: Any, x2: Any) -> Tensor:
-        return functional.pairwise_distance(x1, x2, self.p, self.eps, self.keepdim)
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
+        super().__init__(p=p, eps=eps, keepdim=keepdim)

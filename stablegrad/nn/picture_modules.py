@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from stablegrad.nn import functional
+from stablegrad.nn import functional, pictures
 from stablegrad.nn.convolution import Sizes, spread
+from stablegrad.nn.functions import FunctionModule
 from stablegrad.nn.module import Module
-from stablegrad.tensor import Tensor, as_tensor
+from stablegrad.tensor import Tensor
 
 
 class _Pad(Module):
@@ -29,21 +30,42 @@ class _Pad(Module):
         return str(self.padding)
 
 
-def _padding(name: str, mode: str, axes: int) -> type[_Pad]:
-    doc = f"Pads the last {axes} axes by {mode!r} elements; see ``functional.pad``."
-    return type(name, (_Pad,), {"__doc__": doc, "axes": axes, "mode": mode, "__module__": __name__})
+_PAD = """Pads the last axes of an input by {what}; see ``functional.pad``.
+
+    Args:
+        padding: one number for all sides, or before and after each axis, from the last on.
+
+    Raises:
+        ShapeError: another number of widths.
+
+    Example:
+        >>> sg.nn.{name}(1)(np.ones((1, {three}))).shape
+        (1, {five})
+    """
 
 
-ZeroPad1d, ZeroPad2d, ZeroPad3d = [_padding(f"ZeroPad{d}d", "constant", d) for d in (1, 2, 3)]
-ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = [
-    _padding(f"ReflectionPad{d}d", "reflect", d) for d in (1, 2, 3)
-]
-ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = [
-    _padding(f"ReplicationPad{d}d", "replicate", d) for d in (1, 2, 3)
-]
-CircularPad1d, CircularPad2d, CircularPad3d = [
-    _padding(f"CircularPad{d}d", "circular", d) for d in (1, 2, 3)
-]
+def _padding(kind: str, mode: str, what: str) -> list[type[_Pad]]:
+    """The layers of one kind, over one, two and three axes."""
+    found: list[type[_Pad]] = []
+    for d in (1, 2, 3):
+        name = f"{kind}Pad{d}d"
+        shapes = {"three": ", ".join("3" * d), "five": ", ".join("5" * d)}
+        doc = _PAD.format(name=name, what=what, **shapes)
+        space = {"__doc__": doc, "axes": d, "mode": mode, "__module__": __name__}
+        found.append(type(name, (_Pad,), space))
+    return found
+
+
+ZeroPad1d, ZeroPad2d, ZeroPad3d = _padding("Zero", "constant", "zeros")
+ReflectionPad1d, ReflectionPad2d, ReflectionPad3d = _padding(
+    "Reflection", "reflect", "the elements seen in a mirror at the edge"
+)
+ReplicationPad1d, ReplicationPad2d, ReplicationPad3d = _padding(
+    "Replication", "replicate", "the elements at the edge"
+)
+CircularPad1d, CircularPad2d, CircularPad3d = _padding(
+    "Circular", "circular", "the elements of the other end"
+)
 
 
 class _ConstantPad(_Pad):
@@ -74,74 +96,147 @@ class ConstantPad3d(_ConstantPad):
     axes = 3
 
 
-def _layer(name: str, function: Callable[..., Tensor], names: Sequence[str]) -> type[Module]:
-    """A layer that keeps the further arguments of a function."""
+class PixelShuffle(FunctionModule):
+    """Channels moved into space: (..., c r r, h, w) becomes (..., c, h r, w r).
 
-    class Layer(Module):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__()
-            given = dict(zip(names, args, strict=False)) | kwargs
-            if given.keys() - set(names) or len(args) > len(names):
-                raise TypeError(f"{name} takes {', '.join(names)}; got {args} and {kwargs}")
-            self.given = given
+    Args:
+        upscale_factor: r.
+    """
 
-        def forward(self, input: Any) -> Tensor:
-            return function(as_tensor(input), **self.given)
+    function = staticmethod(pictures.pixel_shuffle)
 
-        def extra_repr(self) -> str:
-            return ", ".join(f"{k}={v!r}" for k, v in self.given.items())
-
-    Layer.__name__ = Layer.__qualname__ = name
-    Layer.__doc__ = f"``functional.{function.__name__}`` as a layer."
-    return Layer
+    def __init__(self, upscale_factor: int) -> None:
+        super().__init__(upscale_factor=upscale_factor)
 
 
-_WINDOWS = ("kernel_size", "dilation", "padding", "stride")
-PixelShuffle = _layer("PixelShuffle", functional.pixel_shuffle, ["upscale_factor"])
-PixelUnshuffle = _layer("PixelUnshuffle", functional.pixel_unshuffle, ["downscale_factor"])
-ChannelShuffle = _layer("ChannelShuffle", functional.channel_shuffle, ["groups"])
-Unfold = _layer("Unfold", functional.unfold, _WINDOWS)
-Fold = _layer("Fold", functional.fold, ("output_size", *_WINDOWS))
-Upsample = _layer(
-    "Upsample", functional.interpolate, ["size", "scale_factor", "mode", "align_corners"]
-)
-LocalResponseNorm = _layer(
-    "LocalResponseNorm", functional.local_response_norm, ["size", "alpha", "beta", "k"]
-)
+class PixelUnshuffle(FunctionModule):
+    """Space moved into channels: the inverse of ``PixelShuffle``.
+
+    Args:
+        downscale_factor: the factor.
+    """
+
+    function = staticmethod(pictures.pixel_unshuffle)
+
+    def __init__(self, downscale_factor: int) -> None:
+        super().__init__(downscale_factor=downscale_factor)
 
 
-class _Pool3d(Module):
-    """The arguments of pooling over three axes."""
+class ChannelShuffle(FunctionModule):
+    """The channels (axis 1) of several groups by turns.
+
+    Args:
+        groups: how many groups.
+    """
+
+    function = staticmethod(pictures.channel_shuffle)
+
+    def __init__(self, groups: int) -> None:
+        super().__init__(groups=groups)
+
+
+class Unfold(FunctionModule):
+    """All windows of a picture in columns: (n, c, h, w) becomes (n, c*size, windows).
+
+    Args:
+        kernel_size: the size of a window.
+        dilation: steps between the elements of a window.
+        padding: zeros around.
+        stride: steps between windows.
+
+    Example:
+        >>> sg.nn.Unfold(2)(np.ones((1, 3, 4, 4))).shape
+        (1, 12, 9)
+    """
+
+    function = staticmethod(pictures.unfold)
 
     def __init__(
-        self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, **options: Any
+        self, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
     ) -> None:
-        super().__init__()
-        self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
-        self.options = options
-
-    def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        super().__init__(kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride)
 
 
-class MaxPool3d(_Pool3d):
-    """The greatest element of each window over three axes; see ``functional.max_pool3d``."""
+class Fold(FunctionModule):
+    """Windows in columns added up where they came from: the transpose of ``Unfold``.
 
-    def forward(self, input: Any) -> Tensor:
-        given = self.kernel_size, self.stride, self.padding
-        return functional.max_pool3d(input, *given, **self.options)
+    Args:
+        output_size: the height and width of the result.
+        kernel_size: the size of a window.
+        dilation: steps between the elements of a window.
+        padding: how much of the result's edges to leave out.
+        stride: steps between windows.
+
+    Example:
+        >>> sg.nn.Fold(4, 2)(np.ones((1, 12, 9))).shape
+        (1, 3, 4, 4)
+    """
+
+    function = staticmethod(pictures.fold)
+
+    def __init__(
+        self,
+        output_size: Sizes,
+        kernel_size: Sizes,
+        dilation: Sizes = 1,
+        padding: Sizes = 0,
+        stride: Sizes = 1,
+    ) -> None:
+        super().__init__(
+            output_size=output_size,
+            kernel_size=kernel_size,
+            dilation=dilation,
+            padding=padding,
+            stride=stride,
+        )
 
 
-class AvgPool3d(_Pool3d):
-    """The mean of each window over three axes; see ``functional.avg_pool3d``."""
+class Upsample(FunctionModule):
+    """Another size of pictures, signals or volumes; see ``functional.interpolate``.
 
-    def forward(self, input: Any) -> Tensor:
-        given = self.kernel_size, self.stride, self.padding
-        return functional.avg_pool3d(input, *given, **self.options)
+    Args:
+        size: the new lengths.
+        scale_factor: what to multiply the lengths by instead.
+        mode: "nearest", "nearest-exact", or "linear", "bilinear", "trilinear".
+        align_corners: whether the first and last elements stay where they are, when linear.
+
+    Example:
+        >>> sg.nn.Upsample(scale_factor=2)(np.ones((1, 3, 4, 5))).shape
+        (1, 3, 8, 10)
+    """
+
+    function = staticmethod(pictures.interpolate)
+
+    def __init__(
+        self,
+        size: Sizes | None = None,
+        scale_factor: Any = None,
+        mode: str = "nearest",
+        align_corners: bool | None = None,
+    ) -> None:
+        super().__init__(
+            size=size, scale_factor=scale_factor, mode=mode, align_corners=align_corners
+        )
+
+
+class LocalResponseNorm(FunctionModule):
+    """x / (k + alpha * mean of squares over neighbouring channels)**beta.
+
+    Args:
+        size: how many channels count, zeros beyond the ends.
+        alpha: the factor of the mean.
+        beta: the exponent.
+        k: what is added.
+    """
+
+    function = staticmethod(pictures.local_response_norm)
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__(size=size, alpha=alpha, beta=beta, k=k)
 
 
 class Softmax2d(Module):
-    """Softmax over the channels of pictures."""
+    """Softmax over the channels of pictures, of shape (n, channels, height, width)."""
 
     def forward(self, input: Any) -> Tensor:
         return functional.softmax(input, -3)

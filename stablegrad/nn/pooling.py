@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from stablegrad import ops
 from stablegrad.errors import ShapeError, message
-from stablegrad.nn.convolution import Sizes, batched, padded, spread
+from stablegrad.nn.convolution import Sizes, batched, padded, shape_words, spread
 from stablegrad.ops.shape import slice_axis, stack
 from stablegrad.ops.sliding import sliding
 from stablegrad.ops.structured import integer
 from stablegrad.tensor import Tensor, as_tensor
+from stablegrad.tensor.naming import named
 
 
 def _pooled(
@@ -55,152 +56,52 @@ def _without_batch(y: Tensor, input: Any, d: int) -> Tensor:
     return y.reshape(y.shape[1:]) if as_tensor(input).ndim == d + 1 else y
 
 
-def max_pool(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    dilation: Sizes = 1,
-    ceil_mode: bool = False,
-    *,
-    axes: int,
-) -> Tensor:
-    """The greatest element of each window, over ``axes`` axes: see ``max_pool2d``."""
-    name = f"max_pool{axes}d"
-    cut, inside, _ = _pooled(name, input, kernel_size, stride, padding, dilation, ceil_mode, axes)
-    if not inside.numpy().all():
-        cut = ops.where(inside, cut, -math.inf)
-    return _without_batch(cut.max(axis=tuple(range(-axes, 0))), input, axes)
-
-
-def max_pool1d(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    dilation: Sizes = 1,
-    ceil_mode: bool = False,
-) -> Tensor:
-    """The greatest element of each window; arguments are those of ``max_pool2d``.
-
-    Example:
-        >>> sg.nn.functional.max_pool1d([[1.0, 3.0, 2.0, 0.0]], 2).numpy()
-        array([[3., 2.]], dtype=float32)
-    """
-    return max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, axes=1)
-
-
-def max_pool2d(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    dilation: Sizes = 1,
-    ceil_mode: bool = False,
-) -> Tensor:
-    """The greatest element of each window; ties share its derivative equally.
+_MAX = """The greatest element of each window; ties share its derivative equally.
 
     Args:
-        input: shape (n, channels, height, width), n left out or not.
-        kernel_size: the size of a window.
+        input: shape (n, channels, {lengths}), n left out or not.
+        kernel_size: the size of a window, one number or one for each axis.
         stride: steps between windows, the size of one by default.
         padding: how far windows reach beyond the edges; what is there never wins.
         dilation: steps between the elements of a window.
         ceil_mode: whether windows that reach beyond the end count too.
 
     Returns:
-        A tensor of shape (n, channels, *lengths).
+        A tensor of shape (n, channels, *lengths) and the dtype of the input, exact.
 
     Raises:
-        ShapeError: windows that do not fit.
-    """
-    return max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, axes=2)
-
-
-def max_pool3d(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    dilation: Sizes = 1,
-    ceil_mode: bool = False,
-) -> Tensor:
-    """The greatest element of each window over three axes: see ``max_pool2d``."""
-    return max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, axes=3)
-
-
-def avg_pool3d(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor:
-    """The mean of each window over three axes: see ``avg_pool2d``."""
-    return avg_pool(
-        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, axes=3
-    )
-
-
-def avg_pool(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-    *,
-    axes: int,
-) -> Tensor:
-    """The mean of each window, over ``axes`` axes: see ``avg_pool2d``."""
-    name = f"avg_pool{axes}d"
-    cut, inside, around = _pooled(name, input, kernel_size, stride, padding, 1, ceil_mode, axes)
-    over = tuple(range(-axes, 0))
-    counts = (around if count_include_pad else inside.numpy()).sum(axis=over)
-    if divisor_override is not None:
-        counts = np.full_like(counts, integer(divisor_override, "divisor_override"))
-    whole = math.prod(cut.shape[-axes:])
-    if (counts == whole).all():
-        y = cut.mean(axis=over)
-    else:
-        y = cut.sum(axis=over) / as_tensor(counts).astype(cut.dtype)
-    return _without_batch(y, input, axes)
-
-
-def avg_pool1d(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Tensor:
-    """The mean of each window; arguments are those of ``avg_pool2d``.
+        ShapeError: another number of axes, or windows that do not fit.
 
     Example:
-        >>> sg.nn.functional.avg_pool1d([[1.0, 3.0, 2.0, 0.0]], 2).numpy()
-        array([[2., 1.]], dtype=float32)
+        >>> x = np.arange(4.0**{d}).reshape(1, {four})
+        >>> sg.nn.functional.max_pool{d}d(x, 2).shape
+        (1, {two})
     """
-    return avg_pool(input, kernel_size, stride, padding, ceil_mode, count_include_pad, axes=1)
 
 
-def avg_pool2d(
-    input: Any,
-    kernel_size: Sizes,
-    stride: Sizes | None = None,
-    padding: Sizes = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor:
-    """The mean of each window.
+def _max_pool(d: int) -> Callable[..., Tensor]:
+    def max_pool(
+        input: Any,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
+        ceil_mode: bool = False,
+    ) -> Tensor:
+        name = f"max_pool{d}d"
+        cut, inside, _ = _pooled(name, input, kernel_size, stride, padding, dilation, ceil_mode, d)
+        if not inside.numpy().all():
+            cut = ops.where(inside, cut, -math.inf)
+        return _without_batch(cut.max(axis=tuple(range(-d, 0))), input, d)
+
+    return named(max_pool, f"max_pool{d}d", _MAX.format(**shape_words(d)), __name__)
+
+
+_AVG = """The mean of each window.
 
     Args:
-        input: shape (n, channels, height, width), n left out or not.
-        kernel_size: the size of a window.
+        input: shape (n, channels, {lengths}), n left out or not.
+        kernel_size: the size of a window, one number or one for each axis.
         stride: steps between windows, the size of one by default.
         padding: zeros put around the input.
         ceil_mode: whether windows that reach beyond the end count too.
@@ -208,61 +109,87 @@ def avg_pool2d(
         divisor_override: another divisor.
 
     Returns:
-        A tensor of shape (n, channels, *lengths).
+        A tensor of shape (n, channels, *lengths); 2 ulp of the mean of absolute values.
 
     Raises:
-        ShapeError: windows that do not fit.
-    """
-    return avg_pool(
-        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, axes=2
-    )
-
-
-def adaptive_pool(input: Any, output_size: Any, reduce: str, axes: int) -> Tensor:
-    """The mean or maximum of as many parts, of nearly one length, as the output is to have."""
-    x = as_tensor(input)
-    if x.ndim not in (axes + 1, axes + 2):
-        batched(f"adaptive pooling over {axes} axes", input, axes)
-    sizes = output_size if isinstance(output_size, Iterable) else (output_size,) * axes
-    lengths = x.shape[x.ndim - axes :]
-    wanted = [n if m is None else m for m, n in zip(sizes, lengths, strict=True)]
-    for i, m in enumerate(spread(wanted, axes, "output_size")):
-        axis = x.ndim - axes + i
-        n = x.shape[axis]
-        if n % m == 0:
-            x = x.reshape((*x.shape[:axis], m, n // m, *x.shape[axis + 1 :]))
-            x = getattr(x, reduce)(axis=axis + 1)
-            continue
-        parts = [slice_axis(x, axis, k * n // m, -(-(k + 1) * n // m)) for k in range(m)]
-        x = stack([getattr(p, reduce)(axis=axis) for p in parts], axis)
-    return x
-
-
-def adaptive_avg_pool1d(input: Any, output_size: Any) -> Tensor:
-    """The means of as many parts of the last axis as the output is to have."""
-    return adaptive_pool(input, output_size, "mean", 1)
-
-
-def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
-    """The means of as many parts of the last two axes as the output is to have.
-
-    Args:
-        input: shape (n, channels, height, width), n left out or not.
-        output_size: a number, or one for each axis; None keeps a length.
+        ShapeError: another number of axes, or windows that do not fit.
 
     Example:
-        >>> x = np.ones((1, 2, 5, 7), np.float32)
-        >>> sg.nn.functional.adaptive_avg_pool2d(x, (2, None)).shape
-        (1, 2, 2, 7)
+        >>> x = np.arange(4.0**{d}).reshape(1, {four})
+        >>> sg.nn.functional.avg_pool{d}d(x, 2).shape
+        (1, {two})
     """
-    return adaptive_pool(input, output_size, "mean", 2)
 
 
-def adaptive_max_pool1d(input: Any, output_size: Any) -> Tensor:
-    """The greatest elements of as many parts of the last axis as the output is to have."""
-    return adaptive_pool(input, output_size, "max", 1)
+def _avg_pool(d: int) -> Callable[..., Tensor]:
+    def avg_pool(
+        input: Any,
+        kernel_size: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Tensor:
+        name, over = f"avg_pool{d}d", tuple(range(-d, 0))
+        cut, inside, around = _pooled(name, input, kernel_size, stride, padding, 1, ceil_mode, d)
+        counts = (around if count_include_pad else inside.numpy()).sum(axis=over)
+        if divisor_override is not None:
+            counts = np.full_like(counts, integer(divisor_override, "divisor_override"))
+        if (counts == math.prod(cut.shape[-d:])).all():
+            y = cut.mean(axis=over)
+        else:
+            y = cut.sum(axis=over) / as_tensor(counts).astype(cut.dtype)
+        return _without_batch(y, input, d)
+
+    return named(avg_pool, f"avg_pool{d}d", _AVG.format(**shape_words(d)), __name__)
 
 
-def adaptive_max_pool2d(input: Any, output_size: Any) -> Tensor:
-    """The greatest elements of parts of the last two axes: see ``adaptive_avg_pool2d``."""
-    return adaptive_pool(input, output_size, "max", 2)
+_ADAPTIVE = """{what} of as many parts, of nearly one length, as the output is to have.
+
+    Args:
+        input: shape (n, channels, {lengths}), n left out or not.
+        output_size: a number, or one for each axis; None keeps a length.
+
+    Returns:
+        A tensor of shape (n, channels, *output_size).
+
+    Raises:
+        ShapeError: another number of axes, or an output without elements.
+
+    Example:
+        >>> x = np.arange(4.0**{d}).reshape(1, {four})
+        >>> sg.nn.functional.adaptive_{short}_pool{d}d(x, 2).shape
+        (1, {two})
+    """
+
+
+def _adaptive_pool(short: str, reduce: str, what: str, d: int) -> Callable[..., Tensor]:
+    name = f"adaptive_{short}_pool{d}d"
+
+    def adaptive_pool(input: Any, output_size: Any) -> Tensor:
+        x, _ = batched(name, input, d)
+        sizes = output_size if isinstance(output_size, Iterable) else (output_size,) * d
+        wanted = [n if m is None else m for m, n in zip(sizes, x.shape[2:], strict=True)]
+        for axis, m in enumerate(spread(wanted, d, "output_size"), 2):
+            n = x.shape[axis]
+            if n % m == 0:
+                x = x.reshape((*x.shape[:axis], m, n // m, *x.shape[axis + 1 :]))
+                x = getattr(x, reduce)(axis=axis + 1)
+                continue
+            parts = [slice_axis(x, axis, k * n // m, -(-(k + 1) * n // m)) for k in range(m)]
+            x = stack([getattr(p, reduce)(axis=axis) for p in parts], axis)
+        return _without_batch(x, input, d)
+
+    doc = _ADAPTIVE.format(short=short, what=what, **shape_words(d))
+    return named(adaptive_pool, name, doc, __name__)
+
+
+max_pool1d, max_pool2d, max_pool3d = [_max_pool(d) for d in (1, 2, 3)]
+avg_pool1d, avg_pool2d, avg_pool3d = [_avg_pool(d) for d in (1, 2, 3)]
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = [
+    _adaptive_pool("avg", "mean", "The means", d) for d in (1, 2, 3)
+]
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = [
+    _adaptive_pool("max", "max", "The greatest elements", d) for d in (1, 2, 3)
+]
