@@ -21,6 +21,8 @@ from stablegrad.ops.record import CONST
 BLOCK = 8192
 """Elements computed at once: several float64 arrays of that many fit the cache of a core."""
 
+NARROW, WIDE = np.dtype(np.float32), np.dtype(np.float64)
+
 _LEAST = 4 * BLOCK  # elements of an array that is worth it
 _ROWS = 16
 
@@ -40,9 +42,9 @@ class Run:
         if not term.shape or term.shape[0] != self.rows or self.rows < _ROWS:
             return False
         if term.op.elementwise:
-            read = {a: _reading(a, term) for a in term.args}
+            read = {a: _reading(a, term) for a in read_by(term)}
         elif term.op.family == "reduction" and _along_last(term):
-            read = {a: "cut" if a.shape[0] == self.rows else "" for a in term.args}
+            read = {a: "cut" if a.shape[0] == self.rows else "" for a in read_by(term)}
         else:
             return False
         for a, how in read.items():
@@ -123,6 +125,18 @@ class Run:
                 array[part] = inner[i]
         for i, array in results:
             cells[i] = array
+
+
+def read_by(term: Term) -> tuple[Term, ...]:
+    """What the kernel of a term takes: its arguments, or float32s that it widens by itself."""
+    if not term.op.widens or term.dtype != WIDE or not all(_widened(a) for a in term.args):
+        return term.args
+    return tuple([a.args[0] for a in term.args])
+
+
+def _widened(a: Term) -> bool:
+    """Whether an array, not a single number, is one of float32s in float64."""
+    return a.op.name == "astype" and a.dtype == WIDE and a.args[0].dtype == NARROW and a.shape != ()
 
 
 RUN = -1

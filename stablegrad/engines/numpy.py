@@ -67,7 +67,7 @@ class Plan:
         self.functions: dict[Term, Term] = {}
         if wrap is None:
             self.functions = tables.sources(order)
-            order = self._reached(order, roots, inputs) if self.functions else order
+        order = self._reached(order, roots, inputs)
         slot = {term: i for i, term in enumerate(order)}
         self.template: list[Array | None] = [None] * len(order)
         self.input_slots = [slot[t] for t in inputs]
@@ -111,7 +111,7 @@ class Plan:
 
     def _args(self, term: Term) -> tuple[Term, ...]:
         """What a step takes: the argument of a function of one value, else those of the term."""
-        return (self.functions[term],) if term in self.functions else term.args
+        return (self.functions[term],) if term in self.functions else blocks.read_by(term)
 
     def _reached(
         self, order: Sequence[Term], roots: Sequence[Term], inputs: Sequence[Term]

@@ -21,12 +21,11 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines import reading
-from stablegrad.engines.blocks import BLOCK
+from stablegrad.engines.blocks import BLOCK, NARROW, WIDE
 from stablegrad.ir import Term, topological
 from stablegrad.ops.record import CONST, round_to
 
 Array = np.ndarray[Any, Any]
-NARROW, WIDE = np.dtype(np.float32), np.dtype(np.float64)
 LEAST = 1024
 """Elements in an array below which no table is opened."""
 

@@ -6,10 +6,13 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import intervals, pair_exp, pairs
+from stablegrad.ops.dtypes import narrow
 from stablegrad.ops.exponential import LN2, LN10
-from stablegrad.ops.logsums import difference
+from stablegrad.ops.logsums import difference, log_of_two
 from stablegrad.ops.record import POSITIVE, REAL, UNIT, const, elementwise
 
 _EXACT_POWERS = tuple([(float(n), float(10**n)) for n in range(3)])
@@ -122,6 +125,9 @@ def _near_zero(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _kernel(xp: Any, a: Any, b: Any) -> Any:
+    if narrow(xp, a, b):
+        again, value, a, b = log_of_two(a, b, np.exp2, 1 / float(LN2))
+        return pairs.redo(xp, again, value, _kernel, a, b)
     a, b = xp.broadcast_arrays(a, b)
     value = xp.logaddexp2(a, b)
     top, gap = xp.maximum(a, b), xp.abs(a - b)
@@ -136,6 +142,7 @@ logaddexp2 = elementwise(
     "logaddexp2",
     family="exponential",
     kernel=_kernel,
+    widens=True,
     spellings=(lambda a, b: OPS["log2"](OPS["exp2"](a) + OPS["exp2"](b)),),
     ball=lambda a, b: (_power_of_two(a) + _power_of_two(b)).log() / type(a).exact(2).log(),
     partials=lambda y, a, b: (share2(a, b), share2(b, a)),

@@ -57,6 +57,11 @@ def float_result(dtype: DType) -> DType:
     return np.dtype(small)
 
 
+def narrow(xp: Any, *arrays: Any) -> bool:
+    """Whether NumPy's arrays are float32, and no single numbers: float64 has bits to spare."""
+    return xp.name == "numpy" and all(a.dtype == np.float32 and a.ndim for a in arrays)
+
+
 def converted(array: Array, dtype: DType, *, copy: bool = True) -> Array:
     """An array in another dtype, rounded once.
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from decimal import Context, Decimal
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
-from stablegrad.ops import intervals, pairs
+from stablegrad.ops import information_kernels, intervals, pairs
 from stablegrad.ops.exponential import log
 from stablegrad.ops.record import NONNEGATIVE, POSITIVE, REAL, elementwise
-from stablegrad.ops.taylor_tables import polynomial
 
 _ABOVE_MINUS_ONE = Facts(lo=-1.0)
 
@@ -23,26 +21,6 @@ def _op(name: str, *args: Any, **params: Any) -> Term:
 
 
 # -- the logarithm of a ratio --------------------------------------------------------------------
-
-
-def _log_ratio(xp: Any, x: Any, y: Any) -> Any:
-    value = xp.log(x / y)
-    close = (x / y > 0.5) & (x / y < 2.0)
-
-    def near(xp: Any, x: Any, y: Any) -> Any:
-        return xp.log1p((x - y) / y)
-
-    def far(xp: Any, x: Any, y: Any) -> Any:
-        # the quotient left the range: each logarithm is large, and their difference larger
-        apart = xp.log(xp.abs(x)) - xp.log(xp.abs(y))
-        return xp.where((x < 0) == (y < 0), apart, xp.nan)
-
-    x, y, value = xp.broadcast_arrays(x, y, value)
-    value = pairs.redo(xp, close, value, near, x, y)
-    size = xp.abs(x / y)
-    lost = (x != 0) & (y != 0) & xp.isfinite(x) & xp.isfinite(y)
-    lost = lost & ((size < 2.0**-1000) | (size > 2.0**1000))
-    return pairs.redo(xp, lost, value, far, x, y)
 
 
 def _same_sign(x: Term, y: Term) -> Term:
@@ -69,7 +47,8 @@ def _log_ratio_facts(term: Term) -> Facts:
 log_ratio = elementwise(
     "log_ratio",
     family="exponential",
-    kernel=_log_ratio,
+    kernel=information_kernels.log_ratio,
+    widens=True,
     spellings=(lambda x, y: log(x / y),),
     partials=_log_ratio_partials,
     domain=(REAL, REAL),  # of one sign
@@ -91,7 +70,7 @@ _E = _three_parts(Decimal(1).exp(Context(prec=70)))
 
 def _one_plus_log_ratio(xp: Any, x: Any, y: Any) -> Any:
     """Next to its zero at x = y/e, as log1p((e x - y)/y) with the difference in pairs."""
-    value = 1.0 + _log_ratio(xp, x, y)
+    value = 1.0 + information_kernels.log_ratio(xp, x, y)
 
     def near(xp: Any, x: Any, y: Any) -> Any:
         _, shift = xp.frexp(y)
@@ -210,17 +189,6 @@ entr = elementwise(
 )
 
 
-def _outside(xp: Any, x: Any, y: Any, value: Any) -> Any:
-    """The infinity that SciPy's divergences take for a negative argument; nan beside nan."""
-    outside = (x < 0) | (y < 0) | ((y == 0) & (x != 0))
-    return xp.where(xp.isnan(x) | xp.isnan(y), xp.nan, xp.where(outside, xp.inf, value))
-
-
-def _rel_entr(xp: Any, x: Any, y: Any) -> Any:
-    value = xp.where(x == 0, 0.0, x * _log_ratio(xp, x, y))
-    return _outside(xp, x, y, value)
-
-
 def _infinite(x: Any, y: Any) -> Any:
     """The infinity outside the domain, without slopes; nan beside nan."""
     return 1 / ((x - x) + (y - y))
@@ -244,7 +212,8 @@ def _inside(slope: Term, *args: Term) -> Term:
 rel_entr = elementwise(
     "rel_entr",
     family="exponential",
-    kernel=_rel_entr,
+    kernel=information_kernels.rel_entr,
+    widens=True,
     ball=_rel_entr_ball,
     partials=lambda out, x, y: (_inside(one_plus_log_ratio(x, y), x, y), _inside(-x / y, x, y)),
     textbook=lambda out, x, y: (1 + log(x / y), -x / y),
@@ -255,35 +224,6 @@ rel_entr = elementwise(
     doc="x * log(x / y): a term of a relative entropy; 0 at x = 0.",
     example=">>> sg.ops.rel_entr(sg.tensor([1.0]), 1.0).numpy()\narray([0.], dtype=float32)",
 )
-
-
-@cache
-def _atanh_series() -> tuple[float, ...]:
-    """2/3, 2/5, ...: of 2 artanh(v)/v - 2 in v*v, the highest power first."""
-    return tuple([float(Fraction(2, 2 * k + 3)) for k in range(46)][::-1])
-
-
-def _deviance(xp: Any, x: Any, y: Any) -> Any:
-    """With v = (x - y)/(x + y) it is v (x - y) + 2 x v (v**2/3 + v**4/5 + ...)."""
-    x, y = xp.broadcast_arrays(xp.asarray(x, dtype=float), xp.asarray(y, dtype=float))
-    value = x * _log_ratio(xp, x, y) - (x - y)
-
-    def near(xp: Any, x: Any, y: Any) -> Any:
-        _, shift = xp.frexp(xp.maximum(xp.abs(x), xp.abs(y)))
-        a, b = xp.ldexp(x, -shift), xp.ldexp(y, -shift)
-        d, d_rest = pairs.two_sum(a, -b)
-        whole, whole_rest = pairs.two_sum(a, b)
-        v = d / whole
-        back, back_rest = pairs.two_prod(v, whole)
-        v_rest = ((d - back) - back_rest + d_rest - v * whole_rest) / whole
-        square, square_rest = pairs.two_prod(v, v)
-        square = square + (square_rest + 2.0 * v * v_rest)
-        total = d + (d_rest + a * (square * polynomial(square, _atanh_series())))
-        return xp.ldexp(v * total + v_rest * total, shift)
-
-    ratio = x / y
-    value = pairs.redo(xp, (ratio > 0.2) & (ratio < 5.0), value, near, x, y)
-    return xp.where((x == 0) & (y > 0) & xp.isfinite(y), y, value)
 
 
 def _deviance_ball(x: Any, y: Any) -> Any:
@@ -299,7 +239,8 @@ def _deviance_partials(out: Term, x: Term, y: Term) -> tuple[Term, Term]:
 deviance = elementwise(
     "deviance",
     family="exponential",
-    kernel=_deviance,
+    kernel=information_kernels.deviance,
+    widens=True,
     spellings=(
         lambda x, y: x * log_ratio(x, y) - x + y,
         lambda x, y: x * log(x / y) - x + y,
@@ -316,11 +257,6 @@ deviance = elementwise(
 )
 
 
-def _kl_div(xp: Any, x: Any, y: Any) -> Any:
-    value = xp.where(x == 0, y, _deviance(xp, x, y))
-    return _outside(xp, x, y, value)
-
-
 def _kl_div_ball(x: Any, y: Any) -> Any:
     if x > 0 and y > 0:
         return x * (x / y).log() - x + y
@@ -332,7 +268,8 @@ def _kl_div_ball(x: Any, y: Any) -> Any:
 kl_div = elementwise(
     "kl_div",
     family="exponential",
-    kernel=_kl_div,
+    kernel=information_kernels.kl_div,
+    widens=True,
     ball=_kl_div_ball,
     partials=lambda out, x, y: (
         _inside(log_ratio(x, y), x, y),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import intervals, pair_exp, pairs
+from stablegrad.ops.dtypes import narrow
 from stablegrad.ops.exponential import bose_slope_kernel, exp, log, log1mexp
 from stablegrad.ops.logistic import sigmoid, sigmoid_slope
 from stablegrad.ops.record import REAL, UNIT, elementwise
@@ -89,7 +92,26 @@ def _logaddexp_near(xp: Any, a: Any, b: Any) -> Any:
     return pairs.redo(xp, loses, value, _logaddexp_near_zero, a, b)
 
 
+ENOUGH = 2.0**-16
+"""What a sum in float64 must be for float32s in it to leave 34 bits."""
+
+
+def log_of_two(a: Any, b: Any, exp: Any, scale: float = 1.0) -> tuple[Any, Any, Any, Any]:
+    """Of float32s: where the log-sum of two is to be redone, it, and the two in float64."""
+    a, b = (t.astype(np.float64) for t in np.broadcast_arrays(a, b))
+    value = a - b
+    np.negative(np.abs(value, out=value), out=value)
+    np.log1p(exp(value, out=value), out=value)
+    if scale != 1.0:
+        value *= scale
+    value += np.maximum(a, b)
+    return ~(np.abs(value) >= ENOUGH), value, a, b  # nan: of infinities
+
+
 def _logaddexp_kernel(xp: Any, a: Any, b: Any) -> Any:
+    if narrow(xp, a, b):
+        again, value, a, b = log_of_two(a, b, np.exp)
+        return pairs.redo(xp, again, value, _logaddexp_kernel, a, b)
     value = xp.logaddexp(a, b)
     # (gap + 3)*log1p(exp(-gap)) is at most 3*log(2): digits are lost below a fifth of that only
     near = xp.abs(value) < 0.42
@@ -100,6 +122,7 @@ logaddexp = elementwise(
     "logaddexp",
     family="exponential",
     kernel=_logaddexp_kernel,
+    widens=True,
     spellings=(lambda a, b: log(exp(a) + exp(b)),),
     partials=lambda y, a, b: (sigmoid_difference(a, b), sigmoid_difference(b, a)),
     textbook=lambda y, a, b: (exp(a - y), exp(b - y)),

@@ -82,6 +82,7 @@ class Op:
         accuracy: the bound in words where it is not ``ulp``.
         conditions: positions of arguments that are conditions, left out of dtype promotion.
         commutative: whether the order of the arguments does not matter.
+        widens: whether the NumPy kernel takes arrays of float32s as well, and gives float64s.
         lax, aten: names in JAX and PyTorch, for the bridges.
         source: where the formula comes from.
         doc: what the op computes, in a line; ``example`` a doctest.
@@ -110,6 +111,7 @@ class Op:
     elementwise: bool = False
     conditions: tuple[int, ...] = ()
     commutative: bool = False
+    widens: bool = False
     lax: str = ""
     aten: str = ""
     source: str = ""

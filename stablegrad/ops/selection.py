@@ -143,6 +143,7 @@ fmod = elementwise(
     result="same",
     family="arithmetic",
     kernel=remainder_kernels.fmod,
+    widens=True,
     spellings=(lambda a, b: a - OPS["trunc"](a / b) * b,),
     partials=lambda y, a, b: (one(y), _minus_whole(a, b)),
     domain=(REAL, REAL),

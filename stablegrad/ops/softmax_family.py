@@ -133,7 +133,7 @@ def _mean(x: Term, t: Term, axis: Axis) -> Term:
     return OPS["sum"](_weights(x, axis) * t, axis=axis, keepdims=True)
 
 
-_REDUCES: dict[str, Any] = {**REDUCES, "source": SOURCE}
+_REDUCES: dict[str, Any] = {**REDUCES, "source": SOURCE, "widens": True}
 
 logsumexp = structured(
     "logsumexp",
@@ -164,6 +164,7 @@ _KEEPS: dict[str, Any] = {
     "infer": _keeps_infer,
     "cost": 6,
     "ulp": None,
+    "widens": True,
     "accuracy": ACCURACY,
     "source": SOURCE,
 }

@@ -13,22 +13,32 @@ from stablegrad.ops.structured import is_symbolic
 
 
 class Shifted:
-    """The rows of x less their greatest entry, and the exponentials of that."""
+    """The rows of x less their greatest entry, and the exponentials of that.
 
-    def __init__(self, xp: Any, x: Any, axis: Axis) -> None:
+    Args:
+        xp: the array namespace.
+        x: any floats.
+        axis: what makes a row.
+        keep: whether the shifted rows are needed besides their exponentials.
+    """
+
+    def __init__(self, xp: Any, x: Any, axis: Axis, *, keep: bool = True) -> None:
         self.xp, self.shape, self.axes = xp, x.shape, every(axis, x.ndim)
-        rows = self.rows(x)
+        rows = as_rows(xp, x, self.axes)
+        rows = widened(xp, rows) if is_symbolic(xp) else np.ascontiguousarray(rows)
         self.place = xp.argmax(rows, axis=-1)
-        self.top = self.pick(rows)
+        self.top = widened(xp, self.pick(rows))
         self.regular = not is_symbolic(xp) and bool(np.isfinite(self.top).all())
         """Whether no row is masked or undefined."""
         self.masked = self.top == -math.inf
         base = self.top if self.regular else xp.where(self.masked, 0.0, self.top)
-        if x.dtype.itemsize < 8:  # the difference is exact enough
-            self.x, self.error = rows - base, None
-            e = xp.exp(self.x)
+        self.narrow = x.dtype.itemsize < 8
+        """Whether float64 holds more than the numbers have: differences are exact enough then."""
+        if self.narrow:
+            self.x, self.error = _less(xp, rows, base), None
+            e = xp.exp(self.x) if keep or is_symbolic(xp) else np.exp(self.x, out=self.x)
         else:
-            self.x, self.error = two_sum(rows, -base)
+            self.x, self.error = two_sum(widened(xp, rows), -base)
             if not self.regular or not np.isfinite(self.x.min()):
                 self.error = xp.where(xp.isfinite(self.x), self.error, 0.0)
             e = xp.exp(self.x)
@@ -69,8 +79,14 @@ class Shifted:
 
     def weights(self) -> Any:
         """Softmax, but for rows that are masked or undefined."""
-        total = 1.0 + self.rest
-        return self.put(self.others / total, 1.0 / total)
+        share = 1.0 / (1.0 + self.rest)
+        if is_symbolic(self.xp):
+            weights = self.others / (1.0 + self.rest)
+        elif self.narrow:  # a rounding more does no harm
+            weights = np.multiply(self.others, share, out=self.others)
+        else:
+            weights = np.divide(self.others, 1.0 + self.rest, out=self.others)
+        return self.put(weights, share)
 
     def spoiled(self, out: Any) -> Any:
         """The result, nan in rows whose weights are undefined: +inf or nan is among them."""
@@ -82,6 +98,15 @@ class Shifted:
     def settled(self, out: Any) -> Any:
         """The result, 0 in rows that are masked throughout, nan where undefined."""
         return out if self.regular else self.xp.where(self.masked, 0.0, self.spoiled(out))
+
+
+def _less(xp: Any, rows: Any, base: Any) -> Any:
+    """Rows less a number each, in float64 outside of JAX."""
+    if is_symbolic(xp):
+        return rows - base
+    out = rows.astype(np.float64)
+    out -= base
+    return out
 
 
 def weighted(xp: Any, weights: Any, t: Any) -> Any:
@@ -99,7 +124,7 @@ def logsumexp(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
         return xp.full(shape, -math.inf)
     if x.size == 0:
         return xp.zeros(shape)
-    s = Shifted(xp, x, axis)
+    s = Shifted(xp, x, axis, keep=False)
     out = s.top + xp.log1p(s.rest)
     if not s.regular:
         out = xp.where(xp.isinf(s.top), s.top, out)
@@ -110,7 +135,7 @@ def softmax(xp: Any, x: Any, *, axis: Axis) -> Any:
     """The kernel of ``softmax``."""
     if x.size == 0:
         return x
-    s = Shifted(xp, x, axis)
+    s = Shifted(xp, x, axis, keep=False)
     return s.back(s.settled(s.weights()))
 
 
@@ -122,7 +147,10 @@ def log_softmax(xp: Any, x: Any, *, axis: Axis) -> Any:
     log_total = xp.log1p(s.rest)
     if s.error is not None:
         log_total = log_total - s.error
-    return s.back(s.spoiled(s.x - log_total))
+    if is_symbolic(xp):
+        return s.back(s.spoiled(s.x - log_total))
+    s.x -= log_total
+    return s.back(s.spoiled(s.x))
 
 
 def softmax_jvp(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
@@ -153,7 +181,7 @@ def log_softmax_vjp(xp: Any, x: Any, g: Any, *, axis: Axis) -> Any:
     """The kernel of ``log_softmax_vjp``."""
     if x.size == 0:
         return x
-    s = Shifted(xp, x, axis)
+    s = Shifted(xp, x, axis, keep=False)
     g = s.rows(g)
     g_top = s.pick(g)
     elsewhere = xp.sum(s.put(g + 0.0, 0.0), axis=-1, keepdims=True)
