@@ -15,6 +15,7 @@ import numpy as np
 from stablegrad.audit.causes import (
     CANCELLATION,
     REMOVABLE,
+    SUBNORMAL,
     UNTAKEN,
     ZERO_TIMES_INF,
     counted,
@@ -119,6 +120,8 @@ class Blame(ForwardBlame):
                     elif kind == "forward" and not self._from_infinity(owner):
                         away = of_range(self._left_range(owner), here.bad.shape)
                         causes = np.where(why == UNTAKEN, why, away)
+                    elif kind == "small":
+                        causes = np.where(why == UNTAKEN, why, SUBNORMAL)
                     self._lose(owner, p.term, here, where, causes, backward=True)
             spreads.setdefault(p.arg, []).append(spread)
         self._sums(found, spreads, cotangents)
@@ -142,8 +145,8 @@ class Blame(ForwardBlame):
     ) -> list[tuple[Term, Array, str]]:
         """The nodes to name for a step back, each with the elements that it is to blame for.
 
-        Its own node ("here"), but for what left the range elsewhere: "forward", or further up the
-        way, "back".
+        Its own node ("here"), but for what left the range elsewhere: "forward", where it became
+        "small", or further up the way, "back".
         """
         rest = bad.copy()
         found: list[tuple[Term, Array, str]] = []
@@ -152,11 +155,14 @@ class Blame(ForwardBlame):
             if node in self.known and self.known[node].out_of_range.all():
                 return [(self.origin(node), rest, "forward")]
         if bad.any() and p.node.op.elementwise:
-            for t in [p.node, *p.node.args]:
-                known = self.known.get(plain.get(t, t))
-                if known is not None and t.args:
-                    lost = rest & _fitted(known.out_of_range, bad.shape)
-                    found.append((self.origin(plain.get(t, t)), lost, "forward"))
+            nodes = [plain.get(t, t) for t in [p.node, *p.node.args]]
+            for small, t in [(small, t) for small in (False, True) for t in nodes]:
+                if t in self.known and t.args and not (small and t is nodes[0]):
+                    away = self._lost(t, t.shape, small=small)
+                    lost = rest & _fitted(away, bad.shape)
+                    found.append(
+                        (self.origin(t, small=small), lost, "small" if small else "forward")
+                    )
                     rest &= ~lost
             lost = rest & _fitted(cotangents[p.node].weak, bad.shape)
             found.append((self._source(p.node, cotangents), lost, "back"))

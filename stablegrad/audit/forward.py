@@ -12,6 +12,7 @@ from stablegrad.audit.causes import (
     CANCELLATION,
     REMOVABLE,
     SATURATION,
+    SUBNORMAL,
     ZERO_TIMES_INF,
     counted,
     of_range,
@@ -44,6 +45,8 @@ class ForwardBlame:
     """Of gradients that are sums: what their error is relative to."""
     nan_from: dict[Term, tuple[Term, str]] = field(default_factory=dict)
     """For a node that is handed a nan: the node where it arose, and why."""
+    bad: dict[Term, Array] = field(default_factory=dict)
+    """Where forward nodes lose digits themselves."""
     losses: list[Loss] = field(default_factory=list)
     """In the order in which they happen."""
 
@@ -85,6 +88,7 @@ class ForwardBlame:
             line.seen_forward += seen.counts()
             seen_bits[t] = seen.counts().bits_lost
             line.carried = max([line.carried, *[seen_bits.get(a, 0.0) for a in t.args]])
+            self.bad[t] = here.bad
             self._attribute(t, here, values[local[t]])
             divides = t.op.name == "divide" and not self._from_infinity(t)
             why = np.full(t.shape, REMOVABLE if divides else ZERO_TIMES_INF, object)
@@ -134,12 +138,13 @@ class ForwardBlame:
         if not (verdict.bad & rest).any():
             return
         if term.op.elementwise:
-            for a in term.args:
-                lost = self._lost(a, term.shape) & verdict.bad & rest
+            for small, a in [(small, a) for small in (False, True) for a in term.args]:
+                lost = self._lost(a, term.shape, small=small) & verdict.bad & rest
                 if lost.any():
-                    origin = self.origin(a)
-                    away = of_range(self._left_range(origin), term.shape)
-                    self._lose(origin, origin, verdict, lost, away)
+                    origin = self.origin(a, small=small)
+                    away = self._away(origin, term.shape, small=small)
+                    once = lost & ~self.bad[origin] if origin.shape == term.shape else lost
+                    self._lose(origin, origin, verdict, once, away)
                     rest &= ~lost
         args = [self.right(a) for a in term.args if is_float(a.dtype)]
         why = of_value(term, args, got, self.known[term].value)
@@ -183,17 +188,24 @@ class ForwardBlame:
             first = number.most_common(1)[0][0]
             self.losses.append(Loss(line, term, backward, counts.bits_lost, first))
 
-    def _lost(self, term: Term, shape: tuple[int, ...]) -> Array:
-        """Where the true value of a forward term is out of the range of floats."""
+    def _away(self, origin: Term, shape: tuple[int, ...], *, small: bool) -> Array:
+        """Why what a node gave is of no use: it left the range, or kept few digits."""
+        if small:
+            return np.full(shape, SUBNORMAL, object)
+        return of_range(self._left_range(origin), shape)
+
+    def _lost(self, term: Term, shape: tuple[int, ...], *, small: bool = False) -> Array:
+        """Where the true value of a forward term is out of the range of floats, or subnormal."""
         if term not in self.known:
             return np.zeros(shape, bool)
-        return np.broadcast_to(self.known[term].out_of_range, shape)
+        known = self.known[term]
+        return np.broadcast_to(known.subnormal if small else known.out_of_range, shape)
 
-    def origin(self, term: Term) -> Term:
-        """The node at which a value that is out of range left it."""
+    def origin(self, term: Term, *, small: bool = False) -> Term:
+        """The node at which a value that is out of range, or subnormal, left the normal floats."""
         while True:
             for a in term.args:
-                if a in self.known and a.args and self.known[a].out_of_range.any():
+                if a in self.known and a.args and self._lost(a, a.shape, small=small).any():
                     term = a
                     break
             else:

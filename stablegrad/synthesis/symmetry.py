@@ -190,7 +190,8 @@ def _monomial(term: Term, powers: Any, xs: list[Answer], weights: _Weights) -> A
         out = []
         for key, v in xs[i].added:
             others = rest if key is ONE else [*rest, key]
-            out.append((forms.product(others) if others else ONE, v))
+            # conditions alone have no dtype of a product
+            out.append((forms.product([ONE, *others]) if others else ONE, v))
         return Answer(factor, tuple(out))
     for i in grown:
         _pure(xs[i], weights)

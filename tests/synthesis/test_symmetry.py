@@ -156,3 +156,16 @@ def test_it_is_the_same_under_xla(name: str) -> None:
     with sg.rules(exclude=STABILIZE), np.errstate(all="ignore"):
         got = sg.compile(FRAGILE[name], engine="xla")(a, b).numpy()
     assert errors(got, FRAGILE[name], a, b).max() <= 4
+
+
+def test_conditions_alone_beside_what_is_added() -> None:
+    """A Huber loss: abs(x - y) - 1/2, under a condition that is the only other factor."""
+
+    def huber(x: Term, y: Term) -> Term:
+        near = sg.ops.abs(x - y) < 1
+        return sg.ops.where(near, 0.5 * (x - y) ** 2, sg.ops.abs(x - y) - 0.5)
+
+    x, y = np.array([0.25, 3.0, -4.0]), np.zeros(3)
+    value, slope = sg.value_and_grad(lambda x: huber(x, sg.tensor(y)).sum())(sg.tensor(x))
+    assert value.numpy() == pytest.approx(0.03125 + 2.5 + 3.5)
+    assert slope.numpy().tolist() == [0.25, 1.0, -1.0]
