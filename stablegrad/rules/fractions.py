@@ -126,10 +126,10 @@ def _rebuilt(polynomial: Polynomial, term: Term) -> Term:
     return forms.total(addends, term.shape, term.dtype)
 
 
-def _numerator(term: Term, below: Mapping[Term, int]) -> tuple[Polynomial, int]:
-    """The numerator over the common denominator, and how many terms there were uncancelled."""
+def _numerator(term: Term, below: Mapping[Term, int]) -> tuple[Polynomial, bool]:
+    """The numerator over the common denominator, and whether anything in it cancelled."""
     total: Polynomial = {}
-    count = 0
+    size: Polynomial = {}
     constant, coefficients = term.params
     addends: list[tuple[Rational, Term | None]] = list(zip(coefficients, term.args, strict=True))
     if constant != 0:
@@ -139,10 +139,11 @@ def _numerator(term: Term, below: Mapping[Term, int]) -> tuple[Polynomial, int]:
         for y, n in below.items():
             parts[y] = forms.exact_ratio(parts.get(y, 0) + n)
         whole = _product({y: p for y, p in parts.items() if p != 0})
-        count += len(whole)
         for key, d in whole.items():
             total[key] = total.get(key, Fraction(0)) + Fraction(c) * d
-    return {key: c for key, c in total.items() if c != 0}, count
+            size[key] = size.get(key, Fraction(0)) + abs(Fraction(c) * d)
+    drops_out = any(abs(total[key]) < size[key] for key in total)
+    return {key: c for key, c in total.items() if c != 0}, drops_out
 
 
 def _shallow(term: Term) -> bool:
@@ -180,11 +181,11 @@ def common_denominator(term: Term) -> Term | None:
     if not sums and not _products_of_sums(term):
         return None
     try:
-        total, count = _numerator(term, below)
+        total, drops_out = _numerator(term, below)
     except TooLargeError:
         return None
     atoms = {x for key in total for x, _ in key}
-    if not total or len(total) >= count or len(atoms) > ATOMS:
+    if not total or not drops_out or len(atoms) > ATOMS:
         return None
     if len(total) > FEW and not _one_sign(total):
         return None

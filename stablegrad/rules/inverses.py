@@ -74,6 +74,25 @@ def one_plus_expm1(x: Term) -> Pair:
     return 1 + expm1(x), exp(x)
 
 
+@stabilize.procedure(
+    "affine",
+    example=lambda x: 2 + expm1(x),
+    source="definition",
+    group="inverse",
+    among=("expm1",),
+)
+def more_than_one_plus_expm1(term: Term) -> Term | None:
+    """c + expm1(x) with c > 1 is c - 1 + exp(x), which other rules know: 1/(2 + expm1(x))."""
+    constant, coefficients = term.params
+    if len(coefficients) != 1 or term.args[0].op is not expm1 or isinstance(constant, str):
+        return None
+    (k,) = coefficients
+    if constant * k <= k * k:
+        return None
+    addends = [(k, exp(term.args[0].args[0])), (1, forms.const(constant - k, term.dtype))]
+    return forms.total(addends, term.shape, term.dtype)
+
+
 @rule(source="definition", group="inverse")
 def log1mexp_of_log(x: Term) -> Pair:
     """log1mexp(log(x)) is log1p(-x)."""
@@ -132,6 +151,42 @@ def cos_of_arccos(x: Term) -> Pair:
 def tan_of_arctan(x: Term) -> Pair:
     """tan undoes arctan, which loses the digits of a large x."""
     return OPS["tan"](OPS["arctan"](x)), x
+
+
+@rule(source="DLMF 4.24(iii)", group="inverse")
+def cos_of_arctan(x: Term) -> Pair:
+    """cos(arctan(x)) is 1/sqrt(1 + x**2): arctan of a large x is rounded next to pi/2."""
+    return OPS["cos"](OPS["arctan"](x)), 1 / OPS["hypot"](x, 1.0)
+
+
+@rule(source="DLMF 4.24(iii)", group="inverse")
+def sin_of_arctan(x: Term) -> Pair:
+    """sin(arctan(x)) is x/sqrt(1 + x**2), whose slope does not feel the rounding of arctan."""
+    return OPS["sin"](OPS["arctan"](x)), OPS["hypot_unit"](x, 1.0)
+
+
+@rule(source="DLMF 4.24(iii)", group="inverse")
+def cos_of_arcsin(x: Term) -> Pair:
+    """cos(arcsin(x)) is sqrt(1 - x**2): arcsin near 1 is rounded next to pi/2."""
+    return OPS["cos"](OPS["arcsin"](x)), OPS["sqrt"](OPS["one_minus_square"](x))
+
+
+@rule(source="DLMF 4.24(iii)", group="inverse")
+def sin_of_arccos(x: Term) -> Pair:
+    """sin(arccos(x)) is sqrt(1 - x**2): arccos near -1 is rounded next to pi."""
+    return OPS["sin"](OPS["arccos"](x)), OPS["sqrt"](OPS["one_minus_square"](x))
+
+
+@rule(source="DLMF 4.38(iv)", group="inverse")
+def cosh_of_arcsinh(x: Term) -> Pair:
+    """cosh(arcsinh(x)) is sqrt(1 + x**2): cosh multiplies the rounding of its argument by it."""
+    return OPS["cosh"](OPS["arcsinh"](x)), OPS["hypot"](x, 1.0)
+
+
+@rule(source="DLMF 4.38(iv)", group="inverse")
+def tanh_of_arcsinh(x: Term) -> Pair:
+    """tanh(arcsinh(x)) is x/sqrt(1 + x**2)."""
+    return OPS["tanh"](OPS["arcsinh"](x)), OPS["hypot_unit"](x, 1.0)
 
 
 @stabilize.procedure(

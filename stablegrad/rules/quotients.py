@@ -61,9 +61,9 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
         if bare not in h.args or h.args[0] is h.args[1]:
             continue
         other = h.args[1] if h.args[0] is bare else h.args[0]
-        if c * k > 0 and x.facts.nonnegative:
-            return None
         leg = x if c * k > 0 else forms.scale(-1, x)  # the sum is c*(h + leg)
+        if leg.facts.nonnegative:
+            return None
         long = h + OPS["abs"](bare)
         cured = forms.product([other, other, forms.power(long, -1)])
         if not long.facts.nonzero:

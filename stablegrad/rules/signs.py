@@ -102,7 +102,7 @@ def same_arguments(term: Term) -> Term | None:
     "abs", example=lambda x: OPS["abs"](OPS["exp"](x)), source="definition", group="signs"
 )
 def absolute_value(term: Term) -> Term | None:
-    """|x| is x or -x where the sign is proved; |x*y| is |x|*|y|, and |c*x| is |c|*|x|."""
+    """|x| is x or -x where the sign is proved; |c*x| is |c|*|x|, and |x**p| is |x|**p."""
     (x,) = term.args
     if x.facts.nonnegative:
         return x
@@ -111,6 +111,8 @@ def absolute_value(term: Term) -> Term | None:
     c, core = forms.split(x)
     if c not in (1, -1):
         return forms.scale(abs(c), make(term.op, (core,), (), term.shape, term.dtype))
+    if x.op is forms.MONOMIAL and len(x.args) == 1 and isinstance(x.params[0][0], int):
+        return forms.power(OPS["abs"](x.args[0]), x.params[0][0])
     return None
 
 

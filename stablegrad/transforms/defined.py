@@ -209,6 +209,19 @@ def _parts(condition: Term) -> set[Term]:
     return found
 
 
+def _blocks_zeros(mask: Term) -> bool:
+    """Whether a mask only says that a factor is not zero, or what it belongs to not finite.
+
+    Where a part has no value what it goes into is not finite either.
+    """
+    return (
+        mask.op.name == "logical_or"
+        and mask.args[0].op.name == "not_equal"
+        and mask.args[1].op.name == "logical_not"
+        and mask.args[1].args[0].op.name == "isfinite"
+    )
+
+
 def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, int]:
     """By term of the derivatives, which conditions make it nan (or infinite) as they are."""
     keys: dict[object, int] = {}
@@ -232,7 +245,8 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
             masks: set[Term] = set()
             for i, a in enumerate(term.args):
                 if a.dtype.kind == "b":
-                    masks.add(a)
+                    if not _blocks_zeros(a):
+                        masks.add(a)
                     continue
                 bits |= held[a]
                 if term.op is MONOMIAL:

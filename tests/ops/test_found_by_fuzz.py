@@ -27,6 +27,7 @@ def f(name: str) -> Callable[..., Term]:
 exp, log, sin, cos, cosh, expm1 = f("exp"), f("log"), f("sin"), f("cos"), f("cosh"), f("expm1")
 erf, erfc, sqrt, hypot, logaddexp = f("erf"), f("erfc"), f("sqrt"), f("hypot"), f("logaddexp")
 maximum, minimum, log_sigmoid, arctan = f("maximum"), f("minimum"), f("log_sigmoid"), f("arctan")
+sinh, arcsinh, log1p, abs_ = f("sinh"), f("arcsinh"), f("log1p"), f("abs")
 
 STEEP: dict[str, Callable[[Term, Term], Term]] = {
     "slope of erf": lambda x, y: erf(x + y),
@@ -164,3 +165,43 @@ def test_the_root_of_an_absolute_value_keeps_it():
     ):
         for got, true in results(program, [y, np.ones(3)]):
             assert np.abs(err_ulp(got, true)).max() <= 4
+
+
+HARMED: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
+    "what merges is no reason for one denominator": (
+        lambda x, y: 1.0 / (2.0 + expm1(x)) + 3.0,
+        1e24,
+        1.0,
+    ),
+    "absolute value of a reciprocal": (
+        lambda x, y: 1.0 / abs_(1.0 / x) + x,
+        -13.248043145195233,
+        1.0,
+    ),
+    "cosine of a right angle": (lambda x, y: abs_(cos(arctan(x))), 3e57, 1.0),
+    "more than a rounded sum": (
+        lambda x, y: (x + arcsinh(x)) - minimum(x + arcsinh(x), 0.5),
+        -4.1e149,
+        1.0,
+    ),
+    "more than a rounded difference": (
+        lambda x, y: maximum(0.5 - log1p(x), log1p(x)) - (0.5 - log1p(x)),
+        0.02,
+        1.0,
+    ),
+    "growing cosh": (lambda x, y: cosh(sinh(x)) * y, -2.0, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", HARMED)
+def test_what_was_right_stays_right(name):
+    program, *at = HARMED[name]
+    for got, true in results(program, [np.array([v]) for v in at])[:1]:
+        assert np.abs(err_ulp(got, true)).max() <= 1
+
+
+def test_a_leg_of_known_sign_is_no_loop():
+    """hypot(u, v) + |u| for a negative u is a sum of one sign, as it stands and taken apart."""
+    x = np.array([0.5, 3.0])
+    for got, true in results(lambda x, y: hypot(log_sigmoid(x), y) + abs_(log_sigmoid(x)), [x, x]):
+        assert np.abs(err_ulp(got, true)).max() <= 2
