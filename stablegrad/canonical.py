@@ -95,8 +95,17 @@ _CANONICAL: dict[str, Callable[[Term], Term]] = {
 }
 
 
+def _is_whole(x: Term) -> bool:
+    """Whether a term has integers, which a function takes as floats: sqrt(3)."""
+    return x.dtype.kind in "iu"
+
+
 def canonical_node(term: Term) -> Term:
     """The canonical form of a node whose arguments are canonical."""
+    whole = any(_is_whole(a) for a in term.args)
+    if whole and term.op.elementwise and is_float(term.dtype) and term.op.name != "astype":
+        args = tuple([cast(a, term.dtype) if _is_whole(a) else a for a in term.args])
+        term = make(term.op, args, term.params, term.shape, term.dtype)
     convert = _CANONICAL.get(term.op.name)
     if convert is not None and term.dtype.kind not in "biu":
         return convert(term)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stablegrad as sg
+import stablegrad.numpy as snp
 from stablegrad.errors import DTypeError, NotDifferentiableError, ShapeError
 from stablegrad.tensor import history
 from stablegrad.tensor.cells import MutationError
@@ -376,6 +377,23 @@ def test_numbers_computed_from_python_numbers_have_no_dtype_among_tensors(dtype)
         assert y.dtype == x.dtype
         wanted = np.asarray(1.5 * constant, y.dtype)
         assert abs(y.item() - float(wanted)) <= float(np.spacing(wanted))
+
+
+@pytest.mark.parametrize(
+    ("f", "slope"),
+    [
+        (lambda x: snp.sqrt(3) * x, 3**0.5),
+        (lambda x: x / snp.sqrt(3), 3**-0.5),
+        (lambda x: snp.sin(snp.sqrt(np.arange(1, 4)) * x)[1], 2**0.5 * np.cos(2**0.5 / 2)),
+        (lambda x: snp.exp(2) * snp.exp(x), np.exp(2.5)),
+        (lambda x: snp.sum(snp.exp(np.arange(3)) * snp.exp(x)), np.exp([0.5, 1.5, 2.5]).sum()),
+        (lambda x: snp.log(snp.square(np.arange(1, 3)) * x)[1], 2.0),
+        (lambda x: snp.reciprocal(sg.tensor(4)) * x, 0.25),
+    ],
+)
+def test_functions_of_integers_are_factors_like_others(f, slope):
+    got = sg.grad(f)(np.float64(0.5))
+    np.testing.assert_allclose(got.numpy(), slope, rtol=1e-15)
 
 
 def test_numbers_among_others_stay_what_they_are():
