@@ -57,10 +57,8 @@ def _monomial(term: Term) -> Term:
 
 
 def _astype(term: Term) -> Term:
-    inner, (dtype,) = term.args[0], term.params
-    if inner.op is CONST and is_float(dtype):
-        return cast(inner, dtype)
-    return term
+    inner = term.args[0]
+    return cast(inner, term.dtype) if inner.op is CONST and is_float(term.dtype) else term
 
 
 def _filled(term: Term) -> Term:

@@ -40,3 +40,10 @@ def test_zero_times_what_is_not_finite_is_nan():
         assert np.isnan((1 + zero * snp.abs(x)).numpy()).tolist() == [True] * 3 + [False] * 2
     snp.where(sg.tensor([False] * 5), 0 * x, 3 * x).sum().backward()
     assert x.grad.numpy().tolist() == [3.0] * 5
+
+
+def test_constants_at_the_edge_of_a_domain_have_the_values_of_the_kernel():
+    for f, args in ((sg.special.gammainc, (1.0, 0.0)), (sg.special.gammaincc, (1.0, 0.0))):
+        numbers = f(*args)
+        data = f(np.array([args[0]] * 2), sg.tensor([args[1]] * 2, dtype=float))
+        assert numbers.item() == data.numpy()[0] == {"gammainc": 0.0, "gammaincc": 1.0}[f.__name__]

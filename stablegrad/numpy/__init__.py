@@ -96,7 +96,6 @@ from stablegrad.numpy.joining import (
 from stablegrad.numpy.matrices import kron
 from stablegrad.numpy.numbers import (
     angle,
-    around,
     conj,
     conjugate,
     divmod,
@@ -220,7 +219,7 @@ float32, float64 = np.float32, np.float64
 int8, int16, int32, int64 = np.int8, np.int16, np.int32, np.int64
 finfo, iinfo = ml_dtypes.finfo, ml_dtypes.iinfo
 uint8, uint16, uint32, uint64 = np.uint8, np.uint16, np.uint32, np.uint64
-concat, degrees, radians = concatenate, rad2deg, deg2rad
+around, concat, degrees, radians = round, concatenate, rad2deg, deg2rad
 logcumsumexp = cumlogsumexp  # torch's name
 matrix_transpose = linalg.matrix_transpose
 

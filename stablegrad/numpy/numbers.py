@@ -12,7 +12,6 @@ from stablegrad.ir import OPS
 from stablegrad.ops.record import is_float
 from stablegrad.tensor import Tensor, as_tensor
 from stablegrad.tensor.apply import apply
-from stablegrad.tensor.methods import no_out
 
 
 def divmod(x1: Any, x2: Any) -> tuple[Tensor, Tensor]:
@@ -49,12 +48,6 @@ def float_power(x1: Any, x2: Any) -> Tensor:
     """A power, computed in float64 whatever the dtypes."""
     wide = [x.astype(float) if isinstance(x, Tensor) else np.asarray(x, float) for x in (x1, x2)]
     return apply(OPS["power"], tuple(wide))
-
-
-def around(a: Any, decimals: int = 0, out: None = None) -> Tensor:
-    """As ``round``."""
-    no_out(out)
-    return as_tensor(a).round(decimals)
 
 
 def i0(x: Any) -> Tensor:

@@ -21,11 +21,6 @@ from stablegrad.ops.special_error import ndtr
 _ROOT_2PI = math.sqrt(2 * math.pi)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 def _derivatives(
     name: str, kernel: Callable[..., Any], ball: Callable[[Any, int], Any], what: str, at_zero: str
 ) -> Op:
@@ -37,7 +32,7 @@ def _derivatives(
         defaults=(1,),
         kernel=kernel,
         ball=lambda x, *, n: ball(x, n),
-        partials=lambda y, x: (_op(f"{name}_derivative", x, n=y.param("n") + 1),),
+        partials=lambda y, x: (OPS[f"{name}_derivative"](x, n=y.param("n") + 1),),
         domain=(REAL,),
         range=REAL,
         cost=6,
@@ -268,9 +263,9 @@ softsign = elementwise(
     "softsign",
     family="activation",
     kernel=lambda xp, x: xp.where(xp.isinf(x), xp.sign(x), x / (1.0 + xp.abs(x))),
-    spellings=(lambda x: x / (1 + _op("abs", x)),),
-    partials=lambda y, x: (1 / (1 + _op("abs", x)) / (1 + _op("abs", x)),),
-    textbook=lambda y, x: (1 / (1 + _op("abs", x)) - y * _op("sign", x) / (1 + _op("abs", x)),),
+    spellings=(lambda x: x / (1 + OPS["abs"](x)),),
+    partials=lambda y, x: (1 / (1 + OPS["abs"](x)) / (1 + OPS["abs"](x)),),
+    textbook=lambda y, x: (1 / (1 + OPS["abs"](x)) - y * OPS["sign"](x) / (1 + OPS["abs"](x)),),
     domain=(REAL,),
     range=SYMMETRIC_UNIT,
     cost=3,

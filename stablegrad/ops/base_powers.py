@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ir import OPS, Facts
 from stablegrad.ops import intervals, pair_exp, pairs
 from stablegrad.ops.dtypes import narrow
 from stablegrad.ops.exponential import LN2, LN10
-from stablegrad.ops.logsums import difference, log_of_two
+from stablegrad.ops.logsums import antisymmetric, difference, log_of_two
 from stablegrad.ops.record import POSITIVE, REAL, UNIT, const, elementwise
 
 _EXACT_POWERS = tuple([(float(n), float(10**n)) for n in range(3)])
@@ -70,7 +70,7 @@ share2 = elementwise(
     family="exponential",
     kernel=_share_kernel,
     ball=lambda a, b: 1 / (1 + _power_of_two(b - a)),
-    partials=lambda y, a, b: _both_ways(const(LN2, y.dtype) * share2_slope(a, b)),
+    partials=lambda y, a, b: antisymmetric(const(LN2, y.dtype) * share2_slope(a, b)),
     domain=(REAL, REAL),
     range=UNIT,
     cost=5,
@@ -80,16 +80,12 @@ share2 = elementwise(
 )
 
 
-def _both_ways(slope: Term) -> tuple[Term, Term]:
-    return slope, -slope
-
-
 share2_slope = elementwise(
     "share2_slope",
     family="exponential",
     kernel=_slope_kernel,
     ball=lambda a, b: 1 / ((1 + _power_of_two(a - b)) * (1 + _power_of_two(b - a))),
-    partials=lambda y, a, b: _both_ways(
+    partials=lambda y, a, b: antisymmetric(
         y * const(LN2, y.dtype) * OPS["tanh"]((b - a) * const(Fraction(LN2) / 2, y.dtype))
     ),
     domain=(REAL, REAL),

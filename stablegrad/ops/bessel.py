@@ -23,11 +23,6 @@ _LOG_2PI = math.log(2 * math.pi)
 _ROOT_2PI = math.sqrt(2 * math.pi)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 # -- series ------------------------------------------------------------------------------------
 
 
@@ -276,7 +271,7 @@ def _derivatives(name: str, order: int, what: str, at_zero: str) -> Op:
         defaults=(1,),
         kernel=lambda xp, x, *, n: _scaled(xp, x, n=n, order=order),
         ball=lambda x, *, n: _scaled_derivative_meaning(x, n, order),
-        partials=lambda y, x: (_op(f"{name}_derivative", x, n=y.param("n") + 1),),
+        partials=lambda y, x: (OPS[f"{name}_derivative"](x, n=y.param("n") + 1),),
         domain=(REAL,),
         range=REAL,
         cost=6,
@@ -292,9 +287,9 @@ i0e = elementwise(
     family="special",
     kernel=lambda xp, x: _scaled(xp, x, n=0, order=0),
     ball=lambda x: _scaled_meaning(x, 0),
-    spellings=(lambda x: _op("exp", -_op("abs", x)) * i0(x),),
+    spellings=(lambda x: OPS["exp"](-OPS["abs"](x)) * i0(x),),
     partials=lambda y, x: (i0e_derivative(x, n=1),),
-    textbook=lambda y, x: (i1e(x) - _op("sign", x) * y,),
+    textbook=lambda y, x: (i1e(x) - OPS["sign"](x) * y,),
     domain=(REAL,),
     range=interval(0.0, 1.0, closed=True),
     cost=4,
@@ -314,9 +309,9 @@ i1e = elementwise(
     family="special",
     kernel=lambda xp, x: _scaled(xp, x, n=0, order=1),
     ball=lambda x: _scaled_meaning(x, 1),
-    spellings=(lambda x: _op("exp", -_op("abs", x)) * i1(x),),
+    spellings=(lambda x: OPS["exp"](-OPS["abs"](x)) * i1(x),),
     partials=lambda y, x: (i1e_derivative(x, n=1),),
-    textbook=lambda y, x: (i0e(x) - y * (_op("sign", x) + 1 / x),),
+    textbook=lambda y, x: (i0e(x) - y * (OPS["sign"](x) + 1 / x),),
     domain=(REAL,),
     range=interval(-0.25, 0.25),
     cost=4,
@@ -334,7 +329,7 @@ log_i0 = elementwise(
     family="special",
     kernel=_log_i0,
     ball=lambda x: _scaled_meaning(x, 0).log() + abs(x),
-    spellings=(lambda x: log(i0(x)), lambda x: _op("abs", x) + log(i0e(x))),
+    spellings=(lambda x: log(i0(x)), lambda x: OPS["abs"](x) + log(i0e(x))),
     partials=lambda y, x: (log_i0_derivative(x, n=1),),
     textbook=lambda y, x: (i1(x) / i0(x),),
     domain=(REAL,),

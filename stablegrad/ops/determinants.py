@@ -10,8 +10,8 @@ import numpy as np
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops import matrix_kernels as kernels
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.record import ZERO, interval
-from stablegrad.ops.reduction import real_dtype
 from stablegrad.ops.shape import expand_dims
 from stablegrad.ops.solving import LINALG, flipped, inv, square_matrix
 from stablegrad.ops.structured import Normal, Params, Terms, structured, sum_of

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ir import OPS, Facts
 from stablegrad.ops import intervals, pairs
 from stablegrad.ops import taylor_tables as tables
 from stablegrad.ops.exponential import exp, expm1, log, log1p, log_expm1_slope
@@ -30,11 +30,6 @@ from stablegrad.ops.trigonometric import cos, sin
 
 _ABOVE_MINUS_ONE = Facts(lo=-1.0)
 _NOT_POSITIVE = interval(-math.inf, 0.0, closed=True)
-
-
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
 
 
 @cache
@@ -107,7 +102,7 @@ log_cosh = elementwise(
         lambda x: log(cosh(x)),
         lambda x: log((exp(x) + exp(-x)) / 2),
         lambda x: softplus(2 * x) - x - log(const(2, x.dtype)),
-        lambda x: _op("logaddexp", x, -x) - log(const(2, x.dtype)),
+        lambda x: OPS["logaddexp"](x, -x) - log(const(2, x.dtype)),
     ),
     partials=lambda y, x: (tanh(x),),
     domain=(REAL,),
@@ -187,7 +182,7 @@ log_exprel = elementwise(
     "log_exprel",
     family="exponential",
     kernel=_log_exprel,
-    spellings=(lambda x: log(_op("exprel", x)),),
+    spellings=(lambda x: log(OPS["exprel"](x)),),
     partials=lambda y, x: (log_exprel_slope(x),),
     textbook=lambda y, x: (log_expm1_slope(x) - 1 / x,),
     domain=(REAL,),
@@ -300,8 +295,8 @@ coshm1 = elementwise(
     family="hyperbolic",
     kernel=_coshm1,
     ball=lambda x: 2 * (x / 2).sinh() ** 2,
-    spellings=(lambda x: cosh(x) - 1, lambda x: (_op("exp", x) + _op("exp", -x)) / 2 - 1),
-    partials=lambda y, x: (_op("sinh", x),),
+    spellings=(lambda x: cosh(x) - 1, lambda x: (OPS["exp"](x) + OPS["exp"](-x)) / 2 - 1),
+    partials=lambda y, x: (OPS["sinh"](x),),
     domain=(REAL,),
     range=NONNEGATIVE,
     cost=5,

@@ -62,6 +62,16 @@ def narrow(xp: Any, *arrays: Any) -> bool:
     return xp.name == "numpy" and all(a.dtype == np.float32 and a.ndim for a in arrays)
 
 
+def real_dtype(dtype: DType) -> DType:
+    """Integers become float64, as in NumPy's statistics."""
+    return dtype if is_float(dtype) else np.dtype(np.float64)
+
+
+def total_dtype(dtype: DType) -> DType:
+    """The dtype of sums and products: integers widen to the widest, as in NumPy."""
+    return np.sum(np.zeros(1, dtype)).dtype if dtype.kind in "biu" else dtype
+
+
 def converted(array: Array, dtype: DType, *, copy: bool = True) -> Array:
     """An array in another dtype, rounded once.
 

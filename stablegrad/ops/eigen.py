@@ -14,9 +14,9 @@ from typing import Any
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops import spectral_kernels as kernels
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.linalg import diagonal_op, from_diagonal
 from stablegrad.ops.record import const
-from stablegrad.ops.reduction import real_dtype
 from stablegrad.ops.shape import expand_dims
 from stablegrad.ops.solving import (
     LINALG,

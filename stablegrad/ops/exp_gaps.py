@@ -16,18 +16,9 @@ _LOG_2 = float(pair_exp.LN2)
 _ABOVE_MINUS_ONE = Facts(lo=-1.0)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
-def _wide(xp: Any, *xs: Any) -> list[Any]:
-    return xp.broadcast_arrays(*[xp.asarray(x, dtype=float) for x in xs])
-
-
 def _exp_gap(xp: Any, a: Any, b: Any) -> Any:
     """The root of the greater exponential twice: it overflows later than their difference."""
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     high, low = xp.maximum(a, b), xp.minimum(a, b)
     root = xp.exp(0.5 * high)
     value = -xp.expm1(xp.where(high == low, 0.0, low - high)) * root * root
@@ -37,7 +28,7 @@ def _exp_gap(xp: Any, a: Any, b: Any) -> Any:
 
 def _sigmoid_gap(xp: Any, a: Any, b: Any) -> Any:
     """sigmoid(a)*sigmoid(-b)*(1 - exp(b - a)) for a >= b."""
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     high, low = xp.maximum(a, b), xp.minimum(a, b)
     rise = -xp.expm1(xp.where(high == low, 0.0, low - high))
     value = xp.special.expit(high) * xp.special.expit(-low) * rise
@@ -47,7 +38,7 @@ def _sigmoid_gap(xp: Any, a: Any, b: Any) -> Any:
 
 def _softplus_gap(xp: Any, a: Any, b: Any) -> Any:
     """log1p(sigmoid(b) * (exp(a - b) - 1)) for b < a, unless they are far apart."""
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     high, low = xp.maximum(a, b), xp.minimum(a, b)
     rise = xp.where(high == low, 0.0, high - low)
     near = rise < 1.0
@@ -59,7 +50,7 @@ def _softplus_gap(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _log_ratio1p(xp: Any, u: Any, v: Any) -> Any:
-    u, v = _wide(xp, u, v)
+    u, v = pairs.arrays(xp, u, v)
     base = 1.0 + v
     change = (u - v) / base
     near = xp.abs(change) < 0.5
@@ -77,12 +68,12 @@ def _log1p_gap(xp: Any, u: Any, v: Any) -> Any:
 
 
 def _log_ratio1p_partials(y: Term, u: Term, v: Term) -> tuple[Term, Term]:
-    inside = _op("isfinite", y)
-    return _op("require", 1 / (1 + u), inside), _op("require", -1 / (1 + v), inside)
+    inside = OPS["isfinite"](y)
+    return OPS["require"](1 / (1 + u), inside), OPS["require"](-1 / (1 + v), inside)
 
 
 def _log_step(xp: Any, b: Any, h: Any) -> Any:
-    b, h = _wide(xp, b, h)
+    b, h = pairs.arrays(xp, b, h)
     change = h / b
     near = xp.abs(change) < 0.5
     big = (xp.abs(b) > 1e300) | (xp.abs(h) > 1e300)
@@ -99,7 +90,7 @@ def _log_step(xp: Any, b: Any, h: Any) -> Any:
 
 def _log_step_partials(y: Term, b: Term, h: Term) -> tuple[Term, Term]:
     inside = OPS["isfinite"](y)
-    slopes = _op("power_step", b, h, p=-1), _op("power_of_sum", b, h, p=-1)
+    slopes = OPS["power_step"](b, h, p=-1), OPS["power_of_sum"](b, h, p=-1)
     return OPS["require"](slopes[0], inside), OPS["require"](slopes[1], inside)
 
 
@@ -135,7 +126,7 @@ def _small_log(xp: Any, b: Any, h: Any) -> Any:
 
 
 def _log_exp_step(xp: Any, b: Any, h: Any) -> Any:
-    b, h = _wide(xp, b, h)
+    b, h = pairs.arrays(xp, b, h)
     value = b + OPS["log_expm1"].kernel(xp, h)
     small = (xp.abs(value) < 0.25 * xp.abs(b)) & (xp.abs(value) < 0.5)
     return pairs.redo(xp, small, value, _small_log, b, h)
@@ -146,7 +137,7 @@ exp_gap = elementwise(
     family="exponential",
     kernel=_exp_gap,
     ball=lambda a, b: a.exp() - b.exp(),
-    partials=lambda y, a, b: (_op("exp", a), -_op("exp", b)),
+    partials=lambda y, a, b: (OPS["exp"](a), -OPS["exp"](b)),
     domain=(REAL, REAL),
     cost=7,
     source="exp(a) * expm1(b - a) for a > b",
@@ -158,9 +149,9 @@ sigmoid_gap = elementwise(
     "sigmoid_gap",
     family="logistic",
     kernel=_sigmoid_gap,
-    spellings=(lambda a, b: _op("sigmoid", a) - _op("sigmoid", b),),
+    spellings=(lambda a, b: OPS["sigmoid"](a) - OPS["sigmoid"](b),),
     ball=lambda a, b: 1 / (1 + (-a).exp()) - 1 / (1 + (-b).exp()),
-    partials=lambda y, a, b: (_op("sigmoid_slope", a), -_op("sigmoid_slope", b)),
+    partials=lambda y, a, b: (OPS["sigmoid_slope"](a), -OPS["sigmoid_slope"](b)),
     domain=(REAL, REAL),
     range=interval(-1.0, 1.0, closed=True),
     cost=7,
@@ -174,9 +165,9 @@ softplus_gap = elementwise(
     "softplus_gap",
     family="logistic",
     kernel=_softplus_gap,
-    spellings=(lambda a, b: _op("softplus", a) - _op("softplus", b),),
+    spellings=(lambda a, b: OPS["softplus"](a) - OPS["softplus"](b),),
     ball=lambda a, b: (1 + a.exp()).log() - (1 + b.exp()).log(),
-    partials=lambda y, a, b: (_op("sigmoid", a), -_op("sigmoid", b)),
+    partials=lambda y, a, b: (OPS["sigmoid"](a), -OPS["sigmoid"](b)),
     domain=(REAL, REAL),
     cost=7,
     source="log1p(sigmoid(b) * expm1(a - b))",
@@ -202,7 +193,7 @@ log1p_gap = elementwise(
     "log1p_gap",
     family="exponential",
     kernel=_log1p_gap,
-    spellings=(lambda u, v: _op("log1p", u) - _op("log1p", v),),
+    spellings=(lambda u, v: OPS["log1p"](u) - OPS["log1p"](v),),
     ball=lambda u, v: (1 + u).log() - (1 + v).log(),
     partials=lambda y, u, v: (1 / (1 + u), -1 / (1 + v)),
     domain=(_ABOVE_MINUS_ONE, _ABOVE_MINUS_ONE),
@@ -232,7 +223,7 @@ log_exp_step = elementwise(
     family="exponential",
     kernel=_log_exp_step,
     ball=lambda b, h: b + (h.exp() - 1).log(),
-    partials=lambda y, b, h: (1 + 0 * b, _op("log_expm1_slope", h)),
+    partials=lambda y, b, h: (1 + 0 * b, OPS["log_expm1_slope"](h)),
     domain=(REAL, POSITIVE),
     cost=6,
     source="b + log(expm1(h))",

@@ -14,6 +14,7 @@ from typing import Any
 from scipy.special import zetac
 
 from stablegrad.ops import pair_exp, pair_trig, pairs
+from stablegrad.ops.taylor_tables import polynomial
 
 _EULER = pairs.split(
     Fraction("0.577215664901532860606512090082402431042159335939923598805767234885")
@@ -49,13 +50,6 @@ def _lgamma_series() -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(one[::-1]), tuple(two[::-1])
 
 
-def _polynomial(x: Any, coefficients: tuple[float, ...]) -> Any:
-    total = coefficients[0] + 0.0 * x
-    for c in coefficients[1:]:
-        total = total * x + c
-    return total
-
-
 def _lgamma_small(xp: Any, x: Any) -> Any:
     """Evaluate lgamma for 0.5 <= x <= 8: a factor that vanishes at the zeros 1 and 2, exactly."""
     one, two = _lgamma_series()
@@ -66,10 +60,10 @@ def _lgamma_small(xp: Any, x: Any) -> Any:
         product = xp.where(k <= down, product * (x - k), product)
     t = xp.where(low, x - 1.0, x - down - 2.0)
     logs = xp.log(product)
-    value = t * _polynomial(t, two) + xp.where(low, -logs, logs)
+    value = t * polynomial(t, two) + xp.where(low, -logs, logs)
 
     def near_one(xp: Any, t: Any) -> Any:
-        return t * _polynomial(t, one) + 0.0
+        return t * polynomial(t, one) + 0.0
 
     return pairs.redo(xp, low & (x > 0.75), value, near_one, t)
 
@@ -78,7 +72,7 @@ def _lgamma_large(xp: Any, x: Any) -> Any:
     """Stirling's series, arranged so that its terms are positive for x >= 8."""
     r = 1.0 / x
     tail = [float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(11)) if k]
-    series = r * _polynomial(r * r, tuple(tail[::-1]))
+    series = r * polynomial(r * r, tuple(tail[::-1]))
     return (x - 0.5) * (xp.log(x) - 1.0) + (_HALF_LOG_2PI - 0.5 + series)
 
 
@@ -189,7 +183,7 @@ def lgamma(xp: Any, x: Any) -> Any:
 
     def near_zero(xp: Any, x: Any) -> Any:
         _, two = _lgamma_series()
-        return (x * _polynomial(x, two) - xp.log1p(x)) - xp.log(xp.abs(x))
+        return (x * polynomial(x, two) - xp.log1p(x)) - xp.log(xp.abs(x))
 
     def negative(xp: Any, x: Any) -> Any:
         s, _ = pair_trig.sin_cos_pi(xp, x)
@@ -250,7 +244,7 @@ def _polygamma_positive(xp: Any, x: Any, n: int) -> Any:
 
     def series(xp: Any, w: Any) -> Any:
         r = 1.0 / w
-        bracket = 1.0 + r * (0.5 * n + r * _polynomial(r * r, tail))
+        bracket = 1.0 + r * (0.5 * n + r * polynomial(r * r, tail))
         return math.factorial(n - 1) * bracket / _whole_power(xp, w, n)
 
     def shifted(xp: Any, x: Any) -> Any:
@@ -288,7 +282,7 @@ def polygamma_pairs(xp: Any, x: pairs.Pair, n: int) -> pairs.Pair:
 
 
 @cache
-def _cot_polynomial(n: int) -> tuple[int, ...]:
+def _cotpolynomial(n: int) -> tuple[int, ...]:
     """The coefficients in c = cot(t), highest first, of (-1)**n times its n-th derivative."""
     p = [0, 1]
     for _ in range(n):
@@ -302,7 +296,7 @@ def _reflected(xp: Any, x: Any, n: int) -> tuple[pairs.Pair, Any]:
     s, c = pair_trig.sin_cos_pi_pair(xp, x)
     zero = 0.0 * x
     cot = pairs.divide(c, s)
-    value = pairs.horner(cot, [(float(a) + zero, zero) for a in _cot_polynomial(n)])
+    value = pairs.horner(cot, [(float(a) + zero, zero) for a in _cotpolynomial(n)])
     front = pairs.split(Fraction(pairs.pi()) ** (n + 1))
     value = pairs.multiply(value, (front[0] + zero, front[1]))
     return value, s[0] == 0

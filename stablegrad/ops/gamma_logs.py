@@ -21,11 +21,6 @@ _SHIFT = 12
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 @cache
 def bernoulli(count: int) -> tuple[Fraction, ...]:
     """Bernoulli's numbers B_2, B_4, ..."""
@@ -128,7 +123,7 @@ lgamma_difference = elementwise(
 
 def _after(partial: Term, x: Term) -> Term:
     """A partial by h, nan where there is no value at x."""
-    return _op("require", partial, _op("greater", x, 0.0))
+    return OPS["require"](partial, OPS["greater"](x, 0.0))
 
 
 def _power_drop(xp: Any, w: Any, step: Any, p: int) -> Any:

@@ -24,11 +24,6 @@ _HALF_PI = 1.5707963267948966
 _TWICE_UNIT = interval(-2.0, 2.0, closed=True)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 def sine(xp: Any, angle: Pair) -> Any:
     """The sine of an unevaluated sum of any two floats."""
     hi, lo = angle
@@ -39,10 +34,6 @@ def cosine(xp: Any, angle: Pair) -> Any:
     """The cosine of an unevaluated sum of any two floats."""
     hi, lo = angle
     return xp.cos(hi) * xp.cos(lo) - xp.sin(hi) * xp.sin(lo)
-
-
-def _wide(xp: Any, *xs: Any) -> list[Any]:
-    return xp.broadcast_arrays(*[xp.asarray(x, dtype=float) for x in xs])
 
 
 def _in_pairs(xp: Any, value: Any, far: Any, name: str, a: Any, b: Any) -> Any:
@@ -62,7 +53,7 @@ def _in_pairs(xp: Any, value: Any, far: Any, name: str, a: Any, b: Any) -> Any:
 
 
 def _cos_gap(xp: Any, a: Any, b: Any) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     plain = xp.cos(a) - xp.cos(b)
     near = -2.0 * sine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
     close = xp.minimum(xp.abs(a - b), xp.abs(a + b)) < 1.0
@@ -70,7 +61,7 @@ def _cos_gap(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _sin_gap(xp: Any, a: Any, b: Any) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     plain = xp.sin(a) - xp.sin(b)
     near = 2.0 * cosine(xp, two_sum(0.5 * a, 0.5 * b)) * sine(xp, two_sum(0.5 * a, -0.5 * b))
     close = xp.abs(a - b) < 1.0
@@ -87,7 +78,7 @@ def _arctan_of(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _arctan_gap(xp: Any, a: Any, b: Any) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     value = _arctan_of(xp, a, b)
     # the complement of an infinite argument's right angle is the arctangent of an inverse
     value = xp.where(xp.isinf(a), xp.sign(a) * xp.arctan2(1.0, xp.sign(a) * b), value)
@@ -147,7 +138,7 @@ def _exactly(xp: Any, function: Callable[..., Any], value: Any, big: Any, a: Any
 
 
 def _sin_of_difference(xp: Any, a: Any, b: Any) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     total = two_sum(a, -b)
     big = ~(xp.abs(total[1]) < 1e-3)  # also where the sum overflows
     split = _product_sum(xp.sin(a), xp.cos(b), -xp.cos(a), xp.sin(b))
@@ -155,7 +146,7 @@ def _sin_of_difference(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _cos_of_difference(xp: Any, a: Any, b: Any) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     total = two_sum(a, -b)
     big = ~(xp.abs(total[1]) < 1e-3)  # also where the sum overflows
     split = _product_sum(xp.cos(a), xp.cos(b), xp.sin(a), xp.sin(b))
@@ -163,7 +154,7 @@ def _cos_of_difference(xp: Any, a: Any, b: Any) -> Any:
 
 
 def _arc_between(xp: Any, a: Any, b: Any) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     hi, lo = two_sum(a, -b)
     near = xp.abs(lo) < 1e-3
     total = xp.where(near, hi, 0.0), xp.where(near, lo, 0.0)
@@ -184,7 +175,7 @@ cos_gap = elementwise(
     family="trigonometric",
     kernel=_cos_gap,
     ball=lambda a, b: a.cos() - b.cos(),
-    partials=lambda y, a, b: (-_op("sin", a), _op("sin", b)),
+    partials=lambda y, a, b: (-OPS["sin"](a), OPS["sin"](b)),
     domain=(REAL, REAL),
     range=_TWICE_UNIT,
     cost=7,
@@ -200,7 +191,7 @@ sin_gap = elementwise(
     family="trigonometric",
     kernel=_sin_gap,
     ball=lambda a, b: a.sin() - b.sin(),
-    partials=lambda y, a, b: (_op("cos", a), -_op("cos", b)),
+    partials=lambda y, a, b: (OPS["cos"](a), -OPS["cos"](b)),
     domain=(REAL, REAL),
     range=_TWICE_UNIT,
     cost=7,
@@ -215,7 +206,7 @@ sin_of_difference = elementwise(
     "sin_of_difference",
     family="trigonometric",
     kernel=_sin_of_difference,
-    spellings=(lambda a, b: _op("sin", a) * _op("cos", b) - _op("cos", a) * _op("sin", b),),
+    spellings=(lambda a, b: OPS["sin"](a) * OPS["cos"](b) - OPS["cos"](a) * OPS["sin"](b),),
     ball=lambda a, b: (a - b).sin(),
     partials=lambda y, a, b: (cos_of_difference(a, b), -cos_of_difference(a, b)),
     domain=(REAL, REAL),
@@ -233,7 +224,7 @@ cos_of_difference = elementwise(
     "cos_of_difference",
     family="trigonometric",
     kernel=_cos_of_difference,
-    spellings=(lambda a, b: _op("cos", a) * _op("cos", b) + _op("sin", a) * _op("sin", b),),
+    spellings=(lambda a, b: OPS["cos"](a) * OPS["cos"](b) + OPS["sin"](a) * OPS["sin"](b),),
     ball=lambda a, b: (a - b).cos(),
     partials=lambda y, a, b: (-sin_of_difference(a, b), sin_of_difference(a, b)),
     domain=(REAL, REAL),
@@ -252,11 +243,11 @@ arc_between = elementwise(
     "arc_between",
     family="trigonometric",
     kernel=_arc_between,
-    spellings=(lambda a, b: _op("arccos", cos_of_difference(a, b)),),
+    spellings=(lambda a, b: OPS["arccos"](cos_of_difference(a, b)),),
     ball=lambda a, b: _arc(a - b),
     partials=lambda y, a, b: (
-        _op("sign", sin_of_difference(a, b)),
-        -_op("sign", sin_of_difference(a, b)),
+        OPS["sign"](sin_of_difference(a, b)),
+        -OPS["sign"](sin_of_difference(a, b)),
     ),
     domain=(REAL, REAL),
     range=interval(0.0, 3.1415926535897936, closed=True),
@@ -283,7 +274,7 @@ arccos1m = elementwise(
     "arccos1m",
     family="trigonometric",
     kernel=_arccos1m,
-    spellings=(lambda u: _op("arccos", 1 - u),),
+    spellings=(lambda u: OPS["arccos"](1 - u),),
     partials=lambda y, u: (arccos1m_derivative(u, n=1),),
     domain=(interval(0.0, 2.0, closed=True),),
     range=interval(0.0, 3.1415926535897936, closed=True),
@@ -312,7 +303,7 @@ arcsin1m = elementwise(
     "arcsin1m",
     family="trigonometric",
     kernel=_arcsin1m,
-    spellings=(lambda u: _op("arcsin", 1 - u), lambda u: -_op("arcsin", u - 1)),
+    spellings=(lambda u: OPS["arcsin"](1 - u), lambda u: -OPS["arcsin"](u - 1)),
     partials=lambda y, u: (-arccos1m_derivative(u, n=1),),
     domain=(interval(0.0, 2.0, closed=True),),
     range=interval(-1.570796326794897, 1.570796326794897, closed=True),

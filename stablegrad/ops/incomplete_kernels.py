@@ -25,11 +25,6 @@ _HUGE = 1e10
 """Parameters beyond which a pair holds too few digits after the point."""
 
 
-def arrays(xp: Any, *args: Any) -> tuple[Any, ...]:
-    """The arguments as float64 arrays of one shape."""
-    return tuple(xp.broadcast_arrays(*[xp.asarray(a, dtype=float) for a in args]))
-
-
 # -- densities -----------------------------------------------------------------------------------
 
 
@@ -50,7 +45,7 @@ def _log_gamma(xp: Any, a: Any, a_lo: Any = 0.0) -> pairs.Pair:
 
 def gamma_density(xp: Any, a: Any, x: Any) -> Any:
     """Evaluate x**(a - 1) exp(-x) / gamma(a)."""
-    a, x = arrays(xp, a, x)
+    a, x = pairs.arrays(xp, a, x)
     inside = (a > 0) & (x > 0) & xp.isfinite(a) & xp.isfinite(x)
     p, t = xp.where(inside, a, 1.0), xp.where(inside, x, 1.0)
     small = xp.minimum(p, _HUGE)
@@ -72,7 +67,7 @@ def gamma_density(xp: Any, a: Any, x: Any) -> Any:
 
 def beta_density(xp: Any, a: Any, b: Any, x: Any) -> Any:
     """Evaluate x**(a - 1) (1 - x)**(b - 1) / beta(a, b)."""
-    a, b, x = arrays(xp, a, b, x)
+    a, b, x = pairs.arrays(xp, a, b, x)
     inside = (a > 0) & (b > 0) & (x > 0) & (x < 1)
     p, q, t = (xp.where(inside, v, d) for v, d in ((a, 1.0), (b, 1.0), (x, 0.5)))
     rest = pairs.two_sum(1.0, -t)
@@ -95,7 +90,7 @@ def beta_density(xp: Any, a: Any, b: Any, x: Any) -> Any:
 
 def log_minus_digamma(xp: Any, x: Any, a: Any) -> Any:
     """The difference of log(x) and digamma(a), in pairs where it cancels."""
-    x, a = arrays(xp, x, a)
+    x, a = pairs.arrays(xp, x, a)
     log, mean = xp.log(x), digamma.kernel(xp, a)
     value = log - mean
 
@@ -154,7 +149,7 @@ def _upper_fraction(xp: Any, a: Any, x: Any) -> Any:
 
 def gammainc(xp: Any, a: Any, x: Any, *, upper: bool = False) -> Any:
     """P(a, x), or Q(a, x): SciPy's, and series where they converge soon."""
-    a, x = arrays(xp, a, x)
+    a, x = pairs.arrays(xp, a, x)
     value = xp.special.gammaincc(a, x) if upper else xp.special.gammainc(a, x)
     inside = (a > 0) & (x > 0) & xp.isfinite(x)
     below = inside & (x < a + 1) & ((a < 100) | (x < 0.7 * a))
@@ -221,7 +216,7 @@ def _reciprocal_gamma(xp: Any, a: Any) -> tuple[Any, Any, Any]:
 
 def gammainc_by_a(xp: Any, a: Any, x: Any, *, n: int) -> Any:
     """The n-th derivative of P(a, x) by a, n = 1 or 2."""
-    a, x = arrays(xp, a, x)
+    a, x = pairs.arrays(xp, a, x)
     spread = polygamma.kernel(xp, a, n=1)
     c = log_minus_digamma(xp, x, a)
 
@@ -284,7 +279,7 @@ def _beta_fraction(xp: Any, a: Any, b: Any, x: Any) -> Any:
 
 def betainc(xp: Any, a: Any, b: Any, x: Any) -> Any:
     """I_x(a, b): SciPy's, and the continued fraction where it converges soon."""
-    a, b, x = arrays(xp, a, b, x)
+    a, b, x = pairs.arrays(xp, a, b, x)
     value = xp.special.betainc(a, b, x)
     inside = (a > 0) & (b > 0) & (x > 0) & (x < 1) & (xp.maximum(a, b) < 1e5)
     low = x < (a + 1.0) / (a + b + 2.0)
@@ -324,7 +319,7 @@ def _beta_series(xp: Any, a: Any, b: Any, x: Any, n: int) -> Any:
 
 def betainc_by(xp: Any, a: Any, b: Any, x: Any, *, n: int, m: int) -> Any:
     """The derivative of I_x(a, b), n times by a and m times by b."""
-    a, b, x = arrays(xp, a, b, x)
+    a, b, x = pairs.arrays(xp, a, b, x)
     y = 1.0 - x
     ca = xp.log(x) + polygamma_difference.kernel(xp, a, b, n=0)
     cb = xp.log1p(-x) + polygamma_difference.kernel(xp, b, a, n=0)

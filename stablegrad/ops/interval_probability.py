@@ -68,13 +68,9 @@ def _density_integral(xp: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return pairs.redo(xp, exponent[0] < _SHORT, value, short, x, h, h_lo), fall
 
 
-def _arrays(xp: Any, *args: Any) -> tuple[Any, ...]:
-    return tuple(xp.broadcast_arrays(*[xp.asarray(a, dtype=float) for a in args]))
-
-
 def _reflected(xp: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
     """The interval or its mirror image, whichever lies to the left; nan where it is empty."""
-    x, y = _arrays(xp, x, y)
+    x, y = pairs.arrays(xp, x, y)
     x = xp.where(x >= y, x, xp.nan)
     flip = x + y > 0
     return flip, xp.where(flip, -y, x), xp.where(flip, -x, y)
@@ -201,7 +197,7 @@ def _coupling(xp: Any, x: Any, y: Any, n: int, m: int) -> Any:
 
 
 def _log_ndtr_difference_derivative(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
-    x, y = _arrays(xp, x, y)
+    x, y = pairs.arrays(xp, x, y)
     if not m:
         return _hazard_derivatives(xp, x, y, n - 1)[-1]
     if not n:
@@ -319,7 +315,7 @@ def _derived(terms: _Terms, by_x: bool) -> _Terms:
 
 
 def _log_sigmoid_difference(xp: Any, x: Any, y: Any) -> Any:
-    x, y = _arrays(xp, x, y)
+    x, y = pairs.arrays(xp, x, y)
     high, low = difference(xp, y, x)
     gap = log1mexp.kernel(xp, xp.where(high < 0, high, xp.nan))
     steep = xp.expm1(-high)  # of the gap by its argument: -1 over this

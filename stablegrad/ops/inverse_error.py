@@ -17,11 +17,6 @@ _ROOT_PI_HALF = pairs.split(pairs.pi().sqrt() / 2)
 _ROOT_2PI = math.sqrt(2 * math.pi)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 @cache
 def _erf_series() -> tuple[float, ...]:
     """Of sqrt(pi)/2 erf(y)/y - 1 in y*y, over y*y; the highest power first."""
@@ -97,7 +92,7 @@ erfcinv = elementwise(
     kernel=_erfcinv,
     ball=lambda x: x.erfcinv(),
     partials=lambda y, x: (-erfcinv_slope(x),),
-    textbook=lambda y, x: (-(math.sqrt(math.pi) / 2) * _op("exp", y * y),),
+    textbook=lambda y, x: (-(math.sqrt(math.pi) / 2) * OPS["exp"](y * y),),
     domain=(interval(0.0, 2.0),),
     range=REAL,
     cost=5,

@@ -13,11 +13,6 @@ from stablegrad.ops import meanings, pairs
 from stablegrad.ops.record import NEGATIVE, POSITIVE, REAL, elementwise
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 @cache
 def _directions(n: int, sine: bool) -> tuple[tuple[tuple[float, float], tuple[float, float]], ...]:
     """Pairs (a, b) such that Re or Im of (x + i y)**n is the product of all a x + b y.
@@ -119,8 +114,8 @@ inverse_power_cos = elementwise(
     kernel=lambda xp, x, y, *, n: _inverse_power(xp, x, y, n, sine=False),
     ball=lambda x, y, *, n: meanings.inverse_power(x, y, n, sine=False),
     partials=lambda out, x, y: (
-        -out.param("n") * _op("inverse_power_cos", x, y, n=out.param("n") + 1),
-        -out.param("n") * _op("inverse_power_sin", x, y, n=out.param("n") + 1),
+        -out.param("n") * OPS["inverse_power_cos"](x, y, n=out.param("n") + 1),
+        -out.param("n") * OPS["inverse_power_sin"](x, y, n=out.param("n") + 1),
     ),
     domain=(REAL, REAL),
     infer_facts=_sign_of(0),
@@ -139,8 +134,8 @@ inverse_power_sin = elementwise(
     kernel=lambda xp, x, y, *, n: _inverse_power(xp, x, y, n, sine=True),
     ball=lambda x, y, *, n: meanings.inverse_power(x, y, n, sine=True),
     partials=lambda out, x, y: (
-        -out.param("n") * _op("inverse_power_sin", x, y, n=out.param("n") + 1),
-        out.param("n") * _op("inverse_power_cos", x, y, n=out.param("n") + 1),
+        -out.param("n") * OPS["inverse_power_sin"](x, y, n=out.param("n") + 1),
+        out.param("n") * OPS["inverse_power_cos"](x, y, n=out.param("n") + 1),
     ),
     domain=(REAL, REAL),
     infer_facts=_sign_of(1),

@@ -28,7 +28,7 @@ def _sigmoid_difference_kernel(xp: Any, a: Any, b: Any) -> Any:
     return value + value * (low * xp.special.expit(-high))
 
 
-def _antisymmetric(slope: Term) -> tuple[Term, Term]:
+def antisymmetric(slope: Term) -> tuple[Term, Term]:
     """Partials of a function of a - b."""
     return slope, -slope
 
@@ -38,7 +38,7 @@ sigmoid_difference = elementwise(
     family="exponential",
     kernel=_sigmoid_difference_kernel,
     ball=lambda a, b: 1 / (1 + (b - a).exp()),
-    partials=lambda y, a, b: _antisymmetric(union_slope(a, b)),
+    partials=lambda y, a, b: antisymmetric(union_slope(a, b)),
     domain=(REAL, REAL),
     range=UNIT,
     cost=5,
@@ -61,7 +61,7 @@ union_slope = elementwise(
     kernel=_union_slope_kernel,
     ball=lambda a, b: 1 / ((1 + (a - b).exp()) * (1 + (b - a).exp())),
     # sigmoid(b - a) - sigmoid(a - b) cancels where a is near b; its closed form does not
-    partials=lambda y, a, b: _antisymmetric(y * OPS["tanh"]((b - a) / 2)),
+    partials=lambda y, a, b: antisymmetric(y * OPS["tanh"]((b - a) / 2)),
     domain=(REAL, REAL),
     range=Facts(lo=0.0, hi=0.25, hi_open=False),
     cost=5,
@@ -177,7 +177,7 @@ logdiffexp_weight = elementwise(
     family="exponential",
     kernel=_logdiffexp_weight_kernel,
     ball=lambda a, b: -1 / (b - a).expm1(),
-    partials=lambda y, a, b: _antisymmetric(-bose_slope_difference(a, b)),
+    partials=lambda y, a, b: antisymmetric(-bose_slope_difference(a, b)),
     domain=(REAL, REAL),
     infer_facts=lambda term: Facts(),  # a pole at a = b, which no interval can say
     cost=6,
@@ -205,7 +205,7 @@ bose_slope_difference = elementwise(
     family="exponential",
     kernel=_bose_slope_difference_kernel,
     ball=_bose_slope_difference_ball,
-    partials=lambda y, a, b: _antisymmetric(y / OPS["tanh"]((b - a) / 2)),
+    partials=lambda y, a, b: antisymmetric(y / OPS["tanh"]((b - a) / 2)),
     domain=(REAL, REAL),
     infer_facts=lambda term: Facts(),  # a pole at a = b, which no interval can say
     cost=6,

@@ -11,7 +11,7 @@ import scipy.linalg
 from stablegrad.ir import Term
 from stablegrad.ops.determinants import same_shapes
 from stablegrad.ops.matrix_kernels import balanced, scale, usable
-from stablegrad.ops.reduction import real_dtype, widened
+from stablegrad.ops.reduction import real_infer, widened
 from stablegrad.ops.solving import LINALG, flipped
 from stablegrad.ops.structured import Terms, structured, sum_of
 
@@ -59,7 +59,7 @@ def _vjp(out: Term, args: Terms, g: Term) -> Terms:
 expm = structured(
     "expm",
     normalise=same_shapes("expm"),
-    infer=lambda args, params: (args[0].shape, real_dtype(args[0].dtype)),
+    infer=real_infer,
     kernel=_kernel,
     jvp=_jvp,
     vjp=_vjp,

@@ -14,6 +14,7 @@ import numpy as np
 
 from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS, Term
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.norms import norm_kept, scaled, sum_of_squares, unit_vector
 from stablegrad.ops.record import NONNEGATIVE, const
 from stablegrad.ops.reduction import (
@@ -21,7 +22,6 @@ from stablegrad.ops.reduction import (
     count,
     normal_axes_of,
     normal_reduction,
-    real_dtype,
     reduce_infer,
     reduced,
     spread,

@@ -9,7 +9,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import pairs
-from stablegrad.ops.record import REAL, elementwise
+from stablegrad.ops.record import REAL, Op, elementwise
 
 _NODES, _WEIGHTS = (a.tolist() for a in np.polynomial.legendre.leggauss(12))
 _ROOT_HALF = math.sqrt(0.5)
@@ -50,14 +50,6 @@ def _gap(xp: Any, a: Any, b: Any, *, normal: bool) -> Any:
     return xp.where(a < b, -size, size).astype(narrow)
 
 
-def _erf_gap(xp: Any, a: Any, b: Any) -> Any:
-    return _gap(xp, a, b, normal=False)
-
-
-def _ndtr_gap(xp: Any, a: Any, b: Any) -> Any:
-    return _gap(xp, a, b, normal=True)
-
-
 def _slope(name: str, x: Term) -> Term:
     """The derivative of an op at x."""
     op = OPS[name]
@@ -66,28 +58,32 @@ def _slope(name: str, x: Term) -> Term:
     return slope
 
 
-erf_gap = elementwise(
-    "erf_gap",
-    family="special",
-    kernel=_erf_gap,
-    spellings=(lambda a, b: OPS["erf"](a) - OPS["erf"](b),),
-    partials=lambda y, a, b: (_slope("erf", a), -_slope("erf", b)),
-    domain=(REAL, REAL),
-    cost=6,
-    source="the integral of the density by Gauss and Legendre's rule, or tails",
+def _difference(of: str, *, normal: bool, doc: str, example: str) -> Op:
+    """The record of of(a) - of(b)."""
+    return elementwise(
+        f"{of}_gap",
+        family="special",
+        kernel=lambda xp, a, b: _gap(xp, a, b, normal=normal),
+        spellings=(lambda a, b: OPS[of](a) - OPS[of](b),),
+        partials=lambda y, a, b: (_slope(of, a), -_slope(of, b)),
+        domain=(REAL, REAL),
+        cost=6,
+        source="the integral of the density by Gauss and Legendre's rule, or tails",
+        doc=doc,
+        example=example,
+    )
+
+
+erf_gap = _difference(
+    "erf",
+    normal=False,
     doc="erf(a) - erf(b).",
     example=">>> sg.ops.erf_gap(sg.tensor([1.0]), 0.0).numpy()\narray([0.8427008], dtype=float32)",
 )
 
-ndtr_gap = elementwise(
-    "ndtr_gap",
-    family="special",
-    kernel=_ndtr_gap,
-    spellings=(lambda a, b: OPS["ndtr"](a) - OPS["ndtr"](b),),
-    partials=lambda y, a, b: (_slope("ndtr", a), -_slope("ndtr", b)),
-    domain=(REAL, REAL),
-    cost=6,
-    source="the integral of the density by Gauss and Legendre's rule, or tails",
+ndtr_gap = _difference(
+    "ndtr",
+    normal=True,
     doc="ndtr(a) - ndtr(b): the probability of an interval.",
     example=">>> sg.ops.ndtr_gap(sg.tensor([1.0]), -1.0).numpy()\n"
     "array([0.6826895], dtype=float32)",

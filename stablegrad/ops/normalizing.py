@@ -15,6 +15,7 @@ import numpy as np
 
 from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS, Term
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.moments import centred
 from stablegrad.ops.norms import CANCELLED, scaled, sum_of_squares
 from stablegrad.ops.record import interval
@@ -25,7 +26,6 @@ from stablegrad.ops.reduction import (
     every,
     from_rows,
     normal_axes_of,
-    real_dtype,
     widened,
 )
 from stablegrad.ops.structured import Normal, Params, Terms, is_symbolic, structured, sum_of

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import OPS, Facts, Shape, Term
+from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.pairs import two_prod
 from stablegrad.ops.record import interval
 from stablegrad.ops.reduction import (
@@ -31,14 +32,13 @@ from stablegrad.ops.reduction import (
     from_rows,
     normal_axes_of,
     normal_reduction,
-    real_dtype,
+    real_infer,
     reduce_infer,
     reduced,
     spread,
     widened,
 )
 from stablegrad.ops.structured import (
-    Params,
     Terms,
     is_symbolic,
     structured,
@@ -182,10 +182,6 @@ def _unit_jvp_vjp(out: Term, args: Terms, g: Term, *, axis: Axis) -> Terms:
 # -- records ------------------------------------------------------------------------------
 
 
-def _keeps_infer(args: Terms, params: Params) -> tuple[Shape, Any]:
-    return args[0].shape, real_dtype(args[0].dtype)
-
-
 def _size_facts(term: Term) -> Facts:
     (x,) = term.args
     n = count(x.shape, term.params[0])
@@ -219,7 +215,7 @@ _KEEPS: dict[str, Any] = {
     "family": "reduction",
     "params": ("axis",),
     "defaults": (None,),
-    "infer": _keeps_infer,
+    "infer": real_infer,
     "cost": 3,
     "ulp": None,
     "source": SOURCE,

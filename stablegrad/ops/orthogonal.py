@@ -8,8 +8,8 @@ from typing import Any
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import Shape, Term
 from stablegrad.ops import spectral_kernels as kernels
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.record import ZERO
-from stablegrad.ops.reduction import real_dtype
 from stablegrad.ops.solving import LINALG, flipped, matmul, triangle, triangular_solve
 from stablegrad.ops.structured import Params, Terms, structured
 

@@ -7,57 +7,10 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import pairs
-from stablegrad.ops.record import POSITIVE, REAL, elementwise
+from stablegrad.ops.record import POSITIVE, REAL, Op, elementwise
 from stablegrad.ops.taylor_tables import polynomial
-
-
-def _partials(name: str) -> Any:
-    def partials(y: Term, x: Term) -> tuple[Term]:
-        n, op = y.param("n"), OPS[name]
-        if n == 0:
-            return (-op(x, n=1),)
-        return ((op(x, n=n - 1) - op(x, n=n + 1)) / 2,)
-
-    return partials
-
-
-_OSCILLATING: dict[str, Any] = {
-    "family": "special",
-    "params": ("n",),
-    "defaults": (0,),
-    "cost": 6,
-    "ulp": None,
-    "accuracy": "32 ulp of the amplitude, the greater of |value| and sqrt(2/(pi x)), for orders "
-    "up to 10",
-}
-
-bessel_j = elementwise(
-    "bessel_j",
-    kernel=lambda xp, x, *, n: _j(xp, xp.asarray(x, dtype=float), n),
-    ball=lambda x, *, n: x.bessel_jy(n, "j"),
-    partials=_partials("bessel_j"),
-    domain=(REAL,),
-    source="DLMF 10.2.2, 10.6.1, 10.17.3",
-    doc="The Bessel function of the first kind of a whole order n >= 0.",
-    example=">>> sg.ops.bessel_j(sg.tensor([1.0]), n=1).numpy()\n"
-    "array([0.44005057], dtype=float32)",
-    **_OSCILLATING,
-)
-
-bessel_y = elementwise(
-    "bessel_y",
-    kernel=lambda xp, x, *, n: _y(xp, xp.asarray(x, dtype=float), n),
-    ball=lambda x, *, n: x.bessel_jy(n, "y"),
-    partials=_partials("bessel_y"),
-    domain=(POSITIVE,),
-    source="DLMF 10.2.3, 10.6.1, 10.17.4",
-    doc="The Bessel function of the second kind of a whole order n >= 0, for x > 0.",
-    example=">>> sg.ops.bessel_y(sg.tensor([1.0]), n=0).numpy()\n"
-    "array([0.08825696], dtype=float32)",
-    **_OSCILLATING,
-)
 
 
 def _far(n: int) -> float:
@@ -104,3 +57,55 @@ def _y(xp: Any, x: Any, n: int) -> Any:
     far = (x > _far(n)) & (x < xp.inf)
     value = pairs.redo(xp, far, value, lambda xp, x: _waves(xp, x, n)[1], x)
     return xp.where(x == xp.inf, 0.0, value)
+
+
+def _whole_order(
+    letter: str, kernel: Any, *, domain: Facts, source: str, doc: str, example: str
+) -> Op:
+    """The record of a Bessel function of whole orders."""
+    name = f"bessel_{letter}"
+
+    def partials(y: Term, x: Term) -> tuple[Term]:
+        n, op = y.param("n"), OPS[name]
+        if n == 0:
+            return (-op(x, n=1),)
+        return ((op(x, n=n - 1) - op(x, n=n + 1)) / 2,)
+
+    return elementwise(
+        name,
+        family="special",
+        params=("n",),
+        defaults=(0,),
+        kernel=lambda xp, x, *, n: kernel(xp, xp.asarray(x, dtype=float), n),
+        ball=lambda x, *, n: x.bessel_jy(n, letter),
+        partials=partials,
+        domain=(domain,),
+        cost=6,
+        ulp=None,
+        accuracy="32 ulp of the amplitude, the greater of |value| and sqrt(2/(pi x)), for orders "
+        "up to 10",
+        source=source,
+        doc=doc,
+        example=example,
+    )
+
+
+bessel_j = _whole_order(
+    "j",
+    _j,
+    domain=REAL,
+    source="DLMF 10.2.2, 10.6.1, 10.17.3",
+    doc="The Bessel function of the first kind of a whole order n >= 0.",
+    example=">>> sg.ops.bessel_j(sg.tensor([1.0]), n=1).numpy()\n"
+    "array([0.44005057], dtype=float32)",
+)
+
+bessel_y = _whole_order(
+    "y",
+    _y,
+    domain=POSITIVE,
+    source="DLMF 10.2.3, 10.6.1, 10.17.4",
+    doc="The Bessel function of the second kind of a whole order n >= 0, for x > 0.",
+    example=">>> sg.ops.bessel_y(sg.tensor([1.0]), n=0).numpy()\n"
+    "array([0.08825696], dtype=float32)",
+)

@@ -20,6 +20,11 @@ _SPLIT = 134217729.0  # 2**27 + 1
 _SPLIT_32 = np.float32(4097.0)  # 2**12 + 1
 
 
+def arrays(xp: Any, *xs: Any) -> list[Any]:
+    """The arguments as float64 arrays of one shape."""
+    return list(xp.broadcast_arrays(*[xp.asarray(x, dtype=float) for x in xs]))
+
+
 def two_sum(a: Any, b: Any) -> Pair:
     """The rounded sum of two floats and its exact error."""
     s = a + b

@@ -26,10 +26,6 @@ _FEW = 64
 """Roots of up to this degree are taken of 2**exponent exactly."""
 
 
-def _wide(xp: Any, *xs: Any) -> list[Any]:
-    return xp.broadcast_arrays(*[xp.asarray(x, dtype=float) for x in xs])
-
-
 def _frexp(xp: Any, x: Any) -> Scaled:
     """|x| with a mantissa around 1, so that its powers stay near 1."""
     m, e = xp.frexp(xp.abs(x))
@@ -108,7 +104,7 @@ def _where_ordinary(xp: Any, value: Any, a: Any, b: Any, p: Rational, c: Rationa
 
 
 def _power_gap(xp: Any, a: Any, b: Any, *, p: Rational) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     d = xp.frexp(xp.abs(a) - xp.abs(b))
     value = _gap(xp, _frexp(xp, a), _frexp(xp, b), d, (a < 0, b < 0), p)
     return _where_ordinary(xp, value, a, b, p)
@@ -148,7 +144,7 @@ def _facts(sums: bool) -> Callable[[Term], Facts]:
 
 
 def _power_step(xp: Any, b: Any, h: Any, *, p: Rational, n: int) -> Any:
-    b, h = _wide(xp, b, h)
+    b, h = pairs.arrays(xp, b, h)
     c, p = _falling(p, n), exact_ratio(p - n)
     a, lost, up = _sum(xp, b, h)
     m, e = _frexp(xp, a)
@@ -178,7 +174,7 @@ def _power_step_partials(out: Term, b: Term, h: Term) -> tuple[Term, Term]:
 
 
 def _power_of_sum(xp: Any, a: Any, b: Any, *, p: Rational, n: int) -> Any:
-    a, b = _wide(xp, a, b)
+    a, b = pairs.arrays(xp, a, b)
     c, p = to_float(_falling(p, n)), exact_ratio(p - n)
     total, lost, up = _sum(xp, a, b)
     m, e = _frexp(xp, total)

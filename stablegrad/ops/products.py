@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
+from stablegrad.ops.dtypes import total_dtype
 from stablegrad.ops.record import is_float
 from stablegrad.ops.reduction import (
     REDUCES,
@@ -108,14 +109,10 @@ def _prod_vjp(out: Term, args: Terms, g: Term, *, axis: Axis, keepdims: bool) ->
     return (spread(g, x.shape, axis) * prod_others(x, axis=axis),)
 
 
-def _prod_dtype(dtype: Any) -> Any:
-    return np.prod(np.ones(1, dtype)).dtype if dtype.kind in "biu" else dtype
-
-
 prod = structured(
     "prod",
     normalise=normal_reduction("prod"),
-    infer=reduce_infer(_prod_dtype),
+    infer=reduce_infer(total_dtype),
     kernel=_prod_kernel,
     engine_kernels={"numpy": _prod_numpy},
     jvp=_prod_jvp,

@@ -10,6 +10,7 @@ import numpy as np
 
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS, UNKNOWN, Facts, Shape, Term
+from stablegrad.ops.dtypes import real_dtype, total_dtype
 from stablegrad.ops.record import ZERO, Op, is_float
 from stablegrad.ops.structured import (
     Normal,
@@ -144,14 +145,9 @@ def same_dtype(dtype: Any) -> Any:
     return dtype
 
 
-def real_dtype(dtype: Any) -> Any:
-    """Integers become float64, as in NumPy's statistics."""
-    return dtype if is_float(dtype) else np.dtype(np.float64)
-
-
-def _sum_dtype(dtype: Any) -> Any:
-    """Integers add up in the widest integer, as in NumPy."""
-    return np.sum(np.zeros(1, dtype)).dtype if dtype.kind in "biu" else dtype
+def real_infer(args: Terms, params: Params) -> tuple[Shape, Any]:
+    """The shape of the first argument, in the dtype of real functions of it."""
+    return args[0].shape, real_dtype(args[0].dtype)
 
 
 def any_support(term: Term) -> Term | None:
@@ -223,7 +219,7 @@ def _sum_vjp(out: Term, args: Terms, g: Term, *, axis: Axis, keepdims: bool) -> 
 sum = structured(
     "sum",
     normalise=normal_reduction("sum"),
-    infer=reduce_infer(_sum_dtype),
+    infer=reduce_infer(total_dtype),
     kernel=_sum_kernel,
     engine_kernels={"numpy": _sum_numpy},
     jvp=linear_jvp,
@@ -382,7 +378,7 @@ cumsum = structured(
     params=("axis",),
     defaults=(0,),
     normalise=normal_along("cumsum"),
-    infer=lambda args, params: (args[0].shape, _sum_dtype(args[0].dtype)),
+    infer=lambda args, params: (args[0].shape, total_dtype(args[0].dtype)),
     kernel=_cumsum_kernel,
     engine_kernels={"numpy": _cumsum_numpy},
     jvp=linear_jvp,

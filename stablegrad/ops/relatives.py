@@ -28,11 +28,6 @@ from stablegrad.ops.trigonometric import cos, sin
 _ABOVE_MINUS_ONE = Facts(lo=-1.0)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 def _family(
     name: str,
     kernel: Callable[..., Any],
@@ -58,7 +53,7 @@ def _family(
         defaults=(1,),
         kernel=kernel,
         ball=lambda x, *, n: ball(x, n),
-        partials=lambda y, x: (_op(f"{name}_derivative", x, n=y.param("n") + 1),),
+        partials=lambda y, x: (OPS[f"{name}_derivative"](x, n=y.param("n") + 1),),
         domain=(domain,),
         infer_facts=facts,
         cost=6,
@@ -107,7 +102,7 @@ sinhc = elementwise(
     ball=lambda x: quotients.sinhc_meaning(x, 0),
     spellings=(lambda x: sinh(x) / x,),
     partials=lambda y, x: (sinhc_derivative(x, n=1),),
-    textbook=lambda y, x: ((_op("cosh", x) - y) / x,),
+    textbook=lambda y, x: ((OPS["cosh"](x) - y) / x,),
     domain=(REAL,),
     range=Facts(lo=1.0, lo_open=False),
     cost=5,
@@ -257,7 +252,7 @@ logrel_derivative = _family(
 
 
 def _defined_from_zero(slope: Term, s: Term) -> Term:
-    return _op("require", slope, _op("greater_equal", s, 0.0))
+    return OPS["require"](slope, OPS["greater_equal"](s, 0.0))
 
 
 sinhc_sqrt = elementwise(
@@ -288,7 +283,7 @@ sinh_sqrt_over_sqrt = elementwise(
     "sinh_sqrt_over_sqrt",
     family="hyperbolic",
     kernel=lambda xp, s: xp.where(s < 0, xp.nan, roots.sinhc_sqrt(xp, s)),
-    spellings=(lambda s: sinh(_op("sqrt", s)) / _op("sqrt", s),),
+    spellings=(lambda s: sinh(OPS["sqrt"](s)) / OPS["sqrt"](s),),
     partials=lambda y, s: (_defined_from_zero(sinhc_sqrt_derivative(s, n=1), s),),
     domain=(NONNEGATIVE,),
     range=Facts(lo=1.0, lo_open=False),
@@ -302,7 +297,7 @@ sin_sqrt_over_sqrt = elementwise(
     "sin_sqrt_over_sqrt",
     family="trigonometric",
     kernel=lambda xp, s: xp.where(s < 0, xp.nan, roots.sinhc_sqrt(xp, -s)),
-    spellings=(lambda s: sin(_op("sqrt", s)) / _op("sqrt", s),),
+    spellings=(lambda s: sin(OPS["sqrt"](s)) / OPS["sqrt"](s),),
     partials=lambda y, s: (_defined_from_zero(-sinhc_sqrt_derivative(-s, n=1), s),),
     domain=(NONNEGATIVE,),
     range=interval(-0.2172336282112217, 1.0, closed=True),

@@ -13,11 +13,6 @@ from stablegrad.ops.powers import hypot_unit
 from stablegrad.ops.record import NONNEGATIVE, REAL, elementwise
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 def _huber(xp: Any, delta: Any, r: Any) -> Any:
     size = xp.abs(r)
     value = xp.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
@@ -32,13 +27,13 @@ def _huber_ball(delta: Any, r: Any) -> Any:
 
 
 def _huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
-    size = _op("abs", r)
-    inside = _op("less_equal", size, delta)
-    far = _op("logical_not", inside)  # also beside nan
+    size = OPS["abs"](r)
+    inside = OPS["less_equal"](size, delta)
+    far = OPS["logical_not"](inside)  # also beside nan
     by_delta, by_r = masked(far, size - delta), masked(inside, r)
-    by_r = by_r + masked(far, delta * _op("sign", r))
-    inside = _op("greater_equal", delta, 0.0)
-    return _op("require", by_delta, inside), _op("require", by_r, inside)
+    by_r = by_r + masked(far, delta * OPS["sign"](r))
+    inside = OPS["greater_equal"](delta, 0.0)
+    return OPS["require"](by_delta, inside), OPS["require"](by_r, inside)
 
 
 huber = elementwise(
@@ -91,9 +86,9 @@ def _pseudo_huber_ball(delta: Any, r: Any) -> Any:
 
 
 def _pseudo_huber_partials(out: Term, delta: Term, r: Term) -> tuple[Term, Term]:
-    inside = _op("greater_equal", delta, 0.0)
+    inside = OPS["greater_equal"](delta, 0.0)
     by_delta, by_r = (pseudo_huber_derivative(delta, r, n=n, m=1 - n) for n in (1, 0))
-    return _op("require", by_delta, inside), _op("require", by_r, inside)
+    return OPS["require"](by_delta, inside), OPS["require"](by_r, inside)
 
 
 pseudo_huber = elementwise(

@@ -5,24 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stablegrad.ir import OPS, Facts, Term
+from stablegrad.ir import OPS, Facts
 from stablegrad.ops import root_kernels
 from stablegrad.ops.hyperbolic import arccosh
 from stablegrad.ops.pair_exp import LN2
 from stablegrad.ops.record import NONNEGATIVE, POSITIVE, SYMMETRIC_UNIT, elementwise, interval
 
-
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 sqrt1pm1 = elementwise(
     "sqrt1pm1",
     family="arithmetic",
     kernel=lambda xp, x: xp.where(x == xp.inf, x, x / (1.0 + xp.sqrt(1.0 + x))),
-    spellings=(lambda x: _op("sqrt", 1 + x) - 1,),
-    partials=lambda y, x: (0.5 / _op("sqrt", 1 + x),),
+    spellings=(lambda x: OPS["sqrt"](1 + x) - 1,),
+    partials=lambda y, x: (0.5 / OPS["sqrt"](1 + x),),
     domain=(interval(-1.0, math.inf, closed=True),),
     range=Facts(lo=-1.0, lo_open=False),
     cost=3,
@@ -42,8 +36,8 @@ lorentz_excess = elementwise(
     family="arithmetic",
     kernel=_lorentz_excess,
     ball=lambda b: 1 / ((1 - b) * (1 + b)).sqrt() - 1,
-    spellings=(lambda b: 1 / _op("sqrt", 1 - b * b) - 1,),
-    partials=lambda y, b: (b * _op("arcsin_slope", b, n=3),),
+    spellings=(lambda b: 1 / OPS["sqrt"](1 - b * b) - 1,),
+    partials=lambda y, b: (b * OPS["arcsin_slope"](b, n=3),),
     domain=(SYMMETRIC_UNIT,),
     range=NONNEGATIVE,
     cost=4,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.reduction import as_rows, from_rows, real_dtype, widened
+from stablegrad.ops.reduction import as_rows, from_rows, real_infer, widened
 from stablegrad.ops.running import Polynomial, running_family, total, whole
 
 # -- sets of directions -------------------------------------------------------------------
@@ -205,7 +205,7 @@ def _cumulant_transposed(x: Term, c: Term, *ts: Term, axis: int) -> Term:
 
 cumlogsumexp, cumlogsumexp_jvp, cumlogsumexp_vjp = running_family(
     "cumlogsumexp",
-    infer=lambda args, params: (args[0].shape, real_dtype(args[0].dtype)),
+    infer=real_infer,
     source="Welford 1962, in weights relative to the greatest entry so far",
     cost=6,
     op={

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.ops.dtypes import total_dtype
 from stablegrad.ops.products import SAFE_BITS, Scaled, exponents
 from stablegrad.ops.record import is_float
 from stablegrad.ops.reduction import as_rows, from_rows
@@ -188,10 +189,6 @@ def _backward_numpy(xp: Any, *xs: Any, axis: int) -> Any:
     return _numpy(xp, *xs, axis=axis, backward=True)
 
 
-def _dtype(dtype: Any) -> Any:
-    return np.prod(np.ones(1, dtype)).dtype if dtype.kind in "biu" else dtype
-
-
 BOUND = "n*eps relative to the sum of absolute products"
 
 cumprod, cumprod_jvp, cumprod_vjp = running_family(
@@ -199,7 +196,7 @@ cumprod, cumprod_jvp, cumprod_vjp = running_family(
     source="definition; Hillis and Steele 1986",
     cost=4,
     op={
-        "infer": lambda args, params: (args[0].shape, _dtype(args[0].dtype)),
+        "infer": lambda args, params: (args[0].shape, total_dtype(args[0].dtype)),
         "kernel": _value,
         "engine_kernels": {"numpy": _value_numpy},
         "accuracy": "n/2 ulp",

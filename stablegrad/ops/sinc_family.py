@@ -9,15 +9,9 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS
 from stablegrad.ops import meanings, pair_trig, pairs
 from stablegrad.ops.record import REAL, elementwise, interval
-
-
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
 
 _NEAR = 0.25
 """Below it the power series of every derivative is dominated by its first term."""
@@ -103,8 +97,8 @@ sinc = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: _sinc_derivative(xp, x, n=0),
     ball=lambda x: x.sinc(),
-    partials=lambda y, x: (_op("sinc_derivative", x, n=1),),
-    textbook=lambda y, x: ((_op("cos", math.pi * x) - y) / x,),
+    partials=lambda y, x: (OPS["sinc_derivative"](x, n=1),),
+    textbook=lambda y, x: ((OPS["cos"](math.pi * x) - y) / x,),
     domain=(REAL,),
     range=interval(-0.21723362821122166, 1.0, closed=True),
     cost=5,
@@ -121,7 +115,7 @@ sinc_derivative = elementwise(
     defaults=(1,),
     kernel=_sinc_derivative,
     ball=lambda x, *, n: meanings.sinc_derivative(x, n),
-    partials=lambda y, x: (_op("sinc_derivative", x, n=y.param("n") + 1),),
+    partials=lambda y, x: (OPS["sinc_derivative"](x, n=y.param("n") + 1),),
     domain=(REAL,),
     range=REAL,
     cost=7,

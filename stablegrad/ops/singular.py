@@ -13,9 +13,9 @@ from typing import Any
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS, Shape, Term, topological
 from stablegrad.ops import spectral_kernels as kernels
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.eigen import differences, off_diagonal, quotients
 from stablegrad.ops.record import const
-from stablegrad.ops.reduction import real_dtype
 from stablegrad.ops.shape import concatenate, expand_dims, slice_axis
 from stablegrad.ops.solving import LINALG, flipped, matmul
 from stablegrad.ops.spectral import X, applied, as_function, parameter, spectral

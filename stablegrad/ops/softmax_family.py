@@ -20,13 +20,13 @@ from typing import Any
 
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops import softmax_kernels
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.reduction import (
     REDUCES,
     Axis,
     count,
     normal_axes_of,
     normal_reduction,
-    real_dtype,
     reduce_infer,
     spread,
 )

@@ -11,8 +11,8 @@ import numpy as np
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops import matrix_kernels as kernels
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.exact import Rational, to_float
-from stablegrad.ops.reduction import real_dtype
 from stablegrad.ops.shape import swapaxes, unbroadcast
 from stablegrad.ops.structured import (
     EXACT_ZERO,

@@ -28,14 +28,9 @@ _CLOSED_SYMMETRIC_UNIT = interval(-1.0, 1.0, closed=True)
 _CLOSED_UNIT = interval(0.0, 1.0, closed=True)
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 def _root_2(x: Term) -> Term:
     """The exact square root of 2, to multiply x by."""
-    return _op("sqrt", const(2, x.dtype))
+    return OPS["sqrt"](const(2, x.dtype))
 
 
 _EXACT_TWO_OVER_SQRT_PI = exact_ratio(
@@ -51,7 +46,7 @@ _EXACT_ONE_OVER_SQRT_2PI = exact_ratio(
 
 def _gauss(factor: Rational, x: Term) -> Term:
     """factor * exp(x); the factor keeps its bits in every dtype."""
-    return const(factor, x.dtype) * _op("exp", x)
+    return const(factor, x.dtype) * OPS["exp"](x)
 
 
 # -- kernels -------------------------------------------------------------------------------
@@ -130,7 +125,7 @@ erf = elementwise(
     kernel=lambda xp, x: xp.special.erf(x),
     ball=lambda x: x.erf(),
     # not only for the cancellation: x sqrt(2) is rounded, which costs x**2 ulp in a tail
-    spellings=(lambda x: 2 * _op("ndtr", x * _root_2(x)) - 1,),
+    spellings=(lambda x: 2 * OPS["ndtr"](x * _root_2(x)) - 1,),
     partials=lambda y, x: (_gauss(_EXACT_TWO_OVER_SQRT_PI, -(x * x)),),
     domain=(REAL,),
     range=_CLOSED_SYMMETRIC_UNIT,
@@ -148,8 +143,8 @@ erfc = elementwise(
     kernel=_erfc,
     ball=lambda x: x.erfc(),
     spellings=(
-        lambda x: 1 - _op("erf", x),
-        lambda x: 2 * _op("ndtr", -x * _root_2(x)),
+        lambda x: 1 - OPS["erf"](x),
+        lambda x: 2 * OPS["ndtr"](-x * _root_2(x)),
     ),
     partials=lambda y, x: (-_gauss(_EXACT_TWO_OVER_SQRT_PI, -(x * x)),),
     domain=(REAL,),
@@ -167,11 +162,11 @@ erfcx = elementwise(
     family="special",
     kernel=lambda xp, x: mills.ratio(xp, -xp.asarray(x, dtype=float), 2, 0),
     spellings=(
-        lambda x: _op("exp", x * x) * _op("erfc", x),
-        lambda x: _op("erfc", x) / _op("exp", -(x * x)),
+        lambda x: OPS["exp"](x * x) * OPS["erfc"](x),
+        lambda x: OPS["erfc"](x) / OPS["exp"](-(x * x)),
     ),
     # 2 x erfcx(x) - 2/sqrt(pi) loses log2(2 x**2) bits for large x
-    partials=lambda y, x: (_op("erfcx_derivative", x, n=1),),
+    partials=lambda y, x: (OPS["erfcx_derivative"](x, n=1),),
     textbook=lambda y, x: (2 * x * y - _TWO_OVER_SQRT_PI,),
     domain=(REAL,),
     range=POSITIVE,
@@ -189,7 +184,7 @@ erfcx_derivative = elementwise(
     defaults=(1,),
     kernel=lambda xp, x, *, n: (-1.0) ** n * mills.ratio(xp, -xp.asarray(x, dtype=float), 2, n),
     ball=lambda x, *, n: meanings.erfcx_derivative(x, n),
-    partials=lambda y, x: (_op("erfcx_derivative", x, n=y.param("n") + 1),),
+    partials=lambda y, x: (OPS["erfcx_derivative"](x, n=y.param("n") + 1),),
     domain=(REAL,),
     infer_facts=lambda term: (NEGATIVE if term.param("n") % 2 else POSITIVE)._replace(
         defined=term.args[0].facts.defined
@@ -206,11 +201,11 @@ log_erfc = elementwise(
     family="special",
     kernel=_log_erfc,
     spellings=(
-        lambda x: _op("log", _op("erfc", x)),
-        lambda x: _op("log1p", -_op("erf", x)),
+        lambda x: OPS["log"](OPS["erfc"](x)),
+        lambda x: OPS["log1p"](-OPS["erf"](x)),
     ),
-    partials=lambda y, x: (_op("log_erfc_derivative", x, n=1),),
-    textbook=lambda y, x: (-_TWO_OVER_SQRT_PI * _op("exp", -(x * x)) / _op("erfc", x),),
+    partials=lambda y, x: (OPS["log_erfc_derivative"](x, n=1),),
+    textbook=lambda y, x: (-_TWO_OVER_SQRT_PI * OPS["exp"](-(x * x)) / OPS["erfc"](x),),
     domain=(REAL,),
     range=interval(-math.inf, math.log(2.0) + 1e-15),
     cost=5,
@@ -228,7 +223,7 @@ log_erfc_derivative = elementwise(
         (-1.0) ** n * mills.hazard(xp, -xp.asarray(x, dtype=float), 2, n - 1)
     ),
     ball=lambda x, *, n: meanings.log_erfc_derivative(x, n),
-    partials=lambda y, x: (_op("log_erfc_derivative", x, n=y.param("n") + 1),),
+    partials=lambda y, x: (OPS["log_erfc_derivative"](x, n=y.param("n") + 1),),
     domain=(REAL,),
     infer_facts=lambda term: (NEGATIVE if term.param("n") < 3 else REAL)._replace(
         defined=term.args[0].facts.defined
@@ -246,8 +241,8 @@ erfinv = elementwise(
     family="special",
     kernel=lambda xp, x: xp.special.erfinv(x),
     ball=lambda x: x.erfinv(),
-    partials=lambda y, x: (_op("erfinv_slope", x),),
-    textbook=lambda y, x: (_SQRT_PI_HALF * _op("exp", y * y),),
+    partials=lambda y, x: (OPS["erfinv_slope"](x),),
+    textbook=lambda y, x: (_SQRT_PI_HALF * OPS["exp"](y * y),),
     domain=(SYMMETRIC_UNIT,),
     range=REAL,
     cost=5,
@@ -265,7 +260,7 @@ erfinv_slope = elementwise(
     family="special",
     kernel=_erfinv_slope,
     ball=meanings.erfinv_slope,
-    partials=lambda y, x: (2 * _op("erfinv", x) * y * y,),
+    partials=lambda y, x: (2 * OPS["erfinv"](x) * y * y,),
     domain=(SYMMETRIC_UNIT,),
     range=POSITIVE,
     cost=6,
@@ -283,8 +278,8 @@ ndtr = elementwise(
     family="special",
     kernel=_ndtr,
     spellings=(
-        lambda x: _op("erfc", -x / _root_2(x)) / 2,
-        lambda x: (1 + _op("erf", x / _root_2(x))) / 2,
+        lambda x: OPS["erfc"](-x / _root_2(x)) / 2,
+        lambda x: (1 + OPS["erf"](x / _root_2(x))) / 2,
     ),
     partials=lambda y, x: (_gauss(_EXACT_ONE_OVER_SQRT_2PI, x * x * -0.5),),
     domain=(REAL,),
@@ -301,11 +296,11 @@ log_ndtr = elementwise(
     family="special",
     kernel=_log_ndtr,
     spellings=(
-        lambda x: _op("log", _op("ndtr", x)),
-        lambda x: _op("log1p", -_op("ndtr", -x)),
+        lambda x: OPS["log"](OPS["ndtr"](x)),
+        lambda x: OPS["log1p"](-OPS["ndtr"](-x)),
     ),
-    partials=lambda y, x: (_op("log_ndtr_derivative", x, n=1),),
-    textbook=lambda y, x: (_op("exp", x * x * -0.5 - y) * (1 / _SQRT_2PI),),
+    partials=lambda y, x: (OPS["log_ndtr_derivative"](x, n=1),),
+    textbook=lambda y, x: (OPS["exp"](x * x * -0.5 - y) * (1 / _SQRT_2PI),),
     domain=(REAL,),
     range=interval(-math.inf, 0.0, closed=True),
     cost=5,
@@ -322,7 +317,7 @@ log_ndtr_derivative = elementwise(
     defaults=(1,),
     kernel=lambda xp, x, *, n: mills.hazard(xp, x, 1, n - 1),
     ball=lambda x, *, n: meanings.log_ndtr_derivative(x, n),
-    partials=lambda y, x: (_op("log_ndtr_derivative", x, n=y.param("n") + 1),),
+    partials=lambda y, x: (OPS["log_ndtr_derivative"](x, n=y.param("n") + 1),),
     domain=(REAL,),
     infer_facts=lambda term: {1: POSITIVE, 2: NEGATIVE, 3: POSITIVE}.get(
         term.param("n"), REAL
@@ -340,9 +335,9 @@ ndtri = elementwise(
     family="special",
     kernel=lambda xp, p: xp.special.ndtri(p),
     ball=meanings.ndtri,
-    spellings=(lambda p: _op("erfinv", 2 * p - 1) * _root_2(p),),
-    partials=lambda y, p: (_op("ndtri_slope", p),),
-    textbook=lambda y, p: (_SQRT_2PI * _op("exp", y * y * 0.5),),
+    spellings=(lambda p: OPS["erfinv"](2 * p - 1) * _root_2(p),),
+    partials=lambda y, p: (OPS["ndtri_slope"](p),),
+    textbook=lambda y, p: (_SQRT_2PI * OPS["exp"](y * y * 0.5),),
     domain=(UNIT,),
     range=REAL,
     cost=5,
@@ -359,7 +354,7 @@ ndtri_slope = elementwise(
     family="special",
     kernel=_ndtri_slope,
     ball=meanings.ndtri_slope,
-    partials=lambda y, p: (_op("ndtri", p) * y * y,),
+    partials=lambda y, p: (OPS["ndtri"](p) * y * y,),
     domain=(UNIT,),
     range=POSITIVE,
     cost=6,

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import gamma_kernels as gamma
 from stablegrad.ops.record import POSITIVE, REAL, elementwise
-
-
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
 
 
 def _off_the_poles(term: Term) -> Facts:
@@ -42,7 +35,7 @@ lgamma = elementwise(
     family="special",
     kernel=gamma.lgamma,
     ball=lambda x: x.lgamma(),
-    partials=lambda y, x: (_op("digamma", x),),
+    partials=lambda y, x: (OPS["digamma"](x),),
     domain=(REAL,),
     infer_facts=_off_the_poles,
     cost=5,
@@ -58,7 +51,7 @@ digamma = elementwise(
     family="special",
     kernel=gamma.digamma,
     ball=lambda x: x.digamma(),
-    partials=lambda y, x: (_op("polygamma", x, n=1),),
+    partials=lambda y, x: (OPS["polygamma"](x, n=1),),
     domain=(REAL,),
     infer_facts=_off_the_poles,
     cost=5,
@@ -77,7 +70,7 @@ polygamma = elementwise(
     defaults=(1,),
     kernel=gamma.polygamma,
     ball=lambda x, *, n: x.polygamma(n),
-    partials=lambda y, x: (_op("polygamma", x, n=y.param("n") + 1),),
+    partials=lambda y, x: (OPS["polygamma"](x, n=y.param("n") + 1),),
     domain=(REAL,),
     infer_facts=_polygamma_facts,
     cost=6,

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from stablegrad.errors import DomainError, message
-from stablegrad.ir import OPS, Shape, Term, make, topological
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import spectral_kernels as kernels
 from stablegrad.ops.derivative import pushforward
 from stablegrad.ops.determinants import inner
 from stablegrad.ops.record import CONST, VARIABLE, const
-from stablegrad.ops.reduction import real_dtype, widened
+from stablegrad.ops.reduction import real_infer, widened
 from stablegrad.ops.solving import LINALG, square_matrix
 from stablegrad.ops.structured import Normal, Params, Terms, structured, sum_of
 
@@ -83,10 +83,6 @@ def _normalise(terms: Terms, params: Params) -> Normal:
     return (spread[0], *rest[:count], *spread[1:]), params
 
 
-def _infer(args: Terms, params: Params) -> tuple[Shape, Any]:
-    return args[0].shape, real_dtype(args[0].dtype)
-
-
 def _kernel(xp: Any, a: Any, *rest: Any, function: Term, parameters: int, snap: bool) -> Any:
     a = widened(xp, a)
     values = [float(p) for p in rest[:parameters]]
@@ -138,7 +134,7 @@ spectral = structured(
     params=("function", "parameters", "snap"),
     defaults=(X, 0, False),
     normalise=_normalise,
-    infer=_infer,
+    infer=real_infer,
     kernel=_kernel,
     jvp=_jvp,
     vjp=_vjp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS
 from stablegrad.ops import pairs
 from stablegrad.ops.record import POSITIVE, REAL, SYMMETRIC_UNIT, elementwise, interval
 
@@ -15,17 +15,12 @@ _CLOSED_UNIT = interval(-1.0, 1.0, closed=True)
 _ANGLE = interval(-math.nextafter(math.pi, 4.0), math.nextafter(math.pi, 4.0))
 
 
-def _op(name: str, *args: Any, **params: Any) -> Term:
-    """A term of an op that may be declared after this module."""
-    return OPS[name](*args, **params)
-
-
 sin = elementwise(
     "sin",
     family="trigonometric",
     kernel=lambda xp, x: xp.sin(x),
     ball=lambda x: x.sin(),
-    partials=lambda y, x: (_op("cos", x),),
+    partials=lambda y, x: (OPS["cos"](x),),
     domain=(REAL,),
     range=_CLOSED_UNIT,
     cost=4,
@@ -42,7 +37,7 @@ cos = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: xp.cos(x),
     ball=lambda x: x.cos(),
-    partials=lambda y, x: (-_op("sin", x),),
+    partials=lambda y, x: (-OPS["sin"](x),),
     domain=(REAL,),
     range=_CLOSED_UNIT,
     cost=4,
@@ -59,7 +54,7 @@ tan = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: xp.tan(x),
     ball=lambda x: x.tan(),
-    spellings=(lambda x: _op("sin", x) / _op("cos", x),),
+    spellings=(lambda x: OPS["sin"](x) / OPS["cos"](x),),
     # a sum of positive terms at every order, and one rounding less than cos**-2
     partials=lambda y, x: (1 + y * y,),
     domain=(REAL,),
@@ -78,11 +73,11 @@ arcsin = elementwise(
     kernel=lambda xp, x: xp.arcsin(x),
     ball=lambda x: x.arcsin(),
     spellings=(
-        lambda x: _op("arctan2", x, _op("sqrt", 1 - x * x)),
-        lambda x: _op("arctan2", x, _op("sqrt", (1 - x) * (1 + x))),
+        lambda x: OPS["arctan2"](x, OPS["sqrt"](1 - x * x)),
+        lambda x: OPS["arctan2"](x, OPS["sqrt"]((1 - x) * (1 + x))),
     ),
-    partials=lambda y, x: (_op("arcsin_slope", x, n=1),),
-    textbook=lambda y, x: (_op("rsqrt", 1 - x * x),),
+    partials=lambda y, x: (OPS["arcsin_slope"](x, n=1),),
+    textbook=lambda y, x: (OPS["rsqrt"](1 - x * x),),
     domain=(_CLOSED_UNIT,),
     range=interval(-_HALF_PI, _HALF_PI),
     cost=4,
@@ -99,11 +94,11 @@ arccos = elementwise(
     kernel=lambda xp, x: xp.arccos(x),
     ball=lambda x: x.arccos(),
     spellings=(
-        lambda x: _op("arctan2", _op("sqrt", 1 - x * x), x),
-        lambda x: _op("arctan2", _op("sqrt", (1 - x) * (1 + x)), x),
+        lambda x: OPS["arctan2"](OPS["sqrt"](1 - x * x), x),
+        lambda x: OPS["arctan2"](OPS["sqrt"]((1 - x) * (1 + x)), x),
     ),
-    partials=lambda y, x: (-_op("arcsin_slope", x, n=1),),
-    textbook=lambda y, x: (-_op("rsqrt", 1 - x * x),),
+    partials=lambda y, x: (-OPS["arcsin_slope"](x, n=1),),
+    textbook=lambda y, x: (-OPS["rsqrt"](1 - x * x),),
     domain=(_CLOSED_UNIT,),
     range=interval(0.0, math.nextafter(math.pi, 4.0), closed=True),
     cost=4,
@@ -133,7 +128,7 @@ arcsin_slope = elementwise(
     defaults=(1,),
     kernel=_arcsin_slope,
     ball=lambda x, *, n: 1 / ((1 - x) * (1 + x)).sqrt() ** n,
-    partials=lambda y, x: (y.param("n") * x * _op("arcsin_slope", x, n=y.param("n") + 2),),
+    partials=lambda y, x: (y.param("n") * x * OPS["arcsin_slope"](x, n=y.param("n") + 2),),
     domain=(SYMMETRIC_UNIT,),
     range=POSITIVE,
     cost=4,
@@ -147,9 +142,9 @@ arctan = elementwise(
     family="trigonometric",
     kernel=lambda xp, x: xp.arctan(x),
     ball=lambda x: x.arctan(),
-    spellings=(lambda x: _op("arctan2", x, 1.0),),
+    spellings=(lambda x: OPS["arctan2"](x, 1.0),),
     # 1 / (1 + x*x) without overflow, from a family that stays right at every order
-    partials=lambda y, x: (_op("inverse_power_cos", 1.0, x, n=1),),
+    partials=lambda y, x: (OPS["inverse_power_cos"](1.0, x, n=1),),
     textbook=lambda y, x: (1 / (1 + x * x),),
     domain=(REAL,),
     range=interval(-math.nextafter(_HALF_PI, 4.0), math.nextafter(_HALF_PI, 4.0)),
@@ -167,8 +162,8 @@ arctan2 = elementwise(
     kernel=lambda xp, y, x: xp.arctan2(y, x),
     ball=lambda y, x: y.arctan2(x),
     partials=lambda out, y, x: (
-        _op("inverse_power_cos", x, y, n=1),
-        -_op("inverse_power_sin", x, y, n=1),
+        OPS["inverse_power_cos"](x, y, n=1),
+        -OPS["inverse_power_sin"](x, y, n=1),
     ),
     textbook=lambda out, y, x: (x / (x * x + y * y), -y / (x * x + y * y)),
     domain=(REAL, REAL),

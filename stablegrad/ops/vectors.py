@@ -14,6 +14,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import forms, norms, pairs
+from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.exact import Rational, to_float
 from stablegrad.ops.pair_exp import LN2
 from stablegrad.ops.record import POSITIVE, REAL, interval
@@ -22,7 +23,6 @@ from stablegrad.ops.reduction import (
     as_rows,
     every,
     normal_reduction,
-    real_dtype,
     reduce_infer,
     reduced,
     spread,

@@ -11,6 +11,7 @@ from stablegrad.ops.exact import Rational
 from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.roots import _legs
+from stablegrad.rules.softmax import restored
 
 HALF = Fraction(1, 2)
 
@@ -157,13 +158,6 @@ def root_of_prod(term: Term) -> Term | None:
     return None
 
 
-def _view(term: Term) -> Term:
-    """What stands below a broadcast or reshape that only restores reduced axes."""
-    while term.op.name in ("broadcast_to", "expand_dims", "reshape"):
-        term = term.args[0]
-    return term
-
-
 @stabilize.procedure(
     "monomial",
     example=lambda x: x / OPS["norm"](x, axis=-1, keepdims=True),
@@ -175,7 +169,7 @@ def normalized_vector(term: Term) -> Term | None:
     """x/norm(x) is the unit vector, whose derivative does not cancel."""
     parts = forms.factors(term)
     for below, p in parts.items():
-        length = _view(below)
+        length = restored(below)
         if p != -1 or length.op.name != "norm" or parts.get(length.args[0]) != 1:
             continue
         x = length.args[0]

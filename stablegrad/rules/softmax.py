@@ -23,8 +23,8 @@ def _sum_of_exp(term: Term) -> Term | None:
     return None
 
 
-def _spread(term: Term) -> Term:
-    """The sum below a broadcast, reshape or inserted axes that only restore reduced axes."""
+def restored(term: Term) -> Term:
+    """What stands below broadcasts, reshapes and inserted axes, which restore reduced axes."""
     while term.op.name in ("broadcast_to", "expand_dims", "reshape"):
         term = term.args[0]
     return term
@@ -85,7 +85,7 @@ def softmax_of_ratio(term: Term) -> Term | None:
     if top is None:
         return None
     for below, p in factors.items():
-        total = _spread(below)
+        total = restored(below)
         argument = _sum_of_exp(total)
         if p != -1 or argument is None:
             continue
@@ -142,7 +142,7 @@ def shifted_by_logsumexp(term: Term) -> Term | None:
             zip(coefficients, term.args, strict=True), reverse=True, key=lambda p: p[0]
         )
     )
-    total = _spread(below)
+    total = restored(below)
     if total.op.name != "logsumexp" or total.args[0] is not x:
         return None
     axes = _axes(total.param("axis"), x.ndim)

@@ -16,7 +16,6 @@ from stablegrad.ir import Term
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.dtypes import common_dtype
 from stablegrad.ops.record import (
-    LEAF,
     Op,
     cast,
     const,
@@ -27,7 +26,7 @@ from stablegrad.ops.record import (
 from stablegrad.settings import current
 from stablegrad.tensor import history
 from stablegrad.tensor.cells import get_default_dtype
-from stablegrad.tensor.core import Tensor, tensor
+from stablegrad.tensor.core import Tensor, tensor, wrap
 from stablegrad.tensor.mode import MODE
 
 _PACKAGE = __file__.rpartition("tensor")[0]
@@ -179,19 +178,7 @@ def finish(term: Term, requires: bool, kind: type[Tensor] = Tensor) -> Tensor:
             frame = frame.f_back
             code = frame.f_code
         term.written = code.co_filename, frame.f_lineno
-    result = _new(kind)
-    result._term = term
-    result._settings = settings
-    result._requires = requires
-    result._value = None
-    result._program = None
-    result._gathered = None
-    if requires and term.op is LEAF:
-        result._gathered = term.params[0].hold()
-    return result
-
-
-_new = object.__new__
+    return wrap(term, settings, requires=requires, kind=kind)
 
 
 def _data_term(op: Op, arg: Any) -> Term:

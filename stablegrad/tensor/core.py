@@ -26,8 +26,6 @@ from stablegrad.tensor.cells import (
 )
 from stablegrad.tensor.mode import MODE
 
-_PACKAGE = __file__.rpartition("tensor")[0]
-
 
 class Tensor(Lazy):
     """An array that remembers how it is computed.
@@ -206,10 +204,12 @@ class Tensor(Lazy):
 
 # -- making tensors -----------------------------------------------------------------------
 
+_new = object.__new__
 
-def wrap(term: Term, settings: Settings, *, requires: bool) -> Tensor:
+
+def wrap(term: Term, settings: Settings, *, requires: bool, kind: type[Tensor] = Tensor) -> Tensor:
     """A tensor around a term."""
-    result = object.__new__(Tensor)
+    result = _new(kind)
     result._term = term
     result._settings = settings
     result._requires = requires

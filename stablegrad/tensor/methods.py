@@ -280,11 +280,7 @@ def repeat(self: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
     return indexing.take(x, np.repeat(np.arange(x.shape[axis]), np.asarray(repeats)), axis)
 
 
-def _positive(self: Tensor) -> Tensor:
-    return self
-
-
-def _copy(self: Tensor) -> Tensor:
+def _itself(self: Tensor) -> Tensor:
     return self
 
 
@@ -302,10 +298,10 @@ METHODS: dict[str, Callable[..., Any]] = {
     "reshape": reshape, "view": reshape, "transpose": transpose, "permute": transpose,
     "ravel": ravel, "flatten": flatten, "squeeze": squeeze, "unsqueeze": expand_dims,
     "expand_dims": expand_dims, "expand": expand, "astype": astype, "clip": clip, "clamp": clip,
-    "round": round_, "dot": dot, "take": take, "copy": _copy, "clone": _copy,
+    "round": round_, "dot": dot, "take": take, "copy": _itself, "clone": _itself,
     "argsort": argsort, "diagonal": diagonal, "trace": trace, "repeat": repeat,
     "swapaxes": shape.swapaxes, "__getitem__": getitem, "__iter__": iterate,
-    "__pos__": _positive, "__contains__": _contains, "__pow__": _mod_power,
+    "__pos__": _itself, "__contains__": _contains, "__pow__": _mod_power,
 }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def _folded(term: Term) -> Term:
     scalars = tuple([const(a.params[0], _wide(a)) for a in term.args])
     found = truth(make(term.op, scalars, term.params, (), WIDE), {})
     value = float(found.value)
-    if found.status > Status.LIMIT and not np.isnan(value):
+    if found.status > Status.LIMIT:  # at the edge of a domain the kernel has the convention's value
         return term
     if not np.isfinite(value) or value == 0:
         return const(value, term.dtype, term.shape)

@@ -71,3 +71,9 @@ def test_a_one_is_the_same_whatever_else_it_is_used_for():
     both = sg.compile(lambda: (tail, product))()
     assert both[0].numpy().tolist() == alone.tolist()
     assert both[1].item() == 41.0
+
+
+def test_ones_in_another_dtype():
+    ones = sg.tensor(np.ones(2, np.float32))
+    assert ones.astype(float).numpy().tolist() == [1.0, 1.0]
+    assert ones.astype("bfloat16").astype(int).numpy().tolist() == [1, 1]
