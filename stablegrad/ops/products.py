@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
-from stablegrad.ops.dtypes import total_dtype
+from stablegrad.ops.dtypes import narrow, total_dtype
 from stablegrad.ops.record import is_float
 from stablegrad.ops.reduction import (
     REDUCES,
@@ -56,36 +56,60 @@ def _prod_kernel(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
 def _prod_numpy(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
     if not is_float(x.dtype):
         return np.prod(x, axis=axis, keepdims=keepdims)
-    wide = x.astype(np.float64, copy=False)
     axes = every(axis, x.ndim)
-    n = math.prod(x.shape[a] for a in axes)
-    bits = exponents(wide)
-    if n * bits < SAFE_BITS:
-        return np.prod(wide, axis=axis, keepdims=keepdims)
-    rows = as_rows(xp, wide, axes)
-    return _scaled_prod(rows, bits).reshape(reduced(x.shape, axis, keepdims))
+    rows = as_rows(xp, x, axes)
+    rows = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+    mantissa, exponent = row_products(rows)
+    return np.ldexp(mantissa, exponent).reshape(reduced(x.shape, axis, keepdims))
 
 
-_TOGETHER = 6
-"""Factors multiplied before they are taken apart, which costs as much as many products do.
-
-Six that were float32 once do not leave the range.
-"""
+_BLOCK = 1 << 16  # elements that stay in the cache
+_HALF = 500  # numbers between 2**-500 and 2**500 have products in the range
 
 
-def _scaled_prod(x: Any, bits: float) -> Any:
-    """The product along the last axis by mantissas and exponents, those of x within ``bits``."""
-    n = x.shape[-1] // _TOGETHER
-    if n and _TOGETHER * bits < SAFE_BITS:
-        parts = x[..., : _TOGETHER * n].reshape(*x.shape[:-1], _TOGETHER, n)
-        x = np.concatenate([parts.prod(axis=-2), x[..., _TOGETHER * n :]], axis=-1)
-    mantissa, exponent = np.frexp(x)
-    total = exponent.astype(np.int64).sum(-1)
-    product = np.ones(x.shape[:-1])
-    for i in range(0, x.shape[-1], 512):  # mantissas are at least 1/2
-        product, more = np.frexp(product * mantissa[..., i : i + 512].prod(-1))
-        total += more
-    return np.ldexp(product, np.clip(total, -5000, 5000))
+def _halved(y: Any) -> Any:
+    """The first half of each row times the second, an odd column times the first."""
+    half = y.shape[1] // 2
+    out = y[:, :half] * y[:, half : 2 * half]
+    out[:, : y.shape[1] % 2] *= y[:, 2 * half :]
+    return out
+
+
+def _quartered(rows: Any, exponent: Any) -> Any:
+    """The products of four or five numbers each; exponents taken out are added to ``exponent``."""
+    n = rows.shape[1]
+    width = n // 4
+    out = np.empty((len(rows), width))
+    step = max(_BLOCK // n, 1)
+    for i in range(0, len(rows), step):
+        y = rows[i : i + step].astype(np.float64, copy=False)
+        if rows.dtype.itemsize == 8 and exponents(y) > SAFE_BITS // 5:  # not of five float32s
+            y, more = np.frexp(y)
+            exponent[i : i + step] += more.sum(-1, dtype=np.int64)
+        part = np.multiply(y[:, :width], y[:, width : 2 * width], out=out[i : i + step])
+        part *= y[:, 2 * width : 3 * width]
+        part *= y[:, 3 * width : 4 * width]
+        part[:, : n - 4 * width] *= y[:, 4 * width :]
+    return out
+
+
+def row_products(rows: Any) -> tuple[Any, Any]:
+    """The products of rows as m * 2**e in float64, which do not leave the range on the way.
+
+    Halves are multiplied until one column is left, the range being looked at each time; powers of
+    two that are taken out change no rounding.
+    """
+    exponent = np.zeros(len(rows), np.int64)
+    if not rows.shape[1]:
+        return np.ones(len(rows)), exponent
+    y = _quartered(rows, exponent) if rows.shape[1] >= 12 else rows.astype(np.float64)
+    while y.shape[1] > 1:
+        if exponents(y) > _HALF:  # also where one is infinite or nan
+            y, more = np.frexp(y)
+            exponent += more.sum(-1, dtype=np.int64)
+        y = _halved(y)
+    mantissa, more = np.frexp(y[:, 0])
+    return mantissa, np.clip(exponent + more, -5000, 5000)
 
 
 def _prod_facts(term: Term) -> Facts:
@@ -219,6 +243,8 @@ def _others_numpy(xp: Any, x: Any, *directions: Any, axis: Axis) -> Any:
     if not is_float(x.dtype):
         return _others_kernel(xp, x, *directions, axis=axis)
     axes = every(axis, x.ndim)
+    if narrow(xp, x) and not directions and x.size:
+        return _narrow_others(xp, x, axes)
     rows = [as_rows(xp, d.astype(np.float64), axes) for d in (x, *directions)]
     n = rows[0].shape[-1]
     one = np.ones(rows[0].shape[:-1])
@@ -227,6 +253,28 @@ def _others_numpy(xp: Any, x: Any, *directions: Any, axis: Axis) -> Any:
     parts = _others(Scaled(one), [Scaled(r) for r in rows], n)
     values = [None if p is None else p.value() for p in parts]
     return _stacked(xp, values, x.astype(np.float64), axes)
+
+
+def _narrow_others(xp: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """Of float32s: the product of all over each one in float64, where none is 0 or infinite."""
+    rows = as_rows(xp, x, axes)
+    shape = rows.shape
+    rows = rows.reshape(-1, shape[-1])
+    mantissa, exponent = row_products(rows)
+    regular = np.isfinite(mantissa) & (mantissa != 0)
+    inner = np.clip(exponent, -700, 700)  # so that quotients by float32s stay in the range
+    product, outer = np.ldexp(mantissa, inner)[:, None], (exponent - inner)[:, None]
+    out = np.empty(rows.shape)
+    step = max(_BLOCK // shape[-1], 1)
+    for i in range(0, len(rows), step):
+        part = out[i : i + step]
+        part[:] = rows[i : i + step]
+        np.divide(product[i : i + step], part, out=part)
+    if outer.any():
+        np.ldexp(out, outer, out=out)
+    if not regular.all():
+        out[~regular] = _others_numpy(xp, rows[~regular].astype(np.float64), axis=(1,))
+    return from_rows(xp, out.reshape(shape), x.shape, axes)
 
 
 def _normal_others(terms: Terms, params: Params) -> Normal:
@@ -265,6 +313,7 @@ prod_others = structured(
     infer=lambda args, params: (args[0].shape, args[0].dtype),
     kernel=_others_kernel,
     engine_kernels={"numpy": _others_numpy},
+    widens=True,
     jvp=_others_jvp,
     vjp=_others_vjp,
     cost=4,

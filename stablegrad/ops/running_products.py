@@ -123,24 +123,44 @@ def _general(rows: Sequence[Any], *, backward: bool) -> Any:
     return _backward(np, rows, zero + 1, zero, n)
 
 
-def _within(rows: Any, low: int, high: int) -> Any:
-    """Which rows have all their elements between 2**low and 2**high."""
+def _sizes(rows: Any) -> tuple[Any, Any]:
+    """The least and the greatest size in each row."""
     size = np.abs(rows)
-    return (size.min(axis=-1) > 2.0**low) & (size.max(axis=-1) < 2.0**high)
+    return size.min(axis=-1), size.max(axis=-1)
+
+
+def _range(rows: Any) -> tuple[Any, Any]:
+    """The same, zeros left out."""
+    low, high = _sizes(rows)
+    if not low.all():
+        low = np.min(np.abs(rows), axis=-1, where=rows != 0, initial=np.inf)
+    return low, high
+
+
+_LOW, _HIGH = 2.0**-1000, 2.0**1000
 
 
 def _plain(rows: Sequence[Any], *, backward: bool) -> tuple[Any, Any]:
     """The quick way, and in which rows it is right: nothing on the way left the range."""
     x, *others = rows
     product = np.cumprod(x, axis=-1)
+    low, high = _sizes(product)
     if not others:  # every product on the way is a result
-        zero = np.logical_or.accumulate(x == 0, axis=-1)
-        return product, _within(np.where(zero, 1.0, product), -1000, 1000)
+        if not low.all():
+            zero = np.logical_or.accumulate(x == 0, axis=-1)
+            low = np.min(np.abs(product), axis=-1, where=~zero, initial=np.inf)
+        return product, (low > _LOW) & (high < _HIGH)
     (other,) = others
-    fine = _within(x, -300, 300) & _within(product, -900, 500)
-    fine &= _within(np.where(other == 0, 1.0, other), -100, 100)
+    least, most = _range(other)
+    fine = (low > _LOW) & (high < _HIGH)
     if backward:
-        return np.cumsum((other * product)[:, ::-1], axis=-1)[:, ::-1] / x, fine
+        fine &= (low * least > _LOW) & (high * most * x.shape[-1] < _HIGH) & (most < _HIGH)
+        out = other * product
+        out = np.cumsum(out[:, ::-1], axis=-1)[:, ::-1]
+        out /= x
+        return out, fine
+    least_x, most_x = _sizes(x)
+    fine &= (least / most_x > _LOW) & (most / least_x * x.shape[-1] < _HIGH)
     return product * np.cumsum(other / x, axis=-1), fine
 
 
