@@ -204,6 +204,18 @@ def _falling_power(base: Any, p: Rational, n: int) -> Any:
     return _falling(p, n) * base ** exact_ratio(p - n)
 
 
+def _power_gap_partials(out: Term, a: Term, b: Term) -> tuple[Term, Term]:
+    (p,) = out.params
+
+    def slope(x: Term, other: Term) -> Term:
+        found = p * OPS["power"](x, exact_ratio(p - 1))
+        if Fraction(p).denominator == 1:
+            return found
+        return OPS["require"](found, OPS["greater_equal"](other, 0.0))  # other**p must be real
+
+    return slope(a, b), -slope(b, a)
+
+
 power_of_sum = elementwise(
     "power_of_sum",
     family="arithmetic",
@@ -244,10 +256,7 @@ power_gap = elementwise(
     params=("p",),
     kernel=_power_gap,
     ball=lambda a, b, *, p: a**p - b**p,
-    partials=lambda y, a, b: (
-        y.param("p") * OPS["power"](a, exact_ratio(y.param("p") - 1)),
-        -y.param("p") * OPS["power"](b, exact_ratio(y.param("p") - 1)),
-    ),
+    partials=_power_gap_partials,
     domain=(REAL, REAL),  # for whole p; else nan
     infer_facts=_facts(sums=False),
     cost=6,
