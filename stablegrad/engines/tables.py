@@ -6,7 +6,8 @@ as many as its smoothness needs, fitted to the kernels themselves and checked be
 What they give is within 2**-35 of the kernels. An element that this could round to another float
 is computed by the kernels after all, one in a thousand, as is what has no piece (poles, zeros,
 results that are no normal floats). So a table never changes a value: it may be made late, of the
-binades that are met, or not at all.
+binades that are met, or not at all. Which is faster, table or kernels, is measured in the first
+calls: without numba a table beats only the slower kernels.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LEAST = 1024
 """Elements in an array below which no table is opened."""
 
 _WARM = 1 << 16  # elements computed by the kernels before a table is made
+_TRIALS = 3  # calls in which each way is timed
 _LARGE = 8 * BLOCK  # so that what a few elements cost each block does not count
 _CACHED = 512
 _BITS = range(3, 13)  # a binade has 2**3 to 2**12 pieces
@@ -50,8 +52,11 @@ class Function:
     def __init__(self, steps: Sequence[Step]) -> None:
         self.steps = steps
         self.table: Table | None = None
-        self.seen = 0
-        self.spent_ns = 0
+        self.chosen: Callable[[Array], Array] | None = None
+        """The kernels or the table, once it is known which is faster."""
+        self.seen = self.calls = 0
+        self.kernels_ns = self.table_ns = math.inf
+        """For each element, in the fastest call."""
 
     def wide(self, x: Array) -> Array:
         """The function of float64s, not rounded."""
@@ -75,18 +80,43 @@ class Function:
         return out.reshape(x.shape)
 
     def __call__(self, x: Array) -> Array:
-        """The function from its table, once it is warm and reading is faster."""
-        if self.table is not None:
-            return self.table(x)
-        if self.seen >= _WARM:
-            return self.direct(x)
-        start = time.thread_time_ns()
-        out = self.direct(x)
-        self.spent_ns += time.thread_time_ns() - start
+        """The function, in the faster of two ways once both were timed."""
+        if self.chosen is not None:
+            return self.chosen(x)
+        return self._from_kernels(x) if self.table is None else self._from_table(self.table, x)
+
+    def _from_kernels(self, x: Array) -> Array:
+        """The function by its kernels; the last of these calls decides whether a table is made."""
+        out, spent_ns = _timed(self.direct, x)
+        self.kernels_ns = min(self.kernels_ns, spent_ns)
         self.seen += x.size
-        if self.seen >= _WARM and self.spent_ns > reading.pays_from_ns() * self.seen:
-            self.table = Table(self.wide, self.direct)
+        self.calls += 1
+        if self.seen >= _WARM and self.calls >= _TRIALS:
+            self.calls = 0
+            if self.kernels_ns > reading.least_ns():
+                self.table = Table(self.wide, self.direct)
+            else:
+                self.chosen = self.direct
         return out
+
+    def _from_table(self, table: Table, x: Array) -> Array:
+        """The function from its table; calls in which it learns do not count for the choice."""
+        known = table.known
+        out, spent_ns = _timed(table, x)
+        if table.known is known:
+            self.table_ns = min(self.table_ns, spent_ns)
+            self.calls += 1
+        if self.calls >= _TRIALS:
+            faster = self.table_ns < self.kernels_ns
+            self.chosen, self.table = (table, table) if faster else (self.direct, None)
+        return out
+
+
+def _timed(run: Callable[[Array], Array], x: Array) -> tuple[Array, float]:
+    """What a function gives, and the nanoseconds that it took for each element."""
+    start = time.thread_time_ns()
+    out = run(x)
+    return out, (time.thread_time_ns() - start) / max(x.size, 1)
 
 
 class Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -102,15 +104,54 @@ def test_a_table_is_made_when_enough_was_computed():
     y = OPS["digamma"](x * 3 - 1)
     plan = Plan(compile_terms([y], [x], Settings()).roots, [x])
     ((fn,),) = [[f for f, *_ in plan.steps if isinstance(f, tables.Function)]]
-    fn.table, fn.seen, fn.spent_ns = None, 0, 0
+    fn.__init__(fn.steps)
     values = np.random.default_rng(1).uniform(2, 8, 1 << 17).astype(F32)
-    (first,) = plan([values])
-    assert fn.table is not None
-    for _ in range(2):
+    first = fn.direct(values)
+    tried = False
+    for _ in range(20):
         assert plan([values])[0].tobytes() == first.tobytes()
+        tried |= fn.table is not None
+        if fn.chosen is not None:
+            break
+    assert tried
+    assert fn.chosen in (fn.table, fn.direct)
     small = make(INPUT, (), (0,), (700,), F32)  # too small for a table: by the kernels
     program = compile_terms([OPS["digamma"](small * 3 - 1)], [small], Settings())
     assert program([values[:700]])[0].tobytes() == first[:700].tobytes()
+
+
+@pytest.mark.parametrize(("table_ns", "kept"), [(1.0, True), (99.0, False)])
+def test_what_takes_longer_is_dropped(
+    table_ns: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fn = function("digamma")
+    assert fn is not None
+    fn.__init__(fn.steps)
+
+    def timed(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> tuple[np.ndarray, float]:
+        return run(x), table_ns if isinstance(run, tables.Table) else 50.0
+
+    monkeypatch.setattr(tables, "_timed", timed)
+    x = np.random.default_rng(1).uniform(2, 8, 1 << 16).astype(F32)
+    expected = fn.direct(x)
+    for _ in range(9):
+        assert same(fn(x), expected).all()
+    assert (fn.table is not None) == kept
+    assert fn.chosen is (fn.table if kept else fn.chosen)
+    assert fn.chosen is not None
+
+
+def test_no_table_is_tried_for_a_fast_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    fn = function("exp")
+    assert fn is not None
+    fn.__init__(fn.steps)
+    monkeypatch.setattr(tables, "_timed", lambda run, x: (run(x), 0.5))
+    monkeypatch.setattr(tables, "Table", None)
+    x = np.zeros(1 << 16, F32)
+    for _ in range(5):
+        fn(x)
+    assert fn.table is None
+    assert fn.chosen == fn.direct
 
 
 def test_nothing_is_a_function_of_one_value_that_is_of_two():
