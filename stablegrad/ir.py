@@ -151,6 +151,11 @@ class Term:
         """The value of the static parameter ``name``."""
         return self.params[self.op.params.index(name)]
 
+    @property
+    def static(self) -> dict[str, Any]:
+        """The static parameters by name."""
+        return dict(zip(self.op.params, self.params, strict=True))
+
     def __repr__(self) -> str:
         return f"Term({show(self)}, shape={self.shape}, dtype={self.dtype})"
 

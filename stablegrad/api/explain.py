@@ -153,7 +153,7 @@ def expression(term: Term, texts: dict[Term, str]) -> str:
         return f"-{args[0]}"
     if name == "logical_not":
         return f"~{args[0]}"
-    params = dict(zip(term.op.params, term.params, strict=True))
+    params = term.static
     if "coefficients" in params and "counts" in params:
         return f"{name}({_bare(_sum_of_products(params, args))})"
     if "powers" in params and "factor" in params:

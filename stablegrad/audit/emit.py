@@ -121,7 +121,7 @@ def program(
         if term in texts or term.op is CONST:
             continue
         args = [target.constant(a, term) if a.op is CONST else texts[a] for a in term.args]
-        params = dict(zip(term.op.params, term.params, strict=True))
+        params = term.static
         try:
             value = call(shaken, term, args, params, target)
         except EmitError as error:

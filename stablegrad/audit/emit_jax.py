@@ -68,7 +68,7 @@ class JaxTarget(Target):
     def fitted(self, text: str, term: Term) -> str:
         """A step, converted and broadcast where its kernel leaves that to the engine."""
         jax = import_jax()
-        params = dict(zip(term.op.params, term.params, strict=True))
+        params = term.static
         args = [
             np.zeros((), a.dtype)
             if a.op is CONST and term.op.elementwise

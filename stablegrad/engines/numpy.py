@@ -156,4 +156,4 @@ class Plan:
 
 def bound(term: Term) -> Callable[..., Any]:
     """The kernel of a term with its parameters."""
-    return partial(kernel_of(term.op), xp, **dict(zip(term.op.params, term.params, strict=True)))
+    return partial(kernel_of(term.op), xp, **term.static)

@@ -282,7 +282,7 @@ def step(term: Term, args: list[Array], flat: bool) -> Array:
         if all(a.dtype != object for a in args) and kind in "biu":
             return args[0].astype(term.dtype)
         return elementwise(op, _astype(term.dtype), args, kind)
-    static = dict(zip(op.params, term.params, strict=True))
+    static = term.static
     if kind in "biu" and all(a.dtype != object for a in args):
         if not op.elementwise:  # a constant is held as one number, whatever its shape
             args = [np.broadcast_to(a, t.shape) for a, t in zip(args, term.args, strict=True)]

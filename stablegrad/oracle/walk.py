@@ -142,7 +142,7 @@ class Walk:
             value = term.params[0]
             self.constants[self.count] = bool(value) if term.dtype.kind == "b" else number(value)
             return self._emit(None, (), {}, term)
-        static = dict(zip(op.params, term.params, strict=True))
+        static = term.static
         function = _OWN.get(op.name)
         if function is None and (op.name in _BY_NAME or op.name in self.known):
             function = getattr(self.kind, op.name, None)

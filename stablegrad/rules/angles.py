@@ -81,6 +81,23 @@ def _half(x: Term) -> Term:
     return x / 2
 
 
+def _difference(term: Term, name: str, between: str, factor: int) -> Term | None:
+    """c*f(a) - c*f(b): of neighbours factor * f'((a + b)/2) * sin((a - b)/2), up to the sign."""
+    found = opposite_pair(term, name)
+    if found is None:
+        return None
+    c, (a,), (b,) = found[0], found[1].args, found[2].args
+    near = neighbours(a, b)
+    if near is not None:
+        sign, base, step = near
+        result = factor * sign * OPS[between](base, -_half(step)) * sin(_half(step))
+    elif single(a) and single(b):
+        result = OPS[f"{name}_gap"](a, b)
+    else:
+        return None
+    return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
+
+
 @stabilize.procedure(
     "affine",
     example=lambda a, b: cos(a) - cos(b),
@@ -90,19 +107,7 @@ def _half(x: Term) -> Term:
 )
 def difference_of_cosines(term: Term) -> Term | None:
     """cos(a) - cos(b) cancels where a is near b, and near -b."""
-    found = opposite_pair(term, "cos")
-    if found is None:
-        return None
-    c, (a,), (b,) = found[0], found[1].args, found[2].args
-    near = neighbours(a, b)
-    if near is not None:
-        sign, base, step = near
-        result = -2 * sign * OPS["sin_of_difference"](base, -_half(step)) * sin(_half(step))
-    elif single(a) and single(b):
-        result = OPS["cos_gap"](a, b)
-    else:
-        return None
-    return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
+    return _difference(term, "cos", "sin_of_difference", -2)
 
 
 @stabilize.procedure(
@@ -114,19 +119,7 @@ def difference_of_cosines(term: Term) -> Term | None:
 )
 def difference_of_sines(term: Term) -> Term | None:
     """sin(a) - sin(b) cancels where a is near b."""
-    found = opposite_pair(term, "sin")
-    if found is None:
-        return None
-    c, (a,), (b,) = found[0], found[1].args, found[2].args
-    near = neighbours(a, b)
-    if near is not None:
-        sign, base, step = near
-        result = 2 * sign * OPS["cos_of_difference"](base, -_half(step)) * sin(_half(step))
-    elif single(a) and single(b):
-        result = OPS["sin_gap"](a, b)
-    else:
-        return None
-    return forms.with_shape(forms.product([forms.const(c, term.dtype), result]), term.shape)
+    return _difference(term, "sin", "cos_of_difference", 2)
 
 
 @stabilize.procedure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import other_factors
 
 
 @stabilize.procedure(
@@ -21,9 +22,7 @@ def even_power_of_length(term: Term) -> Term | None:
             continue
         square = _square(length)
         if square is not None:
-            rest = {x: q for x, q in forms.factors(term).items() if x is not length}
-            others = forms.monomial(rest, None, term.dtype)
-            whole = forms.product([forms.power(square, p // 2), others])
+            whole = forms.product([forms.power(square, p // 2), other_factors(term, length)])
             return forms.with_shape(whole, term.shape)
     return None
 
@@ -31,10 +30,9 @@ def even_power_of_length(term: Term) -> Term | None:
 def _square(length: Term) -> Term | None:
     """The square of a length as a sum."""
     name = length.op.name
-    params = dict(zip(length.op.params, length.params, strict=True))
     if name == "hypot":
         squares = [(1, forms.power(x, 2)) for x in length.args]
         return forms.total(squares, length.shape, length.dtype)
     if name == "norm":
-        return OPS["sum"](forms.power(length.args[0], 2), **params)
-    return OPS["var"](length.args[0], **params) if name == "std" else None
+        return OPS["sum"](forms.power(length.args[0], 2), **length.static)
+    return OPS["var"](length.args[0], **length.static) if name == "std" else None

@@ -11,14 +11,10 @@ from stablegrad.ops.exact import Rational
 from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.roots import _legs
+from stablegrad.rules.simpler import other_factors
 from stablegrad.rules.softmax import restored
 
 HALF = Fraction(1, 2)
-
-
-def _rest(term: Term, *used: Term) -> Term:
-    parts = {x: p for x, p in forms.factors(term).items() if all(x is not u for u in used)}
-    return forms.monomial(parts, None, term.dtype)
 
 
 @stabilize.procedure(
@@ -39,7 +35,7 @@ def inverse_of_sum_of_squares(term: Term) -> Term | None:
         length = legs[0]
         for leg in legs[1:]:
             length = OPS["hypot"](length, leg)
-        product = forms.product([forms.power(length, 2 * p), _rest(term, base)])
+        product = forms.product([forms.power(length, 2 * p), other_factors(term, base)])
         return forms.with_shape(product, term.shape)
     return None
 
@@ -110,7 +106,7 @@ def root_of_summed_squares(term: Term) -> Term | None:
         if total.op.name == "mean":
             n = count(root.shape, total.param("axis"))
             length = forms.product([length, forms.power(forms.const(n, term.dtype), -p)])
-        return forms.with_shape(forms.product([length, _rest(term, total)]), term.shape)
+        return forms.with_shape(forms.product([length, other_factors(term, total)]), term.shape)
     return None
 
 
@@ -136,7 +132,7 @@ def p_norm_of_powers(term: Term) -> Term | None:
         x = x.args[0] if x.op.name == "abs" else x
         params = {"axis": total.param("axis"), "keepdims": total.param("keepdims"), "p": p}
         size = forms.power(OPS["p_norm"](x, **params), forms.exact_ratio(p * q))
-        return forms.with_shape(forms.product([size, _rest(term, total)]), term.shape)
+        return forms.with_shape(forms.product([size, other_factors(term, total)]), term.shape)
     return None
 
 
@@ -154,7 +150,7 @@ def root_of_prod(term: Term) -> Term | None:
             continue
         params = {"axis": total.param("axis"), "keepdims": total.param("keepdims"), "p": p}
         size = OPS["prod_power"](total.args[0], **params)
-        return forms.with_shape(forms.product([size, _rest(term, total)]), term.shape)
+        return forms.with_shape(forms.product([size, other_factors(term, total)]), term.shape)
     return None
 
 
@@ -177,7 +173,7 @@ def normalized_vector(term: Term) -> Term | None:
         if not whole or below.ndim not in (0, x.ndim) or _misplaced(below, length, x):
             continue
         unit = OPS["unit_vector"](x, axis=length.param("axis"))
-        return forms.with_shape(forms.product([unit, _rest(term, below, x)]), term.shape)
+        return forms.with_shape(forms.product([unit, other_factors(term, below, x)]), term.shape)
     return None
 
 
@@ -219,7 +215,7 @@ def cosine_similarity(term: Term) -> Term | None:
         if not used:
             continue
         dot = OPS["sum"](forms.product(units), axis=params[0], keepdims=params[1])
-        product = forms.product([dot, _rest(term, total, *used)])
+        product = forms.product([dot, other_factors(term, total, *used)])
         return forms.with_shape(product, term.shape)
     return None
 
@@ -259,7 +255,7 @@ def softmax_of_product(term: Term) -> Term | None:
         return None
     shifted = z
     if len(along) == 1 and parts[along[0]] == 1:
-        shifted = _shifted(term, along[0], forms.scale(c, _rest(core, along[0])))
+        shifted = _shifted(term, along[0], forms.scale(c, other_factors(core, along[0])))
     if len(parts) > 1:
         infinite = forms.const("-inf", term.dtype)
         shifted = OPS["where"](OPS["greater"](z, infinite), shifted, infinite)

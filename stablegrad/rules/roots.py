@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import BITS, Exact, Rational, exact_ratio
 from stablegrad.ops.reduction import count
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import other_factors
 
 
 @stabilize.procedure(
@@ -31,10 +31,9 @@ def root_of_sum_of_squares(term: Term) -> Term | None:
         length = legs[0]
         for leg in legs[1:]:
             length = OPS["hypot"](length, leg)
-        rest = {x: q for x, q in forms.factors(term).items() if x is not base}
-        others = forms.monomial(rest, None, term.dtype)
         root = forms.power(length, forms.exact_ratio(2 * p))
-        return forms.with_shape(forms.product([root, others]), term.shape)
+        product = forms.product([root, other_factors(term, base)])
+        return forms.with_shape(product, term.shape)
     return None
 
 
@@ -64,19 +63,15 @@ def _root_of_square(x: Term) -> Term | None:
     if x.op is forms.MONOMIAL and all(isinstance(p, int) and p % 2 == 0 for p in x.params[0]):
         return forms.power(x, Fraction(1, 2))
     if x.op.name == "var":
-        return OPS["std"](x.args[0], **_params(x))
+        return OPS["std"](x.args[0], **x.static)
     if x.op.name not in ("sum", "mean"):
         return None
     root = _root_of_square(x.args[0]) if x.args[0].op is forms.MONOMIAL else None
     if root is None or any(a.dtype.kind == "b" for a in x.args[0].args):
         return None
-    length = OPS["norm"](root, **_params(x))
+    length = OPS["norm"](root, **x.static)
     n = count(root.shape, x.param("axis")) if x.op.name == "mean" else 1
     return forms.scale(square_root(exact_ratio(Fraction(1, n))), length)
-
-
-def _params(x: Term) -> dict[str, Any]:
-    return dict(zip(x.op.params, x.params, strict=True))
 
 
 def square_root(c: Rational) -> Rational:

@@ -1,4 +1,4 @@
-"""Differences taken before anything is rounded, where that leaves less than there was."""
+"""Terms taken apart: factors left over, and differences taken before anything is rounded."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def bare(term: Term) -> Term:
 def addends(term: Term) -> int:
     """How many addends a term has as a flat sum."""
     return len(term.args) + (term.params[0] != 0) if term.op is forms.AFFINE else 1
+
+
+def other_factors(term: Term, *used: Term) -> Term:
+    """What is left of a flat product without some of its factors."""
+    parts = {x: p for x, p in forms.factors(term).items() if all(x is not u for u in used)}
+    return forms.monomial(parts, None, term.dtype)
 
 
 def plain_difference(a: Term, b: Term) -> Term:

@@ -265,7 +265,7 @@ def _step(term: Term, xs: list[Answer], weights: _Weights, depth: int) -> Answer
 
 def _by_meaning(term: Term, xs: list[Answer], weights: _Weights) -> Answer | None:
     """The answer of an op by what it means to balls, where that asks for no value."""
-    static = dict(zip(term.op.params, term.params, strict=True))
+    static = term.static
     ball = term.op.ball
     if ball is None:
         return None

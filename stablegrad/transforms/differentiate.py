@@ -231,7 +231,7 @@ def _pull(term: Term, cotangent: Term, calculus: Calculus) -> Sequence[Term | No
     if op is CUSTOM:
         return _pull_custom(term, cotangent)
     if op.vjp is not None:
-        params = dict(zip(op.params, term.params, strict=True))
+        params = term.static
         parts = conventional_vjp(term, cotangent, params, calculus.conventions)
         return [_checked(term, i, part, active) for i, part in enumerate(parts)]
     if op.partials is None:
@@ -334,7 +334,7 @@ def _push(
         given = tuple([tangents.get(a) for a in term.args])
         if all(t is None for t in given):  # an op below found that nothing moves
             return None
-        params = dict(zip(op.params, term.params, strict=True))
+        params = term.static
         return conventional_jvp(term, given, params, calculus.conventions)
     if op.partials is None:
         raise _no_derivative(term, "it declares none")

@@ -177,7 +177,7 @@ class Emission:
     def _apply(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
         if term.op is CONST:  # scalars: XLA fills shapes itself
             return xp.asarray(round_to(term.params[0], term.dtype))
-        params = dict(zip(term.op.params, term.params, strict=True))
+        params = term.static
         kernel = kernel_of(term.op, term.dtype, small=self.degrees[term] <= DEGREE)
         order = plain_order(term) if term.dtype == np.float32 else None
         if order is not None:
