@@ -124,6 +124,16 @@ CORRECTED: dict[str, Corrected] = {
     "sech": _sloped(_beyond(2.0), lambda x, y: -y * np.tanh(x)),
     "sech_squared": _sloped(_beyond(1.0), lambda x, y: -2.0 * y * np.tanh(x)),
     "sigmoid_slope": _sloped(_beyond(2.0), lambda x, y: -y * np.tanh(0.5 * x)),
+    "exprel": _sloped(_above(2.0), lambda x, y: (np.exp(x) - y) / x),
+    "exprel_derivative": Corrected(
+        _above(2.0), lambda x, lo, y, n: y + (np.exp(x) - (n + 1) * y) / x * lo
+    ),
+    "sinhc": _sloped(_beyond(2.0), lambda x, y: (np.cosh(x) - y) / x),
+    "sinc_unnormalised": _sloped(_beyond(2.0), lambda x, y: (np.cos(x) - y) / x),
+    "sinc_unnormalised_derivative": Corrected(
+        _beyond(2.0),
+        lambda x, lo, y, n: y + (np.sin(x + (n + 1) * math.pi / 2) - (n + 1) * y) / x * lo,
+    ),
     "sin": Corrected(_beyond(2.0), lambda x, lo, y: y * np.cos(lo) + np.cos(x) * np.sin(lo)),
     "cos": Corrected(_beyond(1.0), lambda x, lo, y: y * np.cos(lo) - np.sin(x) * np.sin(lo)),
     "cosm1": Corrected(_beyond(1.0), _cosm1),

@@ -19,6 +19,7 @@ THEMES = (
     "moments",
     "powers",
     "quotients",
+    "removable",
     "roots",
     "shares",
     "signs",

@@ -225,7 +225,7 @@ class Verdict(NamedTuple):
 
 
 FINE, DECLINED = "fine", "declined"
-MOST = 2048
+MOST = 6144
 """Pieces of the tables of one program, where a test counts as 8 and a part declined as 512: some
 seconds, once. Parts that come later stay as they are, so that no program takes minutes."""
 _TEST, _GIVEN_UP = 8, 512

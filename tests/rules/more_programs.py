@@ -20,6 +20,8 @@ sigmoid, tanh, softplus, log_sigmoid = f("sigmoid"), f("tanh"), f("softplus"), f
 erf, erfc, ndtr, log_ndtr = f("erf"), f("erfc"), f("ndtr"), f("log_ndtr")
 hypot, norm, square, sinh = f("hypot"), f("norm", axis=-1), f("square"), f("sinh")
 total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=-1)
+sin = f("sin")
+exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
 slope, logit = f("sigmoid_slope"), f("logit")
 
 
@@ -36,6 +38,11 @@ CLOSE = [1e8 + 0.1, 1e8 + 0.3, 1e8 + 0.4]
 PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
 
 MORE: list[Case] = [
+    ("zero_over_shared_factor", lambda x, y: expm1(x * y) / x, [1e-200, 3e-150]),
+    ("zero_over_shared_factor", lambda x, y: x / sin(x / y), [1e-200, 3e150]),
+    ("zero_over_shared_factor", lambda x, y: log1p(2 * x * y) / x - y, [1e-200, 3e-150]),
+    ("share_of_exprel_slope", lambda x: dexprel(x) / exprel(x), [800.0]),
+    ("share_of_exprel_slope", lambda x: ddexprel(x) / exprel(x) ** 2, [800.0]),
     ("difference_with_root", lambda x: 2 * sqrt(x + 3) - 2 * sqrt(x), [1e13]),
     ("difference_with_root", lambda x, y: sqrt(x + y) - sqrt(x), [1e12, 1e-3]),
     ("log_of_exp", lambda x: log(exp(x)) / x, [800.0]),
