@@ -1,7 +1,8 @@
 """The terms of one equation at given values: what the bridge reads, and what only moves elements.
 
 What the bridge leaves to JAX has a counterpart here where one is known: matrix products and
-solutions, sorting, gathering. It is for programs that are read once, at values.
+solutions, sorting, gathering, decompositions, convolutions. It is for programs that are read
+once, at values.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from stablegrad.errors import StablegradError
 from stablegrad.ir import OPS, Term
 from stablegrad.jax.operations import translate
 from stablegrad.jax.rewriting import bind
-from stablegrad.ops.indexing import getitem
+from stablegrad.jax.spread import DECOMPOSITIONS, WINDOWS, taken
 from stablegrad.ops.record import const, is_float
 from stablegrad.tensor.cells import freeze, value_leaf
 
@@ -58,14 +59,16 @@ class Traced:
 
 def whole(function: str, args: Sequence[Traced]) -> list[Term] | None:
     """The results of a function of JAX's own library that is an op of ours, or None."""
-    given = tuple([a.as_term() for a in args])
     if function == "solve":
-        return [_solve(given)]
+        return [_solve(tuple([a.as_term() for a in args]))]
     names = _WHOLE.get(function)
-    return None if names is None else [OPS[name](*given) for name in names]
+    if names is None:
+        return None
+    given = [a.as_term() for a in args]
+    return [OPS[name](*given) for name in names]
 
 
-def terms_of(eqn: Any, args: Sequence[Traced], values: Sequence[Array]) -> list[Term] | None:
+def terms_of(eqn: Any, args: Sequence[Traced], values: Sequence[Array]) -> Sequence[Term] | None:
     """The results of an equation as terms of the shapes and dtypes that JAX gives them."""
     name, params = eqn.primitive.name, dict(eqn.params)
     terms = tuple([a.as_term() for a in args])
@@ -79,6 +82,9 @@ def terms_of(eqn: Any, args: Sequence[Traced], values: Sequence[Array]) -> list[
         t.shape == v.shape and t.dtype == v.dtype for t, v in zip(found, values, strict=True)
     ):
         found = None
+    if found is None and name in DECOMPOSITIONS:
+        given = np.asarray(args[0].value)
+        return DECOMPOSITIONS[name](terms[0], given, values, params)
     if found is None and name == "scatter-add":
         return _scatter_add(eqn, args, values)
     if found is None and name in MOVERS:
@@ -128,11 +134,6 @@ def _scatter_add(eqn: Any, args: Sequence[Traced], values: Sequence[Array]) -> l
     mask = value_leaf(freeze(chosen >= 0))
     part = OPS["where"](mask, taken(line, np.maximum(chosen, 0)), const(0, term.dtype))
     return [OPS["add"](term, part)]
-
-
-def taken(line: Term, numbers: Array) -> Term:
-    """Elements of a line, by their numbers."""
-    return getitem(line, value_leaf(freeze(numbers.astype(np.int64))))
 
 
 def _dot_general(args: tuple[Term, ...], params: dict[str, Any]) -> list[Term]:
@@ -186,6 +187,7 @@ def _triangular(args: tuple[Term, ...], params: dict[str, Any]) -> list[Term] | 
 _EXTRA: dict[str, Callable[[tuple[Term, ...], dict[str, Any]], list[Term] | None]] = {
     "dot_general": _dot_general,
     "triangular_solve": _triangular,
+    **WINDOWS,
     **{name: _running(name) for name in ("cumprod", "cummax", "cummin", "cumlogsumexp")},
     "igamma": _named("gammainc"),
     "igammac": _named("gammaincc"),

@@ -20,13 +20,14 @@ from jax.extend import source_info_util
 
 from stablegrad.errors import DTypeError
 from stablegrad.ir import OPS, Term
-from stablegrad.jax.counterparts import Traced, taken, terms_of, whole
+from stablegrad.jax.counterparts import Traced, terms_of, whole
 from stablegrad.jax.operations import INLINED, LIBRARY
 from stablegrad.jax.reader import library_function
 from stablegrad.jax.rewriting import bind, closed_of
+from stablegrad.jax.spread import taken
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import const, is_float
-from stablegrad.tensor.cells import placeholder
+from stablegrad.tensor.cells import freeze, placeholder, value_leaf
 
 Array = np.ndarray[Any, Any]
 
@@ -103,14 +104,16 @@ def unroll(
     started = [x for x in inputs if x is not None]
     flat = flat_function(f, args, [x is not None for x in inputs], is_leaf)
     closed, shape = jax.make_jaxpr(flat, return_shape=True)(*[x.value for x in started])
-    reader = _Unroller(pulling=not rules)
+    reader = _Unroller(getattr(f, "__name__", ""), pulling=not rules)
     found = reader.run(closed, started)
     return Unrolled(found, jax.tree.structure(shape), reader.places)
 
 
 class _Unroller:
-    def __init__(self, *, pulling: bool = False) -> None:
+    def __init__(self, function: str, *, pulling: bool = False) -> None:
         self.places: dict[Term, str] = {}
+        self.function = function
+        """What stands for a line where no file of the user's is on the way: jnp.log itself."""
         self.pulling = pulling
         """Whether derivatives that were given are left out, as in one of them: it may call its
         own function."""
@@ -125,13 +128,19 @@ class _Unroller:
             return Traced(np.asarray(v.val, v.aval.dtype)) if hasattr(v, "val") else env[v]
 
         for eqn in closed.jaxpr.eqns:
-            place = call or _place(eqn)
+            place = call or self._place(eqn)
             found = self._equation(eqn, [atom(v) for v in eqn.invars], place)
             for v, new in zip(eqn.outvars, found, strict=True):
                 env[v] = new
                 if new.term is not None:
                     self.places.setdefault(new.term, place)
         return [atom(v) for v in closed.jaxpr.outvars]
+
+    def _place(self, eqn: Any) -> str:
+        found = _PLACE.match(source_info_util.summarize(eqn.source_info))
+        if not found or found[1] == __file__:
+            return self.function
+        return f"{found[1]}:{found[2]}"
 
     def _equation(self, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
         name, params = eqn.primitive.name, dict(eqn.params)
@@ -147,23 +156,32 @@ class _Unroller:
         handler = _HANDLERS.get(name)
         if handler is not None:
             return handler(self, eqn, args, place)
-        values = [np.asarray(v) for v in bind(eqn, params, [a.value for a in args])]
+        bound = bind(eqn, params, [a.value for a in args])
+        if any(_is_key(v) for v in bound):
+            return [Traced(v) for v in bound]
+        values = [np.asarray(v) for v in bound]
+        if any(v.dtype.kind == "c" for v in values):
+            raise UnreadableError(
+                f"got complex numbers from the JAX primitive {name}; expected real ones "
+                f"(at {place or 'an unknown line'}): derivatives of complex functions are not read."
+            )
         if not any(is_float(v.dtype) or v.dtype.kind == "b" for v in values):
             return [Traced(v) for v in values]  # whole numbers are values
-        terms = terms_of(eqn, args, values)
+        terms = None if any(_is_key(a.value) for a in args) else terms_of(eqn, args, values)
         if terms is None and (name in STEPS or not any(is_float(v.dtype) for v in values)):
             return [Traced(v) for v in values]  # whose derivative is zero
         if terms is None:
             raise UnreadableError(
                 f"got the JAX primitive {name} between inputs and result; expected one that has a "
-                f"counterpart here (at {place or 'an unknown line'}). `stablegrad ops` lists them."
+                f"counterpart here (at {place or 'an unknown line'}); docs/audit.md says which."
             )
         return [Traced(v, t) for v, t in zip(values, terms, strict=True)]
 
 
-def _place(eqn: Any) -> str:
-    found = _PLACE.match(source_info_util.summarize(eqn.source_info))
-    return f"{found[1]}:{found[2]}" if found else ""
+def _is_key(value: Any) -> bool:
+    """Whether a value is a key of random numbers, which NumPy cannot hold."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _is_library(body: Any) -> bool:
@@ -183,9 +201,24 @@ def _cond(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[T
 def _while(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[Traced]:
     n, m = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
     of_cond, of_body, state = args[:n], args[n : n + m], args[n + m :]
-    while bool(reader.run(eqn.params["cond_jaxpr"], [*of_cond, *state])[0].value):
-        state = reader.run(eqn.params["body_jaxpr"], [*of_body, *state])
-    return state
+    while True:
+        going = np.asarray(reader.run(eqn.params["cond_jaxpr"], [*of_cond, *state])[0].value)
+        if not going.any():
+            return state
+        fresh = reader.run(eqn.params["body_jaxpr"], [*of_body, *state])
+        # under vmap there is a condition for each element: what is done stays as it is
+        state = (
+            fresh if going.all() else [_chosen(going, *p) for p in zip(fresh, state, strict=True)]
+        )
+
+
+def _chosen(going: Array, fresh: Traced, old: Traced) -> Traced:
+    shape = np.shape(fresh.value)
+    mask = np.broadcast_to(going.reshape(going.shape + (1,) * (len(shape) - going.ndim)), shape)
+    value = np.where(mask, fresh.value, old.value)
+    if fresh.term is None and old.term is None:
+        return Traced(value)
+    return Traced(value, OPS["where"](value_leaf(freeze(mask)), fresh.as_term(), old.as_term()))
 
 
 def _scan(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list[Traced]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from stablegrad.canonical import canonical
 from stablegrad.errors import NotDifferentiableError, message
-from stablegrad.ir import OPS, Term, rebuild, topological
+from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.forms import AFFINE, INDICATOR, MONOMIAL
@@ -233,6 +233,9 @@ def _pull(term: Term, cotangent: Term, calculus: Calculus) -> Sequence[Term | No
     if op.vjp is not None:
         params = term.static
         parts = conventional_vjp(term, cotangent, params, calculus.conventions)
+        if calculus.naive:
+            given = {term, cotangent, *term.args}
+            parts = tuple([_chosen(p, given) if isinstance(p, Term) else p for p in parts])
         return [_checked(term, i, part, active) for i, part in enumerate(parts)]
     if op.partials is None:
         raise _no_derivative(term, "it declares none")
@@ -241,6 +244,22 @@ def _pull(term: Term, cotangent: Term, calculus: Calculus) -> Sequence[Term | No
         slope = _checked(term, i, partial, active)
         contributions.append(None if slope is None else calculus.multiply(cotangent, slope, term))
     return contributions
+
+
+def _chosen(root: Term, given: set[Term]) -> Term:
+    """A naive derivative whose masked quotients are choices, as textbooks have it: no 0/0."""
+    done: dict[Term, Term] = {}
+    for t in topological([root], stop=given.__contains__):
+        args = tuple([done.get(a, a) for a in t.args])
+        if t in given:
+            continue
+        over = args[0] if t.op.name == "divide" else None
+        if over is not None and over.op.name == "multiply" and over.args[0].op is INDICATOR:
+            (condition,), x = over.args[0].args, over.args[1]
+            done[t] = OPS["where"](condition, x / args[1], const(0, t.dtype))
+        elif args != t.args:
+            done[t] = make(t.op, args, t.params, t.shape, t.dtype)
+    return done.get(root, root)
 
 
 def _checked(term: Term, i: int, partial: Any, active: set[Term]) -> Term | None:

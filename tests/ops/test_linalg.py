@@ -204,6 +204,25 @@ def test_eigenvalues_and_singular_values_keep_their_bound(a: np.ndarray) -> None
         assert (np.abs(got - true) <= 4 * n * EPS * np.abs(true).max()).all()
 
 
+def test_the_greatest_eigenvalue_and_singular_value_have_gradients() -> None:
+    b = np.random.default_rng(7).normal(size=(3, 3))
+    a = b + b.T
+    v = np.linalg.eigh(a)[1]
+    u, _, w = np.linalg.svd(b)
+    greatest = sg.grad(lambda a: sg.ops.max(sg.ops.eigvalsh(a)))(sg.tensor(a))
+    assert greatest.numpy() == pytest.approx(np.outer(v[:, 2], v[:, 2]))
+    norm = sg.grad(lambda b: snl.norm(b, 2))(sg.tensor(b))
+    assert norm.numpy() == pytest.approx(np.outer(u[:, 0], w[0]))
+
+
+def test_naive_derivatives_of_vectors_have_no_quotient_of_zeros() -> None:
+    a = sg.tensor(np.diag([1.0, 2.0, 4.0]) + 0.1)
+    f = sg.grad(lambda a: (snl.eigh(a)[1] ** 3).sum())
+    with sg.naive():
+        naive = f(a).numpy()
+    assert naive == pytest.approx(f(a).numpy())
+
+
 def test_vectors_reproduce_their_matrix() -> None:
     for a in SYMMETRIC:
         s = 0.5 * a + 0.5 * a.T
