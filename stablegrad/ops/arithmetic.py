@@ -22,6 +22,11 @@ def one(like: Term) -> Term:
     return const(1, like.dtype)
 
 
+def where_defined(y: Term) -> Term:
+    """The slope 1 of an op where it has a value: of a remainder, but by 0."""
+    return OPS["require"](one(y), OPS["equal"](y, y))
+
+
 def masked(condition: Term, value: Term) -> Term:
     """``value`` where the condition holds, a structural zero elsewhere."""
     return product([value, OPS["indicator"](condition)])

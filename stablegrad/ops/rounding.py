@@ -10,7 +10,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops import remainder_kernels
-from stablegrad.ops.arithmetic import one
+from stablegrad.ops.arithmetic import where_defined
 from stablegrad.ops.dtypes import converted
 from stablegrad.ops.record import REAL, ZERO, NotDifferentiable, Op, declare, elementwise, is_float
 
@@ -125,7 +125,7 @@ mod = elementwise(
     kernel=remainder_kernels.mod,
     widens=True,
     spellings=(lambda a, b: a - OPS["floor"](a / b) * b,),
-    partials=lambda y, a, b: (one(y), -OPS["floor_divide"](a, b)),
+    partials=lambda y, a, b: (where_defined(y), -OPS["floor_divide"](a, b)),
     domain=(REAL, REAL),
     infer_facts=_mod_facts,
     cost=2,

@@ -6,7 +6,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import intervals, remainder_kernels
-from stablegrad.ops.arithmetic import masked, one
+from stablegrad.ops.arithmetic import masked, one, where_defined
 from stablegrad.ops.record import REAL, ZERO, Op, const, elementwise, is_const
 
 # -- fmax and fmin ------------------------------------------------------------------------
@@ -145,7 +145,7 @@ fmod = elementwise(
     kernel=remainder_kernels.fmod,
     widens=True,
     spellings=(lambda a, b: a - OPS["trunc"](a / b) * b,),
-    partials=lambda y, a, b: (one(y), _minus_whole(a, b)),
+    partials=lambda y, a, b: (where_defined(y), _minus_whole(a, b)),
     domain=(REAL, REAL),
     infer_facts=lambda term: Facts(),  # undefined at b = 0, which an interval cannot say
     cost=2,
