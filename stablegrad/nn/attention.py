@@ -12,6 +12,7 @@ from stablegrad.errors import DomainError, ShapeError, message
 from stablegrad.nn import init
 from stablegrad.ops.record import is_float
 from stablegrad.ops.shape import swapaxes
+from stablegrad.ops.structured import normal_axis
 from stablegrad.tensor import Tensor, as_tensor
 
 
@@ -61,6 +62,57 @@ def _dropped(
     shape = x.shape if together is None else (*x.shape[:together], *[1] * (x.ndim - together))
     kept = as_tensor(init.generator_of(generator).random(shape) >= p)
     return ops.where(kept, x / (1 - p) if p < 1 else x, 0.0)
+
+
+def gumbel_softmax(
+    logits: Any,
+    tau: Any = 1.0,
+    hard: bool = False,
+    eps: float = 1e-10,
+    dim: int = -1,
+    *,
+    generator: init.Seed = None,
+) -> Tensor:
+    """The softmax of (logits + noise)/tau, a differentiable draw of a class (Jang et al. 2017).
+
+    The noise is drawn from the Gumbel distribution; in a function that is compiled it is part of
+    the program, drawn once, when the function is traced.
+
+    Args:
+        logits: any shape with that axis.
+        tau: the temperature, positive; a tensor's gradients pass.
+        hard: whether the result is 1 at the greatest and 0 elsewhere, with the derivatives of the
+            soft one (straight through).
+        eps: accepted as torch has it; not needed.
+        dim: the axis of the classes.
+        generator: see ``dropout``.
+
+    Returns:
+        A tensor of the shape of the logits; 4 + 2*|log(p)| ulp of each p, for logits of any size.
+        Rows of -inf throughout give zeros.
+
+    Raises:
+        DomainError: a temperature that is not positive.
+
+    Example:
+        >>> draw = sg.nn.functional.gumbel_softmax([0.0, 1.0, 2.0], hard=True, generator=0)
+        >>> draw.numpy()
+        array([0., 0., 1.], dtype=float32)
+    """
+    x = as_tensor(logits)
+    if not isinstance(tau, Tensor) and not tau > 0:
+        raise DomainError(message(f"tau={tau}", "a positive temperature"))
+    noise = as_tensor(init.generator_of(generator).gumbel(size=x.shape).astype(x.dtype))
+    # a shift that cancels: in large scores the digits of the noise would be lost
+    top = ops.stop_gradient(ops.max(x + noise, axis=dim, keepdims=True))
+    soft = ops.softmax((x + noise - ops.where(ops.isfinite(top), top, 0.0)) / tau, axis=dim)
+    if not hard:
+        return soft
+    axis = normal_axis(dim, x.ndim, "gumbel_softmax")
+    best = ops.argmax(ops.stop_gradient(soft), axis=axis, keepdims=True)
+    places = np.arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
+    chosen = ops.equal(best, as_tensor(places)).astype(x.dtype)
+    return chosen + soft - ops.stop_gradient(soft)
 
 
 def scaled_dot_product_attention(

@@ -49,6 +49,7 @@ from stablegrad.nn.attention import (
     dropout1d,
     dropout2d,
     dropout3d,
+    gumbel_softmax,
     scaled_dot_product_attention,
 )
 from stablegrad.nn.convolution import (
@@ -87,6 +88,7 @@ from stablegrad.nn.losses_margins import (
     multilabel_soft_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from stablegrad.nn.losses_sequences import ctc_loss
 from stablegrad.nn.normalization import (
     batch_norm,
     cdist,
@@ -140,23 +142,24 @@ __all__ = [
     "avg_pool2d", "avg_pool3d", "batch_norm", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "cdist", "celu", "channel_shuffle", "conv1d",
     "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "dropout", "dropout1d",
-    "dropout2d", "dropout3d", "elu", "embedding", "focal_loss", "fold", "gather",
-    "gaussian_nll_loss", "gelu", "glu", "group_norm", "hard_sigmoid", "hard_silu",
-    "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "hinge_embedding_loss", "huber_loss", "identity", "index_add", "index_select",
-    "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu",
-    "linear", "local_response_norm", "log_sigmoid", "log_softmax", "logmeanexp",
-    "logsigmoid", "margin_ranking_loss", "masked_fill", "max_pool1d", "max_pool2d",
-    "max_pool3d", "mish", "mse_loss", "multi_margin_loss", "multilabel_margin_loss",
-    "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad",
-    "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu",
-    "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "scatter", "scatter_add",
-    "segment_sum", "selu", "sigmoid", "sigmoid_focal_loss", "silu", "smooth_l1_loss",
-    "soft_margin_loss", "soft_sign", "softmax", "softmin", "softplus", "softshrink",
-    "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "standardize", "swish",
-    "tanh", "tanhshrink", "threshold", "triplet_margin_loss",
-    "triplet_margin_with_distance_loss", "unfold", "upsample",
+    "cosine_embedding_loss", "cosine_similarity", "cross_entropy", "ctc_loss", "dropout",
+    "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "focal_loss", "fold",
+    "gather", "gaussian_nll_loss", "gelu", "glu", "group_norm", "gumbel_softmax",
+    "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "identity", "index_add",
+    "index_select", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm",
+    "leaky_relu", "linear", "local_response_norm", "log_sigmoid", "log_softmax",
+    "logmeanexp", "logsigmoid", "margin_ranking_loss", "masked_fill", "max_pool1d",
+    "max_pool2d", "max_pool3d", "mish", "mse_loss", "multi_margin_loss",
+    "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize",
+    "one_hot", "pad", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle",
+    "poisson_nll_loss", "prelu", "relu", "relu6", "rms_norm",
+    "scaled_dot_product_attention", "scatter", "scatter_add", "segment_sum", "selu",
+    "sigmoid", "sigmoid_focal_loss", "silu", "smooth_l1_loss", "soft_margin_loss",
+    "soft_sign", "softmax", "softmin", "softplus", "softshrink", "softsign", "sparse_plus",
+    "sparse_sigmoid", "squareplus", "standardize", "swish", "tanh", "tanhshrink",
+    "threshold", "triplet_margin_loss", "triplet_margin_with_distance_loss", "unfold",
+    "upsample",
 ]  # fmt: skip
 
 # jax.nn's names of the same functions

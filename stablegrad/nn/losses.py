@@ -34,13 +34,9 @@ class Loss(FunctionModule):
         super().__init__(**settings, reduction=reduction)
 
     def extra_repr(self) -> str:
-        own = [f"{k}={getattr(self, k)!r}" for k in self._names if k not in _UNTOLD]
-        return ", ".join(
-            own if self.reduction == "mean" else [*own, f"reduction={self.reduction!r}"]
-        )
-
-
-_UNTOLD = ("weight", "pos_weight", "reduction")
+        own = [f"{k}={getattr(self, k)!r}" for k in self._names[:-1] if "weight" not in k]
+        usual = self.reduction == "mean"
+        return ", ".join(own if usual else [*own, f"reduction={self.reduction!r}"])
 
 
 class _PlainLoss(Loss):
@@ -376,3 +372,28 @@ class TripletMarginWithDistanceLoss(Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction, distance_function=distance_function, margin=margin, swap=swap)
+
+
+class CTCLoss(Loss):
+    """Connectionist temporal classification: -log(P) of sequences of labels without times.
+
+    Called as ``loss(log_probs, targets, input_lengths, target_lengths)``; see
+    ``functional.ctc_loss``.
+
+    Args:
+        blank: the class of no label.
+        reduction: "mean" (of each by its number of labels, 1 at least), "sum" or "none".
+        zero_infinity: whether sequences that cannot be are left out, with derivative 0.
+
+    Example:
+        >>> p = sg.nn.functional.log_softmax(np.zeros((3, 1, 2), np.float32))
+        >>> round(sg.nn.CTCLoss()(p, [[1]], [3], [1]).item(), 6)
+        0.287682
+    """
+
+    function = staticmethod(functional.ctc_loss)
+
+    def __init__(
+        self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(reduction, blank=blank, zero_infinity=zero_infinity)
