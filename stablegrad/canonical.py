@@ -107,6 +107,8 @@ def canonical_node(term: Term) -> Term:
     convert = _CANONICAL.get(term.op.name)
     if convert is not None and term.dtype.kind not in "biu":
         return convert(term)
+    if term.op.commutative and is_float(term.dtype):
+        term = _ordered(term)
     if term.op.elementwise and any(a.op.name == "broadcast_to" for a in term.args):
         return _before_broadcast(term)
     return term
@@ -118,6 +120,14 @@ def _before_broadcast(term: Term) -> Term:
     shape = forms.broadcast(term.op, args)
     inner = canonical_node(make(term.op, args, term.params, shape, term.dtype))
     return forms.with_shape(inner, term.shape)
+
+
+def _ordered(term: Term) -> Term:
+    """The term with the two arguments of a commutative op in one order."""
+    a, b = term.args
+    if a.key <= b.key or a.dtype != b.dtype:
+        return term
+    return make(term.op, (b, a), term.params, term.shape, term.dtype)
 
 
 def with_args(term: Term, args: tuple[Term, ...]) -> Term:

@@ -12,6 +12,7 @@ from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.choice import choose
 from stablegrad.ops.exact import LONG, Exact, Rational, round_to, to_float
 from stablegrad.ops.form_facts import affine_facts, monomial_facts
+from stablegrad.ops.guards import of_finite_inputs
 from stablegrad.ops.record import UNIT, ZERO, Op, broadcast, const, declare, elementwise
 
 
@@ -194,7 +195,10 @@ INDICATOR: Op = elementwise(
 
 
 def _require_facts(term: Term) -> Facts:
-    return term.args[0].facts
+    facts, guard = term.args[0].facts, term.args[1]
+    if facts.defined and not (guard.facts.lo >= 1 or of_finite_inputs(guard)):
+        return facts._replace(defined=False)
+    return facts
 
 
 REQUIRE: Op = elementwise(

@@ -15,6 +15,12 @@ def not_nan(x: Term) -> Term:
     return OPS["logical_not"](OPS["isnan"](x))
 
 
+def of_finite_inputs(guard: Term) -> bool:
+    """Whether a guard holds for all finite inputs: it is of what overflows, or of infinite ones."""
+    tested = guard.args[0] if guard.op.name == "logical_not" else guard
+    return tested.op.name in ("isfinite", "isnan") and tested.args[0].facts.defined
+
+
 def propagates(rest: Term, x: Term) -> bool:
     """Whether a nan in ``x`` is sure to reach ``rest``, looking at a few levels only."""
     roots = {x}

@@ -9,6 +9,7 @@ THEMES = (
     "angles",
     "compound",
     "differences",
+    "excess",
     "explog",
     "fractions",
     "gammas",

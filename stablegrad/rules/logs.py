@@ -27,6 +27,12 @@ def difference_of_logs(a: Term, b: Term) -> Pair:
     return log(a) - log(b), OPS["require"](log(a / b), a >= 0)
 
 
+@rule(source="definition", group="logarithm")
+def log1p_of_one_less(x: Term) -> Pair:
+    """log1p(x - 1) is the log of x: next to 0 the difference is -1."""
+    return log1p(x - 1), log(x)
+
+
 def _argument(term: Term) -> Term:
     """What a log or log1p is the logarithm of."""
     (x,) = term.args

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import permutations
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.roots import _legs
+from stablegrad.rules.excess import less, with_rest
+from stablegrad.rules.roots import _legs, square_root
 from stablegrad.rules.simpler import other_factors
 from stablegrad.rules.softmax import restored
 
@@ -30,7 +30,7 @@ def inverse_of_sum_of_squares(term: Term) -> Term | None:
         if not isinstance(p, int) or p >= 0 or base.op is not forms.AFFINE:
             continue
         legs = _legs(base)
-        if legs is None:
+        if legs is None or not _whole_roots(base):
             continue
         length = legs[0]
         for leg in legs[1:]:
@@ -38,6 +38,12 @@ def inverse_of_sum_of_squares(term: Term) -> Term | None:
         product = forms.product([forms.power(length, 2 * p), other_factors(term, base)])
         return forms.with_shape(product, term.shape)
     return None
+
+
+def _whole_roots(total: Term) -> bool:
+    """Whether the coefficients of a sum have rational roots: other lengths would be rounded."""
+    constant, coefficients = total.params
+    return all(square_root(c) ** 2 == c for c in (constant, *coefficients))
 
 
 @stabilize.procedure(
@@ -49,26 +55,22 @@ def inverse_of_sum_of_squares(term: Term) -> Term | None:
 )
 def hypotenuse_less_leg(term: Term) -> Term | None:
     """hypot(x, y) - x cancels where x is much longer than y, as in the root of a complex number."""
-    if len(term.args) != 2 or term.params[0] != 0:
-        return None
-    for (c, h), (k, x) in permutations(zip(term.params[1], term.args, strict=True)):
-        if h.op.name != "hypot" or abs(c) != abs(k):
-            continue
-        bare = x.args[0] if x.op.name == "abs" else x
-        if bare not in h.args or h.args[0] is h.args[1]:
-            continue
-        other = h.args[1] if h.args[0] is bare else h.args[0]
-        leg = x if c * k > 0 else forms.scale(-1, x)  # the sum is c*(h + leg)
-        if leg.facts.nonnegative:
-            return None
-        long = h + OPS["abs"](bare)
-        cured = forms.product([other, other, forms.power(long, -1)])
-        if not long.facts.nonzero:
-            cured = OPS["where"](OPS["not_equal"](long, 0.0), cured, 0.0)
-        result = cured if leg.facts.nonpositive else None
-        if result is None:
-            result = OPS["where"](OPS["less"](leg, 0.0), cured, long)
-        return forms.with_shape(forms.scale(c, result), term.shape)
+    for c, h, rest in with_rest(term, "hypot"):
+        for bare, other in (h.args, h.args[::-1]):
+            legs = (bare, OPS["abs"](bare))
+            if h.args[0] is h.args[1] or not any(less(rest, x) or rest is x for x in legs):
+                continue
+            leg = rest  # the sum is c*(h + leg)
+            if leg.facts.nonnegative:
+                return None
+            long = h + OPS["abs"](bare)
+            cured = forms.product([other, other, forms.power(long, -1)])
+            if not long.facts.nonzero:
+                cured = OPS["where"](OPS["not_equal"](long, 0.0), cured, 0.0)
+            result = cured if leg.facts.nonpositive else None
+            if result is None:
+                result = OPS["where"](OPS["less"](leg, 0.0), cured, long)
+            return forms.with_shape(forms.scale(c, result), term.shape)
     return None
 
 

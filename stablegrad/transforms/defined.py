@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from stablegrad.ir import OPS, Facts, Term, topological
 from stablegrad.ops.form_records import MONOMIAL, REQUIRE
-from stablegrad.ops.guards import implied
+from stablegrad.ops.guards import implied, of_finite_inputs
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 
 SUMS = frozenset(("sum", "mean"))
@@ -134,7 +134,7 @@ def _conditions(
 def _own(term: Term) -> Iterator[tuple[Term, bool]]:
     """What must hold of the arguments of a term for its value; whether it is infinite else."""
     if term.op is REQUIRE:
-        if not _of_finite_inputs(term.args[1]):
+        if not of_finite_inputs(term.args[1]):
             yield term.args[1], False
         inner = term.args[0]  # what cancelled may have left 1/0
         if inner.op is CONST and isinstance(inner.params[0], str) and inner.params[0] != "-0":
@@ -156,12 +156,6 @@ def _own(term: Term) -> Iterator[tuple[Term, bool]]:
             yield OPS["greater_equal"](x, const(0, x.dtype)), False
         if p < 0 and not x.facts.nonzero:
             yield OPS["not_equal"](x, const(0, x.dtype)), True
-
-
-def _of_finite_inputs(guard: Term) -> bool:
-    """Whether a guard holds for all finite inputs: it is of what overflows, or of infinite ones."""
-    tested = guard.args[0] if guard.op.name == "logical_not" else guard
-    return tested.op.name in ("isfinite", "isnan") and tested.args[0].facts.defined
 
 
 def _looked_at(term: Term, context: Term | None) -> Iterator[tuple[Term, Term | None]]:

@@ -10,16 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
+import numpy as np
+
 from stablegrad.canonical import canonical
-from stablegrad.ir import OPS, Term, make
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER
 from stablegrad.ops.pair_calls import CALLS
+from stablegrad.ops.record import VARIABLE
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 
 LIMIT = 48  # terms of one code: what is larger is summed from rounded addends
@@ -45,6 +49,10 @@ def _log1p(x: Term) -> Term:
 
 def _sigmoid(x: Term) -> Term:
     return 1 / (1 + _exp(-x))
+
+
+def _arcsinh(size: Term) -> Term:
+    return _log1p(size + size * size / (1 + _op("sqrt", 1 + size * size)))
 
 
 MEANINGS: dict[str, Callable[..., Term]] = {
@@ -100,10 +108,15 @@ MEANINGS: dict[str, Callable[..., Term]] = {
     "hypot": lambda x, y: _op("sqrt", x * x + y * y),
     "hypot_unit": lambda x, y: x / _op("sqrt", x * x + y * y),
     "sqrt1pm1": lambda x: x / (1 + _op("sqrt", 1 + x)),
-    "arcsinh": lambda x: _log(x + _op("sqrt", 1 + x * x)),
+    "arcsinh": lambda x: x / _op("abs", x) * _arcsinh(_op("abs", x)),
     "arctanh": lambda x: (_log1p(x) - _log1p(-x)) / 2,
 }
-"""Ops as functions that are known to pairs."""
+"""Ops as functions that are known to pairs, where the first spelling of the op is no such."""
+
+BY_RATIONALS = frozenset(
+    "add subtract multiply divide negative square sqrt rsqrt reciprocal affine monomial".split()
+)
+"""Ops that are sums and products in canonical form."""
 
 
 def as_redone_sum(
@@ -196,7 +209,23 @@ def _called(x: Term) -> bool:
 
 def _known(name: str) -> bool:
     steps = ("polygamma", "polygamma_step", "where", HAZARD)
-    return name in CALLS or name in MEANINGS or name in steps
+    return name in CALLS or name in MEANINGS or name in steps or _spelled(name) is not None
+
+
+@cache
+def _spelled(name: str) -> Callable[..., Term] | None:
+    """The first spelling of an op, if it is made of what is known to pairs: that of silu."""
+    op = OPS[name]
+    if not op.elementwise or op.params or not op.spellings or name in BY_RATIONALS:
+        return None
+    spelling = op.spellings[0]
+    letters = "abcdefgh"[: spelling.__code__.co_argcount]
+    variables = [make(VARIABLE, (), (a,), (), np.dtype(np.float64)) for a in letters]
+    inner = [t for t in topological([spelling(*variables)]) if t.args]
+    known = all(
+        t.op.name in BY_RATIONALS or t.op.name in CALLS or t.op.name in MEANINGS for t in inner
+    )
+    return spelling if known else None
 
 
 def _meaning(t: Term) -> Term | None:
@@ -210,7 +239,7 @@ def _meaning(t: Term) -> Term | None:
         return OPS["polygamma"](x + h, n=n) - OPS["polygamma"](x, n=n)
     if t.op.name in ("power_step", "power_of_sum"):
         return _power_meaning(t)
-    meaning = MEANINGS.get(t.op.name)
+    meaning = MEANINGS.get(t.op.name) or _spelled(t.op.name)
     return None if meaning is None or t.params else meaning(*t.args)
 
 

@@ -99,6 +99,8 @@ NOWHERE: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
     "pole beyond a mask": (lambda x, y: log(minimum(x, y)), 1.0, 0.0),
     "beside a mask": (lambda x, y: log(y) + maximum(x, 0.5), -1.0, -2.0),
     "weighted by zero": (lambda x, y: log(x) * y, -1.0, 0.0),
+    "log of almost nothing": (lambda x, y: log1p(x - 1.0), -9e-243, 1.0),
+    "quotients of itself": (lambda x, y: sqrt(x) / sqrt(x) - sqrt(x) / sqrt(x), -4e-81, 1.0),
     "quotient of itself": (lambda x, y: sqrt(x) / sqrt(x), -1.0, 1.0),
     "difference to itself": (lambda x, y: (sqrt(x) - sqrt(x)) * y, -16.0, 1.0),
     "zero over itself": (lambda x, y: (x - x) / (x - x), 1.0, 1.0),
@@ -189,8 +191,38 @@ HARMED: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
         0.02,
         1.0,
     ),
+    "soft maximum of a rounded sum": (
+        lambda x, y: hypot((x - y) - logaddexp(1.0, x - y), 2.0),
+        1.0,
+        -1.83e252,
+    ),
+    "soft maximum with a constant": (
+        lambda x, y: ((abs_(y) + 1.0) - logaddexp(abs_(y) + 1.0, x)) ** 2,
+        1.0,
+        -3.1e113,
+    ),
+    "logistic of a sum": (lambda x, y: (x + y) - log_sigmoid(x + y), -16777216.0, -14.2),
+    "hypotenuse of a sum": (
+        lambda x, y: (x + arcsinh(x)) - hypot(y, x + arcsinh(x)),
+        2.36e167,
+        1.0,
+    ),
+    "a sum in another order": (lambda x, y: logaddexp(x, 1.0) - logaddexp(1.0, x), -0.03125, 1.0),
+    "a sum of squares": (lambda x, y: log(1.0 / (x * x + 0.5) + arcsinh(x)), -2.8e-17, 1.0),
+    "known by its spelling": (lambda x, y: sin(30.0 * (x * f("sigmoid")(x))), 40.0, 1.0),
+    "arcsinh of a large negative": (
+        lambda x, y: erfc(hypot(arcsinh(x), 1.0)),
+        -855625854.4442605,
+        1.0,
+    ),
     "growing cosh": (lambda x, y: cosh(sinh(x)) * y, -2.0, 3.0),
 }
+
+
+def test_a_slope_does_not_feel_the_rounding_of_what_erfcx_stands_for():
+    x = np.array([3.1, 4.4, 5.2])
+    _, (slope, true) = results(lambda x, y: log1p(erf(sinh(x) * 0.25)), [x, x])
+    assert np.abs(err_ulp(slope, true)).max() <= WITHIN
 
 
 @pytest.mark.parametrize("name", HARMED)
