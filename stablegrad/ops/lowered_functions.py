@@ -139,8 +139,6 @@ CORRECTED: dict[str, Corrected] = {
     "cosm1": Corrected(_beyond(1.0), _cosm1),
     "tan": Corrected(_beyond(1.0), _tan),
     "coshm1": _sloped(_beyond(2.0), lambda x, y: np.sinh(x)),
-    "sinhc": _sloped(_beyond(2.0), lambda x, y: (np.cosh(x) - y) / x),
-    "exprel": _sloped(_above(2.0), lambda x, y: y + (1.0 - y) / x),
     "log_expm1_slope": _sloped(_below(-2.0), lambda x, y: y * (1.0 - y)),
     "erfc": _sloped(_above(1.0), lambda x, y: -_error_density(x)),
     "erfcx": _sloped(_below(-1.0), lambda x, y: 2.0 * x * y - 2.0 / math.sqrt(math.pi)),
