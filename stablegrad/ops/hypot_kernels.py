@@ -11,13 +11,28 @@ import math
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from stablegrad.ops import pairs
+from stablegrad.ops.dtypes import narrow
 
 Polynomial = dict[tuple[int, int], int]
 
 
+def length(x: Any, y: Any) -> tuple[Any, Any, Any]:
+    """Of float32s: the root of the sum of their squares, nan beside nan, and both in float64."""
+    x, y = (a.astype(np.float64) for a in np.broadcast_arrays(x, y))
+    h = x * x
+    h += y * y
+    return np.sqrt(h, out=h), x, y
+
+
 def unit(xp: Any, x: Any, y: Any) -> Any:
     """X / hypot(x, y), both scaled where the hypotenuse would overflow or be subnormal."""
+    if narrow(xp, x, y):
+        h, x, y = length(x, y)
+        value = np.divide(x, h, out=h)
+        return pairs.redo(xp, np.isnan(value), value, unit, x, y)
     largest = xp.maximum(xp.abs(x), xp.abs(y))
     info = xp.finfo(largest.dtype)
     up = 2.0 ** (info.maxexp // 2)
@@ -26,8 +41,8 @@ def unit(xp: Any, x: Any, y: Any) -> Any:
         scale = xp.where(big, 1 / up, xp.where(small, up, 1.0)).astype(largest.dtype)
         x, y = x * scale, y * scale
     h = xp.hypot(x, y)
-    unit = xp.where(h == 0, x, x / h)
-    return xp.where(xp.isinf(x) & xp.isfinite(y), xp.sign(x), unit)
+    value = xp.where(h == 0, x, x / h)
+    return xp.where(xp.isinf(x) & xp.isfinite(y), xp.sign(x), value)
 
 
 @cache

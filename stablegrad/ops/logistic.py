@@ -22,8 +22,9 @@ from stablegrad.ops.record import (
 
 
 def _sigmoid_kernel(xp: Any, x: Any) -> Any:
-    """The library's function; far to the left, where its exp(-x) overflows, exp(x)."""
-    value = xp.special.expit(x)
+    """1/(1 + exp(-x)); far to the left, where exp(-x) overflows, exp(x)."""
+    # NumPy's exponential is computed by vectors, SciPy's function is not
+    value = 1.0 / (1.0 + xp.exp(-x)) if xp.name == "numpy" else xp.special.expit(x)
     return pairs.redo(xp, x < _far_left(value.dtype), value, lambda xp, x: xp.exp(x), x)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from stablegrad.errors import DomainError, message
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
 from stablegrad.ops import hypot_kernels, intervals, pairs, power_kernels
+from stablegrad.ops.dtypes import narrow
 from stablegrad.ops.power_kernels import falling  # noqa: F401 - compound powers use it too
 from stablegrad.ops.record import (
     CONST,
@@ -230,6 +231,9 @@ power_derivative = elementwise(
 
 def _hypot_kernel(xp: Any, x: Any, y: Any) -> Any:
     """The root of the sum of squares, NumPy's function where a square may leave the range."""
+    if narrow(xp, x, y):
+        value, x, y = hypot_kernels.length(x, y)
+        return pairs.redo(xp, np.isnan(value), value, lambda xp, x, y: xp.hypot(x, y), x, y)
     if xp.name != "numpy" or x.dtype != np.float64 or x.shape != y.shape:
         return xp.hypot(x, y)
     greater = np.maximum(np.abs(x), np.abs(y))
@@ -248,6 +252,7 @@ hypot = elementwise(
     "hypot",
     family="arithmetic",
     kernel=_hypot_kernel,
+    widens=True,
     spellings=(lambda x, y: OPS["sqrt"](x * x + y * y),),
     partials=lambda h, x, y: (hypot_unit(x, y), hypot_unit(y, x)),
     textbook=lambda h, x, y: (x / h, y / h),
@@ -267,6 +272,7 @@ hypot_unit = elementwise(
     "hypot_unit",
     family="arithmetic",
     kernel=hypot_kernels.unit,
+    widens=True,
     ball=lambda x, y: hypot_kernels.ball(x, y, 1, 0),
     partials=lambda out, x, y: (
         hypot_derivative(x, y, n=2, m=0),
