@@ -19,6 +19,7 @@ from benchmarks import (
     report,
     small_expressions,
     sweep,
+    tables,
     training_step,
 )
 from benchmarks.judge import WRONG, error_ulp, exact, worst_ulp
@@ -89,6 +90,28 @@ def test_sweep_runs(tmp_path: Path) -> None:
             assert all(0.3 < worst <= limit for worst in row[dtype]["worst_ulp"])
             assert not row[dtype]["failures"]
         assert row["float64"]["points"] > 300
+
+
+def test_tables_are_compared_at_every_float(tmp_path: Path) -> None:
+    tables.main(["--tiny", "--out", str(tmp_path)])
+    (row,) = json.loads((tmp_path / "tables.json").read_text("utf8"))["rows"]
+    assert row["points"] == 14 * (1 << 13)  # seven binades of both signs
+    assert row["wrong"] == 0
+    assert row["off_log2"] < -34
+    assert 0 < row["undecided"] < 0.1
+
+
+def test_kernels_go_on_with_a_run(tmp_path: Path) -> None:
+    kernels.main(["--tiny", "--out", str(tmp_path)])
+    path = tmp_path / "kernels.json"
+    data = json.loads(path.read_text("utf8"))
+    assert data["ended_after"] is None
+    kept = data["rows"].pop()
+    path.write_text(json.dumps(data), "utf8")
+    kernels.main(["--tiny", "--resume", "--out", str(tmp_path)])
+    again = json.loads(path.read_text("utf8"))["rows"]
+    assert again[:-1] == data["rows"]  # not measured anew
+    assert again[-1]["op"] == kept["op"]
 
 
 def test_screen_suspects_what_is_wrong() -> None:

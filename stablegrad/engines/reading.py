@@ -17,7 +17,7 @@ DEGREE = 4
 
 _BLOCK = 8192
 HALF, FULL = 1 << 28, (1 << 29) - 1  # of the bits that float32 does not keep of a float64
-NEAR = 1 << 19  # in units of the last bit: 2**-34, relative to numbers just above a power of 2
+NEAR = 1 << 19  # in units of the last bit: 2**-33, relative to the power of 2 below
 
 
 @cache
