@@ -7,8 +7,8 @@ What they give is within 2**-35 of the kernels: no bound is proved, it is checke
 table is made and by ``python -m benchmarks.tables`` at every float32 of everyday binades. What is
 within 2**-33 of halfway between two floats is computed by the kernels after all, as is what has no
 piece (poles, zeros, results that are no normal floats). So a table never changes a value: it may be
-made late, of the binades that are met, or not at all. Which is faster, table or kernels, is measured in the first
-calls: without numba a table beats only the slower kernels.
+made late, of the binades that are met, or not at all. Which is faster, table or kernels, is
+measured in the first calls: without numba a table beats only the slower kernels.
 """
 
 from __future__ import annotations
