@@ -6,10 +6,13 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from stablegrad.ir import Term
+from stablegrad.ir import OPS, Term
 from stablegrad.ops import pair_exp, pairs
-from stablegrad.ops.exponential import exp
-from stablegrad.ops.record import POSITIVE, REAL, elementwise, interval
+from stablegrad.ops.exponential import exp, log
+from stablegrad.ops.gamma_kernels import bernoulli
+from stablegrad.ops.quotients import log_over_difference_meaning, sine_over_x_meaning
+from stablegrad.ops.record import NONNEGATIVE, POSITIVE, REAL, elementwise, interval
+from stablegrad.ops.taylor_tables import polynomial
 
 _EULER = pairs.split(Fraction("0.57721566490153286060651209008240243104215933593992359880576723"))
 _EIN = tuple(
@@ -168,4 +171,62 @@ expi = elementwise(
     source="DLMF 6.2.5",
     doc="The exponential integral Ei, of exp(t)/t from minus infinity to x, the principal value.",
     example=">>> sg.ops.expi(sg.tensor([1.0])).numpy()\narray([1.8951178], dtype=float32)",
+)
+
+# -- integrals of sine, cosine and the logarithm ------------------------------------------------
+
+_BASEL = math.pi**2 / 6
+_DILOG = tuple(
+    [float(b / math.factorial(2 * k + 1)) for k, b in enumerate(bernoulli(17)) if k][::-1]
+)
+"""The dilogarithm of 1 - x by u = -log(x): u - u**2/4 + u**3/36 - ..., from u**3 on."""
+
+
+def _dilogarithm(xp: Any, x: Any) -> Any:
+    """Of 1 - x for 0 <= x <= 2: by powers of log(x), or for small x of log(1 - x)."""
+    near = x >= 0.25
+    log, other = xp.log(xp.where(x > 0, x, 1.0)), xp.log1p(-xp.minimum(x, 0.5))
+    u = -xp.where(near, log, other)
+    square = u * u
+    value = u - (0.25 - u * polynomial(square, _DILOG)) * square
+    return xp.where(near, value, _BASEL - log * other - value)
+
+
+def _spence(xp: Any, x: Any) -> Any:
+    """For x > 2 Landen's identity, whose terms have one sign."""
+    x = xp.asarray(x, dtype=float)
+    far = x > 2.0
+    value = _dilogarithm(xp, xp.where(far, 1.0 / xp.where(far, x, 1.0), x))
+    log = xp.log(xp.where(far, x, 1.0))
+    value = xp.where(far, -value - 0.5 * log * log, value)
+    return xp.where(x >= 0, value, xp.nan)
+
+
+spence = elementwise(
+    "spence",
+    family="special",
+    kernel=_spence,
+    ball=lambda x: x.spence(lambda x: -log_over_difference_meaning(x, 0)),
+    partials=lambda y, x: (-OPS["logrel"](x),),
+    textbook=lambda y, x: (log(x) / (1 - x),),
+    domain=(NONNEGATIVE,),
+    cost=5,
+    source="DLMF 25.12.1 to 25.12.6; Bernoulli numbers in log(x)",
+    doc="Spence's function, the dilogarithm of 1 - x: the integral of log(t)/(1 - t) from 1 to x.",
+    example=">>> sg.ops.spence(sg.tensor([2.0])).numpy()\narray([-0.822467], dtype=float32)",
+)
+
+sine_integral = elementwise(
+    "sine_integral",
+    family="special",
+    kernel=lambda xp, x: xp.special.sici(xp.asarray(x, dtype=float))[0],
+    ball=lambda x: x.sine_integral(lambda x: sine_over_x_meaning(x, 0)),
+    partials=lambda y, x: (OPS["sinc_unnormalised"](x),),
+    textbook=lambda y, x: (OPS["sin"](x) / x,),
+    domain=(REAL,),
+    range=interval(-1.8519370519824662, 1.8519370519824662, closed=True),
+    cost=5,
+    source="DLMF 6.2.9",
+    doc="The sine integral Si, of sin(t)/t from 0 to x.",
+    example=">>> sg.ops.sine_integral(sg.tensor([2.0])).numpy()\narray([1.605413], dtype=float32)",
 )

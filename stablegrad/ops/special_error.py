@@ -44,6 +44,11 @@ _EXACT_ONE_OVER_SQRT_2PI = exact_ratio(
 )
 
 
+def gauss_term(exponent: Term) -> Term:
+    """2/sqrt(pi) exp(exponent): the derivatives of erf and its kin."""
+    return _gauss(_EXACT_TWO_OVER_SQRT_PI, exponent)
+
+
 def _gauss(factor: Rational, x: Term) -> Term:
     """factor * exp(x); the factor keeps its bits in every dtype."""
     return const(factor, x.dtype) * OPS["exp"](x)
@@ -126,7 +131,7 @@ erf = elementwise(
     ball=lambda x: x.erf(),
     # not only for the cancellation: x sqrt(2) is rounded, which costs x**2 ulp in a tail
     spellings=(lambda x: 2 * OPS["ndtr"](x * _root_2(x)) - 1,),
-    partials=lambda y, x: (_gauss(_EXACT_TWO_OVER_SQRT_PI, -(x * x)),),
+    partials=lambda y, x: (gauss_term(-(x * x)),),
     domain=(REAL,),
     range=_CLOSED_SYMMETRIC_UNIT,
     cost=4,
@@ -146,7 +151,7 @@ erfc = elementwise(
         lambda x: 1 - OPS["erf"](x),
         lambda x: 2 * OPS["ndtr"](-x * _root_2(x)),
     ),
-    partials=lambda y, x: (-_gauss(_EXACT_TWO_OVER_SQRT_PI, -(x * x)),),
+    partials=lambda y, x: (-gauss_term(-(x * x)),),
     domain=(REAL,),
     range=interval(0.0, 2.0, closed=True),
     cost=4,

@@ -16,13 +16,13 @@ _SCIPY = {
 }  # fmt: skip
 
 _SAME = (
-    "beta betainc betaln cbrt coshm1 cosm1 deviance digamma entr erf erf_gap erfc erfcinv erfcx "
-    "erfinv exp1 exp10 exp2 expi expm1 expm1mx gamma gammainc gammaincc huber i0 i0e i1 i1e "
-    "kl_div lgamma lgamma_difference log1mexp log1p log1pmx log1prel log_cosh log_erfc "
-    "log_expm1 log_exprel log_i0 log_ndtr log_ndtr_difference log_sigmoid "
-    "log_sigmoid_difference logaddexp logdiffexp logit logrel ndtr ndtr_gap ndtri ndtri_exp "
-    "pow1p pow1pm1 powm1 pseudo_huber rel_entr rsqrt sech sigmoid sinc sinhc softplus sqrt1pm1 "
-    "x_minus_sin xlog1py xlogy"
+    "beta betainc betaln cbrt coshm1 cosm1 dawsn deviance digamma ellipe ellipk entr erf "
+    "erf_gap erfc erfcinv erfcx erfi erfinv exp1 exp10 exp2 expi expm1 expm1mx gamma gammainc "
+    "gammaincc huber i0 i0e i1 i1e kl_div lgamma lgamma_difference log1mexp log1p log1pmx "
+    "log1prel log_cosh log_erfc log_expm1 log_exprel log_i0 log_ndtr log_ndtr_difference "
+    "log_sigmoid log_sigmoid_difference logaddexp logdiffexp logit logrel ndtr ndtr_gap ndtri "
+    "ndtri_exp pow1p pow1pm1 powm1 pseudo_huber rel_entr rsqrt sech sigmoid sinc "
+    "sine_integral sinhc softplus spence sqrt1pm1 x_minus_sin xlog1py xlogy"
 ).split()
 
 ELEMENTWISE: dict[str, str] = {
