@@ -165,19 +165,49 @@ def square_of_difference(term: Term) -> Term | None:
 )
 def deviation_from_mean(term: Term) -> Term | None:
     """x - mean(x) keeps the rounding error of the mean, which is large where x is far from 0."""
-    for c, below in _addends(term):
-        found = _reduction(c, below)
+    for c, spread in _addends(term):
+        k, below, shape = _restored(c, spread)
+        found = _reduction(k, below)
         if found is None:
             continue
         k, x = found[0], below.args[0]
-        leading = every(below.param("axis"), x.ndim) == tuple(range(x.ndim - below.ndim))
-        if not (below.ndim == x.ndim or leading):
+        axes = every(below.param("axis"), x.ndim)
+        kept = tuple([1 if i in axes else n for i, n in enumerate(x.shape)])
+        leading = axes == tuple(range(x.ndim - below.ndim))
+        if not (below.ndim == x.ndim or leading or shape == kept):
             continue
-        for d, y in _addends(term):
-            if y is x and Fraction(d) == -Fraction(k) * count(x.shape, below.param("axis")):
-                cured = OPS["center"](x, axis=below.param("axis"))
-                return forms.total([(d, cured), *_others(term, below, x)], term.shape, term.dtype)
+        d = exact_ratio(-Fraction(k) * count(x.shape, below.param("axis")))
+        used = _multiple_within(term, d, x)
+        if used:
+            cured = OPS["center"](x, axis=below.param("axis"))
+            return forms.total([(d, cured), *_others(term, spread, *used)], term.shape, term.dtype)
     return None
+
+
+def _multiple_within(term: Term, d: Rational, x: Term) -> list[Term]:
+    """The addends that make up d*x, where x may be a sum whose addends stand among the others."""
+    if x.op is forms.AFFINE and x.params[0] == 0:
+        wanted = [(exact_ratio(Fraction(d) * Fraction(c)), y) for c, y in _addends(x)]
+    else:
+        wanted = [(d, x)]
+    there = _addends(term)
+    found = all(any(c == e and y is z for e, z in there) for c, y in wanted)
+    return [y for _, y in wanted] if found else []
+
+
+def _restored(c: Rational, term: Term) -> tuple[Rational, Term, tuple[int, ...] | None]:
+    """A multiple of a reduction under a reshape that puts its axes back, and that shape."""
+    shape: tuple[int, ...] | None = None
+    while True:
+        if term.op.name == "broadcast_to":
+            term = term.args[0]
+        elif term.op.name == "reshape" and shape is None:
+            shape, term = term.shape, term.args[0]
+        else:
+            k, core = forms.split(term)
+            if core is term:
+                return c, term, shape
+            c, term = exact_ratio(Fraction(c) * Fraction(k)), core
 
 
 @stabilize.procedure(

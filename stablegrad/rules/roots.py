@@ -69,7 +69,8 @@ def _root_of_square(x: Term) -> Term | None:
     root = _root_of_square(x.args[0]) if x.args[0].op is forms.MONOMIAL else None
     if root is None or any(a.dtype.kind == "b" for a in x.args[0].args):
         return None
-    length = OPS["norm"](root, **x.static)
+    bare = root.args[0] if root.op.name == "abs" else root  # a norm is even
+    length = OPS["norm"](bare, **x.static)
     n = count(root.shape, x.param("axis")) if x.op.name == "mean" else 1
     return forms.scale(square_root(exact_ratio(Fraction(1, n))), length)
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.exact import exact_ratio
+from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
 
 
@@ -134,21 +135,111 @@ def log_of_softmax(term: Term) -> Term | None:
 def shifted_by_logsumexp(term: Term) -> Term | None:
     """x - logsumexp(x) cancels where one entry dominates."""
     constant, coefficients = term.params
-    if constant != 0 or len(term.args) != 2 or sorted(coefficients) != [-1, 1]:
+    if constant != 0 or len(term.args) != 2 or coefficients[0] != -coefficients[1]:
         return None
-    x, below = (
-        t
-        for _, t in sorted(
-            zip(coefficients, term.args, strict=True), reverse=True, key=lambda p: p[0]
-        )
-    )
-    total = restored(below)
-    if total.op.name != "logsumexp" or total.args[0] is not x:
+    for c, x, below in zip(coefficients, term.args, term.args[::-1], strict=True):
+        total = restored(below)
+        if total.op.name != "logsumexp" or total.args[0] is not x:
+            continue
+        axes = _axes(total.param("axis"), x.ndim)
+        if len(axes) == 1 and (total.param("keepdims") or x.ndim == 1 or below is not total):
+            result = forms.scale(c, OPS["log_softmax"](x, axis=axes[0]))
+            return forms.with_shape(result, term.shape)
+    return None
+
+
+@stabilize.procedure(
+    "softmax",
+    "log_softmax",
+    example=lambda x: OPS["softmax"](x - OPS["max"](x, axis=-1, keepdims=True), axis=-1),
+    source="softmax(x) = softmax(x - c)",
+    group="softmax",
+    among=("affine",),
+)
+def softmax_of_shifted(term: Term) -> Term | None:
+    """softmax(x - max(x)) rounds the difference, which softmax itself does not."""
+    found = _less_its_greatest(term.args[0])
+    return None if found is None else term.op.term((found[0],), term.params)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: (
+        OPS["logsumexp"](x - OPS["max"](x, axis=-1, keepdims=True), axis=-1, keepdims=True)
+        + OPS["max"](x, axis=-1, keepdims=True)
+    ),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+    among=("logsumexp",),
+)
+def logsumexp_of_shifted(term: Term) -> Term | None:
+    """logsumexp(x - max(x)) + max(x) is what logsumexp(x) does, with a rounding less."""
+    addends = list(zip(term.params[1], term.args, strict=True))
+    for k, total in addends:
+        inner = restored(total)
+        found = _less_its_greatest(inner.args[0]) if inner.op.name == "logsumexp" else None
+        if found is None:
+            continue
+        x, shift = found
+        for c, y in addends:
+            if c == k and y is not total and restored(_held(y)) is restored(_held(shift)):
+                whole = inner.op.term((x,), inner.params)
+                whole = whole if total is inner else _as(whole, total)
+                rest = [(d, t) for d, t in addends if t is not total and t is not y]
+                if term.params[0] != 0:
+                    rest.append((1, forms.const(term.params[0], term.dtype)))
+                return forms.total([(k, whole), *rest], term.shape, term.dtype)
+    return None
+
+
+def _as(whole: Term, like: Term) -> Term:
+    """A term with the reshapes and broadcasts of another on it."""
+    steps = []
+    while like.op.name in ("broadcast_to", "expand_dims", "reshape"):
+        steps.append(like)
+        like = like.args[0]
+    for step in reversed(steps):
+        whole = make(step.op, (whole,), step.params, step.shape, whole.dtype)
+    return whole
+
+
+def _held(term: Term) -> Term:
+    """A term under ``stop_gradient`` and what only restores reduced axes."""
+    while term.op.name in ("stop_gradient", "broadcast_to", "expand_dims", "reshape"):
+        term = term.args[0]
+    return term
+
+
+def _less_its_greatest(z: Term) -> tuple[Term, Term] | None:
+    """x and max(x) of x - max(x), however the second is guarded against infinities."""
+    if z.op is not forms.AFFINE:
         return None
-    axes = _axes(total.param("axis"), x.ndim)
-    if len(axes) != 1 or not (total.param("keepdims") or x.ndim == 1 or below is not total):
-        return None
-    return forms.with_shape(OPS["log_softmax"](x, axis=axes[0]), term.shape)
+    addends = list(zip(z.params[1], z.args, strict=True))
+    for c, shift in addends:
+        top = _greatest(_held(shift))
+        if c != -1 or top is None:
+            continue
+        rest = [(d, t) for d, t in addends if t is not shift]
+        if z.params[0] != 0:
+            rest.append((1, forms.const(z.params[0], z.dtype)))
+        x = forms.total(rest, z.shape, z.dtype)
+        if top.args[0] is x:
+            return x, shift
+    return None
+
+
+def _greatest(term: Term) -> Term | None:
+    """The maximum in max(x), max(-inf, max(x)) or max(x) where that is finite, else 0."""
+    if term.op.name == "where":
+        condition, value, other = term.args
+        finite = condition.op.name == "isfinite" and condition.args[0] is value
+        if not finite or not is_const(other, 0):
+            return None
+        term = value
+    if term.op.name == "maximum":
+        rest = [a for a in term.args if not is_const(a, "-inf")]
+        term = rest[0] if len(rest) == 1 else term
+    return term if term.op.name == "max" else None
 
 
 @stabilize.procedure(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import OPS, Term
+from stablegrad.ops.record import const
+from stablegrad.rules.roots import square_root
 
 Case = tuple[str, Callable[..., Term], list[Any]]
 
@@ -27,6 +30,14 @@ slope, logit = f("sigmoid_slope"), f("logit")
 
 def first(x: Term) -> Term:
     return OPS["getitem"](x, index=(0,))
+
+
+def less_greatest(x: Term) -> Term:
+    return x - OPS["max"](x, axis=-1, keepdims=True)
+
+
+def over_root_2(x: Term) -> Term:
+    return x * const(square_root(Fraction(1, 2)), x.dtype)
 
 
 def kept_sum(x: Term) -> Term:
@@ -149,6 +160,38 @@ MORE: list[Case] = [
     ("shifted_by_logsumexp", lambda x: first(x - log(kept_sum(exp(x)))), [[60.0, 2.0]]),
     ("exp_of_log_softmax", lambda x: first(exp(f("log_softmax", axis=-1)(x))), [[-500.3, 7.1]]),
     ("exp_of_log_softmax", lambda x: first(exp(log(softmax(x)))), [[-600.3, 3.1]]),
+    (
+        "difference_of_tails_over_root_2",
+        lambda x, y: erfc(over_root_2(x)) - erfc(over_root_2(y)),
+        [1.0, 1.0 + 2.0**-40],
+    ),
+    (
+        "difference_of_tails_over_root_2",
+        lambda x, y: log(erfc(over_root_2(x)) / 2 - erfc(over_root_2(y)) / 2),
+        [9.0, 10.0],
+    ),
+    ("tail_over_root_2_in_product", lambda x: x * erfc(over_root_2(x)), [35.3]),
+    ("tail_over_root_2_in_product", lambda x, y: erfc(-over_root_2(x)) / y, [-35.7, 3.0]),
+    (
+        "softmax_of_shifted",
+        lambda x, t: first(softmax(less_greatest(x / t))),
+        [[0.97, 1.0, 0.3], 1e-3],
+    ),
+    (
+        "softmax_of_shifted",
+        lambda x, s: first(softmax(less_greatest(s * x))),
+        [[0.97, 1.0], 1000.1],
+    ),
+    (
+        "logsumexp_of_shifted",
+        lambda x: first(less_greatest(x) - log(kept_sum(exp(less_greatest(x))))),
+        [[60.0, 2.0]],
+    ),
+    (
+        "logsumexp_of_shifted",
+        lambda x: 2 * first(log(kept_sum(exp(less_greatest(x)))) - less_greatest(x)),
+        [[45.0, -2.0, 1.0]],
+    ),
     ("one_plus_erf", lambda x: 1 + erf(x), [-5.0]),
     ("one_plus_erf", lambda x: x * (1 + erf(x)) / 2, [-8.0]),
     ("one_minus_erfc", lambda x: 1 - erfc(x), [1e-10]),
