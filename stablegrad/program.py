@@ -73,12 +73,12 @@ def stable_terms(
         return stable, expander.fired
     stable = fold(stable)
     if settings.synthesizes:
-        stable = _synthesized(stable, expander)
+        stable = synthesized(stable, expander)
     return stable, expander.fired
 
 
-def _synthesized(roots: Sequence[Term], expander: Expander) -> list[Term]:
-    """The roots with kernels for the fragile parts that no op or rule covers."""
+def synthesized(roots: Sequence[Term], expander: Expander) -> list[Term]:
+    """The roots, folded, with kernels for the fragile parts that no op or rule covers."""
 
     def note(before: Term, after: Term, proved: str) -> None:
         place = expander.rewriter.places.get(before, "")

@@ -65,10 +65,15 @@ LIBRARY: dict[str, str] = {
     "xlogy": "xlogy",
     "xlog1py": "xlog1py",
     "log_ndtr": "log_ndtr",
+    "_erfcx": "erfcx",
+    "logit": "logit",
 }
 """Functions of JAX's own library with derivatives of their own that are ops of ours."""
 
-INLINED = frozenset({"relu"})
+CALLED: dict[str, str] = {"hypot": "hypot", "sinc": "sinc", "i0": "i0"}
+"""Functions of JAX's own library, each a jit of one body, that are ops of ours."""
+
+INLINED = frozenset({"relu", "relu6", "log1mexp"})
 """Functions of JAX's own library whose bodies say all there is to say."""
 
 
@@ -193,7 +198,19 @@ def _broadcast(args: Terms, params: Params) -> list[Term] | None:
     between = [1] * len(shape)
     for axis, place in enumerate(places):
         between[place] = x.shape[axis]
-    return [OPS["broadcast_to"](OPS["reshape"](x, shape=tuple(between)), shape=tuple(shape))]
+    kept = _kept(x, tuple(between)) or OPS["reshape"](x, shape=tuple(between))
+    return [OPS["broadcast_to"](kept, shape=tuple(shape))]
+
+
+def _kept(x: Term, shape: tuple[int, ...]) -> Term | None:
+    """A reduction with its axes kept, if that is what the shape is: rules know it so."""
+    if x.op.name not in ("sum", "max", "min", "prod") or x.param("keepdims"):
+        return None
+    axis, whole = x.param("axis"), x.args[0]
+    axes = range(whole.ndim) if axis is None else [a % whole.ndim for a in np.atleast_1d(axis)]
+    if shape != tuple([1 if i in axes else n for i, n in enumerate(whole.shape)]):
+        return None
+    return OPS[x.op.name](whole, axis=axis, keepdims=True)
 
 
 @_translation("reshape")

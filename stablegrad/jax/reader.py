@@ -19,10 +19,11 @@ from jax.extend import source_info_util
 
 from stablegrad.ir import Term
 from stablegrad.jax.chains import put_together
-from stablegrad.jax.equations import Equation, Literal, alive, literal_term, terms_of
+from stablegrad.jax.equations import Equation, Literal, alive, literal_term, mean_root_2, terms_of
 from stablegrad.jax.links import Links
-from stablegrad.jax.operations import INLINED, LIBRARY
+from stablegrad.jax.operations import CALLED, INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
+from stablegrad.ops.record import is_float
 from stablegrad.settings import Settings
 
 LIBRARY_HOME = str(Path(jax.__file__).resolve().parent)
@@ -75,6 +76,7 @@ class _Reader:
         outputs = self._flatten(jaxpr, env)
         self.reading.outputs = outputs
         equations = alive(self.equations, [a for a in outputs if isinstance(a, int)])
+        mean_root_2(equations)
         self.equations = put_together(equations, outputs, self.avals, settings)
         if any(e.mark is not None for e in equations):
             self.reading.links = Links(self.equations, outputs, self.avals, settings, depth=0)
@@ -261,6 +263,9 @@ def _inner(eqn: Any) -> tuple[Any, str]:
     name, params = eqn.primitive.name, eqn.params
     if name in ("jit", "pjit", "closed_call", "core_call"):
         body = params.get("jaxpr", params.get("call_jaxpr"))
+        function = library_function(body)
+        if function in CALLED and all(is_float(v.aval.dtype) for v in eqn.invars):
+            return None, CALLED[function]
         donated = any(params.get("donated_invars", ()))
         placed = any(
             type(s).__name__ != "UnspecifiedValue"

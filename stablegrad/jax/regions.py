@@ -16,11 +16,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from stablegrad.engines.xla import Emission
-from stablegrad.engines.xla.single import SINGLE_KERNELS
+from stablegrad.engines.xla.single import SINGLE_KERNELS, WIDE
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.jax.tidy import tidy
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
+from stablegrad.program import synthesized
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
 from stablegrad.transforms.differentiate import jvp, vjp
@@ -92,7 +93,11 @@ class Region:
         """What runs."""
         roots = self.expander.normal(strip(self.stable))
         if self.settings.stabilizes:
-            roots = tidy(fold(roots))
+            roots = fold(roots)
+            if self.settings.synthesizes and any(t.dtype == WIDE for t in topological(roots)):
+                # in float32 tables of float64 would buy no digit
+                roots = synthesized(roots, self.expander)
+            roots = tidy(roots)
         roots = _single(roots)
         lowering = Lowering(native=not self.settings.widens, trusted=NATIVE)
         return [
