@@ -22,6 +22,7 @@ from stablegrad.ops.guards import not_nan
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
+from stablegrad.transforms.given import MOVES, is_given, is_made_of_given
 from stablegrad.transforms.products import WIDE, emit_multiple, emit_product, power_of_two, times
 from stablegrad.transforms.ranged import as_ranged_log
 from stablegrad.transforms.rational import as_rational_sum, is_exact
@@ -33,11 +34,6 @@ EXACT_OPS = frozenset(
     "indicator".split()
 )
 """Elementwise ops whose native result is correctly rounded: no wider arithmetic needed."""
-
-MOVES = frozenset(
-    "reshape transpose broadcast_to concatenate flip pad windows getitem take_along_axis".split()
-)
-"""Ops that only move elements, and take any dtype."""
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
 
@@ -73,6 +69,11 @@ class Lowering:
             if self.native and is_half(term.dtype) and not _in_half(term):
                 self.own[term] = self._cast(self._emit_wide(term), term.dtype)
                 continue
+            if self._is_steep(term):
+                (inner,) = term.args
+                wide = self._precise(inner)
+                self.own[term] = make(term.op, (wide,), (), term.shape, term.dtype)
+                continue
             if not self._goes_wide(term):
                 self.own[term] = self._emit(term, [self.own[a] for a in term.args], term.dtype)
                 if self._may_go_wide(term):
@@ -103,6 +104,26 @@ class Lowering:
         if op.name in self.trusted:
             return False
         return op.elementwise and (wide_argument or fragile(term))
+
+    def _is_steep(self, term: Term) -> bool:
+        """Whether a trusted float32 exp takes an argument in float64, which it rounds itself.
+
+        It feels the rounding of its argument 88 times; in float64 what is made of floats by
+        sums, products and logarithms is as good as exact.
+        """
+        if self.native or term.op.name != "exp" or "exp" not in self.trusted:
+            return False
+        (inner,) = term.args
+        c, core = forms.split(inner)
+        given = is_given(core) and power_of_two(c)
+        return term.dtype == np.float32 and not given and is_made_of_given(inner)
+
+    def _precise(self, term: Term) -> Term:
+        """What is made of the program's numbers by sums, products and logarithms, in float64."""
+        if is_given(term):
+            return self._widened(term)
+        args = [self._precise(a) for a in term.args]
+        return self._emit(term, args, WIDE)
 
     def _widens(self, term: Term) -> bool:
         """Whether a conversion is of a term known in float64, to a dtype that holds more of it."""

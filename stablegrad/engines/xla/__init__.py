@@ -91,32 +91,105 @@ def degrees(order: Sequence[Term]) -> dict[Term, float]:
     return found
 
 
+PASSES = frozenset({"where", "require", "negative"})
+"""Ops that pass on one of their arguments."""
+EVEN = frozenset({"add", "subtract", "multiply", "divide", "square", "reciprocal"})
+"""Arithmetic that goes on in float64 where an argument is there already, or should be."""
+
+
 def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
     """The float32 sums and products formed in float64 whose one user goes on in float64."""
-    users: dict[Term, list[Term]] = {}
+    users: dict[Term, set[Term]] = {}
     for term in order:
         for a in term.args:
-            users.setdefault(a, []).append(term)
+            users.setdefault(a, set()).add(term)
+    single = {t: next(iter(u)) for t, u in users.items() if len(u) == 1 and t not in roots}
+    wanted = _feeding(order, single)
     width: dict[Term, float] = {}
     found: set[Term] = set()
     for term in order:
-        if term.dtype != np.float32 or term.op.name not in PLAIN:
+        if term.dtype != np.float32 or not _goes_on(term):
             continue
-        sizes = [width.get(a, 1) for a in term.args]
-        if term.op.name == "scaled_product":
-            powers, _, again = term.params
-            if again:
-                continue
-            width[term] = sum(abs(p) * n for p, n in zip(powers, sizes, strict=False))
-        else:
-            width[term] = 2 * max(sizes)
-        use = users.get(term, [])
-        alone = len(use) == 1 and use[0].op.name in PLAIN and use[0].dtype == np.float32
-        if alone and term not in roots and width[term] <= DEGREE // 2:
+        there = _is_plain(term) or term in wanted or any(a in found for a in term.args)
+        if not there:
+            continue
+        width[term] = size = _width(term, [width.get(a, 1) for a in term.args])
+        user = single.get(term)
+        if user is not None and _goes_on(user) and user.dtype == np.float32 and size <= DEGREE // 2:
             found.add(term)
         else:
             width[term] = 1
     return found
+
+
+def _is_plain(term: Term) -> bool:
+    """Whether a float32 term is formed in float64 as it is."""
+    if term.op.name == "exp":
+        return term.args[0].dtype == WIDE
+    return term.op.name in PLAIN
+
+
+def _goes_on(term: Term) -> bool:
+    return _is_plain(term) or term.op.name in PASSES or term.op.name in EVEN
+
+
+def _width(term: Term, sizes: Sequence[float]) -> float:
+    """Of how many float32 numbers a term is a product, at most."""
+    name = term.op.name
+    if name == "scaled_product":
+        powers, _, again = term.params
+        if again:
+            return math.inf
+        return sum(abs(p) * n for p, n in zip(powers, sizes, strict=False))
+    if name == "compensated_sum":
+        return 2 * max(sizes)
+    if name in ("multiply", "divide", "square"):
+        return sum(sizes) * (2 if name == "square" else 1)
+    return 2 if name == "exp" else max(sizes, default=1)
+
+
+def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
+    """The arithmetic that only goes into a sum whose addends may cancel: its rounding shows there.
+
+    No further than one operation: beyond, float64 would cost more than it gives. The factors of a
+    product in the sum count where they are sums themselves.
+    """
+    found: set[Term] = set()
+    for term in reversed(order):
+        user = single.get(term)
+        if user is None or term.dtype != np.float32 or user.dtype != np.float32:
+            continue
+        if term.op.name not in EVEN and term.op.name not in PASSES:
+            continue
+        direct = _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user))
+        if direct or (user in found and user.op.name in PASSES):
+            found.add(term)
+    return found
+
+
+def _addends(term: Term) -> list[Term]:
+    """The arguments of a sum that are addends, not factors of one."""
+    if term.op.name != "compensated_sum":
+        return list(term.args)
+    found, position = [], 0
+    for count in term.params[2]:
+        if count == 1:
+            found.append(term.args[position])
+        position += count
+    return found
+
+
+def _cancels(term: Term) -> bool:
+    """Whether a sum may be less than its addends by the signs that facts tell."""
+    name = term.op.name
+    if name == "compensated_sum":
+        return True
+    if name not in ("add", "subtract"):
+        return False
+    a, b = (x.facts for x in term.args)
+    if name == "subtract":
+        return not ((a.lo >= 0 and b.hi <= 0) or (a.hi <= 0 and b.lo >= 0))
+    return not ((a.lo >= 0 and b.lo >= 0) or (a.hi <= 0 and b.hi <= 0))
 
 
 PLAIN_FORMS = {
@@ -183,8 +256,10 @@ class Emission:
         if order is not None:
             kernel = PLAIN_FORMS[term.op.name]
         args = [known[term.args[i]] for i in order or range(len(term.args))]
-        if order is None and term.op.name in PLAIN:
+        if order is None and term.dtype == np.float32 and _goes_on(term):
             args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]
+            if term in self.kept_wide and term.op.name in EVEN:
+                args = [x.astype(WIDE) for x in args]
         if order is not None and "powers" in params:
             params["powers"] = tuple([params["powers"][i] for i in order])
         if term.dtype.itemsize == 4 and term.op.name in REFLECTED:

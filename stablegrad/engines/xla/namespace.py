@@ -107,6 +107,12 @@ class Namespace:
         fallen = self.expm1(-2 * a)
         return self.copysign(self.where(a < 1e-9, a, -fallen / (fallen + 2)), x)
 
+    def arcsin(self, x: Any) -> Any:
+        """XLA's own, and x where it is small: there XLA's underflows in float32."""
+        x = self.asarray(x)
+        value = self._numpy.arcsin(x)
+        return value if x.dtype.itemsize == 8 else self.where(self.abs(x) < 1e-4, x, value)
+
     def arctanh(self, x: Any) -> Any:
         """log1p(2|x|/(1 - |x|))/2."""
         x = self.asarray(x)

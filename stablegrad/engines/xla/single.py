@@ -6,6 +6,7 @@ a conversion an argument, where compensation and scaling cost ten operations and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from operator import mul
@@ -15,6 +16,7 @@ import numpy as np
 
 from stablegrad.engines.xla import kernels
 from stablegrad.engines.xla.logistic import LOGISTIC, silu_slope
+from stablegrad.engines.xla.moments import MOMENTS
 from stablegrad.engines.xla.normal import NORMAL
 from stablegrad.engines.xla.softmax import SOFTMAX
 from stablegrad.ops.exact import Exact, Rational, round_to
@@ -179,6 +181,22 @@ def _gelu_tanh_derivative(xp: Any, x: Any, *, n: int) -> Any:
     return xp.where(x == x, s + s * r * slope, x)
 
 
+_LAST = np.float32(88.72283)  # exp of it is finite
+_DEEP, _STEP = np.float32(-60), np.float32(40)
+
+
+def _exp(xp: Any, x: Any) -> Any:
+    """exp in float32 digits; of an argument in float64 without its rounding error and range."""
+    if x.dtype.itemsize == 4:
+        return xp.exp(x)
+    near = xp.clip(x, -400.0, 200.0)
+    high = xp.minimum(near.astype(np.float32), _LAST)
+    rest = (near - high.astype(WIDE)).astype(np.float32)
+    deep = high < _DEEP  # there the result may be no normal float, but its multiples are
+    e = xp.exp(xp.where(deep, high + _STEP, high))
+    return (e + e * rest).astype(WIDE) * xp.where(deep, math.exp(-40.0), 1.0)
+
+
 def plain_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], **_: Any) -> Any:
     """A product in the order given, in float32."""
     return reduce(mul, [x for x, p in zip(xs, powers, strict=True) for _ in range(int(p))])
@@ -198,6 +216,7 @@ PLAIN = frozenset({"compensated_sum", "scaled_product"})
 """Kernels that are right for float64 results, too, which stay in the range of float64."""
 
 SINGLE_KERNELS: dict[str, Callable[..., Any]] = {
+    "exp": _exp,
     "compensated_sum": _compensated_sum,
     "scaled_product": _scaled_product,
     "hypot": _hypot,
@@ -205,6 +224,7 @@ SINGLE_KERNELS: dict[str, Callable[..., Any]] = {
     **LOGISTIC,
     **NORMAL,
     **SOFTMAX,
+    **MOMENTS,
     "silu_derivative": _silu_derivative,
     "gelu_tanh": _gelu_tanh,
     "gelu_tanh_derivative": _gelu_tanh_derivative,

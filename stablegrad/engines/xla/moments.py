@@ -1,0 +1,75 @@
+"""Float32 kernels of norms and moments: sums of squares and means in float64, nothing scaled.
+
+A square of a float32 stays far inside the range of float64, and so many of them sum with an
+error far below a rounding of float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ops.reduction import Axis, count, reduced
+
+_WIDE = np.dtype(np.float64)
+
+
+def _length(xp: Any, wide: Any, axis: Axis) -> Any:
+    return xp.sqrt(xp.sum(wide * wide, axis=axis, keepdims=True))
+
+
+def _centred(xp: Any, x: Any, axis: Axis) -> Any:
+    wide = x.astype(_WIDE)
+    return wide - xp.sum(wide, axis=axis, keepdims=True) / max(1, count(x.shape, axis))
+
+
+def norm(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
+    """The kernel of ``norm``."""
+    size = _length(xp, x.astype(_WIDE), axis)
+    return size.astype(x.dtype).reshape(reduced(x.shape, axis, keepdims))
+
+
+def unit_vector(xp: Any, x: Any, *, axis: Axis) -> Any:
+    """The kernel of ``unit_vector``; 0 where x is."""
+    wide = x.astype(_WIDE)
+    size = _length(xp, wide, axis)
+    return (wide / xp.where(size == 0, 1.0, size)).astype(x.dtype)
+
+
+def center(xp: Any, x: Any, *, axis: Axis) -> Any:
+    """The kernel of ``center``."""
+    return _centred(xp, x, axis).astype(x.dtype)
+
+
+def _spread(xp: Any, x: Any, axis: Axis, ddof: float) -> Any:
+    """The mean square of deviations, axes kept, in float64."""
+    off = _centred(xp, x, axis)
+    total = xp.sum(off * off, axis=axis, keepdims=True)
+    left = count(x.shape, axis) - ddof
+    # 0/0, or inf where the squares are not 0, as NumPy has it
+    return total / left if left > 0 else xp.where(total > 0, math.inf, math.nan)
+
+
+def var(xp: Any, x: Any, *, axis: Axis, keepdims: bool, ddof: float) -> Any:
+    """The kernel of ``var``."""
+    value = _spread(xp, x, axis, ddof)
+    return value.astype(x.dtype).reshape(reduced(x.shape, axis, keepdims))
+
+
+def std(xp: Any, x: Any, *, axis: Axis, keepdims: bool, ddof: float) -> Any:
+    """The kernel of ``std``."""
+    value = xp.sqrt(_spread(xp, x, axis, ddof))
+    return value.astype(x.dtype).reshape(reduced(x.shape, axis, keepdims))
+
+
+MOMENTS: dict[str, Callable[..., Any]] = {
+    "norm": norm,
+    "unit_vector": unit_vector,
+    "center": center,
+    "var": var,
+    "std": std,
+}
+"""By op."""
