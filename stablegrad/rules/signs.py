@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
+from stablegrad.ops.guards import not_nan
 from stablegrad.ops.record import const, is_const
 from stablegrad.rules.databases import stabilize
 
@@ -114,6 +115,63 @@ def absolute_value(term: Term) -> Term | None:
     if x.op is forms.MONOMIAL and len(x.args) == 1 and isinstance(x.params[0][0], int):
         return forms.power(OPS["abs"](x.args[0]), x.params[0][0])
     return None
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: x / OPS["abs"](x),
+    source="x/|x| = sign(x)",
+    group="signs",
+    among=("abs",),
+)
+def quotient_by_absolute_value(term: Term) -> Term | None:
+    """x/|x| and |x|/x are the sign of x, whose slope is 0 and no difference of rounded ones."""
+    parts = forms.factors(term)
+    for size, p in parts.items():
+        x = size.args[0] if size.op.name == "abs" else size
+        q = parts.get(x, 0)
+        if x is size or not (isinstance(p, int) and isinstance(q, int)):
+            continue
+        if p * q < 0 and p % 2 and q % 2:
+            n = min(abs(p), abs(q)) * (1 if p > 0 else -1)
+            rest = {y: e for y, e in parts.items() if y is not size and y is not x}
+            factors = [OPS["sign"](x), forms.power(size, p - n), forms.power(x, q + n)]
+            return _guarded(forms.product([*factors, *_powers(rest)]), x, term)
+    return None
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["sign"](x) / x,
+    source="sign(x)*x = |x|",
+    group="signs",
+    among=("sign",),
+)
+def sign_of_factor(term: Term) -> Term | None:
+    """sign(x)/x is 1/|x|, and sign(x)*|x| is x."""
+    parts = forms.factors(term)
+    for sign, p in parts.items():
+        if sign.op.name != "sign" or p != 1:
+            continue
+        x = sign.args[0]
+        for base, other in ((x, OPS["abs"](x)), (OPS["abs"](x), x)):
+            q = parts.get(base, 0)
+            if isinstance(q, int) and q % 2:
+                rest = {y: e for y, e in parts.items() if y is not sign and y is not base}
+                whole = forms.product([forms.power(other, q), *_powers(rest)])
+                return _guarded(whole, x, term) if q < 0 else forms.with_shape(whole, term.shape)
+    return None
+
+
+def _powers(parts: dict[Term, forms.Rational]) -> list[Term]:
+    return [x if x.dtype.kind == "b" else forms.power(x, p) for x, p in parts.items()]
+
+
+def _guarded(whole: Term, x: Term, term: Term) -> Term:
+    """The product, nan where x is 0 or infinite: inside the masks of the product."""
+    guard = OPS["require"](forms.const(1, x.dtype), OPS["not_equal"](x, 0.0))
+    guard = OPS["require"](guard, not_nan(x))
+    return forms.with_shape(forms.product([whole, guard]), term.shape)
 
 
 @stabilize.procedure(

@@ -90,8 +90,12 @@ def confined(
         functions = {t for t in parts if t.shape == x.shape}
         around = d
         for n, condition in enumerate(conditions):
-            if not held[d] >> n & 1 and not functions.isdisjoint(condition.tops):
-                around = _around(around, condition)
+            if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
+                continue
+            other = condition.pole and x is not y and not is_const(d, 0)
+            if other and x not in topological([condition.part]):
+                continue  # an infinite addend leaves the slope by what it does not depend on
+            around = _around(around, condition)
         result.append(around)
     return result
 

@@ -219,6 +219,12 @@ HARMED: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
 }
 
 
+def test_an_infinite_addend_leaves_the_slope_by_others():
+    x = np.array([-3.0, 0.25])
+    _, (slope, true) = results(lambda x, y: sqrt(x * x + 1.0) + cosh(1.0 / (y - y)), [x, x])
+    assert np.abs(err_ulp(slope, true)).max() <= 2
+
+
 def test_a_slope_does_not_feel_the_rounding_of_what_erfcx_stands_for():
     x = np.array([3.1, 4.4, 5.2])
     _, (slope, true) = results(lambda x, y: log1p(erf(sinh(x) * 0.25)), [x, x])
