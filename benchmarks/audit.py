@@ -3,6 +3,8 @@
 * *cases*: the programs of ``tests/data/cases.json`` that a conventional run (``sg.naive``) gets
   wrong, with the op at which it goes wrong and the cause as a person labelled them
   (``tests/data/case_causes.json``);
+* *further*: failures of the same families in other spellings, sizes and dtypes
+  (``tests/data/audit_failures.json``), labelled before they were run;
 * *fine*: functions as SciPy, JAX and Optax write them, at everyday inputs: each must pass.
 
 Run: ``python -m benchmarks.audit``
@@ -25,6 +27,7 @@ from benchmarks.judge import RIGHT_ULP, case_error
 from benchmarks.measure import arguments, console, save, table
 
 LABELS = Path(__file__).resolve().parent.parent / "tests" / "data" / "case_causes.json"
+FURTHER = LABELS.with_name("audit_failures.json")
 SYNONYMS = {"square": "power"}
 """Names of ops that are one spelling in a program: x**2."""
 
@@ -135,6 +138,32 @@ def judge_case(case: Mapping[str, Any], label: Mapping[str, Any]) -> dict[str, A
     }
 
 
+def read_further() -> list[dict[str, Any]]:
+    """The further failures, each with its inputs and its labels."""
+    return json.loads(FURTHER.read_text("utf8"))
+
+
+def judge_further(case: Mapping[str, Any]) -> dict[str, Any]:
+    """One of the further failures against its labels."""
+    point = {**case["inputs"], "dtype": case["dtype"]}
+    import stablegrad as sg
+
+    program, _, args = program_of(case, point)
+    found = sg.audit(program, *args, order=case["order"])
+    op, cause = ("", "") if found.ok else verdict(case, found)
+    return {
+        "id": case["id"],
+        "label_op": "|".join(case["op"]),
+        "label_cause": "|".join(case["cause"]),
+        "op": op,
+        "cause": cause,
+        "flagged": not found.ok,
+        "op_right": op in case["op"],
+        "cause_right": cause in case["cause"],
+        "stabilized_right": found.cured,
+    }
+
+
 def audit_fine(text: str) -> Any:
     """The audit of a well-written function at everyday inputs."""
     import stablegrad as sg
@@ -150,20 +179,26 @@ def audit_fine(text: str) -> Any:
     return sg.audit(lambda x: f(x=x), x)
 
 
+def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    kinds = ("flagged", "op_right", "cause_right", "stabilized_right")
+    return {"cases": len(rows), **{k: sum(r[k] for r in rows) for k in kinds}}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run both and count."""
     parser = arguments(__doc__)
     options = parser.parse_args(argv)
     labels = json.loads(LABELS.read_text("utf8"))
     cases = [c for c in read_cases() if c["id"] in labels]
-    texts = fine()
+    texts, more = fine(), read_further()
     if options.tiny:
-        cases, texts = cases[:3], texts[:3]
+        cases, texts, more = cases[:3], texts[:3], more[:3]
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         judged = [judge_case(c, labels[c["id"]]) for c in cases]
         rows = [row for row in judged if row is not None]
+        further = [judge_further(c) for c in more]
         alarms: list[str] = []
         broken: list[str] = []
         for text in texts:
@@ -173,24 +208,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             except Exception as error:  # noqa: BLE001 - told below
                 broken.append(f"{text}: {type(error).__name__}: {error}"[:160])
     elapsed_s = time.perf_counter() - start
-    missed = [r for r in rows if not (r["flagged"] and r["op_right"] and r["cause_right"])]
     keys = ("id", "label_op", "op", "label_cause", "cause")
+    missed = [
+        r for r in rows + further if not (r["flagged"] and r["op_right"] and r["cause_right"])
+    ]
     table("cases that are not as labelled", [*keys], [[r[k] for k in keys] for r in missed])
-    counts = {
-        "cases": len(rows),
-        "flagged": sum(r["flagged"] for r in rows),
-        "op": sum(r["op_right"] for r in rows),
-        "cause": sum(r["cause_right"] for r in rows),
-        "stabilized_right": sum(r["stabilized_right"] for r in rows),
-        "fine": len(texts) - len(broken),
-        "false_alarms": len(alarms),
-    }
-    table("counts", [*counts], [[str(v) for v in counts.values()]])
+    counts = {name: _counts(found) for name, found in (("cases", rows), ("further", further))}
+    heads = [*counts["cases"]]
+    table("counts", ["set", *heads], [[n, *map(str, c.values())] for n, c in counts.items()])
+    told = {"fine": len(texts) - len(broken), "false_alarms": len(alarms)}
+    table("well-written functions", [*told], [[str(v) for v in told.values()]])
     for text in alarms:
         console.print(f"false alarm: {text}", markup=False)
     for text in broken:
         console.print(f"not run: {text}", markup=False)
-    save(options.out, "audit", rows, counts=counts, alarms=alarms, elapsed_s=elapsed_s)
+    counts |= {"functions": told}
+    save(options.out, "audit", rows + further, counts=counts, alarms=alarms, elapsed_s=elapsed_s)
 
 
 if __name__ == "__main__":

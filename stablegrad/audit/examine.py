@@ -14,6 +14,7 @@ from stablegrad.audit.causes import CANCELLATION, ROUNDING
 from stablegrad.audit.cures import DERIVATIVE, cures_of, is_sum_op
 from stablegrad.audit.examples import series_of
 from stablegrad.audit.findings import Audit, Finding, Stable, Total, split_place
+from stablegrad.audit.harm import harms
 from stablegrad.audit.lines import Line, Loss
 from stablegrad.audit.measure import judge
 from stablegrad.audit.moves import moved
@@ -253,7 +254,7 @@ class Examination:
             self.result.totals.append(Total(name, before, after, ill_conditioned=count))
             if count:
                 self.result.notes.append(
-                    f"{name}: {count} elements are off by no more than an ulp in the inputs makes "
+                    f"{name}: {count} elements are off by no more than two ulp in the inputs make "
                     "of the truth: the problem is ill-conditioned, which is no fault of the program"
                 )
             left_out = int(np.count_nonzero(~k.decided & ~k.undefined))
@@ -292,7 +293,7 @@ class Examination:
         return True
 
     def excused(self, name: str, got: Array, known: Known) -> Array:
-        """Elements whose error is no more than what an ulp in the inputs makes of the truth.
+        """Elements whose error is no more than what two ulp in the inputs make of the truth.
 
         No program that rounds could be expected to do better: the problem is ill-conditioned.
         """
@@ -324,7 +325,7 @@ class Examination:
         if self.result.complete and not any(t.naive.bad for t in self.result.totals):
             return
         order = {key: i for i, key in enumerate(self._program_order())}
-        lines = [line for line in self.blame.lines.values() if line.bad]
+        lines = [x for x in self.blame.lines.values() if x.bad]
         if not lines and self.blame.singular:
             lines = list(self.blame.singular.values())
             self.result.notes.append("a quotient or product is 0/0 or 0*inf, and has a limit")
@@ -343,14 +344,15 @@ class Examination:
                 totals[i] = replace(totals[i], finding=at)
 
     def _first(self, bad: Sequence[Term]) -> Line | None:
-        """Where results first went wrong, in the order in which a program runs.
-
-        Of what they are computed from, the first loss that is at least half as bad, in bits, as
-        the worst.
-        """
+        """The first loss, as a program runs, that does harm and is half as bad as the worst."""
         losses = self._losses(bad)
-        most = max((loss.bits for loss in losses), default=0.0)
-        return next((loss.line for loss in losses if loss.bits >= most / 2), None)
+        most = max([loss.bits for loss in losses], default=0.0)
+        found = [loss for loss in losses if loss.bits >= most / 2]
+        if len({(loss.line.place, loss.line.op) for loss in found}) > 1:
+            truth = dict(zip(self.naive_terms(), self.known, strict=False))
+            known = [(t, truth[t]) for t in bad]
+            found = [loss for loss in found if harms(loss, known, self.blame)] or found
+        return found[0].line if found else None
 
     def _losses(self, results: Sequence[Term]) -> list[Loss]:
         """What is lost on the way to results, in the order in which it is."""

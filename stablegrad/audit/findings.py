@@ -131,7 +131,7 @@ class Total:
         name: "value", "gradient by x", "second gradient by x".
         naive, stabilized: what is wrong with it.
         finding: the place in ``findings`` of what first made it wrong.
-        ill_conditioned: elements off by no more than what an ulp in the inputs makes of the
+        ill_conditioned: elements off by no more than what two ulp in the inputs make of the
             truth: they are no fault of the program, and not among the wrong ones.
     """
 

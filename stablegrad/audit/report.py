@@ -52,6 +52,17 @@ def _where(f: Finding) -> str:
     return f"{f.place}\n{f.source}" if f.source else f.place
 
 
+def _bare_rows(audit: Audit) -> list[tuple[str, ...]]:
+    """The same without the source of lines, which is told below."""
+    told = {_where(f): f.place for f in audit.findings if f.line}
+    return [(told.get(row[0], row[0]), *row[1:]) for row in line_rows(audit)]
+
+
+def _sources(audit: Audit) -> dict[str, str]:
+    """The source of each line that is named."""
+    return {f.place: f.source for f in audit.findings if f.line and f.source}
+
+
 def _cure(f: Finding) -> str:
     names = "\n".join(str(c) for c in f.cures)
     return names if f.cured else f"{names}\n(not all cured)".strip()
@@ -76,11 +87,11 @@ def causes_told(audit: Audit) -> list[tuple[str, str]]:
 
 
 _TEXTS = {
-    "line": 26,
-    "operation": 9,
+    "line": 10,
+    "operation": 8,
     "pass": 8,
     "cause": 12,
-    "cure": 18,
+    "cure": 10,
     "result": 10,
     "program": 10,
 }
@@ -101,13 +112,14 @@ def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Ta
         title_style="bold",
         header_style="bold",
         box=SIMPLE_HEAD,
-        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
     )
     for name in names:
         if name in _TEXTS:
             table.add_column(name, overflow="fold", min_width=_TEXTS[name])
         else:
-            table.add_column(name, justify="right", no_wrap=True)
+            table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True, min_width=4)
     for row in cells:
         table.add_row(*[Text(cell) for cell in row])
     return table
@@ -119,9 +131,10 @@ def tables(audit: Audit) -> Group:
     parts: list[Any] = [Text(audit.verdict, style=f"bold {colour}")]
     parts += [Text(f"It {example}.") for example in audit.examples]
     if audit.findings:
-        parts.append(_table("Where digits are lost", LINE_HEAD, line_rows(audit)))
+        parts += [Text(), _table("Where digits are lost", LINE_HEAD, _bare_rows(audit))]
+        parts += [Text(f"{place}: {source}") for place, source in _sources(audit).items()]
     if audit.totals:
-        parts.append(_table("Results", TOTAL_HEAD, total_rows(audit)))
+        parts += [Text(), _table("Results", TOTAL_HEAD, total_rows(audit)), Text()]
     reasons = dict.fromkeys((str(c), c.reason) for f in audit.findings for c in f.cures if c.reason)
     parts += [Text(f"{name}: {reason}") for name, reason in [*reasons, *causes_told(audit)]]
     if audit.findings:

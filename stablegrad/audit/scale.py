@@ -49,7 +49,7 @@ class Tally:
 
     Attributes:
         before, after: for each result, how many elements are what, by their codes.
-        small: of those before, how many an ulp in the inputs explains.
+        small: of those before, how many two ulp in the inputs explain.
         bits: for each result, most bits lost: before, before without those, after.
         kinds: rows by the way in which they fail.
         unsure: rows that are for the oracle.

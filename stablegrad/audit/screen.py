@@ -55,7 +55,7 @@ class Screened:
         before: what is wrong with each element as written; UNSURE where the oracle has to say.
         after: the same of the stabilized program.
         bits_before, bits_after: bits lost.
-        small: where the error is no more than what an ulp in the inputs makes of the result.
+        small: where the error is no more than what two ulp in the inputs make of the result.
     """
 
     before: Array
@@ -154,7 +154,7 @@ class Screen:
     def _conditioned(
         self, values: Sequence[Array], naive: list[Array], wide: list[Array], found: list[Screened]
     ) -> None:
-        """Where errors are no more than what an ulp in the inputs makes of the results."""
+        """Where errors are no more than what two ulp in the inputs make of the results."""
         if not any(((s.before != RIGHT) & (s.before != UNSURE)).any() for s in found):
             return
         bindings = dict(zip(self.inputs, values, strict=True))
