@@ -66,6 +66,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     selection,
     shape,
     sinc_family,
+    sine_integrals,
     singular,
     sliding,
     softmax_family,

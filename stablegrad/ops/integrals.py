@@ -10,11 +10,12 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.exponential import exp, log
 from stablegrad.ops.gamma_kernels import bernoulli
-from stablegrad.ops.quotients import log_over_difference_meaning, sine_over_x_meaning
+from stablegrad.ops.quotients import log_over_difference_meaning
 from stablegrad.ops.record import NONNEGATIVE, POSITIVE, REAL, elementwise, interval
+from stablegrad.ops.sine_integrals import EULER
 from stablegrad.ops.taylor_tables import polynomial
 
-_EULER = pairs.split(Fraction("0.57721566490153286060651209008240243104215933593992359880576723"))
+_EULER = pairs.split(EULER)
 _EIN = tuple(
     [pairs.split(Fraction((-1) ** (k + 1), k * math.factorial(k))) for k in range(24, 0, -1)]
 )
@@ -173,7 +174,7 @@ expi = elementwise(
     example=">>> sg.ops.expi(sg.tensor([1.0])).numpy()\narray([1.8951178], dtype=float32)",
 )
 
-# -- integrals of sine, cosine and the logarithm ------------------------------------------------
+# -- the dilogarithm ---------------------------------------------------------------------------
 
 _BASEL = math.pi**2 / 6
 _DILOG = tuple(
@@ -214,19 +215,4 @@ spence = elementwise(
     source="DLMF 25.12.1 to 25.12.6; Bernoulli numbers in log(x)",
     doc="Spence's function, the dilogarithm of 1 - x: the integral of log(t)/(1 - t) from 1 to x.",
     example=">>> sg.ops.spence(sg.tensor([2.0])).numpy()\narray([-0.822467], dtype=float32)",
-)
-
-sine_integral = elementwise(
-    "sine_integral",
-    family="special",
-    kernel=lambda xp, x: xp.special.sici(xp.asarray(x, dtype=float))[0],
-    ball=lambda x: x.sine_integral(lambda x: sine_over_x_meaning(x, 0)),
-    partials=lambda y, x: (OPS["sinc_unnormalised"](x),),
-    textbook=lambda y, x: (OPS["sin"](x) / x,),
-    domain=(REAL,),
-    range=interval(-1.8519370519824662, 1.8519370519824662, closed=True),
-    cost=5,
-    source="DLMF 6.2.9",
-    doc="The sine integral Si, of sin(t)/t from 0 to x.",
-    example=">>> sg.ops.sine_integral(sg.tensor([2.0])).numpy()\narray([1.605413], dtype=float32)",
 )

@@ -93,6 +93,13 @@ class Integrals:
         low = INF if a < 0 and n == 0 else ZERO
         return self.chain(self.at(value, low, NAN), lambda m: m.elliptic(a, n + 1))
 
+    def cosine_integral(self: Ball) -> Ball:
+        """Ci of the absolute value; -inf at 0."""
+        if self.c[0].is_zero():
+            return self.new((-INF, *([NAN] * (len(self.c) - 1))))
+        first = self.at(lambda x: abs(x).ci(), ZERO, ZERO)
+        return self.chain(first, lambda x: x.cos() / x)
+
     def lambertw(self: Ball) -> Ball:
         """The principal branch."""
         edge = -(-ONE).exp()

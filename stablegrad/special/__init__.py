@@ -60,6 +60,7 @@ from stablegrad.special.functions import (
     log_softmax,
     logsumexp,
     polygamma,
+    sici,
     softmax,
     versine,
     zeta,
@@ -72,7 +73,7 @@ __all__ = [
     "comb", "factorial", "fdtr", "fdtrc", "gdtr", "gdtrc", "haversine", "inv_boxcox",
     "inv_boxcox1p", "j0", "j1", "jn", "jv", "k0", "k0e", "k1", "k1e", "kn", "kv", "kve",
     "lambertw", "log_softmax", "logsumexp", "multigammaln", "nbdtr", "nbdtrc", "pdtr",
-    "pdtrc", "poch", "polygamma", "softmax", "stdtr", "versine", "y0", "y1", "yn", "yv",
+    "pdtrc", "poch", "polygamma", "sici", "softmax", "stdtr", "versine", "y0", "y1", "yn", "yv",
     "zeta",
 ]  # fmt: skip
 __all__ += list(ELEMENTWISE)  # pyright: ignore[reportUnsupportedDunderAll]

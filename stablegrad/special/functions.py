@@ -16,13 +16,13 @@ _SCIPY = {
 }  # fmt: skip
 
 _SAME = (
-    "beta betainc betaln cbrt coshm1 cosm1 dawsn deviance digamma ellipe ellipk entr erf "
-    "erf_gap erfc erfcinv erfcx erfi erfinv exp1 exp10 exp2 expi expm1 expm1mx gamma gammainc "
-    "gammaincc huber i0 i0e i1 i1e kl_div lgamma lgamma_difference log1mexp log1p log1pmx "
-    "log1prel log_cosh log_erfc log_expm1 log_exprel log_i0 log_ndtr log_ndtr_difference "
-    "log_sigmoid log_sigmoid_difference logaddexp logdiffexp logit logrel ndtr ndtr_gap ndtri "
-    "ndtri_exp pow1p pow1pm1 powm1 pseudo_huber rel_entr rsqrt sech sigmoid sinc "
-    "sine_integral sinhc softplus spence sqrt1pm1 x_minus_sin xlog1py xlogy"
+    "beta betainc betaln cbrt coshm1 cosine_integral cosm1 dawsn deviance digamma ellipe "
+    "ellipk entr erf erf_gap erfc erfcinv erfcx erfi erfinv exp1 exp10 exp2 expi expm1 "
+    "expm1mx gamma gammainc gammaincc huber i0 i0e i1 i1e kl_div lgamma lgamma_difference "
+    "log1mexp log1p log1pmx log1prel log_cosh log_erfc log_expm1 log_exprel log_i0 log_ndtr "
+    "log_ndtr_difference log_sigmoid log_sigmoid_difference logaddexp logdiffexp logit logrel "
+    "ndtr ndtr_gap ndtri ndtri_exp pow1p pow1pm1 powm1 pseudo_huber rel_entr rsqrt sech "
+    "sigmoid sinc sine_integral sinhc softplus spence sqrt1pm1 x_minus_sin xlog1py xlogy"
 ).split()
 
 ELEMENTWISE: dict[str, str] = {
@@ -51,6 +51,25 @@ def polygamma(n: Any, x: Any) -> Tensor:
     if order == 0:
         return OPS["digamma"](as_tensor(x))
     return OPS["polygamma"](as_tensor(x), n=int(order))
+
+
+def sici(x: Any) -> tuple[Tensor, Tensor]:
+    """The sine and the cosine integral: ``sine_integral(x)`` and ``cosine_integral(x)``.
+
+    Args:
+        x: an array.
+
+    Returns:
+        Two arrays; the second of |x|. The first is within 4 ulp at orders 0, 1, 2; the second up
+        to 48, beyond relative to its amplitude 1/x.
+
+    Example:
+        >>> si, ci = sg.special.sici([2.0])
+        >>> si.numpy(), ci.numpy()
+        (array([1.605413], dtype=float32), array([0.42298082], dtype=float32))
+    """
+    t = as_tensor(x)
+    return OPS["sine_integral"](t), OPS["cosine_integral"](t)
 
 
 def versine(x: Any) -> Tensor:

@@ -18,6 +18,7 @@ ON_A_RANGE = (
     "gamma",
     "beta",
     "expi",
+    "cosine_integral",
     "bessel_j",
     "bessel_y",
 )

@@ -50,6 +50,28 @@ def test_the_other_exponential_integral_at_orders_0_1_2() -> None:
         assert error.max() <= 4, what
 
 
+def test_the_cosine_integral_at_orders_0_1_2() -> None:
+    rng = np.random.default_rng(SEED)
+    zeros = np.array([0.6165054856207162, 3.3841804225511865, 6.427047744050368])
+    x = np.concatenate([powers(rng, -300, 1.68), rng.uniform(0, 48, 80), -rng.uniform(0, 9, 9)])
+    x = np.concatenate([x, zeros, np.nextafter(zeros, 0), zeros * (1 + 1e-9), zeros * (1 - 1e-5)])
+    assert errors("cosine_integral", [x], np.float64, 0)["value"].max() <= 4
+    narrow = powers(rng, -15, 1.6)
+    assert max(e.max() for e in errors("cosine_integral", [narrow], np.float32, 2).values()) <= 0.5
+    x = np.concatenate([x[np.abs(x) > 1e-100], powers(rng, 1.6, 8)])
+    at, leaves = variable("x", x.dtype), leaf(x)
+    y, terms = OPS["cosine_integral"](at), [OPS["cosine_integral"](leaves)]
+    for _ in range(2):
+        terms.append(derivative_term(terms[-1], leaves))
+    for order, got in enumerate(evaluate(terms, current())):
+        true = truth(y, {at: x}, order=order, direction={at: 1.0} if order else None)
+        size = np.maximum(np.abs(true.value), 1 / np.abs(x))
+        assert (np.abs(got - true.value) <= 4 * 2.0**-52 * size).all(), order
+    si, ci = sg.special.sici([2.0, np.inf])
+    np.testing.assert_allclose(si.numpy(), [1.6054129768, np.pi / 2], rtol=1e-6)
+    np.testing.assert_allclose(ci.numpy(), [0.4229808288, 0.0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["bessel_j", "bessel_y"])
 @pytest.mark.parametrize("n", [0, 1, 4])
 def test_oscillating_functions_relative_to_their_amplitude(name: str, n: int) -> None:
