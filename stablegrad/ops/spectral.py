@@ -244,7 +244,7 @@ def as_function(
             continue
         if not t.op.elementwise or t.op.name == "astype" or any(a not in done for a in t.args):
             return None
-        if t.op.name in ("equal", "not_equal") and any(a.op is not CONST for a in t.args):
+        if t.op.name in ("equal", "not_equal") and not any(a.op is CONST for a in t.args):
             return None  # which of them is greatest: rounded once more, none would be equal to it
         done[t] = t.op.term(tuple([done[a] for a in t.args]), t.params)
     body = done[term]

@@ -77,6 +77,33 @@ def arcsin_of_sine(x: Term) -> Pair:
     return arcsin(sin(x)), OPS["arctan2"](sin(x), OPS["abs"](cos(x)))
 
 
+@stabilize.procedure(
+    "arccos",
+    "arcsin",
+    example=lambda x, y: arccos(x / OPS["hypot"](x, y)),
+    source="the angle of a right triangle by its legs",
+    group="angles",
+    among=("hypot",),
+)
+def angle_in_right_triangle(term: Term) -> Term | None:
+    """arccos(x/sqrt(x*x + y*y)) loses half the digits where one leg is short, arctan2 none."""
+    sign, core = forms.split(term.args[0])
+    legs = forms.factors(core)
+    if sign not in (1, -1) or len(legs) != 2:
+        return None
+    for h, p in legs.items():
+        (x,) = [a for a in legs if a is not h]
+        if h.op.name != "hypot" or p != -1 or legs[x] != 1 or x not in h.args:
+            continue
+        other = OPS["abs"](h.args[1] if h.args[0] is x else h.args[0])
+        leg = forms.scale(sign, x)
+        angle = OPS["arctan2"](*((other, leg) if term.op.name == "arccos" else (leg, other)))
+        for guard in (OPS["not_equal"](h, 0.0), OPS["isfinite"](leg)):
+            angle = OPS["require"](angle, guard)
+        return forms.with_shape(angle, term.shape)
+    return None
+
+
 def _half(x: Term) -> Term:
     return x / 2
 

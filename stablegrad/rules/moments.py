@@ -220,8 +220,8 @@ def _restored(c: Rational, term: Term) -> tuple[Rational, Term, tuple[int, ...] 
 def complement_of_product(term: Term) -> Term | None:
     """1 - prod(1 - p), that any of several happens, cancels where all are rare.
 
-    The logarithms need factors above 0, and lose digits where the product is far from 1: there
-    it stands as it is.
+    The logarithms need factors above 0, and lose digits where these are far from 1: there the
+    product stands as it is.
     """
     constant = term.params[0]
     if len(term.args) != 1 or isinstance(constant, str) or constant == 0:
@@ -235,9 +235,11 @@ def complement_of_product(term: Term) -> Term | None:
     axis = product.param("axis")
     parts = dict(zip(factors.args, factors.params[1], strict=True))
     offsets = forms.affine(0, parts, factors.shape, factors.dtype)
-    logarithm = OPS["sum"](OPS["log1p"](offsets), axis=axis, keepdims=True)
+    logs = OPS["log1p"](offsets)
+    logarithm = OPS["sum"](logs, axis=axis, keepdims=True)
+    size = OPS["sum"](OPS["abs"](logs), axis=axis, keepdims=True)
     positive = OPS["greater"](OPS["min"](factors, axis=axis, keepdims=True), 0.0)
-    near = OPS["logical_and"](positive, OPS["less"](OPS["abs"](logarithm), 1.0))
+    near = OPS["logical_and"](positive, OPS["less"](size, 0.5))
     far = OPS["prod"](OPS["where"](near, 1.0, factors), axis=axis, keepdims=True)
     direct = forms.total([(constant, forms.const(1, far.dtype)), (c, far)], far.shape, far.dtype)
     result = OPS["where"](near, forms.scale(c, OPS["expm1"](logarithm)), direct)

@@ -24,6 +24,7 @@ erf, erfc, ndtr, log_ndtr = f("erf"), f("erfc"), f("ndtr"), f("log_ndtr")
 hypot, norm, square, sinh = f("hypot"), f("norm", axis=-1), f("square"), f("sinh")
 total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=-1)
 sin = f("sin")
+arccos, arcsin = f("arccos"), f("arcsin")
 exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
 slope, logit = f("sigmoid_slope"), f("logit")
 
@@ -49,9 +50,13 @@ CLOSE = [1e8 + 0.1, 1e8 + 0.3, 1e8 + 0.4]
 PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
 
 MORE: list[Case] = [
+    ("angle_in_right_triangle", lambda x, y: arccos(x / sqrt(x * x + y * y)), [1.0, 1e-9]),
+    ("angle_in_right_triangle", lambda x, y: arcsin(-x / hypot(y, x)), [2.0, 1e-9]),
     ("zero_over_shared_factor", lambda x, y: expm1(x * y) / x, [1e-200, 3e-150]),
     ("zero_over_shared_factor", lambda x, y: x / sin(x / y), [1e-200, 3e150]),
     ("zero_over_shared_factor", lambda x, y: log1p(2 * x * y) / x - y, [1e-200, 3e-150]),
+    ("logarithmic_mean", lambda x, y: (x - y) / log(x / y), [1e9 + 1, 1e9]),
+    ("logarithmic_mean", lambda x, y: 2 * log(x / y) / (x - y), [3 + 2.0**-40, 3.0]),
     ("share_of_exprel_slope", lambda x: dexprel(x) / exprel(x), [800.0]),
     ("share_of_exprel_slope", lambda x: ddexprel(x) / exprel(x) ** 2, [800.0]),
     ("difference_with_root", lambda x: 2 * sqrt(x + 3) - 2 * sqrt(x), [1e13]),
