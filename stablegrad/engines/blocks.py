@@ -129,9 +129,11 @@ class Run:
 
 def read_by(term: Term) -> tuple[Term, ...]:
     """What the kernel of a term takes: its arguments, or float32s that it widens by itself."""
-    if not term.op.widens or term.dtype != WIDE or not all(_widened(a) for a in term.args):
+    # along rows only the first has to be narrow
+    arrays = [a for a in term.args if a.op is not CONST or term.op.elementwise]
+    if not term.op.widens or term.dtype != WIDE or not all(_widened(a) for a in arrays):
         return term.args
-    return tuple([a.args[0] for a in term.args])
+    return tuple([a.args[0] if a in arrays else a for a in term.args])
 
 
 def _widened(a: Term) -> bool:

@@ -161,7 +161,12 @@ def softmax_jvp(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
     t = s.rows(t)
     weights = s.weights()
     shifted = t - s.pick(t)
-    out = weights * (shifted - weighted(xp, weights, shifted))
+    total = weighted(xp, weights, shifted)
+    if is_symbolic(xp):
+        out = weights * (shifted - total)
+    else:
+        shifted -= total
+        out = np.multiply(weights, shifted, out=weights)
     if is_symbolic(xp) or not np.isfinite(s.x.min()):
         out = xp.where(s.x == -math.inf, 0.0, out)  # no part, whatever its tangent
     return s.back(s.settled(out))
@@ -174,7 +179,11 @@ def log_softmax_jvp(xp: Any, x: Any, t: Any, *, axis: Axis) -> Any:
     s = Shifted(xp, x, axis)
     t = s.rows(t)
     shifted = t - s.pick(t)
-    return s.back(s.settled(shifted - weighted(xp, s.weights(), shifted)))
+    total = weighted(xp, s.weights(), shifted)
+    if is_symbolic(xp):
+        return s.back(s.settled(shifted - total))
+    shifted -= total
+    return s.back(s.settled(shifted))
 
 
 def log_softmax_vjp(xp: Any, x: Any, g: Any, *, axis: Axis) -> Any:
@@ -187,5 +196,10 @@ def log_softmax_vjp(xp: Any, x: Any, g: Any, *, axis: Axis) -> Any:
     elsewhere = xp.sum(s.put(g + 0.0, 0.0), axis=-1, keepdims=True)
     total = 1.0 + s.rest
     # weights but the greatest are at most 1/2: only there 1 - s needs the sum of the others
-    out = s.put(g - (s.others / total) * (g_top + elsewhere), (g_top * s.rest - elsewhere) / total)
+    at_top = (g_top * s.rest - elsewhere) / total
+    if is_symbolic(xp):
+        return s.back(s.settled(s.put(g - (s.others / total) * (g_top + elsewhere), at_top)))
+    s.others /= total
+    s.others *= g_top + elsewhere
+    out = s.put(np.subtract(g, s.others, out=s.others), at_top)
     return s.back(s.settled(out))

@@ -182,11 +182,16 @@ def test_blocks_change_nothing():
     large = compile_terms(*program(n), Settings())
     plan = Plan(large.roots, large.inputs)
     runs = [step[0] for step in plan.steps if isinstance(step[0], blocks.Run)]
-    assert any(run.flat for run in runs)
     assert any(not run.flat for run in runs)
+    elementwise = compile_terms(program(n)[0][:2], large.inputs, Settings())
+    apart = Plan(elementwise.roots, large.inputs)
+    runs = [step[0] for step in apart.steps if isinstance(step[0], blocks.Run)]
+    assert any(run.flat for run in runs)
     small = compile_terms(*program(1), Settings())
     for _ in range(4):  # every size of block is tried
         whole = plan([*data, *others])
+        for one, other in zip(apart([*data, *others]), whole, strict=False):
+            assert one.tobytes() == other.tobytes()
         for i in (0, 1, n // 2, n - 1):
             parts = small([*[d[i : i + 1] for d in data], *others])
             for k, part in enumerate(parts):
