@@ -162,6 +162,38 @@ PROGRAMS: dict[str, Callable[[np.random.Generator, int], Program]] = {
 }
 
 
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "exp(x)": jnp.exp,
+    "log(|x|)": lambda x: jnp.log(jnp.abs(x)),
+    "tanh(x)": jnp.tanh,
+    "sigmoid(x)": jax.nn.sigmoid,
+    "log(1 - sigmoid(x))": lambda x: jnp.log(1 - jax.nn.sigmoid(x)),
+    "softplus(x)": jax.nn.softplus,
+    "silu(x)": jax.nn.silu,
+    "gelu(x)": jax.nn.gelu,
+    "gelu(x), exact": lambda x: jax.nn.gelu(x, approximate=False),
+    "log_ndtr(x)": special.log_ndtr,
+    "erf(x)": lax.erf,
+    "expm1(x)": jnp.expm1,
+    "sqrt(1 + x*x)": lambda x: jnp.sqrt(1 + x * x),
+    "exp(-x*x/2)": lambda x: jnp.exp(-x * x / 2),
+    "sin(x)/x": lambda x: jnp.sin(x) / x,
+    "arctan(x)": jnp.arctan,
+    "softmax of rows": lambda x: jax.nn.softmax(x.reshape(-1, 100)),
+    "logsumexp of rows": lambda x: special.logsumexp(x.reshape(-1, 100), axis=-1),
+    "norm of rows": lambda x: jnp.linalg.norm(x.reshape(-1, 100), axis=-1),
+    "std of rows": lambda x: jnp.std(x.reshape(-1, 100), axis=-1),
+}
+"""Single functions of a million floats."""
+
+
+def summed(f: Callable[[Any], Any], rng: np.random.Generator, scale: int) -> Program:
+    """A weighted sum of the results of a function, so that no gradient is trivial."""
+    x = _normal(rng, 100 * (10_000 // scale))
+    weights = _normal(rng, *jax.eval_shape(f, x).shape)
+    return (lambda v: jnp.sum(weights * f(v))), (x,)
+
+
 def long_chain(length: int) -> Callable[[Any], Any]:
     """A chain of so many elementwise ops."""
 

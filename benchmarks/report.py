@@ -8,16 +8,16 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.chain import PASSES, cell
 from benchmarks.kernels import COLUMNS
-from benchmarks.measure import RESULTS, describe, figure
+from benchmarks.measure import RESULTS, figure
+from benchmarks.page import Data, grid, machine, ratio, spoken
+from benchmarks.report_jax import accuracy_xla, cases_jax, jax_speed
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-Data = dict[str, Any]
 
 HEAD = """# Benchmarks
 
@@ -45,28 +45,6 @@ stabilized. The goal is at most 60 microseconds for each op of the program to st
 more to stabilize its gradient."""
 LIMITS = {"torch": None, "autograd": 1.0, "mygrad": 1.0}
 STEP_LIMITS = {"torch": 2.0, "autograd": 1.0, "mygrad": 1.0}
-
-
-def grid(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in Markdown."""
-    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
-
-
-def spoken(name: str) -> str:
-    """A name as words."""
-    return name.replace("_", " ")
-
-
-def ratio(value: float, limit: float | None) -> str:
-    """A ratio, bold where it misses its goal."""
-    text = figure(value)
-    return f"**{text}**" if limit is not None and value > limit else text
-
-
-def machine(data: Data) -> str:
-    """The line that says where figures are from."""
-    return f"Measured on: {describe(data['machine'])}; load {data['machine']['load']}."
 
 
 def small_expressions(data: Data) -> str:
@@ -300,6 +278,9 @@ SECTIONS: dict[str, Callable[[Data], str]] = {
     "training_step": training_step,
     "chain": chain,
     "cases": cases,
+    "cases_jax": cases_jax,
+    "accuracy_xla": accuracy_xla,
+    "jax_speed": jax_speed,
     "layers": layers,
     "kernels": kernels,
     "fuzz_float64": fuzz,

@@ -42,6 +42,10 @@ def _scaled_tail(xp: Any, a: Any) -> tuple[Any, Any]:
     return horner((near - _MIDDLE) / (near + _MIDDLE), _ERFCX), t + np.float32(0.5)
 
 
+_DEEP, _STEP = np.float32(120.0), np.float32(48.0)
+_FALLEN = np.float32(np.exp(-24.0))
+
+
 def _bell(xp: Any, a: Any) -> Any:
     """exp(-a**2/2), the square without its rounding error."""
     a = xp.minimum(a, np.float32(1e3))
@@ -50,6 +54,17 @@ def _bell(xp: Any, a: Any) -> Any:
     low = (square - high.astype(WIDE)).astype(np.float32)
     e = xp.exp(-0.5 * high)
     return e - e * (0.5 * low)
+
+
+def _bell_times(xp: Any, a: Any, factor: Any) -> Any:
+    """factor*exp(-a**2/2), a normal float wherever that is one."""
+    a = xp.minimum(a, np.float32(1e3))
+    square = a.astype(WIDE) * a.astype(WIDE)
+    high = square.astype(np.float32)
+    low = (square - high.astype(WIDE)).astype(np.float32)
+    deep = high > _DEEP
+    e = xp.exp(-0.5 * xp.where(deep, high - _STEP, high))
+    return (factor * (e - e * (0.5 * low))) * xp.where(deep, _FALLEN, np.float32(1))
 
 
 def log_ndtr(xp: Any, x: Any) -> Any:
@@ -75,8 +90,39 @@ def hazard(xp: Any, x: Any, *, n: int) -> Any:
     return above / xp.where(left, top, 1 - 0.5 * bell * (top / bottom))
 
 
+def ndtr(xp: Any, x: Any) -> Any:
+    """The kernel of ``ndtr``."""
+    a = xp.abs(x)
+    top, bottom = _scaled_tail(xp, a)
+    tail = 0.5 * (top / bottom) * _bell(xp, a)
+    return xp.where(x < 0, tail, 1 - tail)
+
+
+def gelu(xp: Any, x: Any) -> Any:
+    """The kernel of ``gelu``, x*ndtr(x)."""
+    a = xp.abs(x)
+    top, bottom = _scaled_tail(xp, a)
+    part = _bell_times(xp, a, 0.5 * xp.minimum(a, np.float32(1e3)) * (top / bottom))
+    return xp.where(x < 0, -part, x - part)
+
+
+def gelu_slope(xp: Any, x: Any, *, n: int) -> Any:
+    """The kernel of ``gelu_derivative``: the first is ndtr(x) + x*density(x)."""
+    if n != 1:
+        wide = kernels.recorded("gelu_derivative")(xp, x.astype(WIDE), n=n)
+        return wide.astype(x.dtype)
+    a = xp.abs(x)
+    top, bottom = _scaled_tail(xp, a)
+    rest = 0.5 * (top / bottom) - np.float32(_DENSITY) * xp.minimum(a, np.float32(1e3))
+    rest = _bell_times(xp, a, rest)
+    return xp.where(x < 0, rest, 1 - rest)
+
+
 NORMAL: dict[str, Callable[..., Any]] = {
     "log_ndtr": log_ndtr,
     "log_ndtr_derivative": hazard,
+    "ndtr": ndtr,
+    "gelu": gelu,
+    "gelu_derivative": gelu_slope,
 }
 """By op."""
