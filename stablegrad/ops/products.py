@@ -64,7 +64,6 @@ def _prod_numpy(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
 
 
 _BLOCK = 1 << 16  # elements that stay in the cache
-_HALF = 500  # numbers between 2**-500 and 2**500 have products in the range
 
 
 def _halved(y: Any) -> Any:
@@ -96,18 +95,24 @@ def _quartered(rows: Any, exponent: Any) -> Any:
 def row_products(rows: Any) -> tuple[Any, Any]:
     """The products of rows as m * 2**e in float64, which do not leave the range on the way.
 
-    Halves are multiplied until one column is left, the range being looked at each time; powers of
-    two that are taken out change no rounding.
+    Halves are multiplied until one column is left, the range being looked at where it might be
+    left; powers of two that are taken out change no rounding.
     """
     exponent = np.zeros(len(rows), np.int64)
     if not rows.shape[1]:
         return np.ones(len(rows)), exponent
     y = _quartered(rows, exponent) if rows.shape[1] >= 12 else rows.astype(np.float64)
+    bits = exponents(y)
     while y.shape[1] > 1:
-        if exponents(y) > _HALF:  # also where one is infinite or nan
+        together = 2 + y.shape[1] % 2
+        if bits * together >= SAFE_BITS:  # a bound, or infinite beside infinities and nan
+            bits = exponents(y)
+        if bits * together >= SAFE_BITS:
             y, more = np.frexp(y)
             exponent += more.sum(-1, dtype=np.int64)
+            bits = 1.0
         y = _halved(y)
+        bits *= together
     mantissa, more = np.frexp(y[:, 0])
     return mantissa, np.clip(exponent + more, -5000, 5000)
 
