@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from benchmarks import (
+    audit,
     cases,
     chain,
+    emitted,
     kernels,
     layers,
     report,
@@ -31,6 +33,8 @@ BENCHMARKS = {
     "cases": cases.main,
     "layers": layers.main,
     "kernels": kernels.main,
+    "audit": audit.main,
+    "emitted": emitted.main,
 }
 
 
