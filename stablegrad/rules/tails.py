@@ -104,6 +104,12 @@ def exp_of_log_ndtr(x: Term) -> Pair:
     return OPS["exp"](OPS["log_ndtr"](x)), OPS["ndtr"](x)
 
 
+@rule(source="definition", group="error")
+def log_of_interval(x: Term, y: Term) -> Pair:
+    """log(ndtr(x) - ndtr(y)), whatever found the difference first."""
+    return OPS["log"](OPS["ndtr_gap"](x, y)), OPS["log_ndtr_difference"](x, y)
+
+
 @rule(source="antisymmetry", group="error")
 def log_of_negative_interval(x: Term, y: Term) -> Pair:
     """log(ndtr(x) - ndtr(y)), whichever way round the difference was taken."""

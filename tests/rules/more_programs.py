@@ -207,6 +207,8 @@ MORE: list[Case] = [
     ("one_minus_ndtr", lambda x, m, s: log(1 - ndtr((x - m) / s)), [7.0, 1.0, 0.2]),
     ("log_of_negative_interval", lambda a, b: log(-f("ndtr_gap")(a, b)), [-41.0, -40.9]),
     ("log_of_negative_interval", lambda a, b: log(-f("ndtr_gap")(a, b)) + a, [-41.0, -40.5]),
+    ("log_of_interval", lambda a, b: log(f("ndtr_gap")(a, b)), [-40.9, -41.0]),
+    ("log_of_interval", lambda a, b: log(ndtr(a) - ndtr(b)) + a, [-40.5, -41.0]),
     ("exp_of_log_ndtr", lambda x: exp(log_ndtr(x)), [-30.0]),
     ("exp_of_log_ndtr", lambda x: exp(log(ndtr(x))) / x, [-35.0]),
     ("variance_of_moments", lambda x: mean(x * x) - square(mean(x)), [FAR]),
