@@ -6,11 +6,9 @@ wrong.
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import json
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import click
 import numpy as np
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -37,10 +36,11 @@ from stablegrad.audit.load import (
 from stablegrad.audit.report import write_atomically
 from stablegrad.audit.sampling import drawn_arguments
 from stablegrad.cli_synthesize import synthesize
+from stablegrad.cli_texts import guard_text, interval, measured_text
 from stablegrad.errors import StablegradError
 from stablegrad.expressions import parse
 from stablegrad.function import Function
-from stablegrad.ir import OPS, Facts
+from stablegrad.ir import OPS
 from stablegrad.rewrite import Rule
 from stablegrad.rules import DATABASES
 from stablegrad.rules.gains import gain_text
@@ -323,23 +323,6 @@ def rules(text: str, as_json: bool) -> None:
     _show(chosen, f"{len(chosen)} of {len(rows)} rules", as_json)
 
 
-def guard_text(guard: Callable[..., Any] | None) -> str:
-    """The condition of a rule as it is written."""
-    if guard is None:
-        return ""
-    code = getattr(guard, "__code__", None)
-    if code is None or guard.__name__ != "<lambda>":
-        return getattr(guard, "__name__", "guarded")
-    try:
-        tree = ast.parse(Path(code.co_filename).read_text("utf8"))
-    except (OSError, SyntaxError):
-        return "guarded"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno:
-            return ast.unparse(node.body)
-    return "guarded"
-
-
 @main.command()
 @click.argument("text", required=False, default="")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
@@ -371,17 +354,8 @@ def ops(text: str, as_json: bool) -> None:
     _show(chosen, f"{len(chosen)} of {len(rows)} ops", as_json)
 
 
-def measured_text(worst: dict[str, list[float]]) -> str:
-    """The worst errors in ulp by dtype: value/first/second derivative."""
-    return ", ".join(f"{n} {'/'.join(f'{e:g}' for e in errors)}" for n, errors in worst.items())
-
-
-def interval(facts: Facts) -> str:
-    """An interval in the notation of mathematics."""
-    if math.isinf(facts.lo) and math.isinf(facts.hi):
-        return "R"
-    left, right = "(" if facts.lo_open else "[", ")" if facts.hi_open else "]"
-    return f"{left}{facts.lo:.6g}, {facts.hi:.6g}{right}"
+WIDE_ENOUGH = 140
+"""Columns from which on a list is a table."""
 
 
 def _show(rows: list[dict[str, str]], title: str, as_json: bool) -> None:
@@ -390,6 +364,16 @@ def _show(rows: list[dict[str, str]], title: str, as_json: bool) -> None:
         return
     if not rows:
         raise CallError(f"nothing is called that: {title}")
+    if console().width < WIDE_ENOUGH:  # a line for each fact, where columns would be a word wide
+        console().print(Text(title, style="italic"))
+        for row in rows:
+            name, *rest = row.items()
+            console().print(Text(name[1], style="bold"))
+            for key, value in rest:
+                if value:
+                    told = Text(f"{key}: {' '.join(value.split())}")
+                    console().print(Padding(told, (0, 0, 0, 2)))
+        return
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(rows[0]):
         table.add_column(name, overflow="fold", no_wrap=i == 0)

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import stablegrad as sg
-from stablegrad.cli import guard_text, main
+from stablegrad.cli import main
+from stablegrad.cli_texts import guard_text
 from stablegrad.ir import OPS
 from stablegrad.rules import DATABASES
 

@@ -47,7 +47,7 @@ LAYERS: list[set[str]] = [
     {"audit"},
     {"testing"},
     {""},  # the package itself: a face over everything below
-    {"cli_synthesize"},
+    {"cli_synthesize", "cli_texts"},
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -53,7 +53,8 @@ def parse_domain(domain: Domain) -> dict[str, Interval]:
             lo, hi = float(low), float(high)
             sizes = tuple([operator.index(n) for n in shape[0]]) if shape else None
         except (TypeError, ValueError):
-            raise _not_an_interval(f"{name}={(low, high, *shape)}") from None
+            told = f"{low}:{high}" if not shape else f"{(low, high, *shape)}"
+            raise _not_an_interval(f"{name}={told}") from None
         if not (math.isfinite(lo) and math.isfinite(hi) and lo <= hi):
             raise _not_an_interval(f"{name}={lo:g}:{hi:g}")
         if sizes is not None and any(n < 1 for n in sizes):
