@@ -183,12 +183,6 @@ def cosh_of_arcsinh(x: Term) -> Pair:
     return OPS["cosh"](OPS["arcsinh"](x)), OPS["hypot"](x, 1.0)
 
 
-@rule(source="DLMF 4.38(iv)", group="inverse")
-def tanh_of_arcsinh(x: Term) -> Pair:
-    """tanh(arcsinh(x)) is x/sqrt(1 + x**2)."""
-    return OPS["tanh"](OPS["arcsinh"](x)), OPS["hypot_unit"](x, 1.0)
-
-
 @stabilize.procedure(
     "log",
     "log1p",

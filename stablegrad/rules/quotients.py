@@ -58,7 +58,8 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
     for c, h, rest in with_rest(term, "hypot"):
         for bare, other in (h.args, h.args[::-1]):
             legs = (bare, OPS["abs"](bare))
-            if h.args[0] is h.args[1] or not any(less(rest, x) or rest is x for x in legs):
+            sure = any(less(rest, x) for x in legs)
+            if h.args[0] is h.args[1] or not (sure or (rest in legs and len(term.args) == 2)):
                 continue
             leg = rest  # the sum is c*(h + leg)
             if leg.facts.nonnegative:

@@ -28,7 +28,7 @@ from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 
 LIMIT = 48  # terms of one code: what is larger is summed from rounded addends
 HAZARD = "log_ndtr_difference_derivative"
-ARGUMENT_LIMIT = 24  # terms of the code of an argument
+ARGUMENT_LIMIT = 32  # terms of the code of an argument
 
 
 def _op(name: str, *args: Any) -> Term:
@@ -51,8 +51,14 @@ def _sigmoid(x: Term) -> Term:
     return 1 / (1 + _exp(-x))
 
 
-def _arcsinh(size: Term) -> Term:
-    return _log1p(size + size * size / (1 + _op("sqrt", 1 + size * size)))
+def _arcsinh(x: Term) -> Term:
+    size = x if x.facts.nonnegative else _op("abs", x)
+    value = _log(size + _op("sqrt", 1 + x * x))
+    return value if size is x else x / size * value
+
+
+def _logaddexp(a: Term, b: Term) -> Term:
+    return _op("maximum", a, b) + _log1p(_exp(-_op("abs", b - a)))
 
 
 MEANINGS: dict[str, Callable[..., Term]] = {
@@ -62,7 +68,7 @@ MEANINGS: dict[str, Callable[..., Term]] = {
     "union_slope": lambda a, b: _sigmoid(a - b) * _sigmoid(b - a),
     "softplus": lambda x: _log1p(_exp(x)),
     "log_sigmoid": lambda x: -_log1p(_exp(-x)),
-    "logaddexp": lambda a, b: a + _log1p(_exp(b - a)),
+    "logaddexp": _logaddexp,
     "log_expm1": lambda x: _log(_op("expm1", x)),
     "log1mexp": lambda x: _log(-_op("expm1", x)),
     "logit": lambda x: _log(x) - _log1p(-x),
@@ -108,7 +114,7 @@ MEANINGS: dict[str, Callable[..., Term]] = {
     "hypot": lambda x, y: _op("sqrt", x * x + y * y),
     "hypot_unit": lambda x, y: x / _op("sqrt", x * x + y * y),
     "sqrt1pm1": lambda x: x / (1 + _op("sqrt", 1 + x)),
-    "arcsinh": lambda x: x / _op("abs", x) * _arcsinh(_op("abs", x)),
+    "arcsinh": _arcsinh,
     "arctanh": lambda x: (_log1p(x) - _log1p(-x)) / 2,
 }
 """Ops as functions that are known to pairs, where the first spelling of the op is no such."""

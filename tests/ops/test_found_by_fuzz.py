@@ -215,6 +215,11 @@ HARMED: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
         -855625854.4442605,
         1.0,
     ),
+    "steep beyond a soft maximum": (
+        lambda x, y: sin(logaddexp((y - x) / 3.0, y)),
+        -1.8295238579023558e64,
+        1.966977070221562e-06,
+    ),
     "growing cosh": (lambda x, y: cosh(sinh(x)) * y, -2.0, 3.0),
 }
 
