@@ -169,6 +169,8 @@ def ours(program: Any, plain: Any, values: list[Array]) -> dict[str, Callable[[]
     out: dict[str, Callable[[], object]] = {OURS[0]: lambda: program(values)}
     if reads_tables(plain):
         out[OURS[1]] = plainly(plain, values)
+        for run in out.values():
+            warm(run)
     return out
 
 
@@ -221,8 +223,8 @@ def _working(found: dict[str, Callable[[], object]]) -> dict[str, Callable[[], o
     return out if out.keys() - set(OURS) else {}
 
 
-WARM_S = 0.3
-"""Seconds of calls before a kernel is timed, at least one and at most WARM_CALLS."""
+WARM_S = 3.0
+"""Seconds of calls in which tables are made and weighed, at most WARM_CALLS."""
 WARM_CALLS = 12
 SLOW_S = 0.2
 """Where a call takes longer, two are all that is timed."""
@@ -237,19 +239,17 @@ def timed(found: dict[str, Callable[[], object]], n: int, samples: int) -> dict[
         calls = {n: [once(run, time.process_time) for _ in range(2)] for n, run in found.items()}
         least_s = {name: min(seconds) for name, seconds in calls.items()}
         if max(least_s.values()) < SLOW_S:
-            for name in OURS:
-                warm(found.get(name))
             times = compare(found, samples=samples, sample_s=0.005, clock=time.process_time)
             least_s = {name: t.min_s for name, t in times.items()}
     out = {name: 1e9 * s / n for name, s in least_s.items()}
     return {OURS[0]: out[OURS[0]], OURS[1]: out.get(OURS[1], out[OURS[0]]), **out}
 
 
-def warm(run: Callable[[], object] | None) -> None:
+def warm(run: Callable[[], object]) -> None:
     """Make and weigh the tables of a program."""
     spent = 0.0
     for _ in range(WARM_CALLS):
-        if run is None or spent > WARM_S:
+        if spent > WARM_S:
             return
         spent += once(run, time.process_time)
 
