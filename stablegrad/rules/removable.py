@@ -18,6 +18,8 @@ OVER = {
     "sinh": "sinhc",
 }
 """Functions f and the op that is f(u)/u."""
+INVERSES = ("log1mexp_slope", "log_expm1_slope")
+"""Functions that are -1/expm1(-u)."""
 NEAR = 2.0
 """The |u| below which derivatives of f(u)/x cancel."""
 
@@ -37,32 +39,32 @@ def _times(
     example=lambda x, y: OPS["expm1"](x * y) / x,
     source="f(u)/x = f(u)/u * u/x",
     group="quotients",
-    among=tuple(OVER),
+    among=(*OVER, *INVERSES),
 )
 def zero_over_shared_factor(term: Term) -> Term | None:
     """expm1(x*y)/x at a tiny x: its derivative by x is a difference of nearly equal quotients."""
     powers = forms.factors(term)
-    for f, p in powers.items():
-        if f.op.name not in OVER or not (isinstance(p, int) and abs(p) == 1):
+    for f, power in powers.items():
+        if f.op.name not in (*OVER, *INVERSES) or not (isinstance(power, int) and abs(power) == 1):
             continue
-        (u,) = f.args
+        name, (u,), sign, p = f.op.name, f.args, 1, power
+        if name in INVERSES:
+            name, u, sign, p = "expm1", forms.scale(-1, u), -1, -power
         c, core = forms.split(u)
         inner = forms.factors(core)
         if c == 0 or not any(q > 0 and powers.get(x, 0) * p < 0 for x, q in inner.items()):
             continue
         others = {x: q for x, q in powers.items() if x is not f}
-        rest = forms.monomial(others, None, term.dtype)
-        over = forms.power(OPS[OVER[f.op.name]](u), p)
-        near = forms.product(
-            [
-                forms.scale(forms.exact_ratio(Fraction(c) if p > 0 else 1 / Fraction(c)), over),
-                _times(others, inner, p, term),
-            ]
-        )
+        factor = sign * (Fraction(c) if p > 0 else 1 / Fraction(c))
+        over = forms.scale(forms.exact_ratio(factor), forms.power(OPS[OVER[name]](u), p))
+        near = forms.product([over, _times(others, inner, p, term)])
         # u may leave the range where f(u)/x does not, but for an exponential that does too
-        below = f.op.name == "expm1"
+        below = name == "expm1"
+        if below and u.facts.lo > -NEAR:
+            return forms.with_shape(near, term.shape)
         small = OPS["less"](forms.scale(-1, u) if below else OPS["abs"](u), NEAR)
-        far = OPS[f.op.name](OPS["where"](small, -NEAR if below else NEAR, u))
+        far = OPS[name](OPS["where"](small, -NEAR if below else NEAR, u))
+        rest = forms.scale(sign, forms.monomial(others, None, term.dtype))
         cured = OPS["where"](small, near, forms.product([forms.power(far, p), rest]))
         return forms.with_shape(cured, term.shape)
     return None

@@ -50,6 +50,7 @@ CLOSE = [1e8 + 0.1, 1e8 + 0.3, 1e8 + 0.4]
 PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
 
 MORE: list[Case] = [
+    ("zero_over_shared_factor", lambda x: log(1 - exp(-exp(x))), [1e4]),
     ("angle_in_right_triangle", lambda x, y: arccos(x / sqrt(x * x + y * y)), [1.0, 1e-9]),
     ("angle_in_right_triangle", lambda x, y: arcsin(-x / hypot(y, x)), [2.0, 1e-9]),
     ("zero_over_shared_factor", lambda x, y: expm1(x * y) / x, [1e-200, 3e-150]),
