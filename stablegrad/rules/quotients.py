@@ -98,18 +98,21 @@ def _even_root(x: Term, p: Rational) -> Term | None:
 )
 def root_of_summed_squares(term: Term) -> Term | None:
     """sqrt(sum(x*x)) and sqrt(mean(x*x)) overflow and underflow where the norm does not."""
-    for total, p in forms.factors(term).items():
-        if p.denominator != 2 or total.op.name not in ("sum", "mean"):
+    for factor, p in forms.factors(term).items():
+        c, total = forms.split(factor)
+        if p.denominator != 2 or c <= 0 or total.op.name not in ("sum", "mean"):
             continue
         root = _even_root(total.args[0], 2)
         if root is None:
             continue
         params = {"axis": total.param("axis"), "keepdims": total.param("keepdims")}
         length = forms.power(OPS["norm"](root, **params), forms.exact_ratio(2 * p))
+        if c != 1:
+            length = forms.product([length, forms.power(forms.const(c, term.dtype), p)])
         if total.op.name == "mean":
             n = count(root.shape, total.param("axis"))
             length = forms.product([length, forms.power(forms.const(n, term.dtype), -p)])
-        return forms.with_shape(forms.product([length, other_factors(term, total)]), term.shape)
+        return forms.with_shape(forms.product([length, other_factors(term, factor)]), term.shape)
     return None
 
 
