@@ -9,6 +9,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import addends
 
 
 def _axes(axis: object, ndim: int) -> tuple[int, ...]:
@@ -157,9 +158,14 @@ def shifted_by_logsumexp(term: Term) -> Term | None:
     among=("affine",),
 )
 def softmax_of_shifted(term: Term) -> Term | None:
-    """softmax(x - max(x)) rounds the difference, which softmax itself does not."""
+    """softmax(x - max(x)) rounds the difference, which softmax itself does not.
+
+    A sum stays: (a + b) - max(a + b) is rounded once, a + b has been before it is shifted.
+    """
     found = _less_its_greatest(term.args[0])
-    return None if found is None else term.op.term((found[0],), term.params)
+    if found is None or addends(found[0]) > 1:
+        return None
+    return term.op.term((found[0],), term.params)
 
 
 @stabilize.procedure(
@@ -174,18 +180,18 @@ def softmax_of_shifted(term: Term) -> Term | None:
 )
 def logsumexp_of_shifted(term: Term) -> Term | None:
     """logsumexp(x - max(x)) + max(x) is what logsumexp(x) does, with a rounding less."""
-    addends = list(zip(term.params[1], term.args, strict=True))
-    for k, total in addends:
+    parts = list(zip(term.params[1], term.args, strict=True))
+    for k, total in parts:
         inner = restored(total)
         found = _less_its_greatest(inner.args[0]) if inner.op.name == "logsumexp" else None
         if found is None:
             continue
         x, shift = found
-        for c, y in addends:
+        for c, y in parts:
             if c == k and y is not total and restored(_held(y)) is restored(_held(shift)):
                 whole = inner.op.term((x,), inner.params)
                 whole = whole if total is inner else _as(whole, total)
-                rest = [(d, t) for d, t in addends if t is not total and t is not y]
+                rest = [(d, t) for d, t in parts if t is not total and t is not y]
                 if term.params[0] != 0:
                     rest.append((1, forms.const(term.params[0], term.dtype)))
                 return forms.total([(k, whole), *rest], term.shape, term.dtype)
@@ -214,12 +220,12 @@ def _less_its_greatest(z: Term) -> tuple[Term, Term] | None:
     """x and max(x) of x - max(x), however the second is guarded against infinities."""
     if z.op is not forms.AFFINE:
         return None
-    addends = list(zip(z.params[1], z.args, strict=True))
-    for c, shift in addends:
+    parts = list(zip(z.params[1], z.args, strict=True))
+    for c, shift in parts:
         top = _greatest(_held(shift))
         if c != -1 or top is None:
             continue
-        rest = [(d, t) for d, t in addends if t is not shift]
+        rest = [(d, t) for d, t in parts if t is not shift]
         if z.params[0] != 0:
             rest.append((1, forms.const(z.params[0], z.dtype)))
         x = forms.total(rest, z.shape, z.dtype)
