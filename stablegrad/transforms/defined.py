@@ -88,16 +88,25 @@ def confined(
         # what does not depend on x any more, once it is simplified, may still need it to be right
         parts = (y,) if is_const(d, 0) else tops.get(x, _NONE)
         functions = {t for t in parts if t.shape == x.shape}
+        other = set() if x is y or is_const(d, 0) else _dependent(order, x)
         around = d
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
-            other = condition.pole and x is not y and not is_const(d, 0)
-            if other and x not in topological([condition.part]):
+            if condition.pole and other and condition.part not in other:
                 continue  # an infinite addend leaves the slope by what it does not depend on
             around = _around(around, condition)
         result.append(around)
     return result
+
+
+def _dependent(order: Sequence[Term], x: Term) -> set[Term]:
+    """The terms of a program that depend on one of them, itself included."""
+    found = {x}
+    for term in order:
+        if not found.isdisjoint(term.args):
+            found.add(term)
+    return found
 
 
 def _around(derivative: Term, condition: Condition) -> Term:
@@ -231,7 +240,7 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
             own += [c.part, ("root", c.guard.args[0])]
         for key in own:
             keys[key] = keys.get(key, 0) | 1 << n
-    within = [set() if c.context is None else _parts(c.context) for c in conditions]
+    within = [(n, _parts(c.context)) for n, c in enumerate(conditions) if c.context is not None]
     held: dict[Term, int] = {}
     for term in topological(found):
         bits = keys.get(term, 0)
@@ -252,6 +261,6 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
                     bits |= keys.get(("power", a), 0) if p < 0 else 0
                     bits |= 0 if isinstance(p, int) else keys.get(("root", a), 0)
             if masks:
-                bits = sum(1 << n for n, w in enumerate(within) if bits >> n & 1 and masks <= w)
+                bits = sum(1 << n for n, w in within if bits >> n & 1 and masks <= w)
         held[term] = bits
     return held
