@@ -47,6 +47,30 @@ def _whole_roots(total: Term) -> bool:
 
 
 @stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["hypot"](x, y) * OPS["hypot_unit"](x, y),
+    source="definition",
+    group="quotients",
+    among=("hypot_unit",),
+)
+def length_times_unit(term: Term) -> Term | None:
+    """hypot(x, y) * x/hypot(x, y), half the slope of x*x + y*y, is x rounded three times."""
+    powers = forms.factors(term)
+    for f, p in powers.items():
+        if f.op.name != "hypot_unit" or not isinstance(p, int) or p < 1:
+            continue
+        x, y = f.args
+        for length, q in powers.items():
+            if length.op.name != "hypot" or q < 1 or set(length.args) != {x, y}:
+                continue
+            leg = OPS["require"](x, OPS["isfinite"](y))
+            left = [forms.power(f, p - 1), forms.power(length, forms.exact_ratio(q - 1))]
+            rest = other_factors(term, f, length)
+            return forms.with_shape(forms.product([leg, *left, rest]), term.shape)
+    return None
+
+
+@stabilize.procedure(
     "affine",
     example=lambda x, y: OPS["hypot"](x, y) - x,
     source="(h - x)*(h + x) = y**2",

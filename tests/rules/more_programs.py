@@ -24,7 +24,7 @@ erf, erfc, ndtr, log_ndtr = f("erf"), f("erfc"), f("ndtr"), f("log_ndtr")
 hypot, norm, square, sinh = f("hypot"), f("norm", axis=-1), f("square"), f("sinh")
 total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=-1)
 sin = f("sin")
-arccos, arcsin = f("arccos"), f("arcsin")
+arccos, arcsin, unit = f("arccos"), f("arcsin"), f("hypot_unit")
 exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
 slope, logit = f("sigmoid_slope"), f("logit")
 
@@ -51,6 +51,8 @@ PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
 
 MORE: list[Case] = [
     ("zero_over_shared_factor", lambda x: log(1 - exp(-exp(x))), [1e4]),
+    ("length_times_unit", lambda x, y: hypot(x, y) * unit(x, y) - x, [3.0, 0.1]),
+    ("length_times_unit", lambda x, y: unit(y, x) * hypot(x, y), [1.6e308, 1.5e308]),
     ("angle_in_right_triangle", lambda x, y: arccos(x / sqrt(x * x + y * y)), [1.0, 1e-9]),
     ("angle_in_right_triangle", lambda x, y: arcsin(-x / hypot(y, x)), [2.0, 1e-9]),
     ("zero_over_shared_factor", lambda x, y: expm1(x * y) / x, [1e-200, 3e-150]),
