@@ -115,10 +115,13 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
             continue
         width[term] = size = _width(term, [width.get(a, 1) for a in term.args])
         user = single.get(term)
-        if user is not None and _goes_on(user) and user.dtype == np.float32 and size <= DEGREE // 2:
-            found.add(term)
-        else:
-            width[term] = 1
+        if user is not None and _goes_on(user) and user.dtype == np.float32:
+            # what multiplies it may double its size, what passes it on does not
+            passed = user.op.name in PASSES or user.op.name in ("add", "subtract")
+            if size <= (DEGREE if passed else DEGREE // 2):
+                found.add(term)
+                continue
+        width[term] = 1
     return found
 
 
