@@ -60,7 +60,9 @@ def zero_over_shared_factor(term: Term) -> Term | None:
         near = forms.product([over, _times(others, inner, p, term)])
         # u may leave the range where f(u)/x does not, but for an exponential that does too
         below = name == "expm1"
-        if below and u.facts.lo > -NEAR:
+        if u.facts.hi <= -NEAR or (u.facts.lo >= NEAR and not below):
+            continue
+        if u.facts.lo > -NEAR and (below or u.facts.hi < NEAR):
             return forms.with_shape(near, term.shape)
         small = OPS["less"](forms.scale(-1, u) if below else OPS["abs"](u), NEAR)
         far = OPS[name](OPS["where"](small, -NEAR if below else NEAR, u))
@@ -122,7 +124,10 @@ def logarithmic_mean(term: Term) -> Term | None:
         over = forms.power(OPS["logrel"](x / y), p)
         near = forms.product([forms.scale(sign, over), _times(others, {core: 1, y: -1}, p, term)])
         # elsewhere nothing cancels, and x/y may leave the range
-        close = OPS["less"](OPS["abs"](gap), 0.5 * OPS["abs"](y))
+        distance, limit = OPS["abs"](gap), 0.5 * OPS["abs"](y)
+        if distance.facts.lo >= limit.facts.hi:
+            continue
+        close = OPS["less"](distance, limit)
         far = OPS["log_ratio"](OPS["where"](close, 2.0 * y, x), y)
         cured = OPS["where"](close, near, forms.product([forms.power(far, p), rest]))
         return forms.with_shape(cured, term.shape)

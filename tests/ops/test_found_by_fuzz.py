@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+import stablegrad as sg
+import stablegrad.numpy as snp
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops.derivative import gradient, pushforward
 from stablegrad.ops.record import INPUT, const
@@ -248,3 +251,27 @@ def test_a_leg_of_known_sign_is_no_loop():
     x = np.array([0.5, 3.0])
     for got, true in results(lambda x, y: hypot(log_sigmoid(x), y) + abs_(log_sigmoid(x)), [x, x]):
         assert np.abs(err_ulp(got, true)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("f", "wanted"),
+    [
+        (lambda x: snp.log1p(2 * snp.maximum(x, 1)) / snp.maximum(x, 1), math.log(3)),
+        (lambda x: snp.maximum(x, 3) / snp.sin(snp.maximum(x, 3)), 3 / math.sin(3)),
+        (
+            lambda x: snp.minimum(x, -4) / (1 - snp.exp(snp.minimum(x, -4))),
+            4 / math.expm1(-4),
+        ),
+        (
+            lambda x: (
+                snp.log(snp.maximum(x, 4) / snp.minimum(x + 9, 1))
+                / (snp.maximum(x, 4) - snp.minimum(x + 9, 1))
+            ),
+            math.log(4) / 3,
+        ),
+    ],
+)
+def test_quotients_far_from_where_they_are_0_over_0_stay_as_they_are(f, wanted) -> None:
+    value, slope = sg.value_and_grad(f)(np.float64(0.5))
+    assert value.item() == pytest.approx(wanted, rel=1e-15)
+    assert slope.item() == 0
