@@ -8,11 +8,12 @@ values.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import Shape, Term, make
-from stablegrad.ops.record import REAL, ZERO, Op, declare, elementwise
+from stablegrad.ops.record import REAL, ZERO, Op, declare, elementwise, is_float
 
 
 def _no_kernel(xp: Any, *_: Any, **__: Any) -> Any:
@@ -106,3 +107,12 @@ def gradient(y: Term, x: Term, seed: Term) -> Term:
 def pushforward(y: Term, inputs: tuple[Term, ...], tangents: tuple[Term, ...]) -> Term:
     """The node for the derivative of ``y`` along tangents of its inputs."""
     return make(PUSHFORWARD, (y, *inputs, *tangents), (len(inputs),), y.shape, y.dtype)
+
+
+def active_terms(order: Iterable[Term], variables: set[Term]) -> set[Term]:
+    """The terms of a program, arguments first, that have a derivative by one of the variables."""
+    active = set(variables)
+    for term in order:
+        if term not in active and is_float(term.dtype) and any(a in active for a in term.args):
+            active.add(term)
+    return active

@@ -112,7 +112,7 @@ def series(x: Pair, head: Sequence[Pair], tail: Sequence[float]) -> Pair:
         tail: those that follow.
     """
     x_hi, x_lo = x
-    t = _SPLIT * x_hi
+    t = _SPLIT * x_hi  # as in two_prod, but x is split once for all steps
     x_top = t - (t - x_hi)
     x_rest = x_hi - x_top
     hi: Any = tail[-1]

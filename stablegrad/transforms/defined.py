@@ -15,6 +15,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from stablegrad.ir import OPS, Facts, Term, topological
+from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import MONOMIAL, REQUIRE
 from stablegrad.ops.guards import implied, of_finite_inputs
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
@@ -88,25 +89,16 @@ def confined(
         # what does not depend on x any more, once it is simplified, may still need it to be right
         parts = (y,) if is_const(d, 0) else tops.get(x, _NONE)
         functions = {t for t in parts if t.shape == x.shape}
-        other = set() if x is y or is_const(d, 0) else _dependent(order, x)
+        dependent = set() if x is y or is_const(d, 0) else active_terms(order, {x})
         around = d
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
-            if condition.pole and other and condition.part not in other:
+            if condition.pole and dependent and condition.part not in dependent:
                 continue  # an infinite addend leaves the slope by what it does not depend on
             around = _around(around, condition)
         result.append(around)
     return result
-
-
-def _dependent(order: Sequence[Term], x: Term) -> set[Term]:
-    """The terms of a program that depend on one of them, itself included."""
-    found = {x}
-    for term in order:
-        if not found.isdisjoint(term.args):
-            found.add(term)
-    return found
 
 
 def _around(derivative: Term, condition: Condition) -> Term:

@@ -15,7 +15,7 @@ from stablegrad.canonical import canonical
 from stablegrad.errors import NotDifferentiableError, message
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import forms
-from stablegrad.ops.derivative import CUSTOM
+from stablegrad.ops.derivative import CUSTOM, active_terms
 from stablegrad.ops.forms import AFFINE, INDICATOR, MONOMIAL
 from stablegrad.ops.record import (
     CONST,
@@ -23,7 +23,6 @@ from stablegrad.ops.record import (
     ZeroDerivative,
     const,
     is_const,
-    is_float,
 )
 from stablegrad.ops.shape import unbroadcast
 from stablegrad.settings import Settings
@@ -188,14 +187,6 @@ def _infinite_together(partial: Term, value: Term) -> bool:
     return True
 
 
-def _active(order: list[Term], variables: set[Term]) -> set[Term]:
-    active = set(variables)
-    for term in order:
-        if term not in active and is_float(term.dtype) and any(a in active for a in term.args):
-            active.add(term)
-    return active
-
-
 def vjp(y: Term, xs: Sequence[Term], seed: Term, settings: Settings) -> list[Term]:
     """The gradients of ``y`` by each of ``xs``, for the cotangent ``seed`` of ``y``.
 
@@ -204,7 +195,7 @@ def vjp(y: Term, xs: Sequence[Term], seed: Term, settings: Settings) -> list[Ter
     """
     variables = set(xs)
     order = topological([y], stop=variables.__contains__)
-    active = _active(order, variables)
+    active = active_terms(order, variables)
     calculus = Calculus(settings, order, active)
     cotangents: dict[Term, list[Term]] = {y: [seed]}
     for term in reversed(order):
@@ -329,7 +320,7 @@ def jvp(y: Term, xs: Sequence[Term], ts: Sequence[Term], settings: Settings) -> 
     """The derivative of ``y`` along the tangents ``ts`` of ``xs``."""
     variables = dict(zip(xs, ts, strict=True))
     order = topological([y], stop=variables.__contains__)
-    calculus = Calculus(settings, order, _active(order, set(variables)))
+    calculus = Calculus(settings, order, active_terms(order, set(variables)))
     tangents = dict(variables)
     for term in order:
         if term in variables or term not in calculus.active:
