@@ -14,12 +14,13 @@ from stablegrad.engines import blocks, tables
 from stablegrad.ir import Term, topological
 from stablegrad.ops.dtypes import converted
 from stablegrad.ops.record import CONST, Op, round_to
+from stablegrad.oracle.codes import settled
 
 Array = np.ndarray[Any, Any]
 
 
-class _Namespace:
-    """What kernels see as ``xp``: NumPy's names, and ``special`` with SciPy's."""
+class Namespace:
+    """NumPy's names, and ``special`` with SciPy's."""
 
     special = scipy.special
     name = "numpy"
@@ -30,7 +31,13 @@ class _Namespace:
         return value
 
 
-xp = _Namespace()
+class _Decided(Namespace):
+    """What kernels see as ``xp``; its referee decides what pairs of floats cannot tell."""
+
+    referee = staticmethod(settled)
+
+
+xp = _Decided()
 
 
 def kernel_of(op: Op) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from stablegrad.ops.exact import Rational
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.pairs import Pair
 from stablegrad.ops.record import broadcast, declare
+from stablegrad.ops.settled import settle
 
 
 class Sum(NamedTuple):
@@ -42,6 +43,8 @@ Code = tuple[Sum | Product, ...]
 Parts = tuple[Any, Any, Any]
 """(hi + lo) * 2**exponent, hi a mantissa in [0.5, 1) or 0."""
 
+_DIGITS = 46  # that a sum of pairs may lose
+_LOWEST = -(2**62)
 _LOW, _HIGH = 1e-140, 1e140  # between these the errors of products are exact
 
 
@@ -105,8 +108,12 @@ def product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
 # -- with exponents -----------------------------------------------------------------------
 
 
-def _run_parts(xp: Any, xs: Sequence[Any], code: Code) -> Parts:
-    """The result with exponents of their own, for elements that leave the range."""
+def _run_parts(xp: Any, xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:
+    """The result with exponents of their own, for elements that leave the range.
+
+    And where a sum vanished beside its addends.
+    """
+    lost: Any = False
     registers: list[Parts] = [
         normal_parts(xp, (x, 0.0 * x, xp.zeros(x.shape, np.int64))) for x in xs
     ]
@@ -117,10 +124,18 @@ def _run_parts(xp: Any, xs: Sequence[Any], code: Code) -> Parts:
             if constant != 0:
                 terms.append(parts_constant(xp, constant, terms[0]))
             out = parts_sum(xp, terms)
+            if not _is_exact(step, len(xs)):
+                top = reduce(xp.maximum, [xp.where(m == 0, _LOWEST, e) for m, _, e in terms])
+                lost = lost | ((top != _LOWEST) & ((out[0] == 0) | (top - out[2] > _DIGITS)))
         else:
             out = parts_product(xp, [(registers[i], p) for i, p in step.factors])
         registers.append(out)
-    return registers[-1]
+    return registers[-1], lost
+
+
+def _is_exact(step: Sum, given: int) -> bool:
+    """Whether a sum is of two of the numbers that are given."""
+    return all(i < given for _, i in step.addends) and len(step.addends) < 3
 
 
 def parts_constant(xp: Any, c: Rational, like: Parts) -> Parts:
@@ -148,9 +163,8 @@ def parts_multiple(xp: Any, x: Parts, c: Rational) -> Parts:
 
 def parts_sum(xp: Any, terms: Sequence[Parts]) -> Parts:
     """The sum of numbers."""
-    lowest = -(2**62)
-    top = reduce(xp.maximum, [xp.where(m == 0, lowest, e) for m, _, e in terms])
-    top = xp.where(top == lowest, 0, top)
+    top = reduce(xp.maximum, [xp.where(m == 0, _LOWEST, e) for m, _, e in terms])
+    top = xp.where(top == _LOWEST, 0, top)
     out: Pair | None = None
     for hi, lo, e in terms:
         shift = xp.clip(e - top, -3000, 0).astype(np.int32)
@@ -183,49 +197,75 @@ def _rational_sum(xp: Any, *xs: Any, code: Code) -> Any:
         return _traced(xp, xs, code)
     try:
         with np.errstate(all="raise"):
-            hi, lo = _last(_run_pairs(xp, xs, code))
-        return hi + lo
+            found = list(_run_pairs(xp, xs, code))
+            hi, lo = found[-1]
+            lost = _lost([*xs, *[out[0] for out in found]], code)
+        value = hi + lo
     except FloatingPointError:
-        return _redone(xp, xs, code)
+        value, lost = _redone(xp, xs, code)
+    return _told(xp, value, lost, xs, code) if np.any(lost) else value
+
+
+def _lost(registers: Sequence[Any], code: Code) -> Any:
+    """Where a sum is so much smaller than its addends that pairs may not tell it.
+
+    A sum of two of the numbers that are given is exact.
+    """
+    lost: Any = False
+    given = len(registers) - len(code)
+    for step, out in zip(code, registers[given:], strict=True):
+        if not isinstance(step, Sum) or _is_exact(step, given):
+            continue
+        c, i = step.addends[0]
+        size = abs(float(c)) * np.abs(registers[i])
+        for c, i in step.addends[1:]:
+            size = np.maximum(size, abs(float(c)) * np.abs(registers[i]))
+        lost = lost | (2.0**-_DIGITS * size > np.abs(out))
+    return lost
+
+
+def _told(xp: Any, value: Any, lost: Any, xs: Sequence[Any], code: Code) -> Any:
+    """The value with what pairs cannot tell settled, as far as the engine can."""
+    value, lost, *columns = np.broadcast_arrays(value, lost, *xs)
+    value = np.array(value)
+    again = value[lost]
+    settle(xp, again, np.ones(again.shape, bool), [x[lost] for x in columns], code)
+    value[lost] = again
+    return value
 
 
 def _traced(xp: Any, xs: Sequence[Any], code: Code) -> Any:
     """The result where no value can be looked at: with exponents throughout."""
     arrays = xp.broadcast_arrays(*xs)
-    m, low, e = _run_parts(xp, arrays, code)
+    (m, low, e), _ = _run_parts(xp, arrays, code)
     scaled = xp.ldexp(m + low, xp.clip(e, -5000, 5000))
     return xp.where(xp.isfinite(m + low), scaled, _evaluated(xp, arrays, code))
 
 
-def _last(values: Iterator[Pair]) -> Pair:
-    out: Pair | None = None
-    for value in values:
-        out = value
-    assert out is not None
-    return out
+def _redone(xp: Any, xs: Sequence[Any], code: Code) -> tuple[Any, Any]:
+    """The result, elements that are not sure to be in range redone with exponents.
 
-
-def _redone(xp: Any, xs: Sequence[Any], code: Code) -> Any:
-    """The result, elements that are not sure to be in range redone with exponents."""
+    And where that may be wrong, because it vanished beside what it was made of.
+    """
     arrays = np.broadcast_arrays(*xs)
     plain = np.array(_evaluated(xp, arrays, code))  # with IEEE's infinities and nans
     finite = np.logical_and.reduce([np.isfinite(x) for x in arrays])
     good = np.ones(plain.shape, bool)
-    value: Any = plain
-    for value in _run_pairs(xp, arrays, code):
-        size = np.abs(value[0])
-        good &= (size > _LOW) & (size < _HIGH)
-    for x in arrays:
+    found = list(_run_pairs(xp, arrays, code))
+    registers = [*arrays, *[out[0] for out in found]]
+    for x in registers:
         size = np.abs(x)
         good &= (size > _LOW) & (size < _HIGH)
+    value = found[-1]
     result = np.where(good, value[0] + value[1], plain)
     redo = finite & ~good
+    lost = np.array(good & _lost(registers, code))
     if redo.any():
-        m, low, e = _run_parts(xp, [np.asarray(x[redo]) for x in arrays], code)
+        (m, low, e), lost[redo] = _run_parts(xp, [np.asarray(x[redo]) for x in arrays], code)
         scaled = np.ldexp(m + low, np.clip(e, -5000, 5000).astype(np.int32))
         defined = np.isfinite(m + low)
         result[redo] = np.where(defined, scaled, plain[redo])
-    return result
+    return result, lost
 
 
 def _evaluated(xp: Any, xs: Sequence[Any], code: Code) -> Any:

@@ -13,15 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablegrad.ir import Shape, Term
+from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops import pairs
 from stablegrad.ops.exact import Exact, Rational, to_float
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered import sum_pair
 from stablegrad.ops.lowered_arithmetic import Product, Sum, multiple, product
-from stablegrad.ops.pair_calls import CALLS, polygamma
+from stablegrad.ops.pair_calls import CALLS, ROUNDED, polygamma
 from stablegrad.ops.pairs import Pair
 from stablegrad.ops.record import broadcast, declare
+from stablegrad.ops.settled import LOST, settle
 
 
 class Function(NamedTuple):
@@ -44,6 +45,8 @@ Code = tuple[Sum | Product | Function | Select, ...]
 Bounded = tuple[Pair, Any]
 """A pair and a bound of its absolute error."""
 
+SURE = 2.0**-50
+"""The relative error with which a value is as good as known."""
 _UNIT = 2.0**-102  # of one operation in pairs
 _ROUNDED = 2.0**-51  # of an op in floats, relative
 _ALARM = 4.0  # how much greater than the sum the greatest addend may be
@@ -53,7 +56,7 @@ def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]
     return broadcast(MONOMIAL, args), args[0].dtype
 
 
-def run_code(xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
+def run_code(xp: Any, xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
     """The result of a code, with its error."""
     registers: list[Bounded] = [
         ((x, 0.0 * x), _ROUNDED * np.abs(x) if r else np.zeros(x.shape))
@@ -67,7 +70,7 @@ def run_code(xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
         elif isinstance(step, Select):
             registers.append(_select(step, registers))
         else:
-            registers.append(_call(step, registers))
+            registers.append(_call(xp, step, registers))
     return registers[-1]
 
 
@@ -111,7 +114,18 @@ def _select(step: Select, registers: Sequence[Bounded]) -> Bounded:
     return pair, np.where(holds, error, other[1])
 
 
-def _call(step: Function, registers: Sequence[Bounded]) -> Bounded:
+def _rounded(xp: Any, step: Function, registers: Sequence[Bounded]) -> Bounded:
+    """The value of a function with the error of its kernel."""
+    (x, low), error = registers[step.registers[0]]
+    op = OPS[step.name]
+    value = op.engine_kernels.get("numpy", op.kernel)(xp, x)
+    slope = 1.2 * np.exp(-x * x * (0.5 if step.name == "ndtr" else 1.0))
+    return (value, 0.0 * value), _ROUNDED * np.abs(value) + slope * (np.abs(low) + error)
+
+
+def _call(xp: Any, step: Function, registers: Sequence[Bounded]) -> Bounded:
+    if step.name in ROUNDED:
+        return _rounded(xp, step, registers)
     call = polygamma(step.order) if step.name == "polygamma" else CALLS[step.name]
     xs = [registers[i][0] for i in step.registers]
     value = call.value(*xs)
@@ -149,9 +163,13 @@ def _redone_sum(
     total = np.array(total)
     flat = [x[alarm] for x in numbers]
     with np.errstate(all="ignore"):
-        value, error = run_code(flat, rounded, code)
+        value, error = run_code(xp, flat, rounded, code)
         better = error < _ROUNDED * size[alarm]
-        total[alarm] = np.where(better, value[0] + value[1], total[alarm])
+        again = np.where(better, value[0] + value[1], total[alarm])
+        if not any(rounded):
+            known = error <= SURE * np.abs(value[0])
+            settle(xp, again, ~known & (size[alarm] > LOST * np.abs(again)), flat, code)
+        total[alarm] = again
     return total
 
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered_calls import Code, run_code
+from stablegrad.ops.lowered_calls import SURE, Code, Function, run_code
 from stablegrad.ops.pairs import two_sum
 from stablegrad.ops.record import broadcast, declare
+from stablegrad.ops.settled import LOST, settle
 
 _ROUNDED = 2.0**-53
 _FAR = 2.0**-44  # a pair that differs more from the rounded argument left the range
@@ -153,6 +154,8 @@ CORRECTED: dict[str, Corrected] = {
     "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
     "log": _sloped(lambda x: (x > 0.375) & (x < 2.75), lambda x, y: 1.0 / x),
 }
+TURNING = frozenset(["sin", "cos", "tan"])
+"""Functions that need their argument to a part of a turn, however large it is."""
 CORRECTED["sigmoid_difference"] = CORRECTED["sigmoid"]
 CORRECTED["union_slope"] = CORRECTED["sigmoid_slope"]
 """By op: where it feels the rounding of its argument, and the cure; by the difference of two."""
@@ -189,13 +192,19 @@ def _redone_call(
     found = np.broadcast_arrays(value, x, below, size, felt, *leaves)
     value, x, below, size, felt, *numbers = found
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
+        (hi, lo), error = run_code(xp, [n[felt] for n in numbers], rounded, code)
         near = x[felt]
         rest = (hi - near) + (lo - below[felt])
         better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
         again = corrected.value(near, rest, value[felt], *parameters)
+        again = np.where(better & np.isfinite(again), again, value[felt])
+        if name in TURNING and not any(rounded):
+            known = better & (error <= SURE * np.abs(again))
+            open_ = ~known & (size[felt] > LOST * np.abs(again))
+            whole = (*code, Function(name, (len(leaves) + len(code) - 1,)))
+            settle(xp, again, open_, [n[felt] for n in numbers], whole)
     value = np.array(value)
-    value[felt] = np.where(better & np.isfinite(again), again, value[felt])
+    value[felt] = again
     return value
 
 
@@ -221,7 +230,7 @@ def _redone_power(
         return value
     value, near, felt, *numbers = np.broadcast_arrays(value, near, felt, *leaves)
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
+        (hi, lo), error = run_code(xp, [n[felt] for n in numbers], rounded, code)
         start = near[felt]
         size = np.abs(hi) if less else 1.0
         again = np.exp(hi)

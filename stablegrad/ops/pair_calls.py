@@ -248,3 +248,6 @@ CALLS: dict[str, Call] = {
         1e-4,
     ),
 }
+
+ROUNDED = frozenset(["erf", "erfc", "ndtr"])
+"""Functions that are not known to more than one float, by the kernels of their ops."""

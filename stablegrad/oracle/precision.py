@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 import flint
 
@@ -18,15 +19,19 @@ CHEAP = 1600
 """Bits up to which an evaluation costs hardly more than one of 100."""
 
 
+_one_at_a_time = RLock()
+
+
 @contextmanager
 def precision(bits: int) -> Iterator[None]:
     """Set the working precision in bits, and restore the caller's on the way out."""
-    before = flint.ctx.prec
-    flint.ctx.prec = bits
-    try:
-        yield
-    finally:
-        flint.ctx.prec = before
+    with _one_at_a_time:
+        before = flint.ctx.prec
+        flint.ctx.prec = bits
+        try:
+            yield
+        finally:
+            flint.ctx.prec = before
 
 
 def rising(budget: int = BUDGET, start: int = MINIMUM) -> Iterator[int]:

@@ -22,7 +22,7 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER
-from stablegrad.ops.pair_calls import CALLS
+from stablegrad.ops.pair_calls import CALLS, ROUNDED
 from stablegrad.ops.record import VARIABLE
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 
@@ -59,6 +59,13 @@ def _arcsinh(x: Term) -> Term:
 
 def _logaddexp(a: Term, b: Term) -> Term:
     return _op("maximum", a, b) + _log1p(_exp(-_op("abs", b - a)))
+
+
+def _hypot(x: Term, y: Term) -> Term:
+    """As squares may not be formed, the greater one times the length beside it."""
+    x, y = _op("abs", x), _op("abs", y)
+    most, least = _op("maximum", x, y), _op("minimum", x, y)
+    return most * _op("sqrt", 1 + (least / most) ** 2)
 
 
 MEANINGS: dict[str, Callable[..., Term]] = {
@@ -111,8 +118,8 @@ MEANINGS: dict[str, Callable[..., Term]] = {
     "log_minus_digamma": lambda x, y: _log(x) - _op("digamma", y),
     "clip": lambda x, low, high: _op("minimum", _op("maximum", x, low), high),
     "betaln": lambda a, b: _op("lgamma", a) + _op("lgamma", b) - _op("lgamma", a + b),
-    "hypot": lambda x, y: _op("sqrt", x * x + y * y),
-    "hypot_unit": lambda x, y: x / _op("sqrt", x * x + y * y),
+    "hypot": _hypot,
+    "hypot_unit": lambda x, y: x / _hypot(x, y),
     "sqrt1pm1": lambda x: x / (1 + _op("sqrt", 1 + x)),
     "arcsinh": _arcsinh,
     "arctanh": lambda x: (_log1p(x) - _log1p(-x)) / 2,
@@ -215,7 +222,13 @@ def _called(x: Term) -> bool:
 
 def _known(name: str) -> bool:
     steps = ("polygamma", "polygamma_step", "where", HAZARD)
-    return name in CALLS or name in MEANINGS or name in steps or _spelled(name) is not None
+    if _called_as_such(name) or name in MEANINGS or name in steps:
+        return True
+    return _spelled(name) is not None
+
+
+def _called_as_such(name: str) -> bool:
+    return name in CALLS or name in ROUNDED
 
 
 @cache
@@ -229,7 +242,8 @@ def _spelled(name: str) -> Callable[..., Term] | None:
     variables = [make(VARIABLE, (), (a,), (), np.dtype(np.float64)) for a in letters]
     inner = [t for t in topological([spelling(*variables)]) if t.args]
     known = all(
-        t.op.name in BY_RATIONALS or t.op.name in CALLS or t.op.name in MEANINGS for t in inner
+        t.op.name in BY_RATIONALS or _called_as_such(t.op.name) or t.op.name in MEANINGS
+        for t in inner
     )
     return spelling if known else None
 
@@ -343,7 +357,7 @@ class _Code:
             return t.param("n") == 0
         if t.op.name == HAZARD:
             return t.params in ((1, 0), (0, 1))
-        return t.op.name in CALLS or t.op.name in ("polygamma", "polygamma_step", "where")
+        return _called_as_such(t.op.name) or t.op.name in ("polygamma", "polygamma_step", "where")
 
     def _instructions(self, t: Term, register: dict[Term, int]) -> Iterator[Any]:
         """The instructions of a term; after each, ``register`` has where its result went."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.engines.numpy import xp as NUMPY  # noqa: N812
+from stablegrad.engines.numpy import Namespace as NumpyNamespace
 from stablegrad.ir import OPS, Shape
 from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.lowered import (
@@ -31,6 +31,8 @@ from stablegrad.ops.record import Op
 
 Kernel = Callable[..., Any]
 Parts = list[tuple[Any, Any]]
+NUMPY = NumpyNamespace()
+"""For kernels on the host: names alone, which can be written as source."""
 _STEPS = 60
 """So many mantissas in [1/2, 1) multiply without leaving the range of float32."""
 

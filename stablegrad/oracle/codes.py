@@ -1,0 +1,119 @@
+"""Codes of sums and functions in balls, for the elements that an engine cannot tell in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from stablegrad.ops.lowered_arithmetic import Product, Sum
+from stablegrad.ops.lowered_calls import Code, Function, Select
+from stablegrad.oracle.constants import as_arb
+from stablegrad.oracle.precision import precision
+
+Array = np.ndarray[Any, Any]
+
+LADDER = (256, 1100, 4500)
+"""Bits that are tried: the last are those of two floats of opposite ranges, and some."""
+CREDIT = 400_000
+"""Bits that one result may cost, some 50 ms; elements after that are left alone."""
+
+
+class OpenError(Exception):
+    """What this precision cannot tell."""
+
+
+def _greater(x: Any, y: Any) -> bool:
+    if x >= y:
+        return True
+    if x < y:
+        return False
+    raise OpenError
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "abs": lambda x: x if _greater(x, arb(0)) else -x,
+    "maximum": lambda x, y: x if _greater(x, y) else y,
+    "minimum": lambda x, y: y if _greater(x, y) else x,
+    "exp": arb.exp,
+    "expm1": arb.expm1,
+    "log": arb.log,
+    "log1p": arb.log1p,
+    "log_ratio": lambda x, y: (x / y).log(),
+    "sin": arb.sin,
+    "cos": arb.cos,
+    "tan": arb.tan,
+    "tanh": arb.tanh,
+    "arctan": arb.atan,
+    "arcsin": arb.asin,
+    "arccos": arb.acos,
+    "erf": arb.erf,
+    "erfc": arb.erfc,
+    "ndtr": lambda x: (-x * arb(0.5).sqrt()).erfc() / 2,
+    "lgamma": arb.lgamma,
+    "digamma": arb.digamma,
+    "lgamma_step": lambda x, h: (x + h).lgamma() - x.lgamma(),
+    "digamma_step": lambda x, h: (x + h).digamma() - x.digamma(),
+}
+"""Functions by the names that codes have for them; others are left alone."""
+
+
+def settled(columns: Sequence[Array], code: Code) -> Array:
+    """The value of a code at each element, within a rounding; nan where it could not be told.
+
+    Args:
+        columns: the numbers that the first registers hold, exact.
+        code: the instructions.
+    """
+    found = np.full(columns[0].shape, np.nan)
+    if any(isinstance(s, Function) and s.name not in CALLS for s in code):
+        return found
+    credit = CREDIT
+    for i, numbers in enumerate(zip(*[c.tolist() for c in columns], strict=True)):
+        found[i], cost = _settled(numbers, code)
+        credit -= cost
+        if credit < 0:
+            break
+    return found
+
+
+def _settled(numbers: Sequence[float], code: Code) -> tuple[float, int]:
+    """The value, and the bits that it took."""
+    cost = 0
+    for bits in LADDER if np.isfinite(numbers).all() else ():
+        cost += bits
+        with precision(bits):
+            try:
+                ball = _run([arb(float(x)) for x in numbers], code)
+            except OpenError:
+                continue
+            if not ball.is_finite():
+                continue
+            low, high = float(ball.lower()), float(ball.upper())
+        if low == high:
+            return low, cost
+    return float("nan"), cost
+
+
+def _run(registers: list[Any], code: Code) -> Any:
+    for step in code:
+        if isinstance(step, Sum):
+            out = as_arb(Fraction(step.constant))
+            for c, i in step.addends:
+                out = out + registers[i] * as_arb(Fraction(c))
+        elif isinstance(step, Product):
+            out = arb(1)
+            for i, p in step.factors:
+                whole = isinstance(p, int)
+                out = out * (registers[i] ** p if whole else registers[i].sqrt() ** int(2 * p))
+        elif isinstance(step, Select):
+            holds = registers[step.condition] != 0
+            other = arb(0) if step.other is None else registers[step.other]
+            out = registers[step.chosen] if holds else other
+        else:
+            out = CALLS[step.name](*[registers[i] for i in step.registers])
+        registers.append(out)
+    return registers[-1]
