@@ -59,9 +59,6 @@ def run_case(case: Mapping[str, Any], evaluate: Evaluate) -> tuple[float, str]:
 
 
 REASONS = {
-    "negbin-limit-grad": "gamma functions cancel; the XLA engine has no pairs for them",
-    "poisson-large": "gamma functions cancel; the XLA engine has no pairs for them",
-    "truncnorm-grad": "slopes of a normal interval cancel; the XLA engine has no pairs for them",
     "svd-rank-deficient": "JAX's svd is passed through, and JAX differentiates it",
 }
 """Why the bridge misses a case, where it is not for subnormals."""

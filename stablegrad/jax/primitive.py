@@ -18,6 +18,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 
+from stablegrad.engines.xla.kernels import calling_back, varying
 from stablegrad.jax.marks import Mark, application
 from stablegrad.jax.regions import Region
 
@@ -35,20 +36,15 @@ def apply(
     return region_p.bind(*_common(args), region=region, batch=batch, mark=mark)
 
 
-def _varying(x: Any) -> frozenset[Any]:
-    kind = getattr(jax.typeof(x), "manual_axis_type", None)
-    return frozenset(getattr(kind, "varying", ()))
-
-
 def _common(args: Sequence[Any]) -> list[Any]:
     """The arguments varying over the same axes of a shard_map: sums over devices are JAX's."""
-    varying = [_varying(x) for x in args]
-    union: frozenset[Any] = frozenset().union(*varying)
+    axes = [varying(x) for x in args]
+    union: frozenset[Any] = frozenset().union(*axes)
     if not union:
         return list(args)
     return [
         jax.lax.pcast(x, tuple(sorted(union - v)), to="varying") if union - v else x
-        for x, v in zip(args, varying, strict=True)
+        for x, v in zip(args, axes, strict=True)
     ]
 
 
@@ -102,9 +98,17 @@ def _run(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[An
 
 
 def _lower(ctx: Any, *args: Any, region: Region, batch: Batch, mark: Mark | None) -> Any:
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), calling_back(_on_one_device(ctx)):
         rule = mlir.lower_fun(_evaluate, multiple_results=True)
         return rule(ctx, *args, region=region, batch=batch, mark=mark)
+
+
+def _on_one_device(ctx: Any) -> bool:
+    """Whether a callback sees what it computes: not in what is exported or partitioned later."""
+    module = ctx.module_context
+    if getattr(getattr(module, "lowering_parameters", None), "for_export", False):
+        return False
+    return getattr(module.axis_context, "num_devices", 1) in (None, 1)
 
 
 mlir.register_lowering(region_p, _lower)

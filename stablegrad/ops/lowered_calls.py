@@ -136,31 +136,46 @@ def _call(xp: Any, step: Function, registers: Sequence[Bounded]) -> Bounded:
     return value, error
 
 
-def _redone_sum(
+def sum_and_size(
     xp: Any,
-    *args: Any,
+    xs: tuple[Any, ...],
     constant: Exact,
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
-    rounded: tuple[bool, ...],
-    code: Code,
-) -> Any:
-    xs, leaves = args[: sum(counts)], args[sum(counts) :]
+) -> tuple[Any, Any]:
+    """A sum of multiples and products, and the size of its greatest addend."""
     hi, lo = sum_pair(xp, xs, constant, coefficients, counts)
-    total = hi + lo
-    if xp.name != "numpy":
-        return total
-    size = np.abs(to_float(constant))
+    size = xp.abs(to_float(constant))
     position = 0
     for c, count in zip(coefficients, counts, strict=True):
         x = xs[position] if count == 1 else xs[position] * xs[position + 1]
         position += count
-        size = np.maximum(size, abs(float(c)) * np.abs(x))
-    alarm = size > _ALARM * np.abs(total)  # not where anything is inf or nan
-    if not np.any(alarm):
-        return total
+        size = xp.maximum(size, abs(float(c)) * xp.abs(x))
+    return hi + lo, size
+
+
+def redone(
+    xp: Any,
+    total: Any,
+    size: Any,
+    alarm: Any,
+    *leaves: Any,
+    rounded: tuple[bool, ...],
+    code: Code,
+) -> Any:
+    """A sum in NumPy, the elements that raise alarm computed again.
+
+    Args:
+        xp: the NumPy engine's namespace.
+        total: what is computed.
+        size: of the greatest addend.
+        alarm: which elements lost digits.
+        leaves: the registers of the code.
+        rounded: which of them are rounded results.
+        code: computes the sum.
+    """
     total, size, alarm, *numbers = np.broadcast_arrays(total, size, alarm, *leaves)
-    total = np.array(total)
+    total, alarm = np.array(total), alarm != 0
     flat = [x[alarm] for x in numbers]
     with np.errstate(all="ignore"):
         value, error = run_code(xp, flat, rounded, code)
@@ -171,6 +186,23 @@ def _redone_sum(
             settle(xp, again, ~known & (size[alarm] > LOST * np.abs(again)), flat, code)
         total[alarm] = again
     return total
+
+
+def _redone_sum(
+    xp: Any,
+    *args: Any,
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+    rounded: tuple[bool, ...],
+    code: Code,
+) -> Any:
+    xs, leaves = args[: sum(counts)], args[sum(counts) :]
+    total, size = sum_and_size(xp, xs, constant, coefficients, counts)
+    alarm = size > _ALARM * xp.abs(total)  # not where anything is inf or nan
+    if xp.name != "numpy" or not np.any(alarm):
+        return total
+    return redone(xp, total, size, alarm, *leaves, rounded=rounded, code=code)
 
 
 REDONE_SUM = declare(

@@ -58,7 +58,7 @@ def expm1_exponent(xp: Any, a: Pair) -> tuple[Pair, Any]:
     r = add(r, (a[1], 0.0 * k))
     j = xp.rint(r[0] * _STEPS)
     s = fast_two_sum(r[0] - j / _STEPS, r[1])  # the difference is exact
-    small = multiply(s, series(s, _HEAD, _TAIL))
+    small = multiply(s, series(xp, s, _HEAD, _TAIL))
     row = xp.where(xp.abs(j) <= _MOST, j + _MOST, 0.0).astype(xp.int64)
     high, low = _table()
     step = xp.take(high, row), xp.take(low, row)

@@ -73,7 +73,7 @@ def _near(xp: Any, r: Pair) -> tuple[Pair, Pair]:
     j = xp.rint(r[0] * _STEPS)
     h = fast_two_sum(r[0] - j / _STEPS, r[1])  # the difference is exact
     square = multiply(h, h)
-    s, c = multiply(h, series(square, *_SINE)), series(square, *_COSINE)
+    s, c = multiply(h, series(xp, square, *_SINE)), series(xp, square, *_COSINE)
     row = xp.where(xp.abs(j) <= _ROWS, j + _ROWS, 0.0).astype(xp.int64)
     s_hi, s_lo, c_hi, c_lo = [xp.take(column, row) for column in _table()]
     step_s, step_c = (s_hi, s_lo), (c_hi, c_lo)

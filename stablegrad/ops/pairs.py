@@ -102,10 +102,16 @@ def horner(x: Pair, coefficients: Sequence[Pair]) -> Pair:
     return out
 
 
-def series(x: Pair, head: Sequence[Pair], tail: Sequence[float]) -> Pair:
+def unseen(xp: Any, x: Any) -> Any:
+    """A constant that a compiler does not see: XLA takes (x + c) - c for x."""
+    return x if xp is np or xp.name == "numpy" else xp.lax.optimization_barrier(xp.asarray(x))
+
+
+def series(xp: Any, x: Pair, head: Sequence[Pair], tail: Sequence[float]) -> Pair:
     """A power series at a small x, its head in pairs and its tail in floats.
 
     Args:
+        xp: the array namespace.
         x: small enough for every term of the head to outweigh the next, and for the tail to be
             below the last place of the head's first coefficient.
         head: the coefficients from the constant up.
@@ -119,7 +125,8 @@ def series(x: Pair, head: Sequence[Pair], tail: Sequence[float]) -> Pair:
     for c in tail[-2::-1]:
         hi = hi * x_hi + c
     lo: Any = 0.0
-    for c_hi, c_lo in head[::-1]:
+    for c, c_lo in head[::-1]:
+        c_hi = unseen(xp, c)
         p = x_hi * hi
         t = _SPLIT * hi
         top = t - (t - hi)

@@ -8,8 +8,11 @@ whole-number operations a factor.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ from stablegrad.ops.lowered import (
     sum_in_parts,
     sum_pair,
 )
+from stablegrad.ops.lowered_calls import Code, redone, sum_and_size
 from stablegrad.ops.lowered_logs import careful_log, half_whole, log_in_parts
 from stablegrad.ops.ranged import split_arguments
 from stablegrad.ops.record import Op
@@ -176,25 +180,91 @@ def on_host(op: Op, shape: Shape = ()) -> Kernel:
     """
 
     def kernel(xp: Any, *xs: Any, **params: Any) -> Any:
-        import jax
-
-        arrays = xp.broadcast_arrays(*xs) if op.elementwise else xs
-        size = arrays[0].shape if op.elementwise else shape
-        # as bits: JAX rounds the floats of a callback where 64 bits are not enabled
-        bits = [jax.lax.bitcast_convert_type(x.astype(np.float64), np.uint32) for x in arrays]
-        result = jax.ShapeDtypeStruct((*size, 2), np.dtype(np.uint32))
-
-        def run(*values: Any) -> Any:
-            given = [np.ascontiguousarray(v).view(np.float64)[..., 0] for v in values]
-            with np.errstate(all="ignore"):
-                found = op.kernel(NUMPY, *given, **params)
-            return np.asarray(found, np.float64)[..., None].view(np.uint32)
-
-        method = "broadcast_all" if op.elementwise else "sequential"
-        found = jax.pure_callback(run, result, *bits, vmap_method=method)
-        return jax.lax.bitcast_convert_type(found, np.float64)
+        run = partial(op.kernel, NUMPY, **params)
+        return hosted(run, None if op.elementwise else shape)(*xs)
 
     return kernel
+
+
+def hosted(run: Kernel, shape: Shape | None = None) -> Kernel:
+    """A function of NumPy arrays, called back from the compiled program.
+
+    Args:
+        run: the function, of float64 arrays.
+        shape: of the result; None for that of the arguments, of which each element is one by
+            itself.
+    """
+
+    def kernel(*xs: Any) -> Any:
+        import jax
+
+        arrays = jax.numpy.broadcast_arrays(*xs) if shape is None else xs
+        # as bits: JAX rounds the floats of a callback where 64 bits are not enabled
+        bits = [jax.lax.bitcast_convert_type(x.astype(np.float64), np.uint32) for x in arrays]
+        size = arrays[0].shape if shape is None else shape
+        result = jax.ShapeDtypeStruct((*size, 2), np.dtype(np.uint32))
+
+        def called(*values: Any) -> Any:
+            given = [np.ascontiguousarray(v).view(np.float64)[..., 0] for v in values]
+            with np.errstate(all="ignore"):
+                found = run(*given)
+            return np.asarray(found, np.float64)[..., None].view(np.uint32)
+
+        method = "broadcast_all" if shape is None else "sequential"
+        found = jax.pure_callback(called, result, *bits, vmap_method=method)
+        found = jax.lax.bitcast_convert_type(found, np.float64)
+        axes = frozenset[Any]().union(*[varying(x) for x in xs]) - varying(found)
+        return jax.lax.pcast(found, tuple(sorted(axes)), to="varying") if axes else found
+
+    return kernel
+
+
+def varying(x: Any) -> frozenset[Any]:
+    """The axes of a shard_map along which an array may differ from device to device."""
+    import jax
+
+    kind = getattr(jax.typeof(x), "manual_axis_type", None)
+    return frozenset(getattr(kind, "varying", ()))
+
+
+_calls_back: ContextVar[bool] = ContextVar("_calls_back", default=True)
+
+
+@contextmanager
+def calling_back(allowed: bool) -> Iterator[None]:
+    """Whether compiled programs may call NumPy where they can do without it."""
+    token = _calls_back.set(allowed)
+    try:
+        yield
+    finally:
+        _calls_back.reset(token)
+
+
+ALARM = 32.0
+"""How much greater than a sum its greatest addend may be: beyond, rounding shows too much."""
+
+
+def redone_sum(
+    xp: Any,
+    *args: Any,
+    constant: Exact,
+    coefficients: tuple[Rational, ...],
+    counts: tuple[int, ...],
+    rounded: tuple[bool, ...],
+    code: Code,
+) -> Any:
+    """The kernel of ``redone_sum``: XLA would compile pairs for minutes, so NumPy has them.
+
+    It is called where an element lost digits, and computes those elements.
+    """
+    xs, leaves = args[: sum(counts)], args[sum(counts) :]
+    total, size = sum_and_size(xp, xs, constant, coefficients, counts)
+    if not _calls_back.get():
+        return total
+    alarm = size > ALARM * xp.abs(total)
+    again = hosted(partial(redone, NUMPY, rounded=rounded, code=code))
+    parts = (total, size, alarm, *leaves)
+    return xp.lax.cond(xp.any(alarm), again, lambda total, *_: total, *xp.broadcast_arrays(*parts))
 
 
 HOSTED = tuple(
@@ -211,6 +281,7 @@ KERNELS: dict[str, Kernel] = {
     "log_of_product": log_of_product,
     "log_of_sum": log_of_sum,
     "logaddexp": logaddexp,
+    "redone_sum": redone_sum,
     **{name: on_host(OPS[name]) for name in HOSTED},
 }
 """By op; every other op runs its record's kernel."""
