@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablegrad.ir import OPS, Shape, Term
+from stablegrad.ir import Shape, Term
 from stablegrad.ops import pairs
 from stablegrad.ops.exact import Exact, Rational, to_float
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered import sum_pair
 from stablegrad.ops.lowered_arithmetic import Product, Sum, multiple, product
-from stablegrad.ops.pair_calls import CALLS, ROUNDED, polygamma
+from stablegrad.ops.pair_calls import CALLS, polygamma
 from stablegrad.ops.pairs import Pair
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
@@ -56,7 +56,7 @@ def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]
     return broadcast(MONOMIAL, args), args[0].dtype
 
 
-def run_code(xp: Any, xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
+def run_code(xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
     """The result of a code, with its error."""
     registers: list[Bounded] = [
         ((x, 0.0 * x), _ROUNDED * np.abs(x) if r else np.zeros(x.shape))
@@ -70,7 +70,7 @@ def run_code(xp: Any, xs: Sequence[Any], rounded: Sequence[bool], code: Code) ->
         elif isinstance(step, Select):
             registers.append(_select(step, registers))
         else:
-            registers.append(_call(xp, step, registers))
+            registers.append(_call(step, registers))
     return registers[-1]
 
 
@@ -98,12 +98,21 @@ def _product(step: Product, registers: Sequence[Bounded]) -> Bounded:
     for i, p in step.factors:
         x, e = registers[i]
         relative = relative + abs(float(p)) * (_UNIT + e / np.abs(x[0]))
-    exact: Any = True
-    for i, _ in step.factors:
+    error = relative * np.abs(value[0])
+    zero = value[0] == 0
+    if np.any(zero):
+        error = np.where(zero, _bound_of_zero(step, registers), error)
+    return value, error
+
+
+def _bound_of_zero(step: Product, registers: Sequence[Bounded]) -> Any:
+    """How large a product that came out 0 can be: a factor of 0 is as large as its error."""
+    largest: list[tuple[Pair, Rational]] = []
+    for i, p in step.factors:
         x, e = registers[i]
-        exact = exact & ((x[0] != 0) | (e == 0))  # a zero that may be none has no bound
-    zero = (value[0] == 0) & exact
-    return value, np.where(zero, 0.0, relative * np.abs(value[0]))
+        size = np.abs(x[0]) if p < 0 else np.abs(x[0]) + e
+        largest.append(((size, 0.0 * size), p))
+    return np.abs(product(largest, np)[0])
 
 
 def _select(step: Select, registers: Sequence[Bounded]) -> Bounded:
@@ -114,18 +123,7 @@ def _select(step: Select, registers: Sequence[Bounded]) -> Bounded:
     return pair, np.where(holds, error, other[1])
 
 
-def _rounded(xp: Any, step: Function, registers: Sequence[Bounded]) -> Bounded:
-    """The value of a function with the error of its kernel."""
-    (x, low), error = registers[step.registers[0]]
-    op = OPS[step.name]
-    value = op.engine_kernels.get("numpy", op.kernel)(xp, x)
-    slope = 1.2 * np.exp(-x * x * (0.5 if step.name == "ndtr" else 1.0))
-    return (value, 0.0 * value), _ROUNDED * np.abs(value) + slope * (np.abs(low) + error)
-
-
-def _call(xp: Any, step: Function, registers: Sequence[Bounded]) -> Bounded:
-    if step.name in ROUNDED:
-        return _rounded(xp, step, registers)
+def _call(step: Function, registers: Sequence[Bounded]) -> Bounded:
     call = polygamma(step.order) if step.name == "polygamma" else CALLS[step.name]
     xs = [registers[i][0] for i in step.registers]
     value = call.value(*xs)
@@ -178,7 +176,7 @@ def redone(
     total, alarm = np.array(total), alarm != 0
     flat = [x[alarm] for x in numbers]
     with np.errstate(all="ignore"):
-        value, error = run_code(xp, flat, rounded, code)
+        value, error = run_code(flat, rounded, code)
         better = error < _ROUNDED * size[alarm]
         again = np.where(better, value[0] + value[1], total[alarm])
         if not any(rounded):

@@ -192,7 +192,7 @@ def _redone_call(
     found = np.broadcast_arrays(value, x, below, size, felt, *leaves)
     value, x, below, size, felt, *numbers = found
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code(xp, [n[felt] for n in numbers], rounded, code)
+        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
         near = x[felt]
         rest = (hi - near) + (lo - below[felt])
         better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
@@ -228,17 +228,24 @@ def _redone_power(
     felt = felt & np.isfinite(near)
     if not np.any(felt):
         return value
-    value, near, felt, *numbers = np.broadcast_arrays(value, near, felt, *leaves)
+    value, near, felt, y, *numbers = np.broadcast_arrays(value, near, felt, y, *leaves)
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code(xp, [n[felt] for n in numbers], rounded, code)
+        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
         start = near[felt]
         size = np.abs(hi) if less else 1.0
         again = np.exp(hi)
         again = np.expm1(hi) + again * lo if less else again + again * lo
-        close = np.abs(hi - start) < 1e-6 * (1.0 + np.abs(start))
+        # what differs more than the rounding of the base allows left the range of pairs
+        allowed = 1e-6 * (1.0 + np.abs(start)) + 2.0**-48 * np.abs(y[felt])
+        close = np.abs(hi - start) < allowed
         better = (error < 4.0 * _ROUNDED * size) & close & np.isfinite(again)
+        again = np.where(better, again, value[felt])
+        if not any(rounded):
+            open_ = ~better & (np.abs(y[felt]) + np.abs(start) > LOST * size)
+            whole = (*code, Function("expm1" if less else "exp", (len(leaves) + len(code) - 1,)))
+            settle(xp, again, open_, [n[felt] for n in numbers], whole)
     value = np.array(value)
-    value[felt] = np.where(better, again, value[felt])
+    value[felt] = again
     return value
 
 

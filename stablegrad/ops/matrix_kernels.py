@@ -218,6 +218,7 @@ def _cofactors(b: Array, es: list[Array]) -> Array:
         if condition < WELL_CONDITIONED:
             return np.linalg.det(b) * inverse.T
     u, s, vh = np.linalg.svd(b)
+    s = np.where(s > len(s) * np.finfo(s.dtype).eps * s.max(initial=0), s, 0)  # else rounding
     sign = np.round(np.linalg.det(u) * np.linalg.det(vh))
     inner = [u.T @ e @ vh.T for e in es]
     return sign * (u @ _diagonal_cofactors(s, inner) @ vh)

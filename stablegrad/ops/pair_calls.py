@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablegrad.ops import gamma_kernels, gamma_pairs, pair_exp, pair_trig, pairs
+from stablegrad.ops import gamma_kernels, gamma_pairs, pair_error, pair_exp, pair_trig, pairs
 from stablegrad.ops.pairs import Pair
 
 _PI = Fraction(pairs.pi())
+_ROOT_2 = math.sqrt(2.0)
 Slope = Callable[..., Any]
 
 
@@ -59,7 +60,11 @@ def _exp(x: Pair) -> Pair:
 
 
 def _expm1(x: Pair) -> Pair:
-    return _inside(x, lambda x: pair_exp.expm1(np, x), -500.0, 500.0)
+    """expm1; -1 below -500, which is less than its last place away."""
+    small = x[0] <= -500.0
+    x = (np.where(small, 0.0, x[0]), np.where(small, 0.0, x[1]))
+    hi, lo = _inside(x, lambda x: pair_exp.expm1(np, x), -501.0, 500.0)
+    return np.where(small, -1.0, hi), np.where(small, 0.0, lo)
 
 
 def _log(x: Pair) -> Pair:
@@ -67,7 +72,7 @@ def _log(x: Pair) -> Pair:
 
 
 def _log1p(x: Pair) -> Pair:
-    """One Newton step: log1p(x) = y + expm1(-y)*(1 + x) + x, up to its square."""
+    """One Newton step: log1p(x) = y + expm1(-y)*(1 + x) + x, up to its square; else log(1 + x)."""
 
     def value(x: Pair) -> Pair:
         y = np.log1p(x[0])
@@ -76,8 +81,8 @@ def _log1p(x: Pair) -> Pair:
         rest = pairs.add(pairs.multiply(e, pairs.add(_one(x), x)), x)
         return pairs.add((y, zero), rest)
 
-    large = x[0] > 1.0
-    small = _inside((np.where(large, 0.0, x[0]), x[1]), value, -1.0 + 2.0**-40, 2.0)
+    large = (x[0] > 1.0) | (x[0] < -0.5)
+    small = value((np.where(large, 0.0, x[0]), np.where(large, 0.0, x[1])))
     if not np.any(large):
         return small
     whole = pairs.add(_one(x), x)
@@ -176,18 +181,8 @@ def _abs(x: Pair) -> Pair:
     return sign * x[0], sign * x[1]
 
 
-_DEEP = 6.0  # from here on the continued fraction of Mills's ratio converges fast
-_LEVELS = 80
+_DEEP = 6.0  # where Mills's ratio can be had
 _NOTHING = 150.0  # exp(-this) is nothing beside 1, also after 2**-102 has been lost
-
-
-def _mills(t: Pair) -> Pair:
-    """(1 - ndtr(t))/density(t) of t >= 6: 1/(t + 1/(t + 2/(t + 3/(t + ...))))."""
-    out = t
-    for k in range(_LEVELS, 0, -1):
-        level = (k + 0.0 * t[0], 0.0 * t[0])
-        out = pairs.add(t, pairs.divide(level, out))
-    return pairs.divide(_one(t), out)
 
 
 def _interval_hazard(x: Pair, y: Pair) -> Pair:
@@ -196,9 +191,18 @@ def _interval_hazard(x: Pair, y: Pair) -> Pair:
     alone = (x[0] < -_DEEP) & (gap > _NOTHING)
     nothing = (y[0] >= 0) & (-gap > _NOTHING)
     t = np.where(alone, -x[0], 2 * _DEEP), np.where(alone, -x[1], 0.0)
-    hi, lo = pairs.divide(_one(t), _mills(t))
+    hi, lo = pairs.divide(_one(t), pair_error.mills(t))
     value = np.where(alone, hi, np.where(nothing, 0.0, np.nan))
     return value, np.where(alone, lo, 0.0)
+
+
+def _density(x: Any) -> Any:
+    return 0.4 * np.exp(-0.5 * x * x)
+
+
+def _hazard(x: Any) -> Any:
+    """No less than the derivative of log_ndtr."""
+    return np.where(x < 0, 1.0 - x, 1.0)
 
 
 def _digamma_slope(x: Any) -> Any:
@@ -223,7 +227,7 @@ CALLS: dict[str, Call] = {
     "exp": Call(_exp, lambda x, y: y, 1e-180),
     "expm1": Call(_expm1, lambda x, y: 1.0 + y),
     "log": Call(_log, lambda x, y: 1.0 / x, 1.0),
-    "log1p": Call(_log1p, lambda x, y: 1.0 / (1.0 + x)),
+    "log1p": Call(_log1p, lambda x, y: np.exp(-y)),
     "log_ratio": Call(_log_ratio, lambda x, y, z: (1.0 / x, 1.0 / y)),
     "sin": Call(lambda x: _sine_cosine(x)[0], lambda x, y: 1.0 + 0.0 * y),
     "cos": Call(lambda x: _sine_cosine(x)[1], lambda x, y: 1.0 + 0.0 * y),
@@ -232,6 +236,11 @@ CALLS: dict[str, Call] = {
     "arctan": Call(_arctan, lambda x, y: 1.0 + 0.0 * y),
     "arcsin": Call(_arcsin, lambda x, y: 1.0 / np.cos(y)),
     "arccos": Call(_arccos, lambda x, y: 1.0 / np.sin(y), 2.0),
+    "ndtr": Call(pair_error.ndtr, lambda x, y: _density(x), 1.0),
+    "erf": Call(pair_error.erf, lambda x, y: 3.0 * _density(_ROOT_2 * x)),
+    "erfc": Call(pair_error.erfc, lambda x, y: 3.0 * _density(_ROOT_2 * x), 1.0),
+    "log_ndtr": Call(lambda x: pair_error.log_ndtr(_log, x), lambda x, y: _hazard(x), 3e5),
+    "log_ndtr_derivative": Call(pair_error.log_ndtr_slope, lambda x, y: 1.0 + 0.0 * y, 3e5),
     "interval_hazard": Call(
         _interval_hazard, lambda x, y, z: (np.where(z == 0, 0.0, 1.0), 0.0 * z)
     ),
@@ -248,6 +257,3 @@ CALLS: dict[str, Call] = {
         1e-4,
     ),
 }
-
-ROUNDED = frozenset(["erf", "erfc", "ndtr"])
-"""Functions that are not known to more than one float, by the kernels of their ops."""

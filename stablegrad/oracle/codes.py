@@ -34,6 +34,10 @@ def _greater(x: Any, y: Any) -> bool:
     raise OpenError
 
 
+def _ndtr(x: Any) -> Any:
+    return (-x * arb(0.5).sqrt()).erfc() / 2
+
+
 CALLS: dict[str, Callable[..., Any]] = {
     "abs": lambda x: x if _greater(x, arb(0)) else -x,
     "maximum": lambda x, y: x if _greater(x, y) else y,
@@ -52,7 +56,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "arccos": arb.acos,
     "erf": arb.erf,
     "erfc": arb.erfc,
-    "ndtr": lambda x: (-x * arb(0.5).sqrt()).erfc() / 2,
+    "ndtr": _ndtr,
+    "log_ndtr": lambda x: _ndtr(x).log(),
+    "log_ndtr_derivative": lambda x: (-x * x / 2).exp() / ((2 * arb.pi()).sqrt() * _ndtr(x)),
     "lgamma": arb.lgamma,
     "digamma": arb.digamma,
     "lgamma_step": lambda x, h: (x + h).lgamma() - x.lgamma(),

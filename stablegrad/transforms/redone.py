@@ -7,129 +7,24 @@ such functions are taken apart first; they cancel more, but the error bound of t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
-import numpy as np
-
 from stablegrad.canonical import canonical
-from stablegrad.ir import OPS, Term, make, topological
+from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER
-from stablegrad.ops.pair_calls import CALLS, ROUNDED
-from stablegrad.ops.record import VARIABLE
+from stablegrad.ops.pair_calls import CALLS
+from stablegrad.transforms.meanings import has_meaning, meaning_of
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 
 LIMIT = 48  # terms of one code: what is larger is summed from rounded addends
 HAZARD = "log_ndtr_difference_derivative"
 ARGUMENT_LIMIT = 32  # terms of the code of an argument
-
-
-def _op(name: str, *args: Any) -> Term:
-    return OPS[name](*args)
-
-
-def _exp(x: Term) -> Term:
-    return _op("exp", x)
-
-
-def _log(x: Term) -> Term:
-    return _op("log", x)
-
-
-def _log1p(x: Term) -> Term:
-    return _op("log1p", x)
-
-
-def _sigmoid(x: Term) -> Term:
-    return 1 / (1 + _exp(-x))
-
-
-def _arcsinh(x: Term) -> Term:
-    size = x if x.facts.nonnegative else _op("abs", x)
-    value = _log(size + _op("sqrt", 1 + x * x))
-    return value if size is x else x / size * value
-
-
-def _logaddexp(a: Term, b: Term) -> Term:
-    return _op("maximum", a, b) + _log1p(_exp(-_op("abs", b - a)))
-
-
-def _hypot(x: Term, y: Term) -> Term:
-    """As squares may not be formed, the greater one times the length beside it."""
-    x, y = _op("abs", x), _op("abs", y)
-    most, least = _op("maximum", x, y), _op("minimum", x, y)
-    return most * _op("sqrt", 1 + (least / most) ** 2)
-
-
-MEANINGS: dict[str, Callable[..., Term]] = {
-    "sigmoid": _sigmoid,
-    "sigmoid_slope": lambda x: _sigmoid(x) * _sigmoid(-x),
-    "sigmoid_difference": lambda a, b: _sigmoid(a - b),
-    "union_slope": lambda a, b: _sigmoid(a - b) * _sigmoid(b - a),
-    "softplus": lambda x: _log1p(_exp(x)),
-    "log_sigmoid": lambda x: -_log1p(_exp(-x)),
-    "logaddexp": _logaddexp,
-    "log_expm1": lambda x: _log(_op("expm1", x)),
-    "log1mexp": lambda x: _log(-_op("expm1", x)),
-    "logit": lambda x: _log(x) - _log1p(-x),
-    "exprel": lambda x: _op("expm1", x) / x,
-    "expm1mx": lambda x: _op("expm1", x) - x,
-    "log1pmx": lambda x: _log1p(x) - x,
-    "log1pmx_slope": lambda x: -x / (1 + x),
-    "log1prel": lambda x: _log1p(x) / x,
-    "log_expm1_slope": lambda x: -1 / _op("expm1", -x),
-    "log1mexp_slope": lambda x: -1 / _op("expm1", -x),
-    "bose_slope": lambda x: -1 / (_op("expm1", x) * _op("expm1", -x)),
-    "sinh": lambda x: (_op("expm1", x) - _op("expm1", -x)) / 2,
-    "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
-    "sech": lambda x: 2 / (_exp(x) + _exp(-x)),
-    "sech_squared": lambda x: (2 / (_exp(x) + _exp(-x))) ** 2,
-    "log_cosh": lambda x: x + _log1p(_op("expm1", -2 * x) / 2),
-    "cosm1": lambda x: -2 * _op("sin", x / 2) ** 2,
-    "x_minus_sin": lambda x: x - _op("sin", x),
-    "arctan_gap": lambda a, b: _op("arctan", a) - _op("arctan", b),
-    "sin_of_difference": lambda a, b: _op("sin", a - b),
-    "cos_of_difference": lambda a, b: _op("cos", a - b),
-    "exp_gap": lambda a, b: _exp(b) * _op("expm1", a - b),
-    "one_plus_log": lambda x: 1 + _log(x),
-    "one_plus_log_ratio": lambda x, y: 1 + _op("log_ratio", x, y),
-    "one_minus_ratio": lambda x, y: 1 - x / y,
-    "one_minus_square": lambda x: 1 - x * x,
-    "log_step": lambda b, h: _log1p(h / b),
-    "log_ratio1p": lambda u, v: _log1p((u - v) / (1 + v)),
-    "log1p_gap": lambda u, v: _log1p((u - v) / (1 + v)),
-    "xlogy": lambda x, y: x * _log(y),
-    "xlog1py": lambda x, y: x * _log1p(y),
-    "entr": lambda x: -x * _log(x),
-    "rel_entr": lambda x, y: x * _op("log_ratio", x, y),
-    "deviance": lambda x, y: x * _op("log_ratio", x, y) - x + y,
-    "kl_div": lambda x, y: x * _op("log_ratio", x, y) - x + y,
-    "power": lambda x, y: _exp(y * _log(x)),
-    "powm1": lambda x, y: _op("expm1", y * _log(x)),
-    "pow1p": lambda u, y: _exp(y * _log1p(u)),
-    "pow1pm1": lambda u, y: _op("expm1", y * _log1p(u)),
-    "log_minus_digamma": lambda x, y: _log(x) - _op("digamma", y),
-    "clip": lambda x, low, high: _op("minimum", _op("maximum", x, low), high),
-    "betaln": lambda a, b: _op("lgamma", a) + _op("lgamma", b) - _op("lgamma", a + b),
-    "hypot": _hypot,
-    "hypot_unit": lambda x, y: x / _hypot(x, y),
-    "sqrt1pm1": lambda x: x / (1 + _op("sqrt", 1 + x)),
-    "arcsinh": _arcsinh,
-    "arctanh": lambda x: (_log1p(x) - _log1p(-x)) / 2,
-}
-"""Ops as functions that are known to pairs, where the first spelling of the op is no such."""
-
-BY_RATIONALS = frozenset(
-    "add subtract multiply divide negative square sqrt rsqrt reciprocal affine monomial".split()
-)
-"""Ops that are sums and products in canonical form."""
 
 
 def as_redone_sum(
@@ -186,7 +81,7 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     base, exponent = term.args
     if all(is_exact(x) or _is_multiple(x) for x in (base, exponent)):
         return None
-    log = _op("log1p" if term.op.name.startswith("pow1p") else "log", base)
+    log = OPS["log1p" if term.op.name.startswith("pow1p") else "log"](base)
     code = _Code(lowered, ARGUMENT_LIMIT)
     whole = canonical(exponent * log, below=frozenset(term.args))
     if not code.add(whole) or not code.steps:
@@ -222,58 +117,7 @@ def _called(x: Term) -> bool:
 
 def _known(name: str) -> bool:
     steps = ("polygamma", "polygamma_step", "where", HAZARD)
-    if _called_as_such(name) or name in MEANINGS or name in steps:
-        return True
-    return _spelled(name) is not None
-
-
-def _called_as_such(name: str) -> bool:
-    return name in CALLS or name in ROUNDED
-
-
-@cache
-def _spelled(name: str) -> Callable[..., Term] | None:
-    """The first spelling of an op, if it is made of what is known to pairs: that of silu."""
-    op = OPS[name]
-    if not op.elementwise or op.params or not op.spellings or name in BY_RATIONALS:
-        return None
-    spelling = op.spellings[0]
-    letters = "abcdefgh"[: spelling.__code__.co_argcount]
-    variables = [make(VARIABLE, (), (a,), (), np.dtype(np.float64)) for a in letters]
-    inner = [t for t in topological([spelling(*variables)]) if t.args]
-    known = all(
-        t.op.name in BY_RATIONALS or _called_as_such(t.op.name) or t.op.name in MEANINGS
-        for t in inner
-    )
-    return spelling if known else None
-
-
-def _meaning(t: Term) -> Term | None:
-    """A term as functions that are known to pairs."""
-    if t.op is MONOMIAL and not any(x.dtype.kind == "b" for x in t.args):
-        logs = [forms.scale(p, _log(x)) for x, p in zip(t.args, t.params[0], strict=True)]
-        return _exp(forms.total([(1, x) for x in logs], t.shape, t.dtype))
-    if t.op.name == "polygamma_step":
-        x, h = t.args
-        n = t.param("n")
-        return OPS["polygamma"](x + h, n=n) - OPS["polygamma"](x, n=n)
-    if t.op.name in ("power_step", "power_of_sum"):
-        return _power_meaning(t)
-    meaning = MEANINGS.get(t.op.name) or _spelled(t.op.name)
-    return None if meaning is None or t.params else meaning(*t.args)
-
-
-def _power_meaning(t: Term) -> Term:
-    """The n-th derivative of (b + h)**p, or of (b + h)**p - b**p."""
-    b, h = t.args
-    p, n = t.param("p"), t.param("n")
-    factor = math.prod(p - i for i in range(n))
-    after = forms.power(canonical(b + h, below=frozenset(t.args)), p - n)
-    if t.op.name == "power_of_sum":
-        return forms.scale(factor, after)
-    if p - n == -1:
-        return forms.scale(-factor, h / b * after)
-    return forms.scale(factor, after - forms.power(b, p - n))
+    return name in CALLS or name in steps or has_meaning(name)
 
 
 class _Code:
@@ -341,7 +185,7 @@ class _Code:
         if t.op is REQUIRE:  # where a guard fails the sum is nan, and no smaller than its addends
             apart[t] = t.args[0]
             return (t.args[0],)
-        meaning = _meaning(t)
+        meaning = meaning_of(t)
         if meaning is not None:
             apart[t] = canonical(meaning, below=frozenset(t.args))
             return (apart[t],)
@@ -357,7 +201,9 @@ class _Code:
             return t.param("n") == 0
         if t.op.name == HAZARD:
             return t.params in ((1, 0), (0, 1))
-        return _called_as_such(t.op.name) or t.op.name in ("polygamma", "polygamma_step", "where")
+        if t.op.name == "log_ndtr_derivative":
+            return t.param("n") == 1
+        return t.op.name in CALLS or t.op.name in ("polygamma", "polygamma_step", "where")
 
     def _instructions(self, t: Term, register: dict[Term, int]) -> Iterator[Any]:
         """The instructions of a term; after each, ``register`` has where its result went."""

@@ -14,8 +14,11 @@ from stablegrad.testing import SEED, leaf
 
 POINTS = 200
 HAZARD = OPS["log_ndtr_difference_derivative"]
+NDTR, POW1P, EXPREL = OPS["ndtr"], OPS["pow1p"], OPS["exprel_derivative"]
 LGAMMA, DIGAMMA, LOG, EXP = OPS["lgamma"], OPS["digamma"], OPS["log"], OPS["exp"]
 
+SIGNED = ("ndtr", "erf", "erfc", "log_ndtr", "log_ndtr_derivative", "log1p")
+"""Functions in pairs that are another formula for negative arguments."""
 PROGRAMS = {
     "poisson": (lambda k, m: k * LOG(m) - m - LGAMMA(k + 1), 1e2, 1e14),
     "gamma": (lambda a, b: a * LOG(b) - LGAMMA(a) - b + LOG(a), 1e2, 1e14),
@@ -27,6 +30,16 @@ PROGRAMS = {
     "powers": (lambda x, y: x**0.3 * y**0.7 - OPS["power"](x, y / (x + y)) + y, 1e-1, 1e1),
     "hazard below": (lambda x, y: HAZARD(-x, -4 * x, n=1, m=0) - y, 3e1, 1e3),
     "hazard above": (lambda x, y: HAZARD(4 * x, x, n=0, m=1) + y + 1 / x, 3e1, 1e3),
+    "interest": (lambda i, n: OPS["power"](1 + i / n, n) - EXP(i), 1e-4, 1e2),
+    "slope of interest": (
+        lambda i, n: OPS["pow1p_derivative"](i / n, n, n=0, m=1) - i / n * POW1P(i / n, n - 1),
+        1e-4,
+        1e1,
+    ),
+    "normal": (lambda x, y: NDTR(x) - OPS["erfc"](-y * 0.75) / 2 + OPS["log_ndtr"](x), 0.1, 5.0),
+    "error function": (lambda x, y: OPS["erf"](x) - OPS["erf"](y) * x / y, 0.2, 5.0),
+    "hazard": (lambda x, y: OPS["log_ndtr_derivative"](-x, n=1) - y - 1 / x, 0.1, 1e3),
+    "slope of exprel": (lambda x, y: EXPREL(x, n=1) - x / y * EXPREL(y, n=1), 0.5, 30.0),
     "angles": (lambda x, y: OPS["arctan"](x) - OPS["tanh"](y) - OPS["tan"](x) + y, 1e-2, 1.0),
 }
 
@@ -72,6 +85,8 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
     rng = np.random.default_rng(SEED)
     bounded = name in ("arcsin", "arccos", "log1p")
     x = rng.uniform(0.5, 0.9, POINTS) if bounded else np.exp(rng.uniform(-0.5, 5, POINTS))
+    if name in SIGNED:
+        x = np.minimum(x, 20.0) * rng.choice([-1.0, 1.0], POINTS)
     rest = x * rng.uniform(-1e-17, 1e-17, POINTS)
     if name == "interval_hazard":
         x = -6.0 - np.exp(rng.uniform(-5, 4, POINTS))
@@ -82,7 +97,8 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
     if name == "interval_hazard":
         args.append((5.0 * x, 0.0 * x))
     params: dict[str, int] = {"n": 1, "m": 0} if name == "interval_hazard" else {}
-    params |= {"n": 2} if name == "polygamma" else {"n": 0} if name == "digamma_step" else {}
+    orders = {"polygamma": 2, "digamma_step": 0, "log_ndtr_derivative": 1}
+    params |= {"n": orders[name]} if name in orders else {}
     of = {"digamma_step": "polygamma_step", "interval_hazard": HAZARD.name}
     op = OPS[of.get(name, name)]
     hi, lo = call.value(*args)

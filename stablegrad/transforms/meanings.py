@@ -1,0 +1,287 @@
+"""Ops as functions that are known to pairs, where the op itself, or its first spelling, is not."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache, reduce
+from typing import Any
+
+import numpy as np
+
+from stablegrad.canonical import canonical
+from stablegrad.ir import OPS, Term, make, topological
+from stablegrad.ops import forms
+from stablegrad.ops.forms import MONOMIAL
+from stablegrad.ops.pair_calls import CALLS
+from stablegrad.ops.record import VARIABLE
+
+
+def _op(name: str, *args: Any) -> Term:
+    return OPS[name](*args)
+
+
+def _exp(x: Term) -> Term:
+    return _op("exp", x)
+
+
+def _log(x: Term) -> Term:
+    return _op("log", x)
+
+
+def _log1p(x: Term) -> Term:
+    return _op("log1p", x)
+
+
+def _sigmoid(x: Term) -> Term:
+    return 1 / (1 + _exp(-x))
+
+
+def _arcsinh(x: Term) -> Term:
+    size = x if x.facts.nonnegative else _op("abs", x)
+    value = _log(size + _sqrt(1 + x * x))
+    return value if size is x else x / size * value
+
+
+def _logaddexp(a: Term, b: Term) -> Term:
+    return _op("maximum", a, b) + _log1p(_exp(-_op("abs", b - a)))
+
+
+def _sqrt(x: Term) -> Term:
+    return _op("sqrt", x)
+
+
+def _power_by_log(log: Term, y: Term, n: int, m: int) -> Term:
+    """exp(y*log(x)), n times by x and m times by y, times exp(-n*log(x)) and sums of powers."""
+    found: dict[int, Any] = {m: 1}  # by powers of the logarithm
+    for i in range(n):
+        step: dict[int, Any] = {}
+        for k, q in found.items():
+            step[k] = step.get(k, 0) + (y - i) * q
+            if k:
+                step[k - 1] = step.get(k - 1, 0) + k * q
+        found = step
+    total: Any = sum([q if k == 0 else q * log**k for k, q in found.items()])
+    return _exp((y - n) * log) * total
+
+
+def _over(top: Callable[[int], Term], x: Term, n: int) -> Term:
+    """The n-th derivative of f(x)/x by Leibniz's rule, ``top(j)`` the j-th of f."""
+    addends = [
+        math.comb(n, j) * (-1) ** (n - j) * math.factorial(n - j) * top(j) * x ** -(n - j + 1)
+        for j in range(n + 1)
+    ]
+    return reduce(operator.add, addends)
+
+
+def _compound_sum(u: Term, y: Term, n: int, m: int) -> Term:
+    whole = _op("expm1", y * _log1p(u))
+    return _over(lambda j: _power_by_log(_log1p(u), y, j, m) if j or m else whole, u, n)
+
+
+def _geometric_sum(x: Term, y: Term, n: int, m: int) -> Term:
+    whole = _op("expm1", y * _log(x))
+    return _over(lambda j: _power_by_log(_log(x), y, j, m) if j or m else whole, x - 1, n)
+
+
+def _exprel_derivative(x: Term, n: int) -> Term:
+    return _over(lambda j: _exp(x) if j else _op("expm1", x), x, n)
+
+
+def _log1prel_derivative(x: Term, n: int) -> Term | None:
+    return (1 / (1 + x) - _log1p(x) / x) / x if n == 1 else None
+
+
+def _logrel_derivative(x: Term, n: int) -> Term | None:
+    return (1 / x - _log(x) / (x - 1)) / (x - 1) if n == 1 else None
+
+
+def _log_exprel_derivative(x: Term, n: int) -> Term | None:
+    if n == 1:
+        return -1 / _op("expm1", -x) - 1 / x
+    return 1 / (_op("expm1", x) * _op("expm1", -x)) + 1 / (x * x) if n == 2 else None
+
+
+def _log_ndtr_derivative(x: Term, n: int) -> Term | None:
+    hazard = OPS["log_ndtr_derivative"](x, n=1)  # a function on pairs
+    return -hazard * (x + hazard) if n == 2 else None
+
+
+def _hypot(x: Term, y: Term) -> Term:
+    """As squares may not be formed, the greater one times the length beside it."""
+    x, y = _op("abs", x), _op("abs", y)
+    most, least = _op("maximum", x, y), _op("minimum", x, y)
+    return most * _sqrt(1 + (least / most) ** 2)
+
+
+def _hypot_derivative(x: Term, y: Term, n: int, m: int) -> Term | None:
+    if n + m > 2:
+        return None
+    length = _hypot(x, y)
+    a, b = x / length, y / length
+    return {(1, 0): a, (0, 1): b, (2, 0): b * b, (1, 1): -a * b, (0, 2): a * a}[n, m] / (
+        1 if n + m == 1 else length
+    )
+
+
+def _betaln(a: Term, b: Term) -> Term:
+    return _op("lgamma", a) + _op("lgamma", b) - _op("lgamma", a + b)
+
+
+def _bose_slope(x: Term) -> Term:
+    return -1 / (_op("expm1", x) * _op("expm1", -x))
+
+
+MEANINGS: dict[str, Callable[..., Term | None]] = {
+    "sigmoid": _sigmoid,
+    "sigmoid_slope": lambda x: _sigmoid(x) * _sigmoid(-x),
+    "sigmoid_difference": lambda a, b: _sigmoid(a - b),
+    "union_slope": lambda a, b: _sigmoid(a - b) * _sigmoid(b - a),
+    "softplus": lambda x: _log1p(_exp(x)),
+    "log_sigmoid": lambda x: -_log1p(_exp(-x)),
+    "logaddexp": _logaddexp,
+    "log_expm1": lambda x: _log(_op("expm1", x)),
+    "log1mexp": lambda x: _log(-_op("expm1", x)),
+    "logit": lambda x: _log(x) - _log1p(-x),
+    "exprel": lambda x: _op("expm1", x) / x,
+    "expm1mx": lambda x: _op("expm1", x) - x,
+    "log1pmx": lambda x: _log1p(x) - x,
+    "log1pmx_slope": lambda x: -x / (1 + x),
+    "log1prel": lambda x: _log1p(x) / x,
+    "log1prel_derivative": _log1prel_derivative,
+    "logrel": lambda x: _log(x) / (x - 1),
+    "logrel_derivative": _logrel_derivative,
+    "log_expm1_slope": lambda x: -1 / _op("expm1", -x),
+    "log1mexp_slope": lambda x: -1 / _op("expm1", -x),
+    "bose_slope": _bose_slope,
+    "bose_slope_difference": lambda a, b: _bose_slope(a - b),
+    "logdiffexp_weight": lambda a, b: -1 / _op("expm1", b - a),
+    "log_exp_step": lambda b, h: b + _log(_op("expm1", h)),
+    "exprel_derivative": _exprel_derivative,
+    "log_exprel": lambda x: _log(_op("expm1", x) / x),
+    "log_exprel_derivative": _log_exprel_derivative,
+    "sinh": lambda x: (_op("expm1", x) - _op("expm1", -x)) / 2,
+    "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
+    "sech": lambda x: 2 / (_exp(x) + _exp(-x)),
+    "sech_squared": lambda x: (2 / (_exp(x) + _exp(-x))) ** 2,
+    "log_cosh": lambda x: x + _log1p(_op("expm1", -2 * x) / 2),
+    "cosm1": lambda x: -2 * _op("sin", x / 2) ** 2,
+    "x_minus_sin": lambda x: x - _op("sin", x),
+    "arctan_gap": lambda a, b: _op("arctan", a) - _op("arctan", b),
+    "sin_of_difference": lambda a, b: _op("sin", a - b),
+    "cos_of_difference": lambda a, b: _op("cos", a - b),
+    "exp_gap": lambda a, b: _exp(b) * _op("expm1", a - b),
+    "one_plus_log": lambda x: 1 + _log(x),
+    "one_plus_log_ratio": lambda x, y: 1 + _op("log_ratio", x, y),
+    "one_minus_ratio": lambda x, y: 1 - x / y,
+    "one_minus_square": lambda x: 1 - x * x,
+    "log_step": lambda b, h: _log1p(h / b),
+    "log_ratio1p": lambda u, v: _log1p((u - v) / (1 + v)),
+    "log1p_gap": lambda u, v: _log1p((u - v) / (1 + v)),
+    "xlogy": lambda x, y: x * _log(y),
+    "xlog1py": lambda x, y: x * _log1p(y),
+    "entr": lambda x: -x * _log(x),
+    "rel_entr": lambda x, y: x * _op("log_ratio", x, y),
+    "deviance": lambda x, y: x * _op("log_ratio", x, y) - x + y,
+    "kl_div": lambda x, y: x * _op("log_ratio", x, y) - x + y,
+    "cbrt": lambda x: forms.power(x, Fraction(1, 3)),
+    "power": lambda x, y: _exp(y * _log(x)),
+    "power_derivative": lambda x, y, n, m: _power_by_log(_log(x), y, n, m),
+    "power_gap": lambda a, b, p: forms.power(a, p) - forms.power(b, p),
+    "powm1": lambda x, y: _op("expm1", y * _log(x)),
+    "powm1_derivative": lambda x, y, n, m: _power_by_log(_log(x), y, n, m),
+    "pow1p": lambda u, y: _exp(y * _log1p(u)),
+    "pow1p_derivative": lambda u, y, n, m: _power_by_log(_log1p(u), y, n, m),
+    "pow1pm1": lambda u, y: _op("expm1", y * _log1p(u)),
+    "compound_sum": _compound_sum,
+    "geometric_sum": _geometric_sum,
+    "synthesized": lambda x, y, recipe: y,
+    "reduced": lambda a, b, y, symmetry, recipes: y,
+    "log_minus_digamma": lambda x, y: _log(x) - _op("digamma", y),
+    "clip": lambda x, low, high: _op("minimum", _op("maximum", x, low), high),
+    "gamma": lambda x: _exp(_op("lgamma", x)),
+    "beta": lambda a, b: _exp(_betaln(a, b)),
+    "betaln": _betaln,
+    "lgamma_difference": lambda x, h: _op("lgamma_step", x, h),
+    "polygamma_difference": lambda x, h, n: OPS["polygamma_step"](x, h, n=n),
+    "log_erfc": lambda x: _log(_op("erfc", x)),
+    "erfcx": lambda x: _exp(x * x) * _op("erfc", x),
+    "erf_gap": lambda a, b: _op("erf", a) - _op("erf", b),
+    "ndtr_gap": lambda a, b: _op("ndtr", a) - _op("ndtr", b),
+    "log_ndtr_derivative": _log_ndtr_derivative,
+    "sin_gap": lambda a, b: _op("sin", a) - _op("sin", b),
+    "cos_gap": lambda a, b: _op("cos", a) - _op("cos", b),
+    "arcsin_slope": lambda x, n: forms.power(1 - x * x, Fraction(-n, 2)),
+    "hypot": _hypot,
+    "hypot_unit": lambda x, y: x / _hypot(x, y),
+    "hypot_derivative": _hypot_derivative,
+    "sqrt1pm1": lambda x: x / (1 + _sqrt(1 + x)),
+    "logit_slope": lambda x: 1 / (x * (1 - x)),
+    "arcsinh": _arcsinh,
+    "arccosh1p": lambda u: _log1p(u + _sqrt(u * (2 + u))),
+    "arctanh": lambda x: (_log1p(x) - _log1p(-x)) / 2,
+}
+"""Ops as functions that are known to pairs, where the first spelling of the op is no such.
+
+Called with the arguments of the op and, by name, its parameters.
+"""
+
+BY_RATIONALS = frozenset(
+    "add subtract multiply divide negative square sqrt rsqrt reciprocal affine monomial".split()
+)
+"""Ops that are sums and products in canonical form."""
+
+
+@cache
+def _spelled(name: str) -> Callable[..., Term] | None:
+    """The first spelling of an op, if it is made of what is known to pairs: that of silu."""
+    op = OPS[name]
+    if not op.elementwise or op.params or not op.spellings or name in BY_RATIONALS:
+        return None
+    spelling = op.spellings[0]
+    letters = "abcdefgh"[: spelling.__code__.co_argcount]
+    variables = [make(VARIABLE, (), (a,), (), np.dtype(np.float64)) for a in letters]
+    inner = [t for t in topological([spelling(*variables)]) if t.args]
+    known = all(
+        t.op.name in BY_RATIONALS or t.op.name in CALLS or t.op.name in MEANINGS for t in inner
+    )
+    return spelling if known else None
+
+
+def has_meaning(name: str) -> bool:
+    """Whether ``meaning_of`` may know an op."""
+    return name in MEANINGS or _spelled(name) is not None
+
+
+def meaning_of(t: Term) -> Term | None:
+    """A term as functions that are known to pairs."""
+    if t.op is MONOMIAL and not any(x.dtype.kind == "b" for x in t.args):
+        logs = [forms.scale(p, _log(x)) for x, p in zip(t.args, t.params[0], strict=True)]
+        return _exp(forms.total([(1, x) for x in logs], t.shape, t.dtype))
+    if t.op.name == "polygamma_step":
+        x, h = t.args
+        n = t.param("n")
+        return OPS["polygamma"](x + h, n=n) - OPS["polygamma"](x, n=n)
+    if t.op.name in ("power_step", "power_of_sum"):
+        return _power_meaning(t)
+    meaning = MEANINGS.get(t.op.name) or _spelled(t.op.name)
+    return (
+        None
+        if meaning is None
+        else meaning(*t.args, **dict(zip(t.op.params, t.params, strict=True)))
+    )
+
+
+def _power_meaning(t: Term) -> Term:
+    """The n-th derivative of (b + h)**p, or of (b + h)**p - b**p."""
+    b, h = t.args
+    p, n = t.param("p"), t.param("n")
+    factor = math.prod(p - i for i in range(n))
+    after = forms.power(canonical(b + h, below=frozenset(t.args)), p - n)
+    if t.op.name == "power_of_sum":
+        return forms.scale(factor, after)
+    if p - n == -1:
+        return forms.scale(-factor, h / b * after)
+    return forms.scale(factor, after - forms.power(b, p - n))
