@@ -210,6 +210,8 @@ def _redone_call(
 
 POWERS = frozenset(["power", "pow1p", "powm1", "pow1pm1"])
 """Powers, those of 1 + u, and both less 1."""
+SLOPES = frozenset(["power_derivative", "pow1p_derivative"])
+"""Their first derivatives by the base: powers times the exponent."""
 
 _STEEP = 8.0  # a power from here on feels the rounding of its base, a log that of its exponent
 
@@ -218,12 +220,14 @@ def _redone_power(
     xp: Any, x: Any, y: Any, *leaves: Any, name: str, rounded: tuple[bool, ...], code: Code
 ) -> Any:
     op = OPS[name]
+    params = {"n": 1, "m": 0} if name in SLOPES else {}
     if xp.name != "numpy":
-        return op.engine_kernels.get("xla", op.kernel)(xp, x, y)
-    value = op.engine_kernels.get("numpy", op.kernel)(xp, x, y)
+        return op.engine_kernels.get("xla", op.kernel)(xp, x, y, **params)
+    value = op.engine_kernels.get("numpy", op.kernel)(xp, x, y, **params)
     less = name.endswith("m1")
+    factor: Any = y if name in SLOPES else 1.0
     with np.errstate(all="ignore"):
-        near = np.log1p(value) if less else np.log(value)
+        near = np.log1p(value) if less else np.log(value / factor)
         felt = (np.abs(y) > _STEEP) | (np.abs(near) > _STEEP) | (less & (np.abs(near) < 1.0))
     felt = felt & np.isfinite(near)
     if not np.any(felt):
@@ -235,12 +239,14 @@ def _redone_power(
         size = np.abs(hi) if less else 1.0
         again = np.exp(hi)
         again = np.expm1(hi) + again * lo if less else again + again * lo
+        if name in SLOPES:
+            again = again * y[felt]
         # what differs more than the rounding of the base allows left the range of pairs
         allowed = 1e-6 * (1.0 + np.abs(start)) + 2.0**-48 * np.abs(y[felt])
         close = np.abs(hi - start) < allowed
         better = (error < 4.0 * _ROUNDED * size) & close & np.isfinite(again)
         again = np.where(better, again, value[felt])
-        if not any(rounded):
+        if not any(rounded) and name not in SLOPES:
             open_ = ~better & (np.abs(y[felt]) + np.abs(start) > LOST * size)
             whole = (*code, Function("expm1" if less else "exp", (len(leaves) + len(code) - 1,)))
             settle(xp, again, open_, [n[felt] for n in numbers], whole)

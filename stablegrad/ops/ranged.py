@@ -7,7 +7,7 @@ underflowed on the way are redone from what the factors are made of, with expone
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -80,17 +80,25 @@ def _growing(name: str, x: Parts) -> Parts:
     )
 
 
-def _power(x: Parts, y: Parts) -> Parts:
-    """x**y of a positive x, by its logarithm in pairs."""
+def _log(x: Parts) -> Parts:
+    """The logarithm of a positive x."""
     good = (x[0] > 0) & np.isfinite(x[0])
     m = pair_exp.log_of_pair(np, (np.where(good, x[0], 1.0), np.where(good, x[1], 0.0)))
     zero = 0.0 * m[0]
     scale = pairs.multiply((x[2] + zero, zero), (_LN2[0] + zero, _LN2[1] + zero))
-    log = pairs.add(scale, m)
-    exponent = np.zeros(zero.shape, np.int64)
-    u = parts_product(np, [(normal_parts(np, (*log, exponent)), 1), (y, 1)])
-    m, lo, e = _exp(u)
-    return np.where(good, m, np.nan), lo, e
+    hi, lo = pairs.add(scale, m)
+    return normal_parts(np, (np.where(good, hi, np.nan), lo, np.zeros(zero.shape, np.int64)))
+
+
+def _power(x: Parts, y: Parts) -> Parts:
+    """x**y of a positive x."""
+    return _exp(parts_product(np, [(_log(x), 1), (y, 1)]))
+
+
+def _slope_of_power(x: Parts, y: Parts) -> Parts:
+    """y*x**(y - 1): the derivative of a power by its base."""
+    less = parts_sum(np, [y, parts_constant(np, -1, y)])
+    return parts_product(np, [(y, 1), (_power(x, less), 1)])
 
 
 def _product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
@@ -107,15 +115,23 @@ def _product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
 POWERS = 16  # of a product by multiplication
 
 RANGING = frozenset(
-    ["exp", "expm1", "sinh", "cosh", "power", "hypot", "abs", "sech", "sech_squared"]
+    "exp expm1 sinh cosh power power_derivative hypot abs sech sech_squared".split()
 )
 """Functions that leave the range, and can be had with exponents."""
+CODED = RANGING | {"log"}
+"""Functions that can be had of numbers with exponents."""
 
 
 def _call(step: Function, registers: Sequence[Parts]) -> Parts:
     xs = [registers[i] for i in step.registers]
+    if step.name == "log":
+        return _log(*xs)
     if step.name == "power":
         return _power(*xs)
+    if step.name == "power_derivative" and step.order == 1:
+        return _slope_of_power(*xs)
+    if step.name == "power_derivative":
+        return parts_product(np, [(_power(*xs), 1), (_log(xs[0]), 1)])
     if step.name == "abs":
         (x,) = xs
         sign = np.where(x[0] < 0, -1.0, 1.0)
@@ -185,6 +201,30 @@ def _ranged_product(
 def _ranged_log(xp: Any, value: Any, total: Any, *leaves: Any, least: float, code: Code) -> Any:
     if xp.name != "numpy":
         return value
+
+    def log(x: Parts) -> Any:
+        zero = 0.0 * x[0]
+        found = log_in_parts(np, (x[0], x[1]), x[2], (zero, zero))
+        return np.where(x[0] > 0, found, np.nan)
+
+    return _redone(value, total, leaves, least, code, log)
+
+
+def _ranged_power(xp: Any, value: Any, base: Any, *leaves: Any, code: Code) -> Any:
+    if xp.name != "numpy":
+        return value
+    return _redone(value, base, leaves, TINY, code, _floats)
+
+
+def _redone(
+    value: Any,
+    total: Any,
+    leaves: Sequence[Any],
+    least: float,
+    code: Code,
+    finish: Callable[[Parts], Any],
+) -> Any:
+    """The value, but what ``finish`` makes of the code where the total left the range."""
     size = np.abs(total)
     lost = ~((size >= least) & (size < np.inf))
     if not np.any(lost):
@@ -195,11 +235,9 @@ def _ranged_log(xp: Any, value: Any, total: Any, *leaves: Any, least: float, cod
     if not np.any(lost):
         return value
     with np.errstate(all="ignore"):
-        m, low, e = run_parts([x[lost] for x in numbers], code)
-        zero = 0.0 * m
-        again = log_in_parts(np, (m, low), e, (zero, zero))
+        again = finish(run_parts([x[lost] for x in numbers], code))
     value = np.array(value)
-    value[lost] = np.where((m > 0) & np.isfinite(again), again, value[lost])
+    value[lost] = np.where(np.isfinite(again), again, value[lost])
     return value
 
 
@@ -224,6 +262,17 @@ RANGED_LOG = declare(
     elementwise=True,
     source="log(m * 2**e) = log(m) + e*log(2)",
     doc="A log, given its value and argument as floats, of an argument that left their range.",
+)
+
+RANGED_POWER = declare(
+    "ranged_power",
+    family="lowered",
+    params=("code",),
+    infer=_infer,
+    kernel=_ranged_power,
+    elementwise=True,
+    source="x**y = exp(y*log(x))",
+    doc="A power, given its value and base as floats, of a base that left their range.",
 )
 
 RANGED_PRODUCT = declare(

@@ -24,7 +24,7 @@ from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
 from stablegrad.transforms.given import MOVES, is_given, is_made_of_given
 from stablegrad.transforms.products import WIDE, emit_multiple, emit_product, power_of_two, times
-from stablegrad.transforms.ranged import as_ranged_log
+from stablegrad.transforms.ranged import POWERS, as_ranged_log, as_ranged_power
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import as_redone_call, as_redone_power, as_redone_sum
 
@@ -172,6 +172,9 @@ class Lowering:
         elif term.op.name == "log1p" and term.dtype == WIDE and not self.native:
             lowered = self._emit_call(term) or make(term.op, args, (), term.shape, dtype)
             lowered = as_ranged_log(lowered, term.args[0], self.own, plus=1)
+        elif term.op.name in POWERS and term.dtype == WIDE and not self.native:
+            plain = make(term.op, args, term.params, term.shape, dtype)
+            lowered = as_ranged_power(self._emit_call(term) or plain, term, self.own)
         elif (again := self._emit_call(term)) is not None:
             lowered = again
         elif args == term.args and dtype == term.dtype:

@@ -9,10 +9,11 @@ from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_calls import Function
-from stablegrad.ops.ranged import RANGED_LOG, RANGING, TINY, Code
+from stablegrad.ops.ranged import CODED, RANGED_LOG, RANGED_POWER, RANGING, TINY, Code
 from stablegrad.ops.record import is_float
 from stablegrad.transforms.rational import instruction
 
+POWERS = ("power", "power_derivative")
 LIMIT = 32  # forms, functions and leaves of one code
 
 
@@ -58,6 +59,22 @@ def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus:
     return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), log.dtype)
 
 
+def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered power that is had with exponents where its base left the range.
+
+    Args:
+        value: the lowered power, or a first derivative of one.
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    found = _coded(term, lowered) if ranges(term) else None
+    if found is None:
+        return value
+    leaves, code = found
+    args = (value, lowered[term.args[0]], *[lowered[x] for x in leaves])
+    return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
 def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], Code] | None:
     """The leaves and the code of a term."""
     inner = _inner(term)
@@ -74,7 +91,8 @@ def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], 
             if t.op is AFFINE or t.op is MONOMIAL:
                 code.append(instruction(t, register))
             else:
-                code.append(Function(t.op.name, tuple([register[a] for a in t.args])))
+                order = t.param("n") if t.op.name == "power_derivative" else 0
+                code.append(Function(t.op.name, tuple([register[a] for a in t.args]), order))
             register[t] = len(register)
     return tuple(leaves), tuple(code)
 
@@ -85,6 +103,8 @@ def ranges(x: Term) -> bool:
         return True
     if x.op.name in ("hypot", "abs"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
+    if x.op.name in POWERS:
+        return _codable(x) and (ranges(x.args[0]) or any(map(ranges, forms.factors(x.args[0]))))
     return x.op is AFFINE and any(
         a.op is MONOMIAL or a.op is AFFINE or a.op.name in RANGING for a in x.args
     )
@@ -96,7 +116,11 @@ def _overflows(x: Term) -> bool:
 
 
 def _codable(t: Term) -> bool:
-    """Whether a form is one instruction."""
+    """Whether a form or a function is one instruction."""
+    if t.op.name == "power_derivative":
+        return t.params in ((1, 0), (0, 1))
+    if t.op.name in CODED:
+        return True
     if t.op is AFFINE:
         return not isinstance(t.params[0], str)
     return all(x.dtype.kind != "b" for x in t.args)
@@ -110,9 +134,9 @@ def _inner(term: Term) -> dict[Term, None] | None:
     while stack:
         t = stack.pop()
         form = t.op is AFFINE or t.op is MONOMIAL
-        if not (form or t.op.name in RANGING):
+        if not (form or t.op.name in CODED):
             continue
-        if form and not _codable(t):
+        if not _codable(t):
             if t is term:
                 return None
             continue

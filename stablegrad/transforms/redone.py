@@ -17,7 +17,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
-from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER
+from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER, SLOPES
 from stablegrad.ops.pair_calls import CALLS
 from stablegrad.transforms.meanings import has_meaning, meaning_of
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
@@ -76,14 +76,15 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
 
     None where both are exact, or cannot be computed in pairs.
     """
-    if term.op.name not in POWERS:
+    slope = term.op.name in SLOPES and term.params == (1, 0)
+    if not slope and term.op.name not in POWERS:
         return None
     base, exponent = term.args
     if all(is_exact(x) or _is_multiple(x) for x in (base, exponent)):
         return None
     log = OPS["log1p" if term.op.name.startswith("pow1p") else "log"](base)
     code = _Code(lowered, ARGUMENT_LIMIT)
-    whole = canonical(exponent * log, below=frozenset(term.args))
+    whole = canonical((exponent - 1 if slope else exponent) * log, below=frozenset(term.args))
     if not code.add(whole) or not code.steps:
         return None
     args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
