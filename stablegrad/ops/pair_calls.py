@@ -196,6 +196,10 @@ def _interval_hazard(x: Pair, y: Pair) -> Pair:
     return value, np.where(alone, lo, 0.0)
 
 
+def _erfcx(x: Pair) -> Pair:
+    return _inside(x, pair_error.erfcx, -20.0, 1e150)
+
+
 def _density(x: Any) -> Any:
     return 0.4 * np.exp(-0.5 * x * x)
 
@@ -239,6 +243,7 @@ CALLS: dict[str, Call] = {
     "ndtr": Call(pair_error.ndtr, lambda x, y: _density(x), 1.0),
     "erf": Call(pair_error.erf, lambda x, y: 3.0 * _density(_ROOT_2 * x)),
     "erfc": Call(pair_error.erfc, lambda x, y: 3.0 * _density(_ROOT_2 * x), 1.0),
+    "erfcx": Call(_erfcx, lambda x, y: 2.0 * np.abs(x) * y + 1.2, 3e5),
     "log_ndtr": Call(lambda x: pair_error.log_ndtr(_log, x), lambda x, y: _hazard(x), 3e5),
     "log_ndtr_derivative": Call(pair_error.log_ndtr_slope, lambda x, y: 1.0 + 0.0 * y, 3e5),
     "interval_hazard": Call(

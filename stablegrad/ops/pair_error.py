@@ -101,6 +101,19 @@ def erfc(x: Pair) -> Pair:
     return 2.0 * hi, 2.0 * lo
 
 
+def erfcx(x: Pair) -> Pair:
+    """exp(x**2)*erfc(x): above 3.2 by Mills's ratio."""
+    t = pairs.multiply(x, _like(x[0], _ROOT_2))
+    deep = t[0] > _DEEP
+    inner = _where(~deep, x, 0.0)
+    square = pairs.multiply(inner, inner)
+    near = pairs.multiply(pair_exp.exp(np, square), erfc(inner))
+    if not np.any(deep):
+        return near
+    hi, lo = pairs.multiply(mills(_where(deep, t, _DEEP)), _like(x[0], _DENSITY_AT_0))
+    return _chosen(deep, (2.0 * hi, 2.0 * lo), near)
+
+
 def log_ndtr_slope(x: Pair) -> Pair:
     """The density over ndtr: below -4.5 one over Mills's ratio; 0 above 30."""
     deep = x[0] < -_DEEP

@@ -80,6 +80,14 @@ def _growing(name: str, x: Parts) -> Parts:
     )
 
 
+def _exprel(x: Parts) -> Parts:
+    """expm1(x)/x."""
+    zero = x[0] == 0
+    one = np.where(zero, 1.0, x[0]), np.where(zero, 0.0, x[1]), x[2]
+    m, lo, e = parts_product(np, [(_growing("expm1", one), 1), (one, -1)])
+    return np.where(zero, 1.0, m), np.where(zero, 0.0, lo), np.where(zero, 0, e)
+
+
 def _log(x: Parts) -> Parts:
     """The logarithm of a positive x."""
     good = (x[0] > 0) & np.isfinite(x[0])
@@ -115,17 +123,20 @@ def _product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
 POWERS = 16  # of a product by multiplication
 
 RANGING = frozenset(
-    "exp expm1 sinh cosh power power_derivative hypot abs sech sech_squared".split()
+    "exp expm1 exprel sinh cosh power power_derivative hypot abs sech sech_squared".split()
 )
 """Functions that leave the range, and can be had with exponents."""
 CODED = RANGING | {"log"}
 """Functions that can be had of numbers with exponents."""
 
 
+UNARY = {"exp": _exp, "log": _log, "exprel": _exprel}
+
+
 def _call(step: Function, registers: Sequence[Parts]) -> Parts:
     xs = [registers[i] for i in step.registers]
-    if step.name == "log":
-        return _log(*xs)
+    if step.name in UNARY:
+        return UNARY[step.name](*xs)
     if step.name == "power":
         return _power(*xs)
     if step.name == "power_derivative" and step.order == 1:
@@ -142,7 +153,7 @@ def _call(step: Function, registers: Sequence[Parts]) -> Parts:
     if step.name in ("sech", "sech_squared"):
         power = -1 if step.name == "sech" else -2
         return parts_product(np, [(_growing("cosh", xs[0]), power)])
-    return _exp(*xs) if step.name == "exp" else _growing(step.name, *xs)
+    return _growing(step.name, *xs)
 
 
 def run_parts(xs: Sequence[Any], code: Code) -> Parts:

@@ -57,6 +57,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "erf": arb.erf,
     "erfc": arb.erfc,
     "ndtr": _ndtr,
+    "erfcx": lambda x: (x * x).exp() * x.erfc(),
     "log_ndtr": lambda x: _ndtr(x).log(),
     "log_ndtr_derivative": lambda x: (-x * x / 2).exp() / ((2 * arb.pi()).sqrt() * _ndtr(x)),
     "lgamma": arb.lgamma,

@@ -89,19 +89,43 @@ def angle_in_right_triangle(term: Term) -> Term | None:
     """arccos(x/sqrt(x*x + y*y)) loses half the digits where one leg is short, arctan2 none."""
     sign, core = forms.split(term.args[0])
     legs = forms.factors(core)
-    if sign not in (1, -1) or len(legs) != 2:
-        return None
     for h, p in legs.items():
-        (x,) = [a for a in legs if a is not h]
-        if h.op.name != "hypot" or p != -1 or legs[x] != 1 or x not in h.args:
+        if h.op.name != "hypot" or p != -1:
             continue
-        other = OPS["abs"](h.args[1] if h.args[0] is x else h.args[0])
+        rest = [(a, q) for a, q in legs.items() if a is not h]
+        x: Term | None = None
+        if len(rest) == 1 and rest[0][1] == 1 and sign in (1, -1):
+            x = rest[0][0]
+        elif not rest:  # the leg is a number
+            x, sign = forms.const(abs(sign), term.dtype), 1 if sign > 0 else -1
+        others = _other_legs(h, x) if x is not None else None
+        if x is None or others is None:
+            continue
         leg = forms.scale(sign, x)
-        angle = OPS["arctan2"](*((other, leg) if term.op.name == "arccos" else (leg, other)))
+        angle = OPS["arctan2"](*((others, leg) if term.op.name == "arccos" else (leg, others)))
         for guard in (OPS["not_equal"](h, 0.0), OPS["isfinite"](leg)):
             angle = OPS["require"](angle, guard)
         return forms.with_shape(angle, term.shape)
     return None
+
+
+def _other_legs(h: Term, x: Term) -> Term | None:
+    """The length of the other legs of a hypotenuse, of any number of them; None without ``x``."""
+    legs: list[Term] = []
+    rest = [h]
+    while rest:
+        t = rest.pop()
+        if t.op.name == "hypot":
+            rest += t.args
+        else:
+            legs.append(t)
+    others = [t for t in legs if t is not x]
+    if len(others) != len(legs) - 1:
+        return None
+    length = OPS["abs"](others[0])
+    for other in others[1:]:
+        length = OPS["hypot"](length, other)
+    return length
 
 
 def _half(x: Term) -> Term:

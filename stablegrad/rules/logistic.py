@@ -128,3 +128,15 @@ def odds_of_logarithm(x: Term) -> Pair:
 def log1p_of_negative_sigmoid(x: Term) -> Pair:
     """log1p(-sigmoid(x)) is -inf where sigmoid(x) rounds to 1."""
     return OPS["log1p"](-sigmoid(x)), OPS["log_sigmoid"](-x)
+
+
+@rule(source="definition", group="logistic")
+def log_of_logistic_interval(x: Term, y: Term) -> Pair:
+    """log(sigmoid(x) - sigmoid(y)), whatever found the difference first."""
+    return OPS["log"](OPS["sigmoid_gap"](x, y)), OPS["log_sigmoid_difference"](x, y)
+
+
+@rule(source="antisymmetry", group="logistic")
+def log_of_negative_logistic_interval(x: Term, y: Term) -> Pair:
+    """log(sigmoid(x) - sigmoid(y)), whichever way round the difference was taken."""
+    return OPS["log"](-OPS["sigmoid_gap"](y, x)), OPS["log_sigmoid_difference"](x, y)

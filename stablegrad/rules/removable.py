@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
@@ -11,15 +13,36 @@ from stablegrad.ops.exact import Rational
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import plain_difference
 
-OVER = {
-    "expm1": "exprel",
-    "log1p": "log1prel",
-    "sin": "sinc_unnormalised",
-    "sinh": "sinhc",
+Quotient = Callable[[Term], Term]
+
+
+def _over_root(u: Term) -> Term:
+    return 1 / (1 + OPS["sqrt"](1 + u))
+
+
+def _half_sinc(u: Term) -> Term:
+    return forms.scale(Fraction(-1, 2), forms.power(OPS["sinc_unnormalised"](u / 2), 2))
+
+
+def _half_sinhc(u: Term) -> Term:
+    return forms.scale(Fraction(1, 2), forms.power(OPS["sinhc"](u / 2), 2))
+
+
+OVER: dict[str, tuple[Quotient, int]] = {
+    "expm1": (OPS["exprel"], 1),
+    "log1p": (OPS["log1prel"], 1),
+    "sin": (OPS["sinc_unnormalised"], 1),
+    "sinh": (OPS["sinhc"], 1),
+    "sqrt1pm1": (_over_root, 1),
+    "cosm1": (_half_sinc, 2),
+    "coshm1": (_half_sinhc, 2),
 }
-"""Functions f and the op that is f(u)/u."""
+"""Functions f, and the function f(u)/u**k with its k."""
+POWERS = {"powm1": "log", "pow1pm1": "log1p"}
+"""Functions expm1(y*log(x)), and their logarithms."""
 INVERSES = ("log1mexp_slope", "log_expm1_slope")
 """Functions that are -1/expm1(-u)."""
+AMONG = (*OVER, *POWERS, *INVERSES)
 NEAR = 2.0
 """The |u| below which derivatives of f(u)/x cancel."""
 
@@ -34,40 +57,90 @@ def _times(
     return forms.monomial({x: q for x, q in total.items() if q != 0}, None, like.dtype)
 
 
+class _Zero(NamedTuple):
+    """A factor sign*f(u)**p that vanishes with u, or its inverse."""
+
+    u: Term
+    sign: int
+    p: int
+    over: Quotient
+    """f(u)/u**k"""
+    k: int
+    away: Callable[[Term], Term]
+    """f, with an argument of its own where a mask holds."""
+    low: float
+    """The u from which on derivatives of f(u)/x cancel, up to NEAR."""
+
+
+def _zero(f: Term, power: Rational) -> _Zero | None:
+    name = f.op.name
+    if name not in AMONG or not (isinstance(power, int) and abs(power) == 1):
+        return None
+    if name in INVERSES:
+        u = forms.scale(-1, f.args[0])
+        return _Zero(u, -1, -power, *OVER["expm1"], _moved(OPS["expm1"], u, -NEAR), -math.inf)
+    if name in POWERS:
+        base, y = f.args
+        if base.op.name == "where":  # it has been taken away from 0
+            return None
+        u = forms.product([y, OPS[POWERS[name]](base)])
+        away = _moved(lambda x: f.op(x, y), base, NEAR)
+        return _Zero(u, 1, power, *OVER["expm1"], away, -NEAR)
+    (u,) = f.args
+    # far below, the exponential has left the range where f(u)/x would
+    low, start = (-math.inf, -NEAR) if name == "expm1" else (-NEAR, NEAR)
+    return _Zero(u, 1, power, *OVER[name], _moved(f.op, u, start), low)
+
+
+def _moved(f: Callable[[Term], Term], x: Term, to: float) -> Callable[[Term], Term]:
+    return lambda mask: f(OPS["where"](mask, to, x))
+
+
+def _shared(zero: _Zero, f: Term, powers: Mapping[Term, Rational]) -> bool:
+    """Whether what it vanishes with is on the other side, as such or in what vanishes there."""
+    inner = {x for x, q in forms.factors(forms.split(zero.u)[1]).items() if q > 0}
+    if any(powers.get(x, 0) * zero.p < 0 for x in inner):
+        return True
+    others = [_zero(g, p) for g, p in powers.items() if g is not f]
+    return any(
+        other is not None
+        and other.p * zero.p < 0
+        and any(q > 0 and x in inner for x, q in forms.factors(forms.split(other.u)[1]).items())
+        for other in others
+    )
+
+
 @stabilize.procedure(
     "monomial",
     example=lambda x, y: OPS["expm1"](x * y) / x,
     source="f(u)/x = f(u)/u * u/x",
     group="quotients",
-    among=(*OVER, *INVERSES),
+    among=AMONG,
 )
 def zero_over_shared_factor(term: Term) -> Term | None:
     """expm1(x*y)/x at a tiny x: its derivative by x is a difference of nearly equal quotients."""
     powers = forms.factors(term)
     for f, power in powers.items():
-        if f.op.name not in (*OVER, *INVERSES) or not (isinstance(power, int) and abs(power) == 1):
+        zero = _zero(f, power)
+        if zero is None or forms.split(zero.u)[0] == 0 or not _shared(zero, f, powers):
             continue
-        name, (u,), sign, p = f.op.name, f.args, 1, power
-        if name in INVERSES:
-            name, u, sign, p = "expm1", forms.scale(-1, u), -1, -power
+        u, p = zero.u, zero.p * zero.k
         c, core = forms.split(u)
-        inner = forms.factors(core)
-        if c == 0 or not any(q > 0 and powers.get(x, 0) * p < 0 for x, q in inner.items()):
-            continue
         others = {x: q for x, q in powers.items() if x is not f}
-        factor = sign * (Fraction(c) if p > 0 else 1 / Fraction(c))
-        over = forms.scale(forms.exact_ratio(factor), forms.power(OPS[OVER[name]](u), p))
-        near = forms.product([over, _times(others, inner, p, term)])
-        # u may leave the range where f(u)/x does not, but for an exponential that does too
-        below = name == "expm1"
-        if u.facts.hi <= -NEAR or (u.facts.lo >= NEAR and not below):
-            continue
-        if u.facts.lo > -NEAR and (below or u.facts.hi < NEAR):
+        scale = Fraction(c) ** p * zero.sign
+        over = forms.scale(forms.exact_ratio(scale), forms.power(zero.over(u), zero.p))
+        near = forms.product([over, _times(others, forms.factors(core), p, term)])
+        if zero.over is _over_root:
             return forms.with_shape(near, term.shape)
-        small = OPS["less"](forms.scale(-1, u) if below else OPS["abs"](u), NEAR)
-        far = OPS[name](OPS["where"](small, -NEAR if below else NEAR, u))
-        rest = forms.scale(sign, forms.monomial(others, None, term.dtype))
-        cured = OPS["where"](small, near, forms.product([forms.power(far, p), rest]))
+        if u.facts.hi <= -NEAR or (u.facts.lo >= NEAR and zero.low > -math.inf):
+            continue
+        if u.facts.lo > -NEAR and (zero.low == -math.inf or u.facts.hi < NEAR):
+            return forms.with_shape(near, term.shape)
+        size = forms.scale(-1, u) if zero.low == -math.inf else OPS["abs"](u)
+        small = OPS["less"](size, NEAR)
+        far = forms.power(zero.away(small), zero.p)
+        rest = forms.scale(zero.sign, forms.monomial(others, None, term.dtype))
+        cured = OPS["where"](small, near, forms.product([far, rest]))
         return forms.with_shape(cured, term.shape)
     return None
 

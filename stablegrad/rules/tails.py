@@ -8,12 +8,17 @@ from typing import Any
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import exact_ratio
+from stablegrad.ops.pairs import pi
+from stablegrad.ops.record import CONST
 from stablegrad.ops.special_error import erf, erfc
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.roots import square_root
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
+
+_ROOT_HALF = square_root(Fraction(1, 2))
+_ROOT_2_PI = square_root(2 * Fraction(pi()))
 
 
 @rule(source="DLMF 7.2.2", group="error")
@@ -115,3 +120,99 @@ def log_of_negative_interval(x: Term, y: Term) -> Pair:
     """log(ndtr(x) - ndtr(y)), whichever way round the difference was taken."""
     log, gap = OPS["log"], OPS["ndtr_gap"]
     return log(-gap(y, x)), OPS["log_ndtr_difference"](x, y)
+
+
+LOGS = {"sigmoid": "log_sigmoid", "ndtr": "log_ndtr", "erfc": "log_erfc"}
+"""Functions that underflow, and their logarithms."""
+
+
+@stabilize.procedure(
+    "power",
+    example=lambda x, y: OPS["power"](OPS["ndtr"](x), y),
+    source="f**y = exp(y*log(f))",
+    group="error",
+    among=tuple(LOGS),
+)
+def power_of_tail(term: Term) -> Term | None:
+    """ndtr(x)**y is 0 where ndtr(x) is, although y may be small; and its slope by y next to 1."""
+    base, y = term.args
+    if base.op.name not in LOGS:
+        return None
+    inside = OPS["logical_and"](OPS["greater"](base, _LEAST), OPS["less"](base, 0.5))
+    by_log = OPS["exp"](forms.product([y, OPS[LOGS[base.op.name]](*base.args)]))
+    plain = OPS["power"](OPS["where"](inside, base, 0.5), y)
+    return forms.with_shape(OPS["where"](inside, plain, by_log), term.shape)
+
+
+_LEAST = 1e-30
+"""What is less may have underflowed in any precision."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["exp"](-x * x / 2) * y / OPS["ndtr"](x),
+    source="the definition of the hazard of the normal distribution",
+    group="error",
+    among=("ndtr",),
+)
+def density_over_tail(term: Term) -> Term | None:
+    """exp(-x*x/2)/ndtr(x) is 0/0 far out: it is the slope of log_ndtr."""
+    parts = forms.factors(term)
+    for tail, p in parts.items():
+        if tail.op.name != "ndtr" or p != -1 or tail.args[0].op.name == "where":
+            continue  # a choice has been taken away from its tail
+        (x,) = tail.args
+        for bell, q in parts.items():
+            half = forms.scale(Fraction(-1, 2), forms.power(x, 2))
+            if bell.op.name != "exp" or q != 1 or bell.args[0] is not half:
+                continue
+            rest = {t: r for t, r in parts.items() if t is not tail and t is not bell}
+            others = forms.monomial(rest, None, term.dtype)
+            low = OPS["less"](x, 0.0)
+            hazard = OPS["log_ndtr_derivative"](OPS["where"](low, x, 0.0), n=1)
+            deep = forms.scale(_ROOT_2_PI, forms.product([hazard, others]))
+            upper = forms.power(tail.op(OPS["where"](low, 0.0, x)), -1)
+            near = forms.product([bell, upper, others])
+            return forms.with_shape(OPS["where"](low, deep, near), term.shape)
+    return None
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["exp"](y) * OPS["erfc"](x),
+    source="erfc(x) = exp(-x*x)*erfcx(x)",
+    group="error",
+    among=("ndtr", "erfc"),
+)
+def growth_times_tail(term: Term) -> Term | None:
+    """exp(a)*erfc(x), as in a normal variable plus an exponential one, is inf*0 for large both."""
+    parts = forms.factors(term)
+    bell = next((t for t, p in parts.items() if t.op.name == "exp" and p == 1), None)
+    if bell is None or bell.args[0].facts.hi <= 0:
+        return None
+    for tail, p in parts.items():
+        if tail.op.name not in ("ndtr", "erfc") or p != 1:
+            continue
+        if tail.args[0].op is CONST or tail.args[0].op.name == "where":
+            continue  # a choice has been taken away from its tail
+        (x,) = tail.args
+        c, square = (-_ROOT_HALF, Fraction(1, 2)) if tail.op.name == "ndtr" else (1, 1)
+        far = OPS["greater"](forms.scale(c, x), _FAR_TAIL)
+        within = OPS["where"](far, x, float(_FAR_TAIL / c))
+        growth = bell.args[0]
+        shape = forms.broadcast(forms.AFFINE, (growth, x))
+        exponent = forms.total([(1, growth), (-square, forms.power(x, 2))], shape, term.dtype)
+        if exponent.op is CONST:
+            return None  # erfcx itself
+        scaled = forms.product([OPS["exp"](exponent), OPS["erfcx"](forms.scale(c, within))])
+        scaled = scaled if tail.op.name == "erfc" else forms.scale(Fraction(1, 2), scaled)
+        near = forms.product([bell, tail.op(OPS["where"](far, 0.0, x))])
+        rest = {t: r for t, r in parts.items() if t is not tail and t is not bell}
+        whole = OPS["where"](far, scaled, near)
+        product = forms.product([whole, forms.monomial(rest, None, term.dtype)])
+        return forms.with_shape(product, term.shape)
+    return None
+
+
+_FAR_TAIL = 1
+"""From here on the exponential of erfc is taken out."""

@@ -16,7 +16,11 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import MONOMIAL
 from stablegrad.ops.pair_calls import CALLS
+from stablegrad.ops.pairs import pi
 from stablegrad.ops.record import VARIABLE
+
+ONE = forms.const(1, np.dtype(np.float64))
+TWO_OVER_ROOT_PI = Fraction(2 / pi().sqrt()).limit_denominator(1 << 120)
 
 
 def _op(name: str, *args: Any) -> Term:
@@ -102,6 +106,12 @@ def _log_exprel_derivative(x: Term, n: int) -> Term | None:
     if n == 1:
         return -1 / _op("expm1", -x) - 1 / x
     return 1 / (_op("expm1", x) * _op("expm1", -x)) + 1 / (x * x) if n == 2 else None
+
+
+def _erfcx_derivative(x: Term, n: int) -> Term | None:
+    value = _op("erfcx", x)
+    slope = forms.total([(2, x * value), (-TWO_OVER_ROOT_PI, ONE)], x.shape, x.dtype)
+    return {1: slope, 2: 2 * value + 2 * x * slope}.get(n)
 
 
 def _log_ndtr_derivative(x: Term, n: int) -> Term | None:
@@ -207,7 +217,7 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "lgamma_difference": lambda x, h: _op("lgamma_step", x, h),
     "polygamma_difference": lambda x, h, n: OPS["polygamma_step"](x, h, n=n),
     "log_erfc": lambda x: _log(_op("erfc", x)),
-    "erfcx": lambda x: _exp(x * x) * _op("erfc", x),
+    "erfcx_derivative": _erfcx_derivative,
     "erf_gap": lambda a, b: _op("erf", a) - _op("erf", b),
     "ndtr_gap": lambda a, b: _op("ndtr", a) - _op("ndtr", b),
     "log_ndtr_derivative": _log_ndtr_derivative,

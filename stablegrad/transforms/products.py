@@ -63,7 +63,8 @@ def _emit_ranged(
     watched, leaves, code = found
     places = {x: i for i, (x, _) in enumerate(items)}
     plain = _scaled(items, 1, WIDE)
-    indices = tuple(sorted({(places[lowered[x]], ranges(x)) for x in watched}))
+    small = {x for x in watched if ranges(x) or x.op.name == "power"}  # what may underflow
+    indices = tuple(sorted({(places[lowered[x]], x in small) for x in watched}))
     args = (*plain.args, *[lowered[x] for x in leaves])
     shape = forms.broadcast(MONOMIAL, args)
     return make(RANGED_PRODUCT, args, (*plain.params, indices, code), shape, WIDE)

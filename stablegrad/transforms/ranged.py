@@ -14,6 +14,8 @@ from stablegrad.ops.record import is_float
 from stablegrad.transforms.rational import instruction
 
 POWERS = ("power", "power_derivative")
+GROWING = ("expm1", "exprel", "sinh", "cosh", "power")
+"""Functions that may leave the range where their product with another factor does not."""
 LIMIT = 32  # forms, functions and leaves of one code
 
 
@@ -31,7 +33,14 @@ def ranged_code(
         The factors to watch, the leaves of the code, and the code; None where no factor is a
         sum of products, a product under a root or the like.
     """
-    watched = tuple([x for x, p in parts.items() if ranges(x) or (p < 0 and _overflows(x))])
+    growing = [x for x in parts if x.op.name in GROWING]
+    watched = tuple(
+        [
+            x
+            for x, p in parts.items()
+            if ranges(x) or (p < 0 and _overflows(x)) or (x in growing and len(parts) > 1)
+        ]
+    )
     if not watched:
         return None
     found = _coded(forms.monomial(parts, like.shape, like.dtype), lowered)

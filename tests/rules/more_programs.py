@@ -23,7 +23,7 @@ sigmoid, tanh, softplus, log_sigmoid = f("sigmoid"), f("tanh"), f("softplus"), f
 erf, erfc, ndtr, log_ndtr = f("erf"), f("erfc"), f("ndtr"), f("log_ndtr")
 hypot, norm, square, sinh = f("hypot"), f("norm", axis=-1), f("square"), f("sinh")
 total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=-1)
-sin = f("sin")
+sin, gap, power, pow1p = f("sin"), f("sigmoid_gap"), f("power"), f("pow1p")
 arccos, arcsin, unit = f("arccos"), f("arcsin"), f("hypot_unit")
 exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
 slope, logit = f("sigmoid_slope"), f("logit")
@@ -50,6 +50,25 @@ CLOSE = [1e8 + 0.1, 1e8 + 0.3, 1e8 + 0.4]
 PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
 
 MORE: list[Case] = [
+    ("log_of_logistic_interval", lambda x, y: log(gap(x, y)), [-800.0, -801.0]),
+    ("log_of_logistic_interval", lambda x, y: x * log(gap(2 * x, y)), [450.0, 800.0]),
+    ("log_of_negative_logistic_interval", lambda x, y: log(gap(x, y) * -1), [-801.0, -800.0]),
+    ("log_of_negative_logistic_interval", lambda x, y: -log(-gap(x * x, y)), [30.0, 901.0]),
+    ("power_of_tail", lambda x, y: power(ndtr(x), y), [-50.0, 0.01]),
+    ("power_of_tail", lambda x, y: power(1 / (1 + exp(-x)), y), [-800.0, 0.01]),
+    ("density_over_tail", lambda x, m: exp(-((x - m) ** 2) / 2) / ndtr(x - m), [-50.0, 1.0]),
+    ("density_over_tail", lambda x, y: y * exp(-x * x / 2) / (1 - ndtr(x)), [50.0, 3.0]),
+    ("growth_times_tail", lambda a, b: exp(a) * erfc(b), [1e3, 32.0]),
+    ("growth_times_tail", lambda a, b: 3 * ndtr(b) * exp(a / 2), [2e3, -45.0]),
+    ("zero_over_shared_factor", lambda x, y: (power(x, y) - 1) / y, [1 + 1e-12, 3e-5]),
+    ("zero_over_shared_factor", lambda x, y: (1 - OPS["cos"](x * y)) / x**2, [1e-160, 1e150]),
+    ("zero_over_shared_factor", lambda x, y: (sqrt(1 + x * y) - 1) / x, [1e-300, 1e5]),
+    ("zero_over_shared_factor", lambda x, y: expm1(x * y) / expm1(3 * x), [1e-320, 4.0]),
+    (
+        "angle_in_right_triangle",
+        lambda x, y: arccos(x / sqrt(x * x + y * y + x * x * y * y)),
+        [1e-3, 1e-9],
+    ),
     ("zero_over_shared_factor", lambda x: log(1 - exp(-exp(x))), [1e4]),
     ("length_times_unit", lambda x, y: hypot(x, y) * unit(x, y) - x, [3.0, 0.1]),
     ("length_times_unit", lambda x, y: unit(y, x) * hypot(x, y), [1.6e308, 1.5e308]),
