@@ -197,7 +197,7 @@ def _interval_hazard(x: Pair, y: Pair) -> Pair:
 
 
 def _erfcx(x: Pair) -> Pair:
-    return _inside(x, pair_error.erfcx, -20.0, 1e150)
+    return _inside(x, pair_error.erfcx, -22.0, 1e150)
 
 
 def _density(x: Any) -> Any:
