@@ -100,6 +100,25 @@ def test_source_for_jax(tmp_path: Path) -> None:
     assert value.dtype == np.float32
 
 
+SUBNORMAL = [
+    (np.log, np.array([1e-39, 1e-45, 2.0], np.float32)),
+    (lambda x: 1 / (1 + np.exp(-x)), np.array([-100.0, 3.0], np.float32)),
+    (lambda x: 1 / (1 + np.exp(-x)), np.array([-720.0, -742.0, 3.0])),
+    (lambda x: np.sum(np.abs(x) ** 0.5) ** 2, np.array([1e-40, 1.0], np.float32)),
+    (lambda x: np.where(x > 0, x, 0.0) * 0.5, np.array([3e-310, -3e-310, 1.0])),
+]
+
+
+@pytest.mark.parametrize("number", range(len(SUBNORMAL)))
+def test_source_for_jax_keeps_subnormals(number: int) -> None:
+    """XLA takes them for 0; the source is judged against the truth where it is written."""
+    pytest.importorskip("jax")
+    f, x = SUBNORMAL[number]
+    audit = sg.audit(f, x)
+    assert "_kept(" in audit.emit("jax")
+    assert "_kept(" not in sg.audit(f, np.abs(x[-1:])).emit("jax")
+
+
 def test_source_that_is_wrong_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     audit = sg.audit(np.tanh, np.array([0.5, 20.0]))
     honest = emitting.run_apart

@@ -33,8 +33,8 @@ Array = np.ndarray[Any, Any]
 LIMIT_S = 120
 
 _STANDARD = (
-    "base64 builtins collections dataclasses decimal fractions functools itertools math operator "
-    "types zlib"
+    "base64 builtins collections concurrent.futures dataclasses decimal fractions functools "
+    "itertools math operator types zlib"
 )
 IMPORTS = {name: f"import {name}" for name in [*_STANDARD.split(), "typing", "ml_dtypes"]}
 ALWAYS = ["import numpy as np", "from scipy import linalg, special"]
@@ -91,6 +91,10 @@ class Target:
         """A step whose value has the term's dtype and shape."""
         return text
 
+    def step(self, shaken: Shaken, term: Term, args: Sequence[str]) -> str:
+        """One step of a program as an expression."""
+        return self.fitted(call(shaken, term, args, term.static, self), term)
+
     def module(self, name: str, body: str, inputs: Sequence[Term]) -> str:
         """The whole module around the program."""
         needed = [line for used, line in IMPORTS.items() if re.search(rf"\b{used}\.", body)]
@@ -121,13 +125,12 @@ def program(
         if term in texts or term.op is CONST:
             continue
         args = [target.constant(a, term) if a.op is CONST else texts[a] for a in term.args]
-        params = term.static
         try:
-            value = call(shaken, term, args, params, target)
+            value = target.step(shaken, term, args)
         except EmitError as error:
             raise EmitError(f"{term.op.name} cannot be written as source: {error}") from None
         name = f"v{len(lines)}"
-        lines.append(f"    {name} = {target.fitted(value, term)}")
+        lines.append(f"    {name} = {value}")
         texts[term] = name
     results = [target.constant(r, None) if r.op is CONST else texts[r] for r in roots]
     for n in names:
@@ -200,7 +203,7 @@ def source_of(function: str, cure: Stable, target: str) -> tuple[str, str, str]:
     if target == "jax":
         from stablegrad.audit.emit_jax import JaxTarget
 
-        written: Target = JaxTarget()
+        written: Target = JaxTarget(subnormals=cure.subnormal)
     else:
         written = Target()
     names = [parameter(n, i) for i, n in enumerate(cure.names)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from stablegrad.audit.examples import Example, Series
@@ -15,6 +16,7 @@ from stablegrad.audit.measure import Counts, judge
 from stablegrad.audit.trace import EXPRESSION
 from stablegrad.errors import message
 from stablegrad.ir import Term
+from stablegrad.ops.record import is_float
 
 SCHEMA = "stablegrad.audit/1"
 
@@ -158,6 +160,7 @@ class Stable:
     Attributes:
         roots: the lowered terms: the value, then the gradients.
         inputs: its inputs, with their ``names`` and the ``values`` of the audit.
+        results: of each root, the values that it gives there.
         truth: of each root, the true values and where they are known.
     """
 
@@ -165,7 +168,15 @@ class Stable:
     inputs: list[Term]
     names: list[str]
     values: list[np.ndarray[Any, Any]]
+    results: list[np.ndarray[Any, Any]]
     truth: list[tuple[Any, Any]] = field(default_factory=list)
+
+    @property
+    def subnormal(self) -> bool:
+        """Whether an input or a result is below the smallest normal float."""
+        floats = [v for v in [*self.values, *self.results] if is_float(v.dtype)]
+        sizes = [(np.abs(v), ml_dtypes.finfo(v.dtype).tiny) for v in floats]
+        return any(bool(((size > 0) & (size < tiny)).any()) for size, tiny in sizes)
 
 
 @dataclass
@@ -244,7 +255,8 @@ class Audit:
         """The stabilized program and its gradients as source that needs NumPy and SciPy, or JAX.
 
         It has been run in a process without this library, on the inputs of the audit, and is as
-        right there as the stabilized program is.
+        right there as the stabilized program is. XLA takes subnormal numbers for 0: where the
+        inputs or results of the audit hold one, source for JAX has NumPy do what meets one.
 
         Args:
             target: "numpy" or "jax".
