@@ -21,6 +21,21 @@ jnp = jax.numpy
 X = np.array([1.0, 20.0, 50.0], np.float32)
 
 
+def wide(xp: Any, a: Any) -> Any:
+    q, r = xp.linalg.qr(a)
+    return xp.sum(q**3) + xp.sum(r * r)
+
+
+def tall(xp: Any, a: Any) -> Any:
+    q, r = xp.linalg.qr(a.T, mode="complete")
+    return xp.sum((q[:, 3:] @ q[:, 3:].T) ** 3) + xp.sum(r * r)
+
+
+def full(xp: Any, a: Any) -> Any:
+    u, s, vh = xp.linalg.svd(a)
+    return xp.sum((vh[3:].T @ vh[3:]) ** 3) + xp.sum(s * s) + xp.sum((u * s) @ vh[:3])
+
+
 def log_miss(x: Any) -> Any:
     s = jax.nn.sigmoid(x)
     return jnp.log(1 - s)
@@ -121,6 +136,35 @@ MATRICES = {
         jax.vmap(lambda x: jax.lax.while_loop(lambda v: jnp.abs(v) < 9, lambda v: v * 2.5, x))
     ),
 }
+
+
+@pytest.mark.parametrize("f", [wide, tall, full])
+def test_decompositions_that_jax_has_no_derivatives_of(f: Callable[..., Any]) -> None:
+    a = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    found, other = (sg.audit(lambda x, xp=xp: f(xp, x), a) for xp in (jnp, np))
+    assert found.ok, found
+    assert found.cure is not None
+    assert other.cure is not None
+    for (mine, decided), (like, _) in zip(found.cure.truth, other.cure.truth, strict=True):
+        assert decided.all()
+        np.testing.assert_allclose(mine, like, rtol=1e-5, atol=1e-5)
+
+
+def test_pivoted_qr() -> None:
+    a = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+
+    def f(x: Any) -> Any:
+        q, r, _ = jax.scipy.linalg.qr(x, pivoting=True, mode="economic")
+        return jnp.sum(q**3) + jnp.sum(r**3)
+
+    found = sg.audit(f, a)
+    assert found.ok, found
+    assert found.cure is not None
+    assert found.cure.truth[0][0] == pytest.approx(float(f(a)), rel=1e-5)
+
+
+def test_a_derivative_of_its_own_inside_another() -> None:
+    assert sg.audit(jax.scipy.special.expi, np.array([0.3, 1.0, 2.5], np.float32)).ok
 
 
 @pytest.mark.parametrize("name", [*MOVED, *MATRICES])

@@ -259,6 +259,21 @@ def test_removable_singularities_are_stripped() -> None:
     assert truth(sinc, {X: 0.0}, order=2).status == Status.DECIDED
 
 
+def test_terms_of_shapes_that_do_not_go_together() -> None:
+    x, y = (
+        make(VARIABLE, (), (n,), s, np.dtype(np.float64)) for n, s in (("x", (3,)), ("y", (2,)))
+    )
+    found = truth([ops.exp(x), ops.log(y)], {x: np.zeros(3), y: np.ones(2)})
+    assert [f.value.tolist() for f in found] == [[1.0] * 3, [0.0] * 2]
+
+
+def test_a_limit_halfway_between_two_floats_goes_to_the_even_one() -> None:
+    u, w = (make(VARIABLE, (), (n,), (), np.dtype(np.float64)) for n in ("u", "w"))
+    found = truth(ops.sin((1 - u) * w) / ops.sin(w), {u: 0.3, w: 0.0})
+    assert found.status == Status.LIMIT
+    assert found.value == 1 - 0.3
+
+
 def test_limits_are_called_limits() -> None:
     t = truth(X * ops.log(X), {X: np.array([0.0, -1.0])})
     assert t.value[0] == 0.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.audit.program import Backward
+from stablegrad.audit.program import Backward, stripped
 from stablegrad.audit.truths import Known, gradients
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops.derivative import CUSTOM
@@ -64,8 +64,10 @@ def probe(roots: Sequence[Term], found: Backward | None) -> Probed:
         if term.op is CUSTOM:
             outputs, inputs, index = term.params
             given = term.args[outputs : outputs + inputs]
-            image = {a: argument(term, a) for a in given}
-            (new,) = rebuild([term.args[index]], image)
+            # functions inside that have gradients of their own go, too
+            output, *plain = stripped([term.args[index], *given])
+            image = {p: argument(term, a) for p, a in zip(plain, given, strict=True)}
+            (new,) = rebuild([output], image)
         elif term.args:
             args = tuple([argument(term, a) for a in term.args])
             new = make(term.op, args, term.params, term.shape, term.dtype)

@@ -68,7 +68,9 @@ def whole(function: str, args: Sequence[Traced]) -> list[Term] | None:
     return [OPS[name](*given) for name in names]
 
 
-def terms_of(eqn: Any, args: Sequence[Traced], values: Sequence[Array]) -> Sequence[Term] | None:
+def terms_of(
+    eqn: Any, args: Sequence[Traced], values: Sequence[Array]
+) -> Sequence[Term | None] | None:
     """The results of an equation as terms of the shapes and dtypes that JAX gives them."""
     name, params = eqn.primitive.name, dict(eqn.params)
     terms = tuple([a.as_term() for a in args])

@@ -67,6 +67,7 @@ LIBRARY: dict[str, str] = {
     "log_ndtr": "log_ndtr",
     "_erfcx": "erfcx",
     "logit": "logit",
+    "expi": "expi",
 }
 """Functions of JAX's own library with derivatives of their own that are ops of ours."""
 

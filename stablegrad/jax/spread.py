@@ -11,11 +11,13 @@ import numpy as np
 from stablegrad.engines.numpy import xp
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.indexing import getitem
+from stablegrad.ops.orthogonal import complement
 from stablegrad.ops.record import const
+from stablegrad.ops.solving import flipped, matmul
 from stablegrad.tensor.cells import freeze, value_leaf
 
 Array = np.ndarray[Any, Any]
-Terms = Sequence[Term]
+Terms = Sequence[Term | None]
 
 
 def taken(line: Term, numbers: Array) -> Term:
@@ -45,21 +47,53 @@ def _svd(a: Term, x: Array, values: Sequence[Array], params: Mapping[str, Any]) 
     found = [OPS["svdvals"](a)]
     if not params["compute_uv"]:
         return found
-    if params["full_matrices"] and a.shape[-1] != a.shape[-2]:
-        return None
-    left = _signed(OPS["left_vectors"](a), x, values[1])
-    return [*found, left, _signed(OPS["right_vectors"](a), x, values[2], axis=-1)]
+    k = min(a.shape[-2:])
+    u, vh = values[1], values[2]
+    left = _signed(OPS["left_vectors"](a), x, u[..., :k])
+    right = _signed(OPS["right_vectors"](a), x, vh[..., :k, :], axis=-1)
+    if params["full_matrices"]:
+        left = _completed(left, u)
+        right = flipped(_completed(flipped(right), np.swapaxes(vh, -1, -2)))
+    return [*found, left, right]
 
 
 def _qr(a: Term, x: Array, values: Sequence[Array], params: Mapping[str, Any]) -> Terms | None:
     m, n = a.shape[-2:]
-    if params["pivoting"] or m < n or (params["full_matrices"] and m > n):
-        return None
-    q, r = OPS["orthonormal"](a), OPS["upper_factor"](a)
-    ours = np.asarray(q.op.kernel(xp, x))
-    signs = np.where(np.sum(ours * values[0], axis=-2) < 0, -1, 1).astype(a.dtype)
-    columns, rows = (value_leaf(freeze(s)) for s in (signs[..., None, :], signs[..., None]))
-    return [OPS["multiply"](q, columns), OPS["multiply"](r, rows)]
+    if params["pivoting"]:
+        order = np.asarray(values[2])
+        a = matmul(a, _leaf(np.swapaxes(np.eye(n, dtype=a.dtype)[order], -1, -2)))
+        x = np.take_along_axis(x, order[..., None, :], -1)
+    first = getitem(a, index=(..., slice(None, m)))
+    q, r = OPS["orthonormal"](first), OPS["upper_factor"](first)
+    ours = np.asarray(q.op.kernel(xp, x[..., :m]))
+    signs = np.where(np.sum(ours * values[0][..., : min(m, n)], axis=-2) < 0, -1, 1)
+    signs = signs.astype(a.dtype)
+    q = OPS["multiply"](q, _leaf(signs[..., None, :]))
+    r = OPS["multiply"](r, _leaf(signs[..., None]))
+    if m < n:
+        rest = getitem(a, index=(..., slice(m, None)))
+        r = OPS["concatenate"](r, matmul(flipped(q), rest), axis=-1)
+    if params["full_matrices"] and m > n:
+        below = const(0, a.dtype, (*r.shape[:-2], m - n, n))
+        q, r = _completed(q, values[0]), OPS["concatenate"](r, below, axis=-2)
+    return [q, r, None] if params["pivoting"] else [q, r]
+
+
+def _leaf(value: Array) -> Term:
+    return value_leaf(freeze(np.ascontiguousarray(value)))
+
+
+def _completed(q: Term, values: Array) -> Term:
+    """Orthonormal columns, and the further ones that JAX chose, turned from those of ours."""
+    k, m = q.shape[-1], values.shape[-1]
+    if k == m:
+        return q
+    known, others = values[..., :k], values[..., k:]
+    axes = np.asarray(OPS["missing_axes"].kernel(xp, known))
+    rest = axes - known @ (np.swapaxes(known, -1, -2) @ axes)
+    ours = np.asarray(OPS["orthonormal"].kernel(xp, rest))
+    turn = (np.swapaxes(ours, -1, -2) @ others).astype(q.dtype)
+    return OPS["concatenate"](q, matmul(complement(q), _leaf(turn)), axis=-1)
 
 
 DECOMPOSITIONS: dict[str, Callable[..., Terms | None]] = {"eigh": _eigh, "svd": _svd, "qr": _qr}

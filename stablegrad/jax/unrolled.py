@@ -290,7 +290,8 @@ def _custom(reader: _Unroller, eqn: Any, args: list[Traced], place: str) -> list
     ours = LIBRARY.get(library_function(body), "")
     if ours:
         values = bind(eqn, params, [a.value for a in args])
-        return [Traced(values[0], OPS[ours](*[a.as_term() for a in args]))]
+        own_args = args[params.get("num_consts", 0) :]  # tables of coefficients come first
+        return [Traced(values[0], OPS[ours](*[a.as_term() for a in own_args]))]
     outputs = reader.run(body, args, own)
     if reader.pulling or library_function(body) in INLINED:
         return outputs

@@ -104,8 +104,11 @@ class Problem:
         shapes = [v.shape for v in self.values.values()]
         # scalar terms may be given arrays of points: then the results have the points' shape
         self.plain = all(v.shape == t.shape for t, v in self.values.items())
-        if self.flat:
+        try:
             self.shape = np.broadcast_shapes(*shapes, *[t.shape for t in terms])
+        except ValueError:
+            self.flat = False  # terms of several shapes, each over leaves of its own
+        if self.flat:
             self.size = math.prod(self.shape)
             self.values = {t: self._spread(v) for t, v in self.values.items()}
             self.direction = {t: self._spread(d) for t, d in self.direction.items()}
