@@ -5,7 +5,10 @@
   (``tests/data/case_causes.json``);
 * *further*: failures of the same families in other spellings, sizes and dtypes
   (``tests/data/audit_failures.json``), labelled before they were run;
-* *fine*: functions as SciPy, JAX and Optax write them, at everyday inputs: each must pass.
+* *programs*: what people write in statistics, physics, robotics, finance, and for losses, attention
+  and kernels (``tests/data/audit_programs.json``), labelled before they were run;
+* *fine*: functions as SciPy, JAX and Optax write them, at everyday inputs, and
+  ``tests/data/audit_well_written.json``, at hard ones: each must pass.
 
 Run: ``python -m benchmarks.audit``
 """
@@ -16,6 +19,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +32,8 @@ from benchmarks.measure import arguments, console, save, table
 
 LABELS = Path(__file__).resolve().parent.parent / "tests" / "data" / "case_causes.json"
 FURTHER = LABELS.with_name("audit_failures.json")
+PROGRAMS = LABELS.with_name("audit_programs.json")
+WRITTEN = LABELS.with_name("audit_well_written.json")
 SYNONYMS = {"square": "power"}
 """Names of ops that are one spelling in a program: x**2."""
 
@@ -138,9 +144,23 @@ def judge_case(case: Mapping[str, Any], label: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def read_further() -> list[dict[str, Any]]:
-    """The further failures, each with its inputs and its labels."""
-    return json.loads(FURTHER.read_text("utf8"))
+def read_failures(file: Path) -> list[dict[str, Any]]:
+    """Failures, each with its inputs and its labels."""
+    return json.loads(file.read_text("utf8"))
+
+
+def well_written() -> list[dict[str, Any]]:
+    """Functions that are as right as their problem allows, at hard inputs."""
+    return json.loads(WRITTEN.read_text("utf8"))
+
+
+def audit_written(case: Mapping[str, Any]) -> Any:
+    """The audit of one of them, by all of its inputs."""
+    import stablegrad as sg
+
+    point = {**case["inputs"], "dtype": case["dtype"]}
+    program, _, args = program_of({**case, "wrt": list(case["inputs"])}, point)
+    return sg.audit(program, *args, order=case["order"])
 
 
 def judge_further(case: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,40 +210,42 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     labels = json.loads(LABELS.read_text("utf8"))
     cases = [c for c in read_cases() if c["id"] in labels]
-    texts, more = fine(), read_further()
+    fine_ones = {t: partial(audit_fine, t) for t in fine()}
+    fine_ones |= {c["id"]: partial(audit_written, c) for c in well_written()}
+    sets = {"further": read_failures(FURTHER), "programs": read_failures(PROGRAMS)}
     if options.tiny:
-        cases, texts, more = cases[:3], texts[:3], more[:3]
+        cases, fine_ones = cases[:3], dict(list(fine_ones.items())[:3])
+        sets = {name: found[:3] for name, found in sets.items()}
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         judged = [judge_case(c, labels[c["id"]]) for c in cases]
-        rows = [row for row in judged if row is not None]
-        further = [judge_further(c) for c in more]
+        rows = {"cases": [row for row in judged if row is not None]}
+        rows |= {name: [judge_further(c) for c in found] for name, found in sets.items()}
         alarms: list[str] = []
         broken: list[str] = []
-        for text in texts:
+        for name, run in fine_ones.items():
             try:
-                if not audit_fine(text).ok:
-                    alarms.append(text)
+                if not run().ok:
+                    alarms.append(name)
             except Exception as error:  # noqa: BLE001 - told below
-                broken.append(f"{text}: {type(error).__name__}: {error}"[:160])
+                broken.append(f"{name}: {type(error).__name__}: {error}"[:160])
     elapsed_s = time.perf_counter() - start
     keys = ("id", "label_op", "op", "label_cause", "cause")
-    missed = [
-        r for r in rows + further if not (r["flagged"] and r["op_right"] and r["cause_right"])
-    ]
+    every = [r for found in rows.values() for r in found]
+    missed = [r for r in every if not (r["flagged"] and r["op_right"] and r["cause_right"])]
     table("cases that are not as labelled", [*keys], [[r[k] for k in keys] for r in missed])
-    counts = {name: _counts(found) for name, found in (("cases", rows), ("further", further))}
+    counts = {name: _counts(found) for name, found in rows.items()}
     heads = [*counts["cases"]]
     table("counts", ["set", *heads], [[n, *map(str, c.values())] for n, c in counts.items()])
-    told = {"fine": len(texts) - len(broken), "false_alarms": len(alarms)}
+    told = {"fine": len(fine_ones) - len(broken), "false_alarms": len(alarms)}
     table("well-written functions", [*told], [[str(v) for v in told.values()]])
     for text in alarms:
         console.print(f"false alarm: {text}", markup=False)
     for text in broken:
         console.print(f"not run: {text}", markup=False)
     counts |= {"functions": told}
-    save(options.out, "audit", rows + further, counts=counts, alarms=alarms, elapsed_s=elapsed_s)
+    save(options.out, "audit", every, counts=counts, alarms=alarms, elapsed_s=elapsed_s)
 
 
 if __name__ == "__main__":

@@ -206,3 +206,11 @@ def test_the_command_line_searches(folder: Path) -> None:
     assert done.exit_code == 1
     assert "It fails at x = " in done.stdout
     assert audited("--domain", "x=1:2", "--inputs", "x.npz").exit_code == 2
+
+
+def test_what_an_ill_conditioned_problem_does_is_no_example() -> None:
+    """Its result swings between floats: cosines of squares that are known to a few radians."""
+    found = sg.audit(lambda x: np.cos(x * x), domain="x=1:1e5", points=60, dtype=np.float32)
+    assert found.ok, found
+    assert found.totals[0].ill_conditioned > 20
+    assert any("ill-conditioned" in note for note in found.notes)

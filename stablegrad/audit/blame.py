@@ -22,7 +22,7 @@ from stablegrad.audit.causes import (
     of_range,
     of_steps,
 )
-from stablegrad.audit.forward import ForwardBlame
+from stablegrad.audit.forward import PART_OF, ForwardBlame, allowance
 from stablegrad.audit.lines import Loss
 from stablegrad.audit.measure import Counts, judge
 from stablegrad.audit.probes import Edge
@@ -30,6 +30,7 @@ from stablegrad.audit.program import Backward, Pull, Slots, absolute, run, strip
 from stablegrad.audit.truths import Known
 from stablegrad.ir import Term
 from stablegrad.ops.record import is_float
+from stablegrad.oracle.eigen import TABLE
 
 Array = np.ndarray[Any, Any]
 
@@ -89,6 +90,7 @@ class Blame(ForwardBlame):
             seen = judge(naive[bare[p]], true.value, judged=true.decided, scale=spread)
             self.line(p.node).seen_backward += seen.counts()
             self.line(p.node).backward += Counts(elements=here.counts().elements)
+            self.most.append((here.counts().bits_lost, plain[p.node]))
             self._magnifies(p, plain, true, cotangents)
             arises = true.undefined & np.isnan(values[term])
             why = np.full(here.bad.shape, "", object)
@@ -241,7 +243,8 @@ class Blame(ForwardBlame):
             widths = [s for s in each if s is not None]
             whole = np.asarray(sum(widths)) if len(widths) == len(each) else None
             if whole is not None:
-                self.scales[found.cotangents[arg]] = whole
+                addends = max([u.size for u in self.users[arg]]) / max(arg.size, 1) * len(each)
+                self.scales[found.cotangents[arg]] = allowance(whole, addends)
             if len(each) < 2:
                 continue
             parts = [self.edges[user, arg].value for user in self.users[arg]]
@@ -254,18 +257,29 @@ class Blame(ForwardBlame):
             line = self.line(self.users[arg][-1], ACCUMULATE)
             line.backward += Counts(elements=verdict.counts().elements)
             if verdict.bad.any():
+                why = np.where(np.isnan(total), ZERO_TIMES_INF, CANCELLATION).astype(object)
                 users = [u for u in self.users[arg] if self._is_singular(u, arg, verdict.bad)]
-                if users:  # 0/0 and 1/0 that would cancel: where they arise, not where they meet
-                    line = self.line(users[0])
+                vague = [u for u in self.users[arg] if self._is_vague(u, arg)]
+                if vague:
+                    line = self.line(max(vague, key=lambda u: u.op.name in PART_OF))
+                    why[:] = REMOVABLE
+                elif users:  # 0/0, 1/0 that would cancel: where they arise, not where they meet
+                    handed = [self.nan_from[u] for u in users if u in self.nan_from]
+                    cause = REMOVABLE if users[0].op.name == "divide" else ZERO_TIMES_INF
+                    owner, cause = handed[0] if handed else (users[0], cause)
+                    line = self.line(owner)
+                    why[np.isnan(total)] = cause
                 line.backward += verdict.counts().at(0)
-                why = np.where(np.isnan(total), ZERO_TIMES_INF, CANCELLATION)
-                if users and users[0].op.name == "divide":
-                    why = np.where(np.isnan(total), REMOVABLE, why)
                 causes = counted(why, verdict.bad)
                 line.causes += causes
                 first = causes.most_common(1)[0][0]
                 term = found.cotangents[arg]
                 self.losses.append(Loss(line, term, True, verdict.counts().bits_lost, first))
+
+    def _is_vague(self, user: Term, arg: Term) -> bool:
+        """Whether what is handed back is no function of the matrix: its eigenvalues repeat."""
+        edge = self.edges[user, arg]
+        return user.op.name in TABLE and not bool((edge.decided | edge.undefined).any())
 
     def _is_singular(self, user: Term, arg: Term, bad: Array) -> bool:
         """Whether what a node truly hands back is no number where a sum of such parts fails."""

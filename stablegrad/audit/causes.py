@@ -43,7 +43,7 @@ MEANINGS = {
     SUBNORMAL: "a value is below the smallest normal float and has lost its last digits",
     ROUNDING: "many small errors add up",
 }
-_ADDS = frozenset("add subtract affine sum mean matmul dot cumsum einsum trapezoid".split())
+ADDS = frozenset("add subtract affine sum mean matmul dot cumsum einsum trapezoid".split())
 _MULTIPLIES = frozenset("multiply monomial".split())
 _LOST = 2.0**4
 """A sum that is smaller than its addends by this factor or more cancels."""
@@ -89,7 +89,7 @@ def of_value(term: Term, args: Sequence[Array], got: Array, true: Array) -> Arra
         nonzero = [np.where(g > 0, g, np.inf) for g in given]
         least = np.min(nonzero, axis=0) if given else np.ones(shape)
         found = np.full(shape, CANCELLATION, object)
-        if term.op.name not in _ADDS:
+        if term.op.name not in ADDS:
             found[(largest > np.sqrt(great)) & ~np.isinf(largest)] = OVERFLOW
             found[(least < np.sqrt(tiny)) & (largest < np.sqrt(tiny))] = UNDERFLOW
         found[((size > 0) & (size < tiny)) | (least < tiny)] = SUBNORMAL
@@ -155,7 +155,7 @@ def _step(t: Term, args: list[Array], value: Array, saturating: set[Term]) -> Ar
         given = [np.abs(np.asarray(a, np.float64)) for a in args]
         size = np.abs(np.asarray(value, np.float64))
         largest, least = np.max(given, axis=0), np.min(given, axis=0)
-        if t.op.name in _ADDS:
+        if t.op.name in ADDS:
             lost = (size < largest / _LOST) & (largest < np.inf)
             mark[lost] = SATURATION if t in saturating else CANCELLATION
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from stablegrad.audit.blame import ACCUMULATE
 from stablegrad.audit.findings import Cure
+from stablegrad.audit.forward import PART_OF
 from stablegrad.audit.lines import Line
 from stablegrad.canonical import canonical, canonical_node
 from stablegrad.ir import OPS, Term, topological
@@ -31,11 +32,12 @@ def cures_of(line: Line, fired: Iterable[Fired], nodes: Iterable[Term]) -> tuple
         nodes: the terms of that operation, as the user wrote them.
     """
     fired, nodes = list(fired), list(nodes)
+    ops = {line.op, *[t.op.name for t in nodes if line.op in PART_OF.values()]}
     here = [f for f in fired if f.place == line.place]
     about: list[Fired] = []
     made: set[Term] = set()
     for f in here:
-        if _concerns(f, line.op) or made & set(_top(f.before)):
+        if any(_concerns(f, op) for op in ops) or made & set(_top(f.before)):
             about.append(f)
             made.add(f.after)
     if not here:
@@ -81,7 +83,10 @@ def _top(term: Term) -> list[Term]:
 
 def _derivative(line: Line, nodes: Iterable[Term]) -> list[Cure]:
     """The cure of a backward loss that no rule explains."""
+    nodes = list(nodes)
     name = line.op.removeprefix(DERIVATIVE)
+    if name in PART_OF.values() and nodes:
+        name = nodes[0].op.name
     if name not in OPS:
         return [_evaluation(line.op)]
     op = OPS[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,21 +11,21 @@ import numpy as np
 
 from stablegrad.audit.blame import Blame
 from stablegrad.audit.causes import CANCELLATION, ROUNDING
+from stablegrad.audit.conditioning import Neighbours
 from stablegrad.audit.cures import DERIVATIVE, cures_of, is_sum_op
 from stablegrad.audit.examples import series_of
 from stablegrad.audit.findings import Audit, Finding, Stable, Total, split_place
 from stablegrad.audit.harm import harms
 from stablegrad.audit.lines import Line, Loss
-from stablegrad.audit.measure import judge
-from stablegrad.audit.moves import moved
+from stablegrad.audit.measure import NOTHING, judge
 from stablegrad.audit.probes import true_gradients
 from stablegrad.audit.program import NAIVE, STABLE, Backward, backward, expand, run, stripped
 from stablegrad.audit.progress import Stages
 from stablegrad.audit.trace import Trace, inherit_places
-from stablegrad.audit.truths import Known, truths
+from stablegrad.audit.truths import Known, fill_kinks, grown, limits_beside, truths
 from stablegrad.ir import OPS, Term, topological
 from stablegrad.ops.derivative import gradient
-from stablegrad.ops.record import CONST, INPUT, const, is_float
+from stablegrad.ops.record import CONST, INPUT, const
 from stablegrad.oracle.errors import RIGHT_ULP
 from stablegrad.program import compile_terms
 from stablegrad.rewrite import Fired
@@ -33,9 +33,6 @@ from stablegrad.settings import Settings
 from stablegrad.transforms.expand import Expander
 
 Array = np.ndarray[Any, Any]
-
-
-# -- the examination ------------------------------------------------------------------------
 
 
 class Examination:
@@ -62,8 +59,7 @@ class Examination:
             self._differentiate()
         self.blame = Blame(self.places, self.bindings, self.derived)
         self.fired: list[Fired] = []
-        self.neighbours: list[list[Known]] | None = None
-        """The truth of the results at inputs an ulp away, once it was asked for."""
+        self.neighbours = Neighbours(self.bindings, self._truths_at)
         self.known: list[Known] = []
         """The truth of the results, as far as it is known."""
 
@@ -90,6 +86,8 @@ class Examination:
             self.stages.next("the truth of every operation")
             self._value()
             self.blame.forward(self.roots)
+            if not self.order:
+                self._fill_repeated()
             if self.order == 2:
                 self.stages.next("the truth of the gradients")
                 self.known += true_gradients([self.root], self.variables, self.bindings)[0]
@@ -99,7 +97,8 @@ class Examination:
                 self.known += found[0]
                 self._fill_undefined()
                 self._fill_infinite()
-                self._fill_kinks(naive, stabilized)
+                self._fill_repeated()
+                fill_kinks(self.known[1:], naive[1:], stabilized[1:])
                 self.blame.backward(self.variables, self.passes[-1], *found)
         except KeyboardInterrupt:
             self.result.complete = False
@@ -141,6 +140,7 @@ class Examination:
             self.known += true_gradients(self.roots, self.variables, self.bindings)[0]
             self._fill_undefined()
             self._fill_infinite()
+        self._fill_repeated()
         return list(zip(self.result_names(), self._settled(naive), self.known, strict=True))
 
     # results, in this order: the value, the gradients, the gradients of their sum
@@ -191,12 +191,21 @@ class Examination:
             program.inputs,
             [names.get(t, f"constant {i}") for i, t in enumerate(inputs)],
             [np.asarray(self.bindings[t]) for t in inputs],
+            [np.asarray(v) for v in found],
         )
         return found
 
     def _value(self) -> None:
         (plain,) = stripped([self.root])
         self.known.append(truths([plain], self.bindings, limits=True)[plain])
+
+    def _fill_repeated(self) -> None:
+        """What is not decided at repeated eigenvalues and singular values: by its limit."""
+        if all((k.decided | k.undefined).all() for k in self.known):
+            return
+        fresh = limits_beside([self.root], self.bindings, self._truths_at)
+        for known, limit in zip(self.known, fresh or (), strict=False):
+            known.fill(limit)
 
     def _fill_undefined(self) -> None:
         """Where a true gradient has no value as it is written: by the records, and by limits."""
@@ -210,26 +219,12 @@ class Examination:
                 if t in fresh:
                     self.known[i].fill(fresh[t])
 
-    def _fill_kinks(self, naive: list[Array], stabilized: list[Array]) -> None:
-        """Gradients that are nan where there is none, and a convention has a number."""
-        for known, a, b in zip(self.known[1:], naive[1:], stabilized[1:], strict=False):
-            kink = known.undefined & np.isnan(a) & np.isfinite(b)
-            known.value = np.where(kink, b, known.value)
-            known.decided, known.undefined = known.decided | kink, known.undefined & ~kink
-
     def _fill_infinite(self) -> None:
         """The limits of gradients as infinite inputs grow: where two great numbers agree."""
-        infinite = [t for t, v in self.bindings.items() if is_float(t.dtype) and np.isinf(v).any()]
-        if not infinite or all(k.decided.all() for k in self.known):
+        if all(k.decided.all() for k in self.known):
             return
-        fresh: list[list[Known]] = []
-        for part in (0.5, 0.9):
-            values = dict(self.bindings)
-            for t in infinite:
-                great = 2.0 ** (part * np.log2(float(ml_dtypes.finfo(t.dtype).max)))
-                values[t] = np.clip(values[t], -great, great).astype(t.dtype)
-            fresh.append(self._truths_at(values))
-        for known, a, b in zip(self.known, *fresh, strict=False):
+        fresh = [self._truths_at(values) for values in grown(self.bindings)]
+        for known, a, b in zip(self.known, *fresh, strict=False) if fresh else ():
             a.decided = a.decided & b.decided & (a.value == b.value)
             known.fill(a)
 
@@ -297,20 +292,9 @@ class Examination:
 
         No program that rounds could be expected to do better: the problem is ill-conditioned.
         """
-        if self.neighbours is None:
-            self.neighbours = [self._truths_at(v) for v in moved(self.bindings)]
-        at = self.result_names().index(name)
-        with np.errstate(all="ignore"):
-            true = np.asarray(known.value, np.float64)
-            reach = np.zeros(true.shape)
-            for found in self.neighbours:
-                other = found[at]
-                away = np.abs(np.asarray(other.value, np.float64) - true)
-                reach = np.fmax(reach, np.where(other.decided & np.isfinite(away), away, 0.0))
-            error = np.abs(np.asarray(got, np.float64) - true)
-        return known.decided & (error <= reach)
+        return self.neighbours.excuse(self.result_names().index(name), got, known)
 
-    def _truths_at(self, values: dict[Term, Array]) -> list[Known]:
+    def _truths_at(self, values: Mapping[Term, Any]) -> list[Known]:
         """The truth of all results at other inputs."""
         (plain,) = stripped([self.root])
         found = [truths([plain], values, limits=True)[plain]]
@@ -330,8 +314,7 @@ class Examination:
             lines = list(self.blame.singular.values())
             self.result.notes.append("a quotient or product is 0/0 or 0*inf, and has a limit")
         if not lines and self.result.complete and self.blame.lines:
-            lines = [max(self.blame.lines.values(), key=_bits)]
-            self.result.notes.append("no single place is at fault: rounding adds up")
+            lines = [self._unplaced()]
         lines.sort(key=lambda line: order.get((line.place, line.op), len(order)))
         totals = self.result.totals
         bad = [r for r, t in zip(self.naive_terms(), totals, strict=False) if t.naive.bad]
@@ -342,6 +325,15 @@ class Examination:
                 found = self._first([term])
                 at = lines.index(found) if found in lines else None
                 totals[i] = replace(totals[i], finding=at)
+
+    def _unplaced(self) -> Line:
+        """The line to name where none loses digits by itself."""
+        value, *rest = [t.naive for t in self.result.totals]
+        counts = value if value.bad else sum(rest, NOTHING)
+        loss, note = self.blame.unplaced(counts, backward=not value.bad)
+        self.result.notes.append(note)
+        self.blame.losses.append(loss)
+        return loss.line
 
     def _first(self, bad: Sequence[Term]) -> Line | None:
         """The first loss, as a program runs, that does harm and is half as bad as the worst."""
@@ -392,7 +384,3 @@ class Examination:
             line.condition,
             first,
         )
-
-
-def _bits(line: Line) -> float:
-    return max(line.forward.bits_lost, line.backward.bits_lost)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from stablegrad.audit.causes import (
+    ADDS,
     CANCELLATION,
     REMOVABLE,
+    ROUNDING,
     SATURATION,
     SUBNORMAL,
     ZERO_TIMES_INF,
@@ -25,8 +27,23 @@ from stablegrad.audit.program import Slots, absolute, run, stripped
 from stablegrad.audit.truths import Known, conditions, truths
 from stablegrad.ir import Term, topological
 from stablegrad.ops.record import CONST, is_float
+from stablegrad.oracle.eigen import TABLE
 
 Array = np.ndarray[Any, Any]
+
+
+PART_OF = {"left_vectors": "svd", "right_vectors": "svd", "eigenvectors": "eigh"}
+PART_OF |= {"orthonormal": "qr", "upper_factor": "qr"}
+"""What the user called, of ops that are a part of its result."""
+_ADDENDS = 16
+"""Addends up to which a sum's own rounding is a few units in the last place."""
+_FEW = 2.0**-3
+"""The part of the allowance for a result that is off that the rounding of few addends takes."""
+
+
+def allowance(spread: Array, addends: float) -> Array:
+    """What errors of a sum are relative to, so that 64 ulp of it are what rounding may make."""
+    return spread * (_FEW if addends <= _ADDENDS else 1.0)
 
 
 @dataclass
@@ -45,6 +62,8 @@ class ForwardBlame:
     """Of gradients that are sums: what their error is relative to."""
     nan_from: dict[Term, tuple[Term, str]] = field(default_factory=dict)
     """For a node that is handed a nan: the node where it arose, and why."""
+    most: list[tuple[float, Term]] = field(default_factory=list)
+    """Bits lost at nodes and in their steps back, though few: no element is lossy by itself."""
     bad: dict[Term, Array] = field(default_factory=dict)
     """Where forward nodes lose digits themselves."""
     losses: list[Loss] = field(default_factory=list)
@@ -57,7 +76,29 @@ class ForwardBlame:
 
     def op_of(self, term: Term) -> str:
         """What reports call the op of a term."""
-        return self.derived.get(term, term.op.name)
+        return self.derived.get(term, PART_OF.get(term.op.name, term.op.name))
+
+    def unplaced(self, bad: Counts, *, backward: bool) -> tuple[Loss, str]:
+        """The loss to name where results are wrong and no node is by itself; and a note on it.
+
+        Args:
+            bad: what is wrong with the results.
+            backward: whether gradients are wrong, and the value is not.
+        """
+        for t, known in self.known.items():
+            if t.op.name in TABLE and not (known.decided | known.undefined).any():
+                found, cause = t, REMOVABLE
+                note = "a decomposition is not unique; what is made of it is"
+                break
+        else:
+            found = max(self.most, key=lambda pair: pair[0])[1]
+            cause = CANCELLATION if found.op.name in ADDS else ROUNDING
+            note = "no single place is at fault: rounding adds up"
+        line = self.line(found)
+        side = "backward" if backward else "forward"
+        setattr(line, side, getattr(line, side) + bad)
+        line.causes[cause] += bad.bad
+        return Loss(line, found, backward, bad.bits_lost, cause), note
 
     # -- forward --------------------------------------------------------------------------
 
@@ -89,12 +130,14 @@ class ForwardBlame:
             seen_bits[t] = seen.counts().bits_lost
             line.carried = max([line.carried, *[seen_bits.get(a, 0.0) for a in t.args]])
             self.bad[t] = here.bad
+            self.most.append((here.counts().bits_lost, t))
             self._attribute(t, here, values[local[t]])
             divides = t.op.name == "divide" and not self._from_infinity(t)
             why = np.full(t.shape, REMOVABLE if divides else ZERO_TIMES_INF, object)
             self._note_singular(t, known, values[local[t]], why, forward=True)
             if spread is not None:
-                self.scales[t] = spread
+                addends = max(a.size for a in t.args) / max(t.size, 1)
+                self.scales[t] = allowance(spread, addends)
 
     def right(self, term: Term) -> Array:
         """The correctly rounded value of a forward term; the naive one where it is unknown."""
@@ -146,6 +189,12 @@ class ForwardBlame:
                     once = lost & ~self.bad[origin] if origin.shape == term.shape else lost
                     self._lose(origin, origin, verdict, once, away)
                     rest &= ~lost
+        else:
+            for a in [a for a in term.args if a.args and self._ruined(a)]:
+                origin = self.origin(a)
+                away = np.full(term.shape, of_range(self._left_range(origin), ())[()], object)
+                self._lose(origin, origin, verdict, rest & verdict.bad, away)
+                return
         args = [self.right(a) for a in term.args if is_float(a.dtype)]
         why = of_value(term, args, got, self.known[term].value)
         if term in self.derived and term.op.name in ("add", "subtract"):
@@ -158,6 +207,16 @@ class ForwardBlame:
         """The values of a node that are out of range, as one: infinite or zero."""
         known = self.known[term]
         return np.asarray(known.value[known.out_of_range].ravel()[:1].max(initial=0.0))
+
+    def _ruined(self, term: Term) -> bool:
+        """Whether values that left the range leave nothing of a combination of all values.
+
+        Infinities do, one by one, and zeros where there is nothing else.
+        """
+        known = self.known.get(term)
+        if known is None or not known.out_of_range.any():
+            return False
+        return bool(np.isinf(known.value[known.out_of_range]).any() or known.out_of_range.all())
 
     def _from_infinity(self, term: Term) -> bool:
         """Whether a node was given an infinity, so that its own is no overflow."""

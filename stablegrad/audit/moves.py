@@ -9,11 +9,36 @@ import numpy as np
 
 from stablegrad.ir import Term
 from stablegrad.ops.record import is_float
+from stablegrad.oracle.limits import stepped
+from stablegrad.oracle.rounding import ulp_exponents
 
 Array = np.ndarray[Any, Any]
 
 MOVES = ((1, 1.0), (1, -1.0), (2, 1.0), (2, -1.0), (2, 0.0), (2, 0.0))
 """How inputs are moved: by how many ulp, to which side; 0 for a side at random for each."""
+
+
+BETWEEN = 16
+"""How many times inputs are moved to places between floats."""
+
+
+def moved_between(bindings: Mapping[Term, Array]) -> list[dict[Term, Any]]:
+    """Inputs anywhere within two ulp, no floats but exact numbers: for the oracle alone.
+
+    There are four floats within two ulp of a number, too few to show how far a result swings that
+    takes every value in between (the cosine of a great square).
+    """
+    generator = np.random.default_rng(1)
+    found: list[dict[Term, Any]] = []
+    for _ in range(BETWEEN):
+        steps: dict[Term, Array] = {}
+        for t, value in bindings.items():
+            if is_float(t.dtype):
+                fixed = (value == 0) | ~np.isfinite(value)
+                ulp = np.ldexp(1.0, ulp_exponents(np.where(fixed, 1.0, np.abs(value)), t.dtype))
+                steps[t] = np.where(fixed, 0.0, generator.uniform(-2, 2, value.shape) * ulp)
+        found.append(stepped(bindings, steps))
+    return found
 
 
 def moved(bindings: Mapping[Term, Array]) -> list[dict[Term, Array]]:

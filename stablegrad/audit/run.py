@@ -104,6 +104,9 @@ def audit(
                 stages.next("the hunt for the worst input")
                 given = _hunted(f, args, domain, result, points, seed, dtype)
             traced = trace(f, given)
+            if not any(x.size for _, x in traced.variables):
+                names = ", ".join([name for name, _ in traced.variables])
+                raise DomainError(message(f"no numbers in {names}", "at least one"))
             source = _large(f, given, traced, order)
             if source is not None:
                 audit_large(source, order, result, stages, processes)
@@ -111,6 +114,9 @@ def audit(
             traced = _small_enough(f, given, traced, order, result)
             result.notes += traced.notes
             Examination(traced, order, result, stages).all()
+            if result.examples and not any(t.naive.bad for t in result.totals):
+                result.examples = []
+                result.notes.append("where the search saw a failure the problem is ill-conditioned")
         except KeyboardInterrupt:
             result.complete = False
             result.notes.append(f"interrupted while working on: {stages.current}")

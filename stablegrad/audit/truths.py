@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from stablegrad.ir import OPS, Term, topological
 from stablegrad.ops.record import CONST, const, is_float
 from stablegrad.oracle import Status, Truth, gradient, truth
+from stablegrad.oracle.eigen import TABLE
+from stablegrad.oracle.limits import BESIDE, beside
 
 Array = np.ndarray[Any, Any]
 
@@ -121,3 +123,50 @@ def gradients(root: Term, variables: Sequence[Term], bindings: Mapping[Term, Any
     """The true gradients of the sum of a term, by the oracle's own reverse pass."""
     found = gradient(root, list(variables), bindings, budget=BUDGET)
     return [_known(f) for f in found]
+
+
+def limits_beside(
+    roots: Sequence[Term],
+    bindings: Mapping[Term, Any],
+    found: Callable[[Mapping[Term, Any]], list[Known]],
+) -> list[Known] | None:
+    """Results at repeated eigenvalues or singular values, where vectors are no functions.
+
+    What is made of the vectors may be one all the same (U diag(S) V^T is the matrix): it is
+    where the results next to the point, in two directions, round to one float. What is no more
+    than the distance from the point is 0.
+
+    Returns:
+        None where the program has no such decomposition.
+    """
+    if not any(t.op.name in TABLE for t in topological(roots)):
+        return None
+    near, nearer = (found(beside(bindings, scale)) for scale in BESIDE)
+    for a, b in zip(near, nearer, strict=True):
+        sizes = [np.abs(np.asarray(k.value, np.float64)) for k in (a, b)]
+        gone = [size <= 2.0 ** (20 - scale) for size, scale in zip(sizes, BESIDE, strict=True)]
+        b.value = np.where(gone[0] & gone[1], 0, b.value).astype(b.value.dtype)
+        b.decided = a.decided & b.decided & ((a.value == b.value) | (gone[0] & gone[1]))
+        b.out_of_range = np.zeros_like(b.out_of_range)
+    return nearer
+
+
+def fill_kinks(gradients: Sequence[Known], naive: Sequence[Array], stable: Sequence[Array]) -> None:
+    """Gradients that are nan where there is none, and a convention has a number."""
+    for known, a, b in zip(gradients, naive, stable, strict=False):
+        kink = known.undefined & np.isnan(a) & np.isfinite(b)
+        known.value = np.where(kink, b, known.value)
+        known.decided, known.undefined = known.decided | kink, known.undefined & ~kink
+
+
+def grown(bindings: Mapping[Term, Any]) -> list[dict[Term, Any]]:
+    """Inputs with each of two great numbers for infinite ones; nothing where there are none."""
+    infinite = [t for t, v in bindings.items() if is_float(t.dtype) and np.isinf(v).any()]
+    found: list[dict[Term, Any]] = []
+    for part in (0.5, 0.9) if infinite else ():
+        values = dict(bindings)
+        for t in infinite:
+            great = 2.0 ** (part * np.log2(float(ml_dtypes.finfo(t.dtype).max)))
+            values[t] = np.clip(values[t], -great, great).astype(t.dtype)
+        found.append(values)
+    return found
