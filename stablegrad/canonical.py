@@ -108,7 +108,7 @@ def canonical_node(term: Term) -> Term:
     if convert is not None and term.dtype.kind not in "biu":
         return convert(term)
     if term.op.commutative and is_float(term.dtype):
-        term = _ordered(term)
+        term = in_order(term)
     if term.op.elementwise and any(a.op.name == "broadcast_to" for a in term.args):
         return _before_broadcast(term)
     return term
@@ -122,7 +122,7 @@ def _before_broadcast(term: Term) -> Term:
     return forms.with_shape(inner, term.shape)
 
 
-def _ordered(term: Term) -> Term:
+def in_order(term: Term) -> Term:
     """The term with the two arguments of a commutative op in one order."""
     a, b = term.args
     if a.key <= b.key or a.dtype != b.dtype:

@@ -13,6 +13,7 @@ import scipy.special
 from stablegrad.engines import blocks, tables
 from stablegrad.ir import Term, topological
 from stablegrad.ops.dtypes import converted
+from stablegrad.ops.lowered_calls import REDOING, sharing
 from stablegrad.ops.record import CONST, Op, round_to
 from stablegrad.oracle.codes import settled
 
@@ -110,6 +111,8 @@ class Plan:
                 tuple(dead.get(out, ())),
             )
             steps.append((term, step))
+        self.redoes = sum(term.op.name in REDOING for term in order) > 1
+        """Whether several steps compute again in pairs, and may share these."""
         self.steps: list[Step] = (
             [step for _, step in steps]
             if wrap
@@ -137,6 +140,12 @@ class Plan:
 
     def __call__(self, values: Sequence[Array]) -> list[Array]:
         """Run on the values of the inputs, in their order; return those of the roots."""
+        if self.redoes:
+            with sharing():
+                return self._run(values)
+        return self._run(values)
+
+    def _run(self, values: Sequence[Array]) -> list[Array]:
         cells: list[Any] = self.template.copy()
         for i, value in zip(self.input_slots, values, strict=True):
             cells[i] = value

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from stablegrad.canonical import in_order
 from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops.forms import (
@@ -45,6 +46,8 @@ def tidy(roots: Sequence[Term]) -> list[Term]:
                 new = _monomial(new)
             elif new.op.name == "sum":
                 new = _sum(new)
+            elif new.op.commutative:
+                new = in_order(new)
         done[term] = new
     return [done[r] for r in roots]
 
@@ -102,6 +105,8 @@ def _monomial(term: Term) -> Term:
             return term
         factor = exact_ratio(Fraction(factor) * Fraction(c) ** p) if c != 1 else factor
         powers[core] = exact_ratio(powers.get(core, 0) + p)
+    c, powers = _over_root(powers)
+    factor = exact_ratio(Fraction(factor) * Fraction(c))
     powers = _quotients(powers)
     cores = tuple(powers)
     if cores == term.args and factor == 1:
@@ -113,6 +118,23 @@ def _monomial(term: Term) -> Term:
         product = make(MONOMIAL, cores, (tuple(powers.values()),), shape, term.dtype)
         found = _multiple(factor, product)
     return found if found.shape == term.shape else OPS["broadcast_to"](found, shape=term.shape)
+
+
+def _over_root(powers: dict[Term, Rational]) -> tuple[Rational, dict[Term, Rational]]:
+    """The slope of sqrt(sum(v*v) + d*d) as a multiple of v over that root: the value has it."""
+    units = {x.args[0]: x for x, p in powers.items() if x.op.name == "unit_vector" and p == 1}
+    for f, p in powers.items():
+        if f.op.name != "hypot_unit" or p != 1 or not f.args[1].facts.nonzero:
+            continue
+        c, size = _split(f.args[0])
+        unit = units.get(size.args[0]) if size.op.name == "norm" else None
+        if unit is None or size.params != (unit.param("axis"), True):
+            continue
+        v, root = unit.args[0], in_order(OPS["hypot"](*f.args))
+        if v not in powers and root not in powers:
+            rest = {t: n for t, n in powers.items() if t is not f and t is not unit}
+            return c, {**rest, v: 1, root: -1}
+    return 1, powers
 
 
 def _quotients(powers: dict[Term, Rational]) -> dict[Term, Rational]:

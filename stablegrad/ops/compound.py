@@ -55,6 +55,7 @@ pow1p = elementwise(
     "pow1p",
     family="growth",
     kernel=compound_kernels.pow1p,
+    widens=True,
     spellings=(lambda u, y: OPS["power"](1 + u, y),),
     ball=lambda u, y: (1 + u) ** y,
     partials=lambda out, u, y: (
@@ -89,6 +90,7 @@ pow1pm1 = elementwise(
     "pow1pm1",
     family="growth",
     kernel=compound_kernels.pow1pm1,
+    widens=True,
     spellings=(lambda u, y: OPS["power"](1 + u, y) - 1, lambda u, y: pow1p(u, y) - 1),
     ball=lambda u, y: (1 + u) ** y - 1,
     partials=lambda out, u, y: (
@@ -108,6 +110,7 @@ powm1 = elementwise(
     "powm1",
     family="growth",
     kernel=compound_kernels.powm1,
+    widens=True,
     spellings=(lambda x, y: OPS["power"](x, y) - 1,),
     ball=lambda x, y: x**y - 1,
     partials=lambda out, x, y: (

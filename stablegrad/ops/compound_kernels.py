@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from stablegrad.ops import pair_exp, pairs
+from stablegrad.ops.dtypes import narrow
 from stablegrad.ops.pairs import Pair, two_sum
 
 _LN2 = float(pair_exp.LN2)
@@ -296,22 +297,38 @@ def _at_edge(xp: Any, base: Any, log: Any, y: Any, n: int, m: int) -> Any:
     return xp.where(xp.isnan(base) | xp.isnan(y), xp.nan, out)
 
 
+def _growth(
+    xp: Any, x: Any, y: Any, split: Callable[..., Any], *, plus: bool, less_one: bool
+) -> Any:
+    """(1 + x)**y, or x**y, of numbers that ``split`` takes apart, or that less 1."""
+    if not narrow(xp, x, y):
+        return grown(xp, *split(xp, x, y), less_one=less_one)
+    # of float32s, exp feels the rounding of its float64 argument at most a hundred times
+    x, y = xp.broadcast_arrays(x.astype(xp.float64), y.astype(xp.float64))
+    exponent = y * (xp.log1p(x) if plus else xp.log(x)) + 0.0  # no zero is negative
+    value = xp.expm1(exponent) if less_one else xp.exp(exponent)
+    lowest, same = (-1.0, 0.0) if plus else (0.0, 1.0)
+    special = ~((x > lowest) & (x < xp.inf) & (x != same))
+
+    def whole(xp: Any, x: Any, y: Any) -> Any:
+        return grown(xp, *split(xp, x, y), less_one=less_one)
+
+    return pairs.redo(xp, special, value, whole, x, y)
+
+
 def pow1p(xp: Any, u: Any, y: Any) -> Any:
     """(1 + u)**y."""
-    base, excess, y = from_excess(xp, u, y)
-    return grown(xp, base, excess, y, less_one=False)
+    return _growth(xp, u, y, from_excess, plus=True, less_one=False)
 
 
 def pow1pm1(xp: Any, u: Any, y: Any) -> Any:
     """(1 + u)**y - 1."""
-    base, excess, y = from_excess(xp, u, y)
-    return grown(xp, base, excess, y, less_one=True)
+    return _growth(xp, u, y, from_excess, plus=True, less_one=True)
 
 
 def powm1(xp: Any, x: Any, y: Any) -> Any:
     """x**y - 1."""
-    base, excess, y = from_base(xp, x, y)
-    return grown(xp, base, excess, y, less_one=True)
+    return _growth(xp, x, y, from_base, plus=False, less_one=True)
 
 
 def pow1p_derivative(xp: Any, u: Any, y: Any, *, n: int, m: int) -> Any:

@@ -8,7 +8,9 @@ not better is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,20 +60,109 @@ def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]
 
 def run_code(xs: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
     """The result of a code, with its error."""
-    registers: list[Bounded] = [
-        ((x, 0.0 * x), _ROUNDED * np.abs(x) if r else np.zeros(x.shape))
-        for x, r in zip(xs, rounded, strict=True)
-    ]
+    registers = [_leaf(x, r) for x, r in zip(xs, rounded, strict=True)]
     for step in code:
-        if isinstance(step, Sum):
-            registers.append(_sum(step, registers))
-        elif isinstance(step, Product):
-            registers.append(_product(step, registers))
-        elif isinstance(step, Select):
-            registers.append(_select(step, registers))
-        else:
-            registers.append(_call(step, registers))
+        registers.append(_step(step, registers))
     return registers[-1]
+
+
+def run_code_at(where: Any, leaves: Sequence[Any], rounded: Sequence[bool], code: Code) -> Bounded:
+    """The result of a code at the elements where a mask holds, with its error.
+
+    Small arrays share what codes have in common: there a call costs more than its elements.
+    """
+    shared = _shared.get()
+    if shared is None or where.size > SHARED_AT_MOST:
+        return run_code(columns(where, leaves), rounded, code)
+    flat = where.reshape(-1)
+    (hi, lo), error = shared.run(leaves, rounded, code, where.shape)
+    return (hi[flat], lo[flat]), error[flat]
+
+
+def columns(where: Any, arrays: Sequence[Any]) -> list[Any]:
+    """The elements of arrays where a mask holds."""
+    return [np.broadcast_to(x, where.shape)[where] for x in arrays]
+
+
+REDOING = frozenset({"redone_sum", "redone_call", "redone_power"})
+"""The ops that run codes."""
+
+SHARED_AT_MOST = 1024
+"""Elements of an array whose pairs are all computed, and kept while the program runs."""
+
+
+class Shared:
+    """The pairs that the codes of one running program have in common."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Any, int] = {}
+        self.values: list[Bounded] = []
+        self.kept: list[Any] = []
+        """The leaves, so that no other array gets the identity of one."""
+
+    def run(
+        self, leaves: Sequence[Any], rounded: Sequence[bool], code: Code, shape: Shape
+    ) -> Bounded:
+        """The result of a code at all elements, flat."""
+        numbers = []
+        for x, r in zip(leaves, rounded, strict=True):
+            key = (id(x), r, shape)
+            number = self.numbers.get(key)
+            if number is None:
+                self.kept.append(x)
+                number = self._new(key, _leaf(np.broadcast_to(x, shape).reshape(-1), r))
+            numbers.append(number)
+        for step in code:
+            key = _renamed(step, numbers)
+            number = self.numbers.get(key)
+            if number is None:
+                number = self._new(key, _step(key, self.values))
+            numbers.append(number)
+        return self.values[numbers[-1]]
+
+    def _new(self, key: Any, value: Bounded) -> int:
+        self.values.append(value)
+        self.numbers[key] = number = len(self.values) - 1
+        return number
+
+
+_shared: ContextVar[Shared | None] = ContextVar("shared pairs", default=None)
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Let the codes that run inside share what they have in common."""
+    token = _shared.set(Shared())
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def _renamed(step: Any, numbers: Sequence[int]) -> Any:
+    """An instruction on other registers."""
+    if isinstance(step, Sum):
+        return Sum(step.constant, tuple([(c, numbers[i]) for c, i in step.addends]))
+    if isinstance(step, Product):
+        return Product(tuple([(numbers[i], p) for i, p in step.factors]))
+    if isinstance(step, Select):
+        other = None if step.other is None else numbers[step.other]
+        return Select(numbers[step.condition], numbers[step.chosen], other)
+    return step._replace(registers=tuple([numbers[i] for i in step.registers]))
+
+
+def _leaf(x: Any, rounded: bool) -> Bounded:
+    return (x, 0.0 * x), _ROUNDED * np.abs(x) if rounded else np.zeros(x.shape)
+
+
+def _step(step: Any, registers: Sequence[Bounded]) -> Bounded:
+    if isinstance(step, Sum):
+        return _sum(step, registers)
+    if isinstance(step, Product):
+        return _product(step, registers)
+    if isinstance(step, Select):
+        return _select(step, registers)
+    return _call(step, registers)
 
 
 def _sum(step: Sum, registers: Sequence[Bounded]) -> Bounded:
@@ -172,16 +263,18 @@ def redone(
         rounded: which of them are rounded results.
         code: computes the sum.
     """
-    total, size, alarm, *numbers = np.broadcast_arrays(total, size, alarm, *leaves)
+    shape = np.broadcast_shapes(np.shape(total), *[np.shape(x) for x in leaves])
+    total, size, alarm = [np.broadcast_to(x, shape) for x in (total, size, alarm)]
     total, alarm = np.array(total), alarm != 0
-    flat = [x[alarm] for x in numbers]
     with np.errstate(all="ignore"):
-        value, error = run_code(flat, rounded, code)
+        value, error = run_code_at(alarm, leaves, rounded, code)
         better = error < _ROUNDED * size[alarm]
         again = np.where(better, value[0] + value[1], total[alarm])
         if not any(rounded):
             known = error <= SURE * np.abs(value[0])
-            settle(xp, again, ~known & (size[alarm] > LOST * np.abs(again)), flat, code)
+            open_ = ~known & (size[alarm] > LOST * np.abs(again))
+            if np.any(open_):
+                settle(xp, again, open_, columns(alarm, leaves), code)
         total[alarm] = again
     return total
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered_calls import SURE, Code, Function, run_code
+from stablegrad.ops.lowered_calls import SURE, Code, Function, columns, run_code_at
 from stablegrad.ops.pairs import two_sum
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
@@ -189,10 +189,11 @@ def _redone_call(
         felt = felt & np.isfinite(value)
     if not np.any(felt):
         return value
-    found = np.broadcast_arrays(value, x, below, size, felt, *leaves)
-    value, x, below, size, felt, *numbers = found
+    shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
+    found = [np.broadcast_to(a, shape) for a in (value, x, below, size, felt)]
+    value, x, below, size, felt = found
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
+        (hi, lo), error = run_code_at(felt, leaves, rounded, code)
         near = x[felt]
         rest = (hi - near) + (lo - below[felt])
         better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
@@ -202,7 +203,8 @@ def _redone_call(
             known = better & (error <= SURE * np.abs(again))
             open_ = ~known & (size[felt] > LOST * np.abs(again))
             whole = (*code, Function(name, (len(leaves) + len(code) - 1,)))
-            settle(xp, again, open_, [n[felt] for n in numbers], whole)
+            if np.any(open_):
+                settle(xp, again, open_, columns(felt, leaves), whole)
     value = np.array(value)
     value[felt] = again
     return value
@@ -232,9 +234,10 @@ def _redone_power(
     felt = felt & np.isfinite(near)
     if not np.any(felt):
         return value
-    value, near, felt, y, *numbers = np.broadcast_arrays(value, near, felt, y, *leaves)
+    shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
+    value, near, felt, y = [np.broadcast_to(a, shape) for a in (value, near, felt, y)]
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code([n[felt] for n in numbers], rounded, code)
+        (hi, lo), error = run_code_at(felt, leaves, rounded, code)
         start = near[felt]
         size = np.abs(hi) if less else 1.0
         again = np.exp(hi)
@@ -249,7 +252,8 @@ def _redone_power(
         if not any(rounded) and name not in SLOPES:
             open_ = ~better & (np.abs(y[felt]) + np.abs(start) > LOST * size)
             whole = (*code, Function("expm1" if less else "exp", (len(leaves) + len(code) - 1,)))
-            settle(xp, again, open_, [n[felt] for n in numbers], whole)
+            if np.any(open_):
+                settle(xp, again, open_, columns(felt, leaves), whole)
     value = np.array(value)
     value[felt] = again
     return value

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.errors import DomainError, message
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.norms import norm_kept, scaled, sum_of_squares, unit_vector
 from stablegrad.ops.record import NONNEGATIVE, const
@@ -134,6 +134,7 @@ center = structured(
     spellings=(lambda x, *, axis: x - OPS["mean"](x, axis=axis, keepdims=True),),
     jvp=linear_jvp,
     vjp=lambda out, args, g, *, axis: (center(g, axis=axis),),
+    infer_facts=lambda term: Facts(defined=term.args[0].facts.defined),
     accuracy="n*eps relative to the greatest deviation",
     family="reduction",
     params=("axis",),

@@ -104,3 +104,57 @@ def test_kernels_that_look_at_values_run_on_the_host() -> None:
     f = sj.stabilize(lambda x: special.gammaln(x + 1e-3) - special.gammaln(x))
     got = float(jax.jit(f)(jnp.float32(50.0)))
     assert got == pytest.approx(1e-3 * float(special.digamma(50.0)), rel=1e-4)
+
+
+def _lowered(f, *args):
+    """The regions of the gradient of a function, as they run."""
+    closed = jax.make_jaxpr(jax.grad(sj.stabilize(f)))(*args)
+    return [e.params["region"] for e in closed.jaxpr.eqns if e.primitive.name == "stablegrad"]
+
+
+def test_the_slope_of_a_layer_norm_is_made_of_the_root_that_the_value_has() -> None:
+    def normed(h):
+        h = h - jnp.mean(h, axis=-1, keepdims=True)
+        return h / jnp.sqrt(jnp.mean(h**2, axis=-1, keepdims=True) + 1e-5)
+
+    w = np.linspace(-1, 1, 32, dtype=np.float32).reshape(4, 8)
+    region = _lowered(lambda h: jnp.sum(w * normed(h)), w)[-1]
+    names = {t.op.name for t in topological(region.lowered)}
+    assert not names & {"where", "isfinite", "any", "unit_vector", "hypot_unit"}
+    assert sum(t.op.name == "hypot" for t in topological(region.lowered)) == 1
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 3e38])
+def test_a_mean_square_is_in_range_where_the_sum_is_not(size: float) -> None:
+    x = np.full(100, size, np.float32)
+    got = jax.jit(sj.stabilize(lambda x: x / jnp.sqrt(jnp.mean(x**2) + 1e-9)))(x)
+    wide = np.float64(np.float32(size))
+    np.testing.assert_allclose(got, wide / np.sqrt(wide**2 + 1e-9), rtol=1e-6)
+
+
+@pytest.mark.parametrize("exponent", [-4.0, -3.0, 0.0])
+def test_long_products_of_bounded_factors_need_no_exponents(exponent: float) -> None:
+    def product(x):
+        out = x
+        for k in range(1, 12):
+            out = out * jnp.sin(k * x)
+        return out
+
+    x = np.float32(10.0**exponent)
+    stable = jax.jit(sj.stabilize(product))
+    k = np.arange(1, 12)
+    true = float(x) * np.prod(np.sin(k * float(x)))
+    if abs(true) >= TINY:
+        np.testing.assert_allclose(float(stable(x)), true, rtol=2e-6)
+    assert "bitcast" not in stable.lower(x).as_text()
+
+
+def test_masked_sums_keep_no_float64_arrays() -> None:
+    def loss(s, m):
+        return jnp.sum(special.log_ndtr(m / jnp.exp(s)))
+
+    m = np.linspace(-2, 2, 4096, dtype=np.float32)
+    step = jax.jit(jax.grad(sj.stabilize(loss)))
+    text = step.lower(np.float32(0.1), m).compile().as_text()
+    assert "f32[4096]" in text
+    assert "f64[4096]" not in text.split("ENTRY")[1]

@@ -7,6 +7,7 @@ import pytest
 
 from stablegrad import program
 from stablegrad.ir import OPS
+from stablegrad.ops import lowered_calls
 from stablegrad.ops.pair_calls import CALLS, polygamma
 from stablegrad.oracle import err_ulp, truth
 from stablegrad.settings import Settings
@@ -111,3 +112,27 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
     true = truth(op(*sums, **params) - head, {**bindings, head: hi}, budget=20_000)
     scale = np.abs(hi) + call.floor
     assert (np.abs(lo - true.value) <= 2.0**-97 * scale).all()
+
+
+def test_codes_of_one_program_share_what_they_have_in_common(monkeypatch) -> None:
+    x, y = (leaf(np.linspace(0.5, 2.0, 40) * c) for c in (1.0, 1.0 + 2**-40))
+    first = OPS["sin"](x * y) - OPS["tanh"](y)
+    roots = [first - OPS["sin"](x * x) + OPS["tanh"](x), OPS["sin"](first + x) - OPS["sin"](x)]
+    sines = []
+    sine = CALLS["sin"].value
+    counted = CALLS["sin"]._replace(value=lambda a: sines.append(a) or sine(a))
+    monkeypatch.setitem(CALLS, "sin", counted)
+    shared = program.evaluate(roots, Settings())
+    together, sines[:] = len(sines), []
+    monkeypatch.setattr(lowered_calls, "SHARED_AT_MOST", 0)
+    apart = program.evaluate(roots, Settings())
+    assert 0 < together < len(sines)
+    for a, b in zip(shared, apart, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_shared_pairs_end_with_the_program() -> None:
+    assert lowered_calls._shared.get() is None
+    with pytest.raises(ValueError, match="stop"), lowered_calls.sharing():
+        raise ValueError("stop")
+    assert lowered_calls._shared.get() is None

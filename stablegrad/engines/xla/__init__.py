@@ -17,6 +17,7 @@ import numpy as np
 from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.namespace import namespace
+from stablegrad.engines.xla.ranges import degrees, sizes, stays_wide
 from stablegrad.engines.xla.single import (
     DEGREE,
     PLAIN,
@@ -25,17 +26,13 @@ from stablegrad.engines.xla.single import (
     plain_hypot,
     plain_hypot_unit,
     plain_product,
+    wide_product,
 )
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, topological
 from stablegrad.ops.record import CONST, Op, round_to
 
 Array = np.ndarray[Any, Any]
-KEEPS_DEGREE = frozenset(
-    "astype negative abs where maximum minimum require reshape transpose broadcast_to getitem "
-    "flip pad concatenate sum mean max min sqrt add subtract".split()
-)
-"""Ops of at most the degree of their arguments."""
 
 
 @cache
@@ -63,36 +60,10 @@ def kernel_of(op: Op, dtype: Any, *, small: bool = False) -> Callable[..., Any]:
     return KERNELS.get(op.name) or op.engine_kernels.get("xla", op.kernel)
 
 
-def degrees(order: Sequence[Term]) -> dict[Term, float]:
-    """Of how many float32 numbers a float64 term is a product, at most; infinite if unknown.
-
-    Up to seven of them, and sums of such products, stay far inside the range of float64.
-    """
-    found: dict[Term, float] = {}
-    for term in order:
-        args = [found[a] for a in term.args]
-        degree = math.inf
-        if term.dtype != WIDE or term.op is CONST:
-            degree = 1
-        elif term.op.name == "scaled_product":
-            powers, _, again = term.params
-            pairs = zip(powers, args[: len(powers)], strict=True)
-            degree = math.inf if again else sum(abs(p) * d for p, d in pairs)
-        elif term.op.name == "compensated_sum":
-            left, degree = list(args), 0.0
-            for n in term.params[2]:
-                degree = max(degree, sum(left[:n]))
-                del left[:n]
-        elif term.op.name in ("multiply", "divide", "square"):
-            degree = sum(args) * (2 if term.op.name == "square" else 1)
-        elif term.op.name in KEEPS_DEGREE:
-            degree = max(args)
-        found[term] = degree
-    return found
-
-
 PASSES = frozenset({"where", "require", "negative"})
 """Ops that pass on one of their arguments."""
+LENGTHS = frozenset({"norm", "hypot"})
+"""Ops whose kernels give float64 and take it."""
 EVEN = frozenset({"add", "subtract", "multiply", "divide", "square", "reciprocal"})
 """Arithmetic that goes on in float64 where an argument is there already, or should be."""
 
@@ -105,6 +76,7 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
             users.setdefault(a, set()).add(term)
     single = {t: next(iter(u)) for t, u in users.items() if len(u) == 1 and t not in roots}
     wanted = _feeding(order, single)
+    goes_on = _going_on(order, single)
     width: dict[Term, float] = {}
     found: set[Term] = set()
     for term in order:
@@ -115,7 +87,7 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
             continue
         width[term] = size = _width(term, [width.get(a, 1) for a in term.args])
         user = single.get(term)
-        if user is not None and _goes_on(user) and user.dtype == np.float32:
+        if user is not None and term in goes_on:
             # what multiplies it may double its size, what passes it on does not
             passed = user.op.name in PASSES or user.op.name in ("add", "subtract")
             if size <= (DEGREE if passed else DEGREE // 2):
@@ -125,11 +97,23 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
     return found
 
 
+def _going_on(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
+    """The terms whose one user is float32 arithmetic, past what only passes them on."""
+    found: set[Term] = set()
+    for term in reversed(order):
+        user = single.get(term)
+        if user is None or user.dtype != np.float32:
+            continue
+        if user in found if user.op.name in PASSES else _goes_on(user):
+            found.add(term)
+    return found
+
+
 def _is_plain(term: Term) -> bool:
     """Whether a float32 term is formed in float64 as it is."""
     if term.op.name == "exp":
         return term.args[0].dtype == WIDE
-    return term.op.name in PLAIN
+    return term.op.name in PLAIN or term.op.name in LENGTHS
 
 
 def _goes_on(term: Term) -> bool:
@@ -237,6 +221,7 @@ class Emission:
         self.roots = tuple(roots)
         self.degrees = degrees(self.order)
         self.kept_wide = kept_wide(self.order, self.roots)
+        self.sizes = sizes(self.order, self.kept_wide)
 
     def __call__(self, *values: Any) -> list[Any]:
         """The values of the roots. Call it with ``jax.enable_x64(True)`` in force."""
@@ -258,6 +243,8 @@ class Emission:
         order = plain_order(term) if term.dtype == np.float32 else None
         if order is not None:
             kernel = PLAIN_FORMS[term.op.name]
+        elif term not in self.kept_wide and stays_wide(term, self.sizes):
+            kernel = wide_product
         args = [known[term.args[i]] for i in order or range(len(term.args))]
         if order is None and term.dtype == np.float32 and _goes_on(term):
             args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]

@@ -75,22 +75,28 @@ def sech_squared(xp: Any, x: Any) -> Any:
     return (4 * e / (1 + low * (2 + low))) * scale
 
 
+def _small_share(xp: Any, x: Any) -> tuple[Any, Any]:
+    """sigmoid(-|x|) as a product: the one value that ``silu`` and its slope are made of."""
+    e, scale = _exp_in_steps(xp, xp.abs(x))
+    return e / (1 + e * scale), scale
+
+
 def silu(xp: Any, x: Any) -> Any:
     """The kernel of ``silu``."""
-    e, scale = _exp_in_steps(xp, xp.abs(x))
-    above = xp.where(x < 0, e, 1) * x
-    value = above / (1 + e * scale) * xp.where(x < 0, scale, 1)
+    small, scale = _small_share(xp, x)
+    left = x < 0
+    value = xp.where(left, small, 1 - small * scale) * x * xp.where(left, scale, 1)
     return xp.where(x == -xp.inf, np.float32(-0.0), value)
 
 
 def silu_slope(xp: Any, x: Any) -> Any:
     """s*(1 + x*s(-x)), which has one zero, where it is the sum of its two terms."""
-    e, scale = _exp_in_steps(xp, xp.abs(x))
-    r = 1 / (1 + e * scale)
+    small, scale = _small_share(xp, x)
+    low = small * scale
+    great = 1 - low
     left = x < 0
-    s = xp.where(left, e, 1) * r
-    rest = xp.where(left, 1, e * scale) * r
-    value = s + xp.where(xp.isinf(x), np.float32(0), x * s) * rest
+    near = xp.clip(x, np.float32(-200), np.float32(200))
+    value = xp.where(left, small, great) * (1 + near * xp.where(left, great, low))
     return value * xp.where(left, scale, 1)
 
 

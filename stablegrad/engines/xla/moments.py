@@ -27,9 +27,8 @@ def _centred(xp: Any, x: Any, axis: Axis) -> Any:
 
 
 def norm(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
-    """The kernel of ``norm``."""
-    size = _length(xp, x.astype(_WIDE), axis)
-    return size.astype(x.dtype).reshape(reduced(x.shape, axis, keepdims))
+    """The kernel of ``norm``, in float64: a multiple of it may be in range where it is not."""
+    return _length(xp, x.astype(_WIDE), axis).reshape(reduced(x.shape, axis, keepdims))
 
 
 def unit_vector(xp: Any, x: Any, *, axis: Axis) -> Any:

@@ -75,14 +75,7 @@ def _scaled_product(
         narrow = _narrow_product(xp, args, powers)
         if narrow is not None:
             return narrow
-    above: list[Any] = [] if factor == 1 else [round_to(factor, WIDE)[()]]
-    below: list[Any] = []
-    for x, p in zip(args, powers, strict=True):
-        size = abs(p)
-        steps = [x.astype(WIDE)] * int(size)
-        if size != int(size):
-            steps.append(xp.sqrt(x).astype(WIDE))
-        (above if p > 0 else below).extend(steps)
+    above, below = _steps(xp, args, powers, factor)
     if len(above) + len(below) <= DEGREE:
         top: Any = _times(above) if above else 1.0
         if not below:
@@ -102,6 +95,28 @@ def _scaled_product(
             else:
                 mantissa = mantissa * m if sign > 0 else mantissa / m
     return xp.ldexp(mantissa, exponent)
+
+
+def _steps(
+    xp: Any, args: tuple[Any, ...], powers: tuple[Rational, ...], factor: Rational
+) -> tuple[list[Any], list[Any]]:
+    """What is multiplied and what is divided by, one float32 number each, in float64."""
+    above: list[Any] = [] if factor == 1 else [round_to(factor, WIDE)[()]]
+    below: list[Any] = []
+    for x, p in zip(args, powers, strict=True):
+        size = abs(p)
+        steps = [x.astype(WIDE)] * int(size)
+        if size != int(size):
+            steps.append(xp.sqrt(x).astype(WIDE))
+        (above if p > 0 else below).extend(steps)
+    return above, below
+
+
+def wide_product(
+    xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational, **_: Any
+) -> Any:
+    """A product of positive powers that stays in the range of float64 in any order."""
+    return _times(_steps(xp, xs, powers, factor)[0])
 
 
 def _narrow_product(xp: Any, xs: tuple[Any, ...], powers: tuple[Rational, ...]) -> Any:
@@ -130,7 +145,7 @@ def _length(xp: Any, x: Any, y: Any) -> tuple[Any, Any]:
 
 def _hypot(xp: Any, x: Any, y: Any) -> Any:
     infinite = xp.isinf(x) | xp.isinf(y)
-    return xp.where(infinite, xp.inf, _length(xp, x, y)[1]).astype(x.dtype)
+    return xp.where(infinite, xp.inf, _length(xp, x, y)[1])
 
 
 def _hypot_unit(xp: Any, x: Any, y: Any) -> Any:
