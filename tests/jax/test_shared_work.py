@@ -158,3 +158,13 @@ def test_masked_sums_keep_no_float64_arrays() -> None:
     text = step.lower(np.float32(0.1), m).compile().as_text()
     assert "f32[4096]" in text
     assert "f64[4096]" not in text.split("ENTRY")[1]
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("row", [[0, 0], [0, 1], [-1, 0], []])
+def test_any_is_that_of_numpy(dtype: type, row: list[int]) -> None:
+    x = np.array([row, row]).astype(dtype)
+    variable = make(INPUT, (), (0,), x.shape, x.dtype)
+    terms = [OPS["any"](variable, axis=axis) for axis in (None, (0,), (1,))]
+    for got, axis in zip(plan("xla", terms, [variable])([x]), (None, 0, 1), strict=True):
+        np.testing.assert_array_equal(got, np.any(x, axis=axis))
