@@ -76,6 +76,14 @@ def _lgamma_large(xp: Any, x: Any) -> Any:
     return (x - 0.5) * (xp.log(x) - 1.0) + (_HALF_LOG_2PI - 0.5 + series)
 
 
+def log_gamma_of_one_plus(xp: Any, t: Any) -> Any:
+    """Evaluate lgamma(1 + t) for -1/2 <= t <= 7, relative to t."""
+    _, two = _lgamma_series()
+    near = xp.clip(t, -0.5, 0.5)
+    value = near * polynomial(near, two) - xp.log1p(near)
+    return pairs.redo(xp, t > 0.5, value, lambda xp, t: _lgamma_small(xp, 1.0 + t), t)
+
+
 def log_gamma_pairs(xp: Any, x: pairs.Pair) -> pairs.Pair:
     """Evaluate lgamma in pairs, for x >= 0.4: Stirling's series after a shift."""
     zero = 0.0 * x[0]
@@ -182,8 +190,7 @@ def lgamma(xp: Any, x: Any) -> Any:
     size = xp.abs(x)
 
     def near_zero(xp: Any, x: Any) -> Any:
-        _, two = _lgamma_series()
-        return (x * polynomial(x, two) - xp.log1p(x)) - xp.log(xp.abs(x))
+        return log_gamma_of_one_plus(xp, x) - xp.log(xp.abs(x))
 
     def negative(xp: Any, x: Any) -> Any:
         s, _ = pair_trig.sin_cos_pi(xp, x)

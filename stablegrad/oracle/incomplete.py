@@ -3,7 +3,8 @@
 Arb has the values; no series in the parameters. Derivatives along a direction are central
 differences at a multiple of the precision in force, with a step far below it, so that what is
 neglected is far below it too: they use none of our formulas. Parameters beyond a cap, where
-arb would run for minutes, are unknown.
+arb would run for minutes, are unknown; next to such a parameter of the gamma function its tail is
+integrated.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Ball = Any
 HALF = arb(1) / 2
 LEAST = 1e-200
 GAMMA_CAP = 1e8
+GAMMA_VALUE_CAP = 2.0**55
 BETA_CAP = 1e4
 ZETA_CAP = 1e5
 KVE_CAP = 1e3
@@ -45,15 +47,15 @@ class Incomplete:
 
     def gammainc(self: Ball, x: Ball) -> Ball:
         """P(a, x)."""
-        return _gamma(self, x, lambda a, z: 1 - z.gamma_upper(a, 1))
+        return _gamma(self, x, _lower_gamma, 0)
 
     def gammaincc(self: Ball, x: Ball) -> Ball:
         """Q(a, x) = 1 - P(a, x)."""
-        return _gamma(self, x, lambda a, z: z.gamma_upper(a, 1))
+        return _gamma(self, x, _upper_gamma, 1)
 
     def gammainc_by_a(self: Ball, x: Ball, n: int) -> Ball:
         """The n-th derivative of P(a, x) by a."""
-        return _gamma(self, x, _by_first(lambda a, z: 1 - z.gamma_upper(a, 1), n))
+        return _gamma(self, x, _by_first(_lower_gamma, n))
 
     def betainc(self: Ball, b: Ball, x: Ball) -> Ball:
         """I_x(a, b)."""
@@ -85,6 +87,14 @@ class Incomplete:
         if not (abs(v) < KVE_CAP and LEAST < z < GAMMA_CAP):
             return self.unknown()
         return _jet(_by_two(_kve, n, m), (self, x), (ONE, z))
+
+
+def _upper_gamma(a: Arb, x: Arb) -> Arb:
+    return x.gamma_upper(a, 1)
+
+
+def _lower_gamma(a: Arb, x: Arb) -> Arb:
+    return x.gamma_lower(a, 1) if a < 100 else 1 - x.gamma_upper(a, 1)
 
 
 def _kve(v: Arb, x: Arb) -> Arb:
@@ -178,16 +188,63 @@ def _jet(f: Callable[..., Arb], balls: tuple[Ball, ...], sizes: tuple[Arb, ...])
     return first.new(tuple(out)) if all(c.is_finite() for c in out) else first.unknown()
 
 
-def _gamma(a: Ball, x: Ball, f: Callable[..., Arb]) -> Ball:
-    """A function of a > 0 and x > 0, where arb can be asked."""
+def _gamma(a: Ball, x: Ball, f: Callable[..., Arb], upper: int | None = None) -> Ball:
+    """A function of a > 0 and x > 0, where arb can be asked; P (0) and Q (1) everywhere."""
     p, z = a.c[0], x.c[0]
     if not (a.known and x.known):
         return a.unknown()
+    single = len(a.c) == 1 == len(x.c)
+    if p.is_zero() and z > ZERO and upper is not None and single:
+        return a.new((ZERO if upper else ONE,))  # 1/gamma(0) is 0
     if p.is_nan() or z.is_nan() or not p > ZERO or z < ZERO:
         return (a + x).undefined()
-    if not (LEAST < p < GAMMA_CAP and ZERO < z < GAMMA_CAP):
+    if LEAST < p < GAMMA_CAP and ZERO < z < GAMMA_CAP:
+        return _jet(f, (a, x), (p, z))
+    if upper is None or not single or not (p.is_exact() and z.is_exact() and p < INF and z < INF):
         return a.unknown()
-    return _jet(f, (a, x), (p, z))
+    if p < GAMMA_VALUE_CAP and ZERO < z < GAMMA_VALUE_CAP:
+        return _jet(f, (a, x), (p, z))
+    if z.is_zero():
+        return a.new((ONE if upper else ZERO,))
+    beyond = int(z > p)
+    tail = _outer_gamma(p, z, beyond)
+    return a.new((tail if beyond == upper else 1 - tail,))
+
+
+def _outer_gamma(a: Arb, x: Arb, upper: int) -> Arb:
+    """Q(a, x) for x > a, P(a, x) for x <= a, where one of them is beyond the cap.
+
+    The integral of exp(a log(t/a) - t + a)/t, in the variable (t - a)/sqrt(a).
+    """
+    if (x - a) ** 2 > 10000 * (x + a) or x > 2 * a or 2 * x < a:
+        return arb(2) ** -2000 * arb(0.5, 0.5)  # below exp(-(x - a)**2/(2 (x + a)))
+    bits = flint.ctx.prec
+    with precision(2 * bits + int(3 * float(a.log())) + 64):
+        root = a.sqrt()
+        z = (x - a) / root
+        scale = (a * a.log() - a - a.lgamma()).exp() / root
+
+    def power(t: Any) -> Any:
+        """The series of a (mu - log(1 + mu)): mu = t/root is below 2**-20."""
+        mu, term, total = t / root, t * t, 0 * t
+        for k in range(2, 3 + bits // 20):
+            total, term = total + term * (-1) ** k / k, term * mu
+        return total
+
+    start = power(z)
+    total, end, step = ZERO, z, 1 / (1 + abs(z))
+    reach = (z * z + 2 * bits).sqrt() + 1
+    while abs(end) < reach:
+        following = end + step * (1 if upper else -1)
+        part = flint.acb.integral(
+            lambda t, _: (start - power(t)).exp() / (1 + t / root),
+            flint.acb(end),
+            flint.acb(following),
+        )
+        total += abs(part.real)
+        end = following
+    rest = (start + end * end * (arb(2) ** -16 - HALF)).exp()
+    return scale * (-start).exp() * (total + arb(0, 2) * rest)
 
 
 def _beta(a: Ball, b: Ball, x: Ball, f: Callable[..., Arb]) -> Ball:

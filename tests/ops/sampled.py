@@ -8,6 +8,7 @@ ON_A_RANGE = (
     "gammaincc",
     "gammainc_by_a",
     "gamma_density",
+    "gamma_density_derivative",
     "betainc",
     "betainc_by",
     "beta_density",

@@ -270,8 +270,9 @@ def redone_sum(
 HOSTED = tuple(
     "geometric_sum compound_sum betaln beta gamma bessel_j bessel_y lgamma_difference "
     "polygamma_difference lgamma_step polygamma_step gammainc gammaincc gammainc_by_a "
-    "gamma_density log_minus_digamma betainc betainc_by beta_density log_i0 log_i0_derivative "
-    "i0e_derivative i1e_derivative ellipk ellipe ellipk_derivative ellipe_derivative".split()
+    "gamma_density gamma_density_derivative log_minus_digamma betainc betainc_by beta_density "
+    "log_i0 log_i0_derivative i0e_derivative i1e_derivative ellipk ellipe ellipk_derivative "
+    "ellipe_derivative".split()
 )
 """Ops of nested pair arithmetic that XLA would compile for minutes."""
 
