@@ -124,12 +124,17 @@ def _seconds() -> Rows:
 
 @cache
 def _stirling() -> tuple[float, ...]:
-    """Of log(gamma(a) / (sqrt(2 pi / a) (a/e)**a)) a, in 1/a**2."""
-    return tuple([float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(8)) if k][::-1])
+    return tuple([float(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(9)) if k][::-1])
+
+
+def stirling(xp: Any, a: Any) -> Any:
+    """What Stirling's formula leaves out of lgamma, for a >= 10."""
+    r = 1.0 / xp.asarray(a)
+    return r * polynomial(r * r, _stirling())
 
 
 @cache
-def _phi() -> tuple[list[pairs.Pair], list[float]]:
+def phi_series() -> tuple[list[pairs.Pair], list[float]]:
     """Of phi/mu**2 in mu: 1/2 - mu/3 + mu**2/4 - ..."""
     exact = [Fraction((-1) ** k, k + 2) for k in range(14)]
     return [pairs.split(c) for c in exact[:5]], [float(c) for c in exact[5:]]
@@ -150,7 +155,7 @@ class _Place:
         self.mu = mu[0]
         close = xp.abs(mu[0]) < _CLOSE
         near = (xp.where(close, mu[0], 0.0), xp.where(close, mu[1], 0.0))
-        phi = pairs.multiply(pairs.multiply(near, near), pairs.series(near, *_phi()))
+        phi = pairs.multiply(pairs.multiply(near, near), pairs.series(xp, near, *phi_series()))
 
         def far(xp: Any, hi: Any, lo: Any) -> Any:
             one = pairs.two_sum(1.0, hi)
@@ -191,9 +196,8 @@ class _Place:
 def density(xp: Any, a: Any, x: Any) -> Any:
     """x**(a - 1) exp(-x) / gamma(a)."""
     at = _Place(xp, a, x)
-    r = 1.0 / a
-    rest = r * polynomial(r * r, _stirling())
-    return at.exponential * (xp.sqrt(a) / x / math.sqrt(2.0 * math.pi) * xp.exp(-rest))
+    front = xp.sqrt(a) / x / math.sqrt(2.0 * math.pi)
+    return at.exponential * (front * xp.exp(-stirling(xp, a)))
 
 
 def gammainc(xp: Any, a: Any, x: Any, *, upper: bool) -> Any:
