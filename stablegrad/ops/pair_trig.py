@@ -31,6 +31,7 @@ Array = np.ndarray[Any, Any]
 _HALF_PI = Fraction(pi()) / 2
 _HALF_PI_1 = float(Fraction(int(_HALF_PI * 2**32), 2**32))
 _HALF_PI_2, _HALF_PI_3 = split(_HALF_PI - Fraction(_HALF_PI_1))
+QUARTER_TURN = split(_HALF_PI)
 _MOST = 2.0**20  # angles up to here are reduced
 _STEPS = 128
 _ROWS = 101  # steps in pi/4
@@ -92,6 +93,52 @@ def sine_cosine(xp: Any, x: Pair) -> tuple[Pair, Pair]:
     r = add(r, negative(two_prod(k, _HALF_PI_2 + zero)))
     r = add(r, (x[1], -k * _HALF_PI_3))
     return _turned(xp, _near(xp, r), xp.where(inside, k, 0.0).astype(xp.int64) & 3)
+
+
+_WHOLE, _CHUNKS = 24, 9
+_LOWEST = -50  # the exponent of the last bit of 4
+
+
+@cache
+def _quarter_turns() -> Array:
+    """2**e in quarter turns, modulo 4, in pieces of 24 bits, for exponents from the lowest."""
+    bits = _WHOLE * _CHUNKS - 2
+    inverse = int(2**1400 / Fraction(pi(500)) * 2)  # 2/pi
+    rows = []
+    for e in range(_LOWEST, 972):
+        shift = 1400 - e - bits
+        whole = (inverse >> shift) if shift > 0 else inverse << -shift
+        whole %= 1 << (bits + 2)
+        rows.append([(whole >> _WHOLE * j) % (1 << _WHOLE) for j in reversed(range(_CHUNKS))])
+    return np.array(rows, dtype=np.float64)
+
+
+def quarter_turns(x: Array) -> Pair:
+    """A finite float in quarter turns, modulo 4, to about 2**-100 (Payne and Hanek 1983)."""
+    f, exponent = np.frexp(np.abs(x))
+    e = np.clip(exponent - 53, _LOWEST, 971)
+    large = exponent - 53 >= _LOWEST
+    digits = np.where(large, np.ldexp(f, 53), 0.0)
+    high = np.floor(digits * 2.0**-27)
+    low, zero = digits - high * 2.0**27, 0.0 * f
+    total: Pair = (zero, zero)
+    pieces = _quarter_turns()[e - _LOWEST]
+    for j in range(_CHUNKS):
+        for part, unit in ((high, 2.0**27), (low, 1.0)):
+            term = (part * pieces[..., j]) * (unit * 2.0 ** (2 - _WHOLE * (j + 1)))
+            total = add(total, (term - 4.0 * np.rint(0.25 * term), zero))
+    small = multiply((np.where(large, 0.0, np.abs(x)), zero), split(1 / _HALF_PI))
+    total = add(total, small)
+    hi, lo = fast_two_sum(total[0] - 4.0 * np.rint(0.25 * total[0]), total[1])
+    sign = np.copysign(1.0, x)
+    return sign * hi, sign * lo
+
+
+def sine_cosine_of_turns(t: Pair) -> tuple[Pair, Pair]:
+    """The sine and cosine of so many quarter turns, relative to themselves next to whole ones."""
+    k = np.rint(t[0])
+    r = multiply(fast_two_sum(t[0] - k, t[1]), QUARTER_TURN)
+    return _turned(np, _near(np, r), k.astype(np.int64) & 3)
 
 
 def sin_cos_pi_pair(xp: Any, x: Any) -> tuple[Pair, Pair]:
