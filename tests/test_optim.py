@@ -187,3 +187,77 @@ def test_a_net_learns_xor() -> None:
         loss(net(x), y).backward()
         optimizer.step()
     assert ((net(x).numpy() > 0.5) == y).all()
+
+
+# -- LBFGS -------------------------------------------------------------------------------
+
+
+def rosenbrock(w: Any) -> Any:
+    return ((1 - w[:-1]) ** 2).sum() + (100 * (w[1:] - w[:-1] ** 2) ** 2).sum()
+
+
+def lbfgs_path(
+    library: Any, tensor: Any, make: Any, steps: int = 6
+) -> tuple[list[float], list[np.ndarray[Any, Any]]]:
+    """The losses that its steps return, and the parameters after each."""
+    w = tensor
+    optimizer = make([w])
+    losses, seen = [], []
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = rosenbrock(w)
+        loss.backward()
+        return loss
+
+    for _ in range(steps):
+        losses.append(float(optimizer.step(closure).item()))
+        seen.append(np.array(w.detach().numpy()))
+    return losses, seen
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"line_search_fn": "strong_wolfe"},
+        {"line_search_fn": "strong_wolfe", "history_size": 2, "max_iter": 4},
+        {"line_search_fn": "strong_wolfe", "lr": 0.3, "max_eval": 9},
+        {"lr": 0.1, "max_iter": 5},
+    ],
+)
+def test_lbfgs_is_torchs(settings: dict[str, Any]) -> None:
+    torch = pytest.importorskip("torch")
+    start = np.array([-1.2, 1.0, 0.7])
+    theirs = lbfgs_path(
+        torch,
+        torch.tensor(start, requires_grad=True),
+        lambda p: torch.optim.LBFGS(p, **settings),
+    )
+    ours = lbfgs_path(
+        sg, sg.tensor(start, requires_grad=True), lambda p: optim.LBFGS(p, **settings)
+    )
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-6, atol=1e-8)
+
+
+def test_lbfgs_goes_on_from_its_state() -> None:
+    w, v = (sg.tensor(np.array([-1.2, 1.0]), requires_grad=True) for _ in range(2))
+    first, second = (optim.LBFGS([p], max_iter=3, line_search_fn="strong_wolfe") for p in (w, v))
+
+    def closure(p: Any, optimizer: Any) -> Any:
+        optimizer.zero_grad()
+        loss = rosenbrock(p)
+        loss.backward()
+        return loss
+
+    first.step(lambda: closure(w, first))
+    v.assign_(w.numpy())
+    second.load_state_dict(first.state_dict())
+    for p, optimizer in ((w, first), (v, second)):
+        for _ in range(2):
+            optimizer.step(lambda p=p, optimizer=optimizer: closure(p, optimizer))
+    assert np.array_equal(w.numpy(), v.numpy())
+    with pytest.raises(DomainError, match="closure"):
+        first.step()
+    with pytest.raises(DomainError, match="strong_wolfe"):
+        optim.LBFGS([w], line_search_fn="armijo")

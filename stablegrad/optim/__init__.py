@@ -7,11 +7,13 @@ from stablegrad.optim.adagrad import Adagrad
 from stablegrad.optim.adam import Adam
 from stablegrad.optim.adamw import AdamW
 from stablegrad.optim.adaptive import Adadelta, Adamax, NAdam, RAdam, Rprop
+from stablegrad.optim.lbfgs import LBFGS
 from stablegrad.optim.optimizer import NoParametersError, Optimizer
 from stablegrad.optim.rmsprop import RMSprop
 from stablegrad.optim.sgd import SGD
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
