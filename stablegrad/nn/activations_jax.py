@@ -43,6 +43,11 @@ def sparse_sigmoid(x: Any) -> Tensor:
     return ops.where(t <= -1, 0.0, ops.where(t >= 1, 1.0, 0.5 * (t + 1)))
 
 
+def log1mexp(x: Any) -> Tensor:
+    """log(1 - exp(-x)) for x > 0, as jax.nn has it: of -x, where ``sg.ops.log1mexp`` takes x."""
+    return ops.log1mexp(-as_tensor(x))
+
+
 def logmeanexp(a: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """The logarithm of the mean of exponentials over axes, all by default."""
     x = as_tensor(a)

@@ -38,6 +38,7 @@ from stablegrad.nn.activations import (
     threshold,
 )
 from stablegrad.nn.activations_jax import (
+    log1mexp,
     logmeanexp,
     sparse_plus,
     sparse_sigmoid,
@@ -148,7 +149,8 @@ __all__ = [
     "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hardshrink", "hardsigmoid",
     "hardswish", "hardtanh", "hinge_embedding_loss", "huber_loss", "identity", "index_add",
     "index_select", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm",
-    "leaky_relu", "linear", "local_response_norm", "log_sigmoid", "log_softmax",
+    "leaky_relu", "linear", "local_response_norm", "log1mexp", "log_sigmoid",
+    "log_softmax",
     "logmeanexp", "logsigmoid", "margin_ranking_loss", "masked_fill", "max_pool1d",
     "max_pool2d", "max_pool3d", "mish", "mse_loss", "multi_margin_loss",
     "multilabel_margin_loss", "multilabel_soft_margin_loss", "nll_loss", "normalize",

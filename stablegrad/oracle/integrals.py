@@ -93,6 +93,17 @@ class Integrals:
         low = INF if a < 0 and n == 0 else ZERO
         return self.chain(self.at(value, low, NAN), lambda m: m.elliptic(a, n + 1))
 
+    def fresnel(self: Ball, sine: int) -> Ball:
+        """Fresnel's S (1) or C (0)."""
+
+        def slope(x: Ball) -> Ball:
+            angle = x * x * x.new((arb.pi() / 2,))
+            return angle.sin() if sine else angle.cos()
+
+        half = arb(1) / 2
+        first = self.at(arb.fresnel_s if sine else arb.fresnel_c, -half, half)
+        return self.chain(first, slope, flags=self.flags & _NEGATIVE_ZERO)
+
     def cosine_integral(self: Ball) -> Ball:
         """Ci of the absolute value; -inf at 0."""
         if self.c[0].is_zero():

@@ -31,6 +31,7 @@ from stablegrad.special.families import (
     boxcox,
     boxcox1p,
     comb,
+    cotdg,
     factorial,
     inv_boxcox,
     inv_boxcox1p,
@@ -48,6 +49,8 @@ from stablegrad.special.families import (
     lambertw,
     multigammaln,
     poch,
+    radian,
+    tandg,
     y0,
     y1,
     yn,
@@ -56,6 +59,7 @@ from stablegrad.special.families import (
 from stablegrad.special.functions import (
     ELEMENTWISE,
     elementwise,
+    fresnel,
     haversine,
     log_softmax,
     logsumexp,
@@ -69,12 +73,12 @@ from stablegrad.special.functions import (
 globals().update(elementwise())
 
 __all__ = [
-    "bdtr", "bdtrc", "betaincc", "binom", "boxcox", "boxcox1p", "btdtr", "chdtr", "chdtrc",
-    "comb", "factorial", "fdtr", "fdtrc", "gdtr", "gdtrc", "haversine", "inv_boxcox",
+    "bdtr", "bdtrc", "betaincc", "binom", "boxcox", "boxcox1p", "btdtr", "chdtr", "chdtrc", "comb",
+    "cotdg", "factorial", "fdtr", "fdtrc", "fresnel", "gdtr", "gdtrc", "haversine", "inv_boxcox",
     "inv_boxcox1p", "j0", "j1", "jn", "jv", "k0", "k0e", "k1", "k1e", "kn", "kv", "kve",
-    "lambertw", "log_softmax", "logsumexp", "multigammaln", "nbdtr", "nbdtrc", "pdtr",
-    "pdtrc", "poch", "polygamma", "sici", "softmax", "stdtr", "versine", "y0", "y1", "yn", "yv",
-    "zeta",
+    "lambertw", "log_softmax", "logsumexp", "multigammaln", "nbdtr", "nbdtrc", "pdtr", "pdtrc",
+    "poch", "polygamma", "radian", "sici", "softmax", "stdtr", "tandg", "versine", "y0", "y1",
+    "yn", "yv", "zeta",
 ]  # fmt: skip
 __all__ += list(ELEMENTWISE)  # pyright: ignore[reportUnsupportedDunderAll]
 

@@ -74,6 +74,27 @@ def multigammaln(a: Any, d: int) -> Tensor:
     return total
 
 
+# -- degrees ------------------------------------------------------------------------------
+
+
+def tandg(x: Any) -> Tensor:
+    """The tangent of an angle in degrees."""
+    t = as_tensor(x)
+    return OPS["sindg"](t) / OPS["cosdg"](t)
+
+
+def cotdg(x: Any) -> Tensor:
+    """The cotangent of an angle in degrees."""
+    t = as_tensor(x)
+    return OPS["cosdg"](t) / OPS["sindg"](t)
+
+
+def radian(d: Any, m: Any, s: Any) -> Tensor:
+    """An angle of so many degrees, minutes and seconds, in radians."""
+    degrees, minutes, seconds = operands(d, m, s)
+    return (degrees + minutes / 60 + seconds / 3600) * (math.pi / 180)
+
+
 # -- transforms ---------------------------------------------------------------------------
 
 

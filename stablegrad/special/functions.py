@@ -16,13 +16,14 @@ _SCIPY = {
 }  # fmt: skip
 
 _SAME = (
-    "beta betainc betaln cbrt coshm1 cosine_integral cosm1 dawsn deviance digamma ellipe "
+    "beta betainc betaln cbrt cosdg coshm1 cosine_integral cosm1 dawsn deviance digamma ellipe "
     "ellipk entr erf erf_gap erfc erfcinv erfcx erfi erfinv exp1 exp10 exp2 expi expm1 "
-    "expm1mx gamma gammainc gammaincc huber i0 i0e i1 i1e kl_div lgamma lgamma_difference "
+    "expm1mx exprel fresnel_cosine fresnel_sine gamma gammainc gammaincc huber i0 i0e i1 i1e "
+    "kl_div lgamma lgamma_difference "
     "log1mexp log1p log1pmx log1prel log_cosh log_erfc log_expm1 log_exprel log_i0 log_ndtr "
     "log_ndtr_difference log_sigmoid log_sigmoid_difference logaddexp logdiffexp logit logrel "
     "ndtr ndtr_gap ndtri ndtri_exp pow1p pow1pm1 powm1 pseudo_huber rel_entr rsqrt sech "
-    "sigmoid sinc sine_integral sinhc softplus spence sqrt1pm1 x_minus_sin xlog1py xlogy"
+    "sigmoid sinc sindg sine_integral sinhc softplus spence sqrt1pm1 x_minus_sin xlog1py xlogy"
 ).split()
 
 ELEMENTWISE: dict[str, str] = {
@@ -70,6 +71,24 @@ def sici(x: Any) -> tuple[Tensor, Tensor]:
     """
     t = as_tensor(x)
     return OPS["sine_integral"](t), OPS["cosine_integral"](t)
+
+
+def fresnel(x: Any) -> tuple[Tensor, Tensor]:
+    """Fresnel's integrals: ``fresnel_sine(x)`` and ``fresnel_cosine(x)``.
+
+    Args:
+        x: an array.
+
+    Returns:
+        The integrals from 0 to x of sin(pi t**2 / 2) and of cos(pi t**2 / 2).
+
+    Example:
+        >>> s, c = sg.special.fresnel([1.0])
+        >>> s.numpy()
+        array([0.43825915], dtype=float32)
+    """
+    t = as_tensor(x)
+    return OPS["fresnel_sine"](t), OPS["fresnel_cosine"](t)
 
 
 def versine(x: Any) -> Tensor:

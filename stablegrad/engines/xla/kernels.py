@@ -272,7 +272,8 @@ HOSTED = tuple(
     "polygamma_difference lgamma_step polygamma_step gammainc gammaincc gammainc_by_a "
     "gamma_density gamma_density_derivative log_minus_digamma betainc betainc_by beta_density "
     "log_i0 log_i0_derivative i0e_derivative i1e_derivative ellipk ellipe ellipk_derivative "
-    "ellipe_derivative".split()
+    "ellipe_derivative fresnel_sine fresnel_cosine fresnel_sine_slope "
+    "fresnel_cosine_slope".split()
 )
 """Ops of nested pair arithmetic that XLA would compile for minutes."""
 
