@@ -28,7 +28,8 @@ def _sine_cosine(xp: Any, x: Any) -> tuple[Any, Any]:
     sine, cosine = xp.where(odd, c, s), xp.where(odd, s, c)
     turn = quarter % 4.0
     sine = xp.where(turn >= 2.0, -sine, sine)
-    return sine, xp.where((turn == 1.0) | (turn == 2.0), -cosine, cosine)
+    cosine = xp.where((turn == 1.0) | (turn == 2.0), -cosine, cosine)
+    return xp.where((sine == 0) & (x != 0), 0.0, sine), xp.where(cosine == 0, 0.0, cosine)
 
 
 sindg = elementwise(
