@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import stablegrad as sg
+from benchmarks.audit_functions import judged
 
 jax = pytest.importorskip("jax")
 optax = pytest.importorskip("optax")
@@ -128,3 +129,16 @@ def test_no_false_alarm(name: str, f: Any, args: tuple[Any, ...], order: int) ->
         warnings.simplefilter("ignore")
         audit = sg.audit(f, *args, order=order)
     assert audit.ok, audit
+
+
+@pytest.mark.parametrize("home", ["numpy", "scipy.special", "jax.numpy", "jax.scipy.special"])
+def test_every_audit_of_a_function_ends_in_a_verdict(
+    home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of ``benchmarks.audit_functions``: no function of a library breaks the audit."""
+    monkeypatch.setenv("STABLEGRAD_SYNTHESIS", "off")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        rows = judged(home, 40 if "special" not in home else 9)
+    assert len(rows) >= 5
+    assert [r for r in rows if r["word"] == "crashed"] == []

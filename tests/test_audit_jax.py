@@ -121,6 +121,7 @@ MATRICES = {
     "svd": lambda a: jnp.sum(jnp.linalg.svd(a, full_matrices=False)[2] ** 3),
     "svdvals": lambda a: jnp.linalg.norm(a, 2),
     "qr": lambda a: jnp.sum(jnp.linalg.qr(a.T)[0] ** 3) + jnp.linalg.qr(a.T)[1].sum(),
+    "cholesky": lambda a: jax.scipy.linalg.cholesky(a @ a.T + jnp.eye(3), lower=True),
     "lstsq": lambda a: jnp.sum(jnp.linalg.lstsq(a.T, jnp.ones(4))[0]),
     "convolve": lambda a: jnp.convolve(a[0], a[1]),
     "conv": lambda a: jax.lax.conv(a[None, None], W, (1, 1), "SAME") ** 2,

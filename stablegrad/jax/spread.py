@@ -96,7 +96,18 @@ def _completed(q: Term, values: Array) -> Term:
     return OPS["concatenate"](q, matmul(complement(q), _leaf(turn)), axis=-1)
 
 
-DECOMPOSITIONS: dict[str, Callable[..., Terms | None]] = {"eigh": _eigh, "svd": _svd, "qr": _qr}
+def _cholesky(
+    a: Term, x: Array, values: Sequence[Array], params: Mapping[str, Any]
+) -> Terms | None:
+    return [OPS["cholesky"](a)] if np.array_equal(x, np.swapaxes(x, -1, -2)) else None
+
+
+DECOMPOSITIONS: dict[str, Callable[..., Terms | None]] = {
+    "eigh": _eigh,
+    "svd": _svd,
+    "qr": _qr,
+    "cholesky": _cholesky,
+}
 """By primitive: given the term, its value, JAX's results and the parameters."""
 
 # -- windows ------------------------------------------------------------------------------
