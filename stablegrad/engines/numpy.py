@@ -15,7 +15,7 @@ from stablegrad.ir import Term, topological
 from stablegrad.ops.dtypes import converted
 from stablegrad.ops.lowered_calls import REDOING, sharing
 from stablegrad.ops.record import CONST, Op, round_to
-from stablegrad.oracle.codes import settled
+from stablegrad.oracle.codes import judged, settled
 
 Array = np.ndarray[Any, Any]
 
@@ -36,6 +36,7 @@ class _Decided(Namespace):
     """What kernels see as ``xp``; its referee decides what pairs of floats cannot tell."""
 
     referee = staticmethod(settled)
+    judge = staticmethod(judged)
 
 
 xp = _Decided()

@@ -83,7 +83,8 @@ def lgamma_step_kernel(xp: Any, x: Any, h: Any) -> Any:
         w = low + up
         return sign * (_stirling_step(xp, w, step) - total)
 
-    close = both & (xp.abs(h) < xp.where(x + h > _SHIFT, xp.inf, 0.5 * x))
+    tiny = xp.maximum(x, x + h) < 0.5  # both are great, and their difference a log
+    close = both & (tiny | (xp.abs(h) < xp.where(x + h > _SHIFT, xp.inf, 0.5 * x)))
     value = pairs.redo(xp, close, value, positive, x, h)
 
     def turning(xp: Any, x: Any, h: Any) -> Any:
@@ -91,7 +92,7 @@ def lgamma_step_kernel(xp: Any, x: Any, h: Any) -> Any:
         return hi + lo
 
     # next to the minimum of lgamma at 1.46 a step is much smaller than its parts
-    flat = close & (x < 3.0) & (xp.abs(value) < 0.5 * xp.abs(h)) & (x + h < 3.0)
+    flat = close & (x < 3.0) & (xp.abs(value) < 2.0 * xp.abs(h)) & (x + h < 3.0)
     return pairs.redo(xp, flat & (xp.name == "numpy"), value, turning, x, h)
 
 

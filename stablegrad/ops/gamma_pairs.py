@@ -8,10 +8,17 @@ from stablegrad.ops import pairs
 from stablegrad.ops.gamma_kernels import PAIR_SHIFT, bernoulli
 
 
-def _tail_pairs(r: pairs.Pair, tail: list[tuple[float, float]]) -> pairs.Pair:
-    """A series in 1/w**2, the highest power first."""
-    zero = 0.0 * r[0]
-    return pairs.horner(pairs.multiply(r, r), [(a + zero, b) for a, b in tail])
+def _tails(
+    u: pairs.Pair, v: pairs.Pair, tail: list[tuple[float, float]]
+) -> tuple[pairs.Pair, pairs.Pair]:
+    """A polynomial at u, the highest power first, and its divided difference by v."""
+    zero = 0.0 * u[0]
+    value: pairs.Pair = (zero, zero)
+    gap: pairs.Pair = (zero, zero)
+    for a, b in tail:
+        gap = pairs.add(pairs.multiply(gap, v), value)
+        value = pairs.add(pairs.multiply(value, u), (a + zero, b + zero))
+    return value, gap
 
 
 def _shifted(x: pairs.Pair, k: float) -> pairs.Pair:
@@ -35,11 +42,12 @@ def lgamma_step(log1p: Any, log: Any, x: pairs.Pair, h: pairs.Pair) -> pairs.Pai
     total = pairs.add(total, pairs.negative(h))
     total = pairs.add(total, pairs.multiply(h, log(end)))
     tail = [pairs.split(b / (2 * k * (2 * k - 1))) for k, b in enumerate(bernoulli(30)) if k]
-    change: pairs.Pair = (zero, zero)  # on its own, for it is far below its two parts
-    for at, sign in ((end, 1.0), (w, -1.0)):
-        r = pairs.divide((sign + zero, zero), at)
-        change = pairs.add(change, pairs.multiply(r, _tail_pairs(r, tail[::-1])))
-    total = pairs.add(total, change)
+    one = (1.0 + zero, zero)
+    r, s = pairs.divide(one, end), pairs.divide(one, w)
+    apart = pairs.negative(pairs.multiply(pairs.multiply(h, r), s))  # r - s, however small
+    value, gap = _tails(pairs.multiply(r, r), pairs.multiply(s, s), tail[::-1])
+    slope = pairs.add(value, pairs.multiply(pairs.multiply(s, pairs.add(r, s)), gap))
+    total = pairs.add(total, pairs.multiply(apart, slope))
     return pairs.add(total, pairs.negative(log1p(gain)))
 
 
@@ -58,9 +66,9 @@ def digamma_step(log1p: Any, x: pairs.Pair, h: pairs.Pair) -> pairs.Pair:
     half = pairs.divide(change, end)
     total = pairs.add(total, (0.5 * half[0], 0.5 * half[1]))
     tail = [pairs.split(-b / (2 * k)) for k, b in enumerate(bernoulli(30)) if k]
-    rest: pairs.Pair = (zero, zero)  # on its own, for it is far below its two parts
-    for at, sign in ((end, 1.0), (w, -1.0)):
-        r = pairs.divide((1.0 + zero, zero), at)
-        part = pairs.multiply(pairs.multiply(r, r), _tail_pairs(r, tail[::-1]))
-        rest = pairs.add(rest, (sign * part[0], sign * part[1]))
-    return pairs.add(total, rest)
+    one = (1.0 + zero, zero)
+    r, s = pairs.divide(one, end), pairs.divide(one, w)
+    apart = pairs.negative(pairs.multiply(pairs.multiply(h, r), s))  # r - s, however small
+    value, gap = _tails(pairs.multiply(r, r), pairs.multiply(s, s), tail[::-1])
+    slope = pairs.add(value, pairs.multiply(pairs.multiply(s, s), gap))
+    return pairs.add(total, pairs.multiply(pairs.multiply(apart, pairs.add(r, s)), slope))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +44,14 @@ class Select(NamedTuple):
     other: int | None
 
 
-Code = tuple[Sum | Product | Function | Select, ...]
+class Better(NamedTuple):
+    """A register that says what a rounded one is; whichever is known better."""
+
+    meant: int
+    rounded: int
+
+
+Code = tuple[Sum | Product | Function | Select | Better, ...]
 Bounded = tuple[Pair, Any]
 """A pair and a bound of its absolute error."""
 
@@ -51,6 +59,7 @@ SURE = 2.0**-50
 """The relative error with which a value is as good as known."""
 _UNIT = 2.0**-102  # of one operation in pairs
 _ROUNDED = 2.0**-51  # of an op in floats, relative
+_BESIDE = 16.0  # what a step loses beside its length
 _ALARM = 4.0  # how much greater than the sum the greatest addend may be
 
 
@@ -84,7 +93,7 @@ def columns(where: Any, arrays: Sequence[Any]) -> list[Any]:
     return [np.broadcast_to(x, where.shape)[where] for x in arrays]
 
 
-REDOING = frozenset({"redone_sum", "redone_call", "redone_power"})
+REDOING = frozenset({"redone_sum", "redone_call", "redone_power", "redone_gap"})
 """The ops that run codes."""
 
 SHARED_AT_MOST = 1024
@@ -148,6 +157,8 @@ def _renamed(step: Any, numbers: Sequence[int]) -> Any:
     if isinstance(step, Select):
         other = None if step.other is None else numbers[step.other]
         return Select(numbers[step.condition], numbers[step.chosen], other)
+    if isinstance(step, Better):
+        return Better(numbers[step.meant], numbers[step.rounded])
     return step._replace(registers=tuple([numbers[i] for i in step.registers]))
 
 
@@ -162,6 +173,8 @@ def _step(step: Any, registers: Sequence[Bounded]) -> Bounded:
         return _product(step, registers)
     if isinstance(step, Select):
         return _select(step, registers)
+    if isinstance(step, Better):
+        return _better(step, registers)
     return _call(step, registers)
 
 
@@ -214,11 +227,39 @@ def _select(step: Select, registers: Sequence[Bounded]) -> Bounded:
     return pair, np.where(holds, error, other[1])
 
 
+def _better(step: Better, registers: Sequence[Bounded]) -> Bounded:
+    (hi, lo), error = registers[step.meant]
+    (x, _), rounding = registers[step.rounded]
+    known = error < rounding
+    return (np.where(known, hi, x), np.where(known, lo, 0.0)), np.where(known, error, rounding)
+
+
+@cache
+def is_exact(rounded: tuple[bool, ...], code: Code) -> bool:
+    """Whether rounded numbers stand in a code only beside what they are."""
+    used: set[int] = set()
+    for step in code:
+        if isinstance(step, Sum):
+            used |= {i for _, i in step.addends}
+        elif isinstance(step, Product):
+            used |= {i for i, _ in step.factors}
+        elif isinstance(step, Select):
+            used |= {i for i in step if i is not None}
+        elif isinstance(step, Better):
+            used.add(step.meant)
+        else:
+            used |= set(step.registers)
+    return not any(rounded[i] for i in used if i < len(rounded))
+
+
 def _call(step: Function, registers: Sequence[Bounded]) -> Bounded:
     call = polygamma(step.order) if step.name == "polygamma" else CALLS[step.name]
     xs = [registers[i][0] for i in step.registers]
     value = call.value(*xs)
-    error: Any = _UNIT * (np.abs(value[0]) + call.floor)
+    floor: Any = call.floor
+    if call.scale is not None:
+        floor = np.minimum(floor, _BESIDE * np.abs(xs[call.scale][0]))
+    error: Any = _UNIT * (np.abs(value[0]) + floor)
     slopes = call.slopes(*[x[0] for x in xs], value[0])
     for i, slope in zip(step.registers, slopes, strict=True):
         error = error + registers[i][1] * np.abs(slope)
@@ -270,7 +311,7 @@ def redone(
         value, error = run_code_at(alarm, leaves, rounded, code)
         better = error < _ROUNDED * size[alarm]
         again = np.where(better, value[0] + value[1], total[alarm])
-        if not any(rounded):
+        if is_exact(rounded, code):
             known = error <= SURE * np.abs(value[0])
             open_ = ~known & (size[alarm] > LOST * np.abs(again))
             if np.any(open_):

@@ -16,7 +16,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered_calls import SURE, Code, Function, columns, run_code_at
+from stablegrad.ops.lowered_calls import Code, Function, columns, is_exact, run_code_at
 from stablegrad.ops.pairs import two_sum
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
@@ -82,6 +82,15 @@ def _log1p(x: Any, lo: Any, y: Any) -> Any:
     return np.log(s) + e / s
 
 
+def _sqrt1pm1(x: Any, lo: Any, y: Any) -> Any:
+    s, e = two_sum(1.0 + x, lo)
+    return np.sqrt(s + e) - 1.0
+
+
+def _hazard(x: Any, lo: Any, y: Any, n: int) -> Any:
+    return y - y * (x + y) * lo if n == 1 else y
+
+
 def _one_minus_square(x: Any, lo: Any, y: Any) -> Any:
     left, right = _sides(x, lo)
     return left * right
@@ -145,6 +154,8 @@ CORRECTED: dict[str, Corrected] = {
     "erfcx": _sloped(_below(-1.0), lambda x, y: 2.0 * x * y - 2.0 / math.sqrt(math.pi)),
     "ndtr": _sloped(_below(-1.0), lambda x, y: _normal_density(x)),
     "log_ndtr": _sloped(_above(1.0), lambda x, y: _normal_density(x)),
+    "log_ndtr_derivative": Corrected(_above(1.0), _hazard),
+    "sqrt1pm1": Corrected(_below(-0.5), _sqrt1pm1),
     "arcsin": Corrected(_beyond(0.7), _arcsin),
     "arcsin_slope": Corrected(_beyond(0.7), _arcsin_slope),
     "arccos": Corrected(_beyond(0.7), _arccos),
@@ -154,8 +165,6 @@ CORRECTED: dict[str, Corrected] = {
     "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
     "log": _sloped(lambda x: (x > 0.375) & (x < 2.75), lambda x, y: 1.0 / x),
 }
-TURNING = frozenset(["sin", "cos", "tan"])
-"""Functions that need their argument to a part of a turn, however large it is."""
 CORRECTED["sigmoid_difference"] = CORRECTED["sigmoid"]
 CORRECTED["union_slope"] = CORRECTED["sigmoid_slope"]
 """By op: where it feels the rounding of its argument, and the cure; by the difference of two."""
@@ -186,7 +195,7 @@ def _redone_call(
         x, below = (xs[0], 0.0) if count == 1 else two_sum(xs[0], -xs[1])
         size = np.abs(x) if count == 1 else np.maximum(np.abs(xs[0]), np.abs(xs[1]))
         felt = corrected.felt(x) if count == 1 else (size > 2.0) & (np.abs(x) < 750.0)
-        felt = felt & np.isfinite(value)
+        felt = felt & np.isfinite(x) & ~np.isinf(value)  # nan beside the end of a domain
     if not np.any(felt):
         return value
     shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
@@ -198,10 +207,12 @@ def _redone_call(
         rest = (hi - near) + (lo - below[felt])
         better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
         again = corrected.value(near, rest, value[felt], *parameters)
+        off = corrected.value(near, rest + error, value[felt], *parameters)
         again = np.where(better & np.isfinite(again), again, value[felt])
-        if name in TURNING and not any(rounded):
-            known = better & (error <= SURE * np.abs(again))
-            open_ = ~known & (size[felt] > LOST * np.abs(again))
+        if count == 1 and not parameters and is_exact(rounded, code):
+            # how far the value moves with what is not known of its argument
+            loss = np.where(error < 1.0, np.abs(off - again), np.inf)
+            open_ = ~(loss <= LOST * _ROUNDED * np.abs(again))
             whole = (*code, Function(name, (len(leaves) + len(code) - 1,)))
             if np.any(open_):
                 settle(xp, again, open_, columns(felt, leaves), whole)

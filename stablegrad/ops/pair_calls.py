@@ -32,6 +32,8 @@ class Call(NamedTuple):
     slope: Slope
     floor: float = 0.0
     """The absolute error of the value, in units of the last place of 1."""
+    scale: int | None = None
+    """The argument beside which the error is no greater than that, however small it is."""
 
     def slopes(self, *xs: Any) -> tuple[Any, ...]:
         """The slopes by all arguments, from these and the value."""
@@ -255,10 +257,12 @@ CALLS: dict[str, Call] = {
         lgamma_step,
         lambda x, h, y: (np.abs(h) * _digamma_slope(x), np.abs(np.log(x + h)) + 1.0 / (x + h)),
         0.01,
+        1,
     ),
     "digamma_step": Call(
         _digamma_step,
         lambda x, h, y: (np.abs(h) * _digamma_slope(x) / x, _digamma_slope(x + h)),
         1e-4,
+        1,
     ),
 }

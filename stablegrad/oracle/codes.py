@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from stablegrad.ir import Term
 from stablegrad.ops.lowered_arithmetic import Product, Sum
-from stablegrad.ops.lowered_calls import Code, Function, Select
+from stablegrad.ops.lowered_calls import Better, Code, Function, Select
+from stablegrad.ops.lowered_structured import inputs_of
 from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.precision import precision
+from stablegrad.oracle.truth import truth
 
 Array = np.ndarray[Any, Any]
 
@@ -54,6 +57,13 @@ CALLS: dict[str, Callable[..., Any]] = {
     "arctan": arb.atan,
     "arcsin": arb.asin,
     "arccos": arb.acos,
+    "arctanh": arb.atanh,
+    "arccosh": arb.acosh,
+    "arctan2": arb.atan2,
+    "sinh": arb.sinh,
+    "cosh": arb.cosh,
+    "sqrt1pm1": lambda x: (1 + x).sqrt() - 1,
+    "sigmoid": lambda x: 1 / (1 + (-x).exp()),
     "erf": arb.erf,
     "erfc": arb.erfc,
     "ndtr": _ndtr,
@@ -120,7 +130,23 @@ def _run(registers: list[Any], code: Code) -> Any:
             holds = registers[step.condition] != 0
             other = arb(0) if step.other is None else registers[step.other]
             out = registers[step.chosen] if holds else other
+        elif isinstance(step, Better):
+            out = registers[step.meant]
         else:
             out = CALLS[step.name](*[registers[i] for i in step.registers])
         registers.append(out)
     return registers[-1]
+
+
+def judged(meant: Term, values: Sequence[Array]) -> Array:
+    """The true values of a small program, to the float; nan where they could not be told.
+
+    Args:
+        meant: the program.
+        values: of its inputs, in the order in which they are met from the root down.
+    """
+    bindings = dict(zip(inputs_of(meant), values, strict=True))
+    if not all(np.isfinite(v).all() for v in values):
+        return np.full(meant.shape, np.nan)
+    found = truth(meant, bindings, np.float64, budget=LADDER[1], limits=False)
+    return np.where(found.decided & np.isfinite(found.value), found.value, np.nan)

@@ -27,6 +27,8 @@ IRRATIONAL: dict[str, Callable[[], Any]] = {
     "log(10)": lambda: arb(10).log(),
     "1/log(10)": lambda: 1 / arb(10).log(),
 }
+ROOT = "sqrt"
+"""The root of a factor, in place of a name."""
 FACTOR_BITS = 60
 NEAR = 2.0**-122
 SIMPLE = 10_000
@@ -40,7 +42,9 @@ def as_arb(x: Any) -> Any:
         found = known(x)
         if found is not None:
             name, factor = found
-            return IRRATIONAL[name]() * _exactly(factor)
+            return (
+                _exactly(factor).sqrt() if name == ROOT else IRRATIONAL[name]() * _exactly(factor)
+            )
     return _exactly(x)
 
 
@@ -59,8 +63,17 @@ def known(x: Fraction) -> tuple[str, Fraction] | None:
         for name, number in IRRATIONAL.items():
             mantissa, exponent = (_exactly(x * scale) / number()).mid().man_exp()
             near = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
-            shift = Fraction(2) ** FACTOR_BITS
-            for factor in (round(near * shift) / shift, near.limit_denominator(SIMPLE)):
-                if factor and abs(near / factor - 1) < NEAR:
-                    return name, Fraction(factor) / scale
+            factor = _short(near)
+            if factor is not None:
+                return name, factor / scale
+    square = _short((x * scale) ** 2) if x > 0 else None
+    return None if square is None else (ROOT, square / scale**2)
+
+
+def _short(near: Fraction) -> Fraction | None:
+    """The short rational that a number is 122 bits of."""
+    shift = Fraction(2) ** FACTOR_BITS
+    for factor in (round(near * shift) / shift, near.limit_denominator(SIMPLE)):
+        if factor and abs(near / factor - 1) < NEAR:
+            return Fraction(factor)
     return None

@@ -229,3 +229,17 @@ def log_of_scaled_exp(term: Term) -> Term | None:
 def difference_of_reciprocals(a: Term, b: Term) -> Pair:
     """1/a - 1/b cancels where a is near b; b - a may be taken exactly."""
     return 1 / a - 1 / b, (b - a) / (a * b)
+
+
+@rule(
+    where=lambda x: not x.facts.nonnegative,
+    source="1 - exp(-u) = u * (1 - exp(-u)) / u",
+    group="exponentials",
+    rises="both sides are evaluated",
+)
+def log1mexp_of_exp(x: Term) -> Pair:
+    """log(1 - exp(-exp(x))), where exp(x) is below the least float, is x."""
+    low, high = OPS["minimum"](x, 0), OPS["maximum"](x, 0)
+    small = low + OPS["log_exprel"](-exp(low))
+    log1mexp = OPS["log1mexp"]
+    return log1mexp(-exp(x)), OPS["where"](x < 0, small, log1mexp(-exp(high)))

@@ -209,3 +209,14 @@ def log_of_several_exponentials(term: Term) -> Term | None:
     for other in arguments[1:]:
         result = OPS["logaddexp"](result, other)
     return forms.with_shape(result, term.shape)
+
+
+@rule(
+    where=lambda x: not x.facts.nonnegative or not x.facts.positive,
+    source="arcsinh(u) = log(u + sqrt(1 + u**2))",
+    group="inverse",
+)
+def log_of_length_and_leg(x: Term) -> Pair:
+    """log(abs(x) + sqrt(1 + x**2)) feels the rounding of a sum near 1."""
+    size = OPS["abs"](x)
+    return OPS["log"](size + OPS["hypot"](x, 1)), OPS["arcsinh"](size)

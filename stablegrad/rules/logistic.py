@@ -130,6 +130,17 @@ def log1p_of_negative_sigmoid(x: Term) -> Pair:
     return OPS["log1p"](-sigmoid(x)), OPS["log_sigmoid"](-x)
 
 
+@rule(
+    source="tanh(x) = (1 - exp(-2x)) / (1 + exp(-2x))",
+    group="logistic",
+    rises="the log of a tanh near 1 is nothing but its rounding",
+)
+def log_of_tanh(x: Term) -> Pair:
+    """log(tanh(x)) is 0 from x = 19 on, where it is -2 exp(-2x)."""
+    softplus = OPS["softplus"](-2 * x)
+    return OPS["log"](tanh(x)), OPS["log1mexp"](-2 * x) - softplus
+
+
 @rule(source="definition", group="logistic")
 def log_of_logistic_interval(x: Term, y: Term) -> Pair:
     """log(sigmoid(x) - sigmoid(y)), whatever found the difference first."""

@@ -216,3 +216,16 @@ def growth_times_tail(term: Term) -> Term | None:
 
 _FAR_TAIL = 1
 """From here on the exponential of erfc is taken out."""
+
+
+@rule(
+    where=lambda x: not x.facts.nonnegative,
+    source="DLMF 7.2.3",
+    group="error",
+    rises="both sides are evaluated",
+)
+def log_of_scaled_tail(x: Term) -> Pair:
+    """exp(x**2) erfc(x) overflows on the left, where its log is x**2 and that of erfc(x)."""
+    right = OPS["log"](OPS["erfcx"](OPS["maximum"](x, 0)))
+    left = x * x + OPS["log_erfc"](OPS["minimum"](x, 0))
+    return OPS["log"](OPS["erfcx"](x)), OPS["where"](x < 0, left, right)

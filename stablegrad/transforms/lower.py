@@ -17,16 +17,23 @@ from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.dtypes import is_half
-from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational, exact_ratio
-from stablegrad.ops.guards import not_nan
+from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
+from stablegrad.ops.lowered_structured import SETTLED_SUM
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
 from stablegrad.transforms.given import MOVES, is_given, is_made_of_given
+from stablegrad.transforms.plainer import plainer
 from stablegrad.transforms.products import WIDE, emit_multiple, emit_product, power_of_two, times
 from stablegrad.transforms.ranged import POWERS, as_ranged_log, as_ranged_power
 from stablegrad.transforms.rational import as_rational_sum, is_exact
-from stablegrad.transforms.redone import as_redone_call, as_redone_power, as_redone_sum
+from stablegrad.transforms.redone import (
+    as_redone_call,
+    as_redone_gap,
+    as_redone_power,
+    as_redone_sum,
+)
+from stablegrad.transforms.structured import as_settled
 
 EXACT_OPS = frozenset(
     "negative abs sign where maximum minimum fmax fmin copysign clip positive floor ceil round "
@@ -58,7 +65,7 @@ class Lowering:
 
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots as ops with kernels."""
-        roots = _plainer(roots)
+        roots = plainer(roots)
         for term in topological(roots):
             if term in self.own:
                 continue
@@ -178,10 +185,13 @@ class Lowering:
         elif (again := self._emit_call(term)) is not None:
             lowered = again
         elif args == term.args and dtype == term.dtype:
-            return term
+            lowered = term
         else:
             lowered = make(term.op, args, term.params, term.shape, dtype)
-        return lowered if lowered.shape == term.shape else _shaped(lowered, term)
+        lowered = lowered if lowered.shape == term.shape else _shaped(lowered, term)
+        if self.native or term.dtype != WIDE:
+            return lowered
+        return as_settled(lowered, term, self.own)
 
     def _emit_whole(self, term: Term, args: tuple[Term, ...]) -> Term | None:
         """A sum that may cancel, computed in pairs from the numbers that it is made of."""
@@ -196,7 +206,8 @@ class Lowering:
         """A function that may feel the rounding of its argument."""
         if self.native or term.dtype != WIDE or not 1 <= len(term.args) <= 2:
             return None
-        return as_redone_call(term, self.own) or as_redone_power(term, self.own)
+        whole = as_redone_call(term, self.own) or as_redone_power(term, self.own)
+        return whole or as_redone_gap(term, self.own)
 
     def _emit_exp(self, term: Term, args: tuple[Term, ...]) -> Term:
         """exp, with the rounding error of its argument where that is a sum or a product."""
@@ -221,9 +232,15 @@ class Lowering:
     def _emit_log(self, term: Term, args: tuple[Term, ...]) -> Term:
         """log, with range and rounding error of its argument where that is a sum or a product."""
         (inner,) = term.args
+        if args[0].op is SETTLED_SUM:
+            return make(term.op, args, (), term.shape, term.dtype)
         factor, core = forms.split(inner)
         factors = forms.factors(core)
         own = [self.own[a] for a in (inner.args if inner.op is AFFINE else ())]
+        if not all(_exact_product(a) for a in (inner.args if inner.op is AFFINE else factors)):
+            again = self._emit_call(term)
+            if again is not None:
+                return as_ranged_log(again, inner, self.own)
         if inner.op is AFFINE and core is inner and not isinstance(inner.params[0], str):
             flat, counts = _with_products(tuple(own))
             params = (inner.params[0], inner.params[1], counts)
@@ -232,67 +249,12 @@ class Lowering:
         plain = core.op is not MONOMIAL and factor == 1
         masked = any(x.dtype.kind == "b" for x in factors)
         if plain or masked or factor < 0 or core not in self.own:
-            return self._emit_call(term) or make(term.op, args, (), term.shape, term.dtype)
+            return make(term.op, args, (), term.shape, term.dtype)
         xs = tuple([self.own[x] for x in factors])
         params = (tuple(factors.values()), factor)
         whole = make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
         nested = any(x.op is AFFINE or x.op is MONOMIAL for x in factors)
         return as_ranged_log(whole, inner, self.own) if nested else whole
-
-
-SECANTS = {"sech": 1, "sech_squared": 2}
-
-
-def _plainer(roots: Sequence[Term]) -> list[Term]:
-    """The roots with what is better computed in another way than it is differentiated.
-
-    Negative powers of sech, in which rules write those of cosh, are what they are: the kernel of
-    cosh is the better one, and a quotient rounds once more. And maximum(a, b) - a is
-    maximum(b - a, 0): 0 where a is the greater one, although a is rounded before it is compared.
-    """
-    order = topological(roots)
-    if not any(_over_secant(t) or _beyond_one(t) for t in order):
-        return list(roots)
-    done: dict[Term, Term] = {}
-    for term in order:
-        args = tuple([done[a] for a in term.args])
-        same = args == term.args
-        whole = term if same else make(term.op, args, term.params, term.shape, term.dtype)
-        beyond = _beyond_one(term)
-        if beyond is not None:
-            c, choice, one, other = beyond
-            step = forms.total([(1, done[other]), (-1, done[one])], term.shape, term.dtype)
-            excess = OPS["require"](OPS[choice](step, 0.0), not_nan(done[one]))
-            whole = forms.with_shape(forms.scale(c, excess), term.shape)
-        elif _over_secant(whole):
-            powers: dict[Term, Rational] = {}
-            for x, p in zip(args, term.params[0], strict=True):
-                n = SECANTS.get(x.op.name) if p < 0 else None
-                base = x if n is None else OPS["cosh"](x.args[0])
-                powers[base] = exact_ratio(powers.get(base, 0) + (p if n is None else -n * p))
-            whole = forms.monomial(powers, term.shape, term.dtype)
-        done[term] = whole
-    return [done[r] for r in roots]
-
-
-def _over_secant(term: Term) -> bool:
-    return term.op is MONOMIAL and any(
-        p < 0 and x.op.name in SECANTS for x, p in zip(term.args, term.params[0], strict=True)
-    )
-
-
-def _beyond_one(term: Term) -> tuple[Rational, str, Term, Term] | None:
-    """The c, "maximum", a and b of c*(maximum(a, b) - a), or of a minimum."""
-    if term.op is not AFFINE or isinstance(term.params[0], str):
-        return None
-    for c, x in zip(term.params[1], term.args, strict=True):
-        if x.op.name not in ("maximum", "minimum"):
-            continue
-        for one, other in (x.args, x.args[::-1]):
-            rounded = one.op is AFFINE or one.op is MONOMIAL
-            if rounded and forms.total([(c, x), (-c, one)], term.shape, term.dtype) is term:
-                return c, x.op.name, one, other
-    return None
 
 
 def _exact_product(x: Term) -> bool:

@@ -94,12 +94,31 @@ def _exprel_derivative(x: Term, n: int) -> Term:
     return _over(lambda j: _exp(x) if j else _op("expm1", x), x, n)
 
 
-def _log1prel_derivative(x: Term, n: int) -> Term | None:
-    return (1 / (1 + x) - _log1p(x) / x) / x if n == 1 else None
+def _log1prel_derivative(x: Term, n: int) -> Term:
+    return _over(lambda j: _log_derivative(1 + x, j) if j else _log1p(x), x, n)
 
 
-def _logrel_derivative(x: Term, n: int) -> Term | None:
-    return (1 / x - _log(x) / (x - 1)) / (x - 1) if n == 1 else None
+def _logrel_derivative(x: Term, n: int) -> Term:
+    return _over(lambda j: _log_derivative(x, j) if j else _log(x), x - 1, n)
+
+
+def _log_derivative(x: Term, j: int) -> Term:
+    return (-1) ** (j - 1) * math.factorial(j - 1) * x**-j
+
+
+def _turned(x: Term, j: int) -> Term:
+    """The j-th derivative of sin."""
+    out = _op("cos" if j % 2 else "sin", x)
+    return -out if j % 4 in (2, 3) else out
+
+
+def _inverse_power(x: Term, y: Term, n: int) -> tuple[Term, Term]:
+    """The parts of (x - i y)**n over (x**2 + y**2)**n, the second one negative."""
+    real, imaginary = x, y
+    for _ in range(n - 1):
+        real, imaginary = real * x - imaginary * y, real * y + imaginary * x
+    size = (x * x + y * y) ** n
+    return real / size, imaginary / size
 
 
 def _log_exprel_derivative(x: Term, n: int) -> Term | None:
@@ -152,7 +171,7 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "softplus": lambda x: _log1p(_exp(x)),
     "log_sigmoid": lambda x: -_log1p(_exp(-x)),
     "logaddexp": _logaddexp,
-    "log_expm1": lambda x: _log(_op("expm1", x)),
+    "log_expm1": lambda x: x + _log(-_op("expm1", -x)),
     "log1mexp": lambda x: _log(-_op("expm1", x)),
     "logit": lambda x: _log(x) - _log1p(-x),
     "exprel": lambda x: _op("expm1", x) / x,
@@ -168,7 +187,7 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "bose_slope": _bose_slope,
     "bose_slope_difference": lambda a, b: _bose_slope(a - b),
     "logdiffexp_weight": lambda a, b: -1 / _op("expm1", b - a),
-    "log_exp_step": lambda b, h: b + _log(_op("expm1", h)),
+    "log_exp_step": lambda b, h: b + h + _log(-_op("expm1", -h)),
     "exprel_derivative": _exprel_derivative,
     "log_exprel": lambda x: _log(_op("expm1", x) / x),
     "log_exprel_derivative": _log_exprel_derivative,
@@ -196,7 +215,16 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "rel_entr": lambda x, y: x * _op("log_ratio", x, y),
     "deviance": lambda x, y: x * _op("log_ratio", x, y) - x + y,
     "kl_div": lambda x, y: x * _op("log_ratio", x, y) - x + y,
-    "cbrt": lambda x: forms.power(x, Fraction(1, 3)),
+    "cbrt": lambda x: x * _exp(_log(_op("abs", x)) * Fraction(-2, 3)),
+    "cbrt_slope": lambda x: _exp(_log(_op("abs", x)) * Fraction(-2, 3)) / 3,
+    "coshm1": lambda x: 2 * _op("sinh", x / 2) ** 2,
+    "sinhc": lambda x: _op("sinh", x) / x,
+    "sinhc_derivative": lambda x, n: _over(lambda j: _op("cosh" if j % 2 else "sinh", x), x, n),
+    "sinc_unnormalised": lambda x: _op("sin", x) / x,
+    "sinc_unnormalised_derivative": lambda x, n: _over(lambda j: _turned(x, j), x, n),
+    "inverse_power_cos": lambda x, y, n: _inverse_power(x, y, n)[0],
+    "inverse_power_sin": lambda x, y, n: _inverse_power(x, y, n)[1],
+    "log_ndtr": lambda x: _log(_op("ndtr", x)),
     "power": lambda x, y: _exp(y * _log(x)),
     "power_derivative": lambda x, y, n, m: _power_by_log(_log(x), y, n, m),
     "power_gap": lambda a, b, p: forms.power(a, p) - forms.power(b, p),
@@ -237,6 +265,15 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
 
 Called with the arguments of the op and, by name, its parameters.
 """
+
+TWICE = frozenset(
+    """
+    exprel exprel_derivative sinhc sinhc_derivative sinc_unnormalised sinc_unnormalised_derivative
+    log1prel_derivative logrel logrel_derivative log_exprel log_exprel_derivative geometric_sum
+    compound_sum log_ndtr pow1p_derivative powm1_derivative
+    """.split()
+)
+"""Ops whose meaning cancels somewhere: there their own values are known better."""
 
 BY_RATIONALS = frozenset(
     "add subtract multiply divide negative square sqrt rsqrt reciprocal affine monomial".split()

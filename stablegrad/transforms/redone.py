@@ -16,15 +16,16 @@ from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
-from stablegrad.ops.lowered_calls import REDONE_SUM, Code, Function, Select
+from stablegrad.ops.lowered_calls import REDONE_SUM, Better, Code, Function, Select
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER, SLOPES
+from stablegrad.ops.lowered_gaps import GAPS, REDONE_GAP, WAVES
 from stablegrad.ops.pair_calls import CALLS
-from stablegrad.transforms.meanings import has_meaning, meaning_of
+from stablegrad.transforms.meanings import TWICE, has_meaning, meaning_of
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 
-LIMIT = 48  # terms of one code: what is larger is summed from rounded addends
+LIMIT = 96  # terms of one code: what is larger is summed from rounded addends
 HAZARD = "log_ndtr_difference_derivative"
-ARGUMENT_LIMIT = 32  # terms of the code of an argument
+ARGUMENT_LIMIT = 64  # terms of the code of an argument
 
 
 def as_redone_sum(
@@ -69,6 +70,24 @@ def as_redone_call(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
     params = (term.op.name, term.params, code.rounded, code.steps)
     return make(REDONE_CALL, args, params, forms.broadcast(AFFINE, args), term.dtype)
+
+
+def as_redone_gap(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
+    """A difference of values of a function, redone where its arguments are close, or far waves."""
+    name = term.op.name
+    if name in WAVES:
+        meant = meaning_of(term)
+        assert meant is not None
+    elif name in GAPS and not all(is_exact(x) for x in term.args):
+        meant = term.args[0] - term.args[1]
+    else:
+        return None
+    code = _Code(lowered, ARGUMENT_LIMIT)
+    if not code.add(canonical(meant, below=frozenset(term.args))) or not code.steps:
+        return None
+    args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
+    params = (name, term.params, code.rounded, code.steps)
+    return make(REDONE_GAP, args, params, forms.broadcast(AFFINE, args), term.dtype)
 
 
 def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
@@ -121,6 +140,13 @@ def _known(name: str) -> bool:
     return name in CALLS or name in steps or has_meaning(name)
 
 
+def _is_number(x: Term) -> bool:
+    """Whether a leaf is exact: a number of the program, a condition or a sign."""
+    if x.op is MONOMIAL and all(a.dtype.kind == "b" for a in x.args):
+        return True
+    return is_exact(x) or x.dtype.kind == "b" or x.op.name == "sign"
+
+
 class _Code:
     """Turns a term into instructions on the registers that hold its leaves."""
 
@@ -133,7 +159,7 @@ class _Code:
     @property
     def rounded(self) -> tuple[bool, ...]:
         """Which of the leaves are rounded results, not numbers of the program."""
-        return tuple([not is_exact(x) and x.dtype.kind != "b" for x in self.leaves])
+        return tuple([not _is_number(x) for x in self.leaves])
 
     def add(self, root: Term) -> bool:
         """Whether the code of a term could be made."""
@@ -141,21 +167,31 @@ class _Code:
         order = self._ordered(root, apart)
         if order is None:
             return False
-        register: dict[Term, int] = {}
         inner = [t for t in order if self._steps(t)]
-        self.leaves = [t for t in order if not self._steps(t) and t not in apart]
-        for leaf in self.leaves:
-            register[leaf] = len(register)
+        self.leaves = [
+            t
+            for t in order
+            if (not self._steps(t) and t not in apart) or (t in apart and self._twice(t))
+        ]
+        register: dict[Term, int] = {t: i for i, t in enumerate(self.leaves)}
         steps: list[Any] = []
         for t in order:
             if t in apart:
+                own = register.get(t)
                 register[t] = register[apart[t]]
+                if own is not None:
+                    steps.append(Better(register[t], own))
+                    register[t] = len(self.leaves) + len(steps) - 1
             elif t in inner:
                 for step in self._instructions(t, register):
                     register[t] = len(self.leaves) + len(steps)
                     steps.append(step)
         self.steps = tuple(steps)
         return True
+
+    def _twice(self, t: Term) -> bool:
+        """Whether an op is taken apart and has a value of its own beside it."""
+        return t.op.name in TWICE and t in self.lowered
 
     def _ordered(self, root: Term, apart: dict[Term, Term]) -> list[Term] | None:
         """The terms below, arguments first, ops taken apart; None where there are too many."""
@@ -183,7 +219,9 @@ class _Code:
     def _below(self, t: Term, apart: dict[Term, Term]) -> tuple[Term, ...] | None:
         if self._steps(t):
             return t.args
-        if t.op is REQUIRE:  # where a guard fails the sum is nan, and no smaller than its addends
+        if (
+            t.op is REQUIRE or t.op.name == "stop_gradient"
+        ):  # where a guard fails the sum is nan, and no smaller than its addends
             apart[t] = t.args[0]
             return (t.args[0],)
         meaning = meaning_of(t)

@@ -38,6 +38,40 @@ PROGRAMS: dict[str, tuple[Callable[[Term], Term], Any, int]] = {
 }
 
 
+CLOSE = np.random.default_rng(SEED).uniform(0.5, 3.0, 40)
+GAP = 10.0 ** np.random.default_rng(SEED).uniform(-13, -3, 40)
+
+QUOTIENTS: dict[str, tuple[Callable[[Term, Term], Term], int]] = {
+    "sines": (lambda x, y: (SIN(x) - SIN(y)) / (x - y), 2),
+    "cosines": (lambda x, y: (COS(x) - COS(y)) / (x - y), 2),
+    "arctangents": (lambda x, y: (OPS["arctan"](x) - OPS["arctan"](y)) / (x - y), 2),
+    "cubes": (lambda x, y: (x**3 - y**3) / (x - y), 2),
+    "roots of sums of squares": (lambda x, y: OPS["log"](OPS["sqrt"](x * x + y * y)), 2),
+    "means": (lambda x, y: OPS["log"]((x + y) / (2 * OPS["sqrt"](x * y))), 0),
+    "tails of close quotients": (lambda x, y: OPS["ndtr"](x / 3) - OPS["ndtr"](y / 3), 0),
+    "angles": (lambda x, y: OPS["arccos"]((1 + x * y) / OPS["sqrt"]((1 + x * x) * (1 + y * y))), 0),
+}
+
+
+@pytest.mark.parametrize("name", QUOTIENTS)
+def test_functions_of_close_numbers_and_their_slopes_are_the_truth(name: str) -> None:
+    build, order = QUOTIENTS[name]
+    data = [CLOSE, CLOSE * (1 + GAP)]
+    leaves = [leaf(d) for d in data]
+    wanted = build(*leaves)
+    for _ in range(order):
+        wanted = gradient(wanted, leaves[0], const(1, wanted.dtype, wanted.shape))
+    singles = [leaf(np.float64(1)), leaf(np.float64(2))]
+    bindings = dict(zip(singles, data, strict=True))
+    term = build(*singles)
+    true = taylor(term, bindings, order, direction={singles[0]: 1.0}, budget=20_000)[order]
+    with np.errstate(all="ignore"):
+        error = err_ulp(program.evaluate([wanted], RULES)[0], true)
+        before = err_ulp(program.evaluate([wanted], Settings(naive=True))[0], true)
+    assert error.max() <= 64, f"seed {SEED}"
+    assert not before.max() < 1000
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_what_has_no_digit_left_in_pairs_is_the_truth(name: str) -> None:
     build, data, order = PROGRAMS[name]

@@ -50,6 +50,14 @@ CLOSE = [1e8 + 0.1, 1e8 + 0.3, 1e8 + 0.4]
 PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
 
 MORE: list[Case] = [
+    ("log_of_tanh", lambda x: log(tanh(x / 2)), [50.0]),
+    ("log_of_tanh", lambda x: log((exp(x) + exp(-x)) / (exp(x) - exp(-x))), [30.0]),
+    ("log1mexp_of_exp", lambda x: log(1 - exp(-exp(x))), [-800.0]),
+    ("log1mexp_of_exp", lambda x, s: log(1 - exp(-exp(x / s))), [-90.0, 0.1]),
+    ("log_of_length_and_leg", lambda x: log(f("abs")(x) + sqrt(x * x + 1)), [-1e-9]),
+    ("log_of_length_and_leg", lambda x: x / log(sqrt(1 + x * x) + f("abs")(x)), [3e-12]),
+    ("log_of_scaled_tail", lambda x: log(exp(x * x) * erfc(x)), [-150.0]),
+    ("log_of_scaled_tail", lambda x, s: log(f("erfcx")(x / s)) / x, [-90.0, 0.5]),
     ("log_of_logistic_interval", lambda x, y: log(gap(x, y)), [-800.0, -801.0]),
     ("log_of_logistic_interval", lambda x, y: x * log(gap(2 * x, y)), [450.0, 800.0]),
     ("log_of_negative_logistic_interval", lambda x, y: log(gap(x, y) * -1), [-801.0, -800.0]),

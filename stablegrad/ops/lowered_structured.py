@@ -1,0 +1,61 @@
+"""Sums of reductions that lost nearly all of their digits, decided as a whole.
+
+1 - softmax(x)[0], norm(x) - norm(y) and mean(x) - x[0] cancel what a reduction has rounded. Pairs
+know no reductions; where the arrays are small, an engine that has a referee asks it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import Shape, Term, topological
+from stablegrad.ops.record import CONST, declare
+
+AT_STAKE = 2.0**12
+"""How many units in the last place must be lost: the answer takes milliseconds."""
+
+
+def inputs_of(meant: Term) -> list[Term]:
+    """The inputs of a program, in the order in which a referee is given their values."""
+    return [t for t in topological([meant]) if not t.args and t.op is not CONST]
+
+
+def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+    return args[0].shape, args[0].dtype
+
+
+def _settled_sum(
+    xp: Any,
+    value: Any,
+    *rest: Any,
+    coefficients: tuple[Any, ...],
+    floor: float,
+    deep: float,
+    meant: Term,
+) -> Any:
+    judge = getattr(xp, "judge", None)
+    if judge is None:
+        return value
+    size: Any = floor
+    with np.errstate(all="ignore"):
+        for c, x in zip(coefficients, rest, strict=False):
+            part = abs(float(c)) * np.abs(x)
+            size = np.maximum(size, part if np.ndim(value) else np.max(part))
+        lost = np.isfinite(size) & ((size > AT_STAKE * np.abs(value)) | (value < deep))
+    if not np.any(lost):
+        return value
+    true = judge(meant, rest[len(coefficients) :])
+    return np.where(lost & ~np.isnan(true), true, value)
+
+
+SETTLED_SUM = declare(
+    "settled_sum",
+    family="lowered",
+    params=("coefficients", "floor", "deep", "meant"),
+    infer=_infer,
+    kernel=_settled_sum,
+    source="ball arithmetic, on small arrays whose sum cancelled",
+    doc="A sum of reductions, or a function near its zero, that is decided where nothing is left.",
+)

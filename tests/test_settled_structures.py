@@ -1,0 +1,61 @@
+"""Small programs with reductions are decided where they cancel nearly all of their digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stablegrad import program
+from stablegrad.ir import OPS, Term
+from stablegrad.ops.derivative import gradient as gradient_of
+from stablegrad.ops.record import const
+from stablegrad.oracle import err_ulp, gradient, truth
+from stablegrad.settings import Settings
+from stablegrad.testing import leaf
+
+
+def f(name: str, **params: Any) -> Callable[..., Term]:
+    return lambda *args: OPS[name](*args, **params)
+
+
+softmax, norm, mean, total = (f(n, axis=-1) for n in ("softmax", "norm", "mean", "sum"))
+log, sqrt, logsumexp = f("log"), f("sqrt"), f("logsumexp", axis=-1)
+first = f("getitem", index=(0,))
+
+PROGRAMS: dict[str, tuple[Callable[..., Term], list[Any]]] = {
+    "what softmax leaves": (lambda x: 1 - first(softmax(x)), [[50.0, 0.0, 1.0]]),
+    "its log": (lambda x: log(1 - first(softmax(x))), [[50.0, 0.0, 1.0]]),
+    "impurity": (lambda x: 1 - total(softmax(x) ** 2), [[50.0, 0.0]]),
+    "excess of logsumexp": (lambda x: logsumexp(x) - f("max", axis=-1)(x), [[1.0, 60.0]]),
+    "lengths": (lambda x, y: norm(x) - norm(y), [[1e8, 1.0], [1e8, 2.0]]),
+    "mean less an element": (lambda x: mean(x) - first(x), [[1e16, 1e16, 1e16 + 2]]),
+    "affinity": (lambda p, q: log(total(sqrt(p * q))), [[0.5, 0.5], [0.5 + 1e-9, 0.5 - 1e-9]]),
+    "steps of digamma": (
+        lambda a: f("digamma")(first(a)) - f("digamma")(total(a)),
+        [[1e12, 1.0]],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_values_and_slopes_are_the_truth(name: str) -> None:
+    build, data = PROGRAMS[name]
+    leaves = [leaf(np.array(d)) for d in data]
+    term = build(*leaves)
+    bindings = {x: x.params[0].value for x in leaves}
+    slopes = [gradient_of(term, x, const(1, term.dtype, term.shape)) for x in leaves]
+    got = program.evaluate([term, *slopes], Settings())
+    true = [truth(term, bindings), *[gradient(term, x, bindings) for x in leaves]]
+    for value, exact in zip(got, true, strict=True):
+        assert np.abs(err_ulp(value, exact)).max() <= 64
+    naive = program.evaluate([term], Settings(naive=True))[0]
+    assert not np.abs(err_ulp(naive, true[0])) < 1e6
+
+
+def test_large_arrays_are_left_alone() -> None:
+    x = leaf(np.linspace(0, 50, 10_000))
+    compiled, _ = program.program_of([1 - first(softmax(x))], Settings())
+    assert compiled.roots[0].op.name != "settled_sum"
