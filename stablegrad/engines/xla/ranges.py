@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
-from stablegrad.engines.xla.single import WIDE
+from stablegrad.engines.xla.single import DEGREE, WIDE
 from stablegrad.ir import Term
 from stablegrad.ops.record import CONST
 
@@ -99,12 +99,14 @@ _BITS = 860
 
 
 def stays_wide(term: Term, sizes: Mapping[Term, float]) -> bool:
-    """Whether a product of float32 numbers stays in the range of float64 in any order."""
+    """Whether a product of many float32 numbers stays in the range of float64 in any order."""
     if term.op.name != "scaled_product" or term.dtype != np.float32:
         return False
     powers, factor, again = term.params
     if again or any(p < 0 or 2 * p != int(2 * p) for p in powers):
         return False
+    if sum(math.ceil(p) for p in powers) + (factor != 1) <= DEGREE:
+        return False  # what a few numbers need is settled without bounds
     bits = max(_bits(abs(float(factor))), 0.0)
     for x, p in zip(term.args, powers, strict=True):
         bits += math.ceil(p) * max(sizes[x], 0.0)
