@@ -12,6 +12,7 @@ import numpy as np
 from stablegrad.errors import DTypeError, message
 from stablegrad.jax import inside as _  # noqa: F401 - puts the rules in JAX's table
 from stablegrad.jax.marks import inside
+from stablegrad.jax.primitive import typed
 from stablegrad.jax.report import Report
 from stablegrad.jax.rewriting import Rewriter
 from stablegrad.settings import current
@@ -101,17 +102,8 @@ def _run(f: Function, args: Any, kwargs: Any, report: Report) -> Any:
     with inside(settings):
         closed, shape = jax.make_jaxpr(flat, return_shape=True)(*values)
     found = Rewriter(settings, report).run(closed, values)
-    found = [_typed(x, aval) for x, aval in zip(found, closed.out_avals, strict=True)]
+    found = [typed(x, aval) for x, aval in zip(found, closed.out_avals, strict=True)]
     return jax.tree.unflatten(jax.tree.structure(shape), found)
-
-
-def _typed(x: Any, aval: Any) -> Any:
-    """A result of the weak type that it has without us."""
-    if not getattr(aval, "weak_type", False) or jax.typeof(x).weak_type:
-        return x
-    return jax.lax.convert_element_type_p.bind(
-        x, new_dtype=aval.dtype, weak_type=True, sharding=None
-    )
 
 
 def grad(

@@ -48,6 +48,17 @@ def _common(args: Sequence[Any]) -> list[Any]:
     ]
 
 
+def typed(x: Any, aval: Any) -> Any:
+    """A value as an array, of the weak type that it has without us."""
+    if not isinstance(x, jax.Array) and isinstance(aval, ShapedArray):
+        x = jax.numpy.asarray(x, aval.dtype)
+    if not getattr(aval, "weak_type", False) or jax.typeof(x).weak_type:
+        return x
+    return jax.lax.convert_element_type_p.bind(
+        x, new_dtype=aval.dtype, weak_type=True, sharding=None
+    )
+
+
 def _evaluate(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[Any]:
     f = region.emission
     for flags in batch:
@@ -176,7 +187,8 @@ def _transpose(
         i = wanted[j]
         # an argument without the axis of a vmap has the sum over it
         shared = tuple([k for k, flags in enumerate(reversed(batch)) if not flags[i]])
-        result[i] = jax.numpy.sum(value, axis=shared) if shared else value
+        total = jax.numpy.sum(value, axis=shared) if shared else value
+        result[i] = typed(total, args[i].aval)
     return result
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -264,7 +265,7 @@ def _inner(eqn: Any) -> tuple[Any, str]:
     if name in ("jit", "pjit", "closed_call", "core_call"):
         body = params.get("jaxpr", params.get("call_jaxpr"))
         function = library_function(body)
-        if function in CALLED and all(is_float(v.aval.dtype) for v in eqn.invars):
+        if function in CALLED and _is_whole(function, body):
             return None, CALLED[function]
         donated = any(params.get("donated_invars", ()))
         placed = any(
@@ -282,6 +283,25 @@ def _inner(eqn: Any) -> tuple[Any, str]:
         if function in LIBRARY:
             return None, LIBRARY[function]
     return None, ""
+
+
+def _is_whole(function: str, body: Any) -> bool:
+    """Whether a body is that of the function, not of a derivative, which has its name too."""
+    given = [v.aval for v in body.jaxpr.invars]
+    if not all(is_float(a.dtype) for a in given) or len(body.jaxpr.outvars) != 1:
+        return False
+    return str(body.jaxpr) == _body(function, tuple(given))
+
+
+@lru_cache(maxsize=256)
+def _body(function: str, given: tuple[Any, ...]) -> str:
+    """What JAX traces a function of its own to."""
+    try:
+        whole = jax.make_jaxpr(getattr(jax.numpy, function))(*given)
+    except TypeError:  # of another number of arguments
+        return ""
+    (eqn,) = whole.jaxpr.eqns
+    return str(eqn.params["jaxpr"].jaxpr)
 
 
 def library_function(body: Any) -> str:

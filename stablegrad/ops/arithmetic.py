@@ -34,6 +34,8 @@ def masked(condition: Term, value: Term) -> Term:
 
 add = elementwise(
     "add",
+    degree=(),
+    carries="computed",
     result="same",
     family="arithmetic",
     kernel=lambda xp, a, b: xp.add(a, b),
@@ -52,6 +54,8 @@ add = elementwise(
 
 subtract = elementwise(
     "subtract",
+    degree=(),
+    carries="computed",
     result="same",
     family="arithmetic",
     kernel=lambda xp, a, b: xp.subtract(a, b),
@@ -69,6 +73,8 @@ subtract = elementwise(
 
 multiply = elementwise(
     "multiply",
+    degree=(1, 1),
+    carries="computed",
     result="same",
     family="arithmetic",
     kernel=lambda xp, a, b: xp.multiply(a, b),
@@ -87,6 +93,8 @@ multiply = elementwise(
 
 divide = elementwise(
     "divide",
+    degree=(1, 1),
+    carries="computed",
     family="arithmetic",
     kernel=lambda xp, a, b: xp.divide(a, b),
     ball=lambda a, b: a / b,
@@ -104,6 +112,8 @@ divide = elementwise(
 
 negative = elementwise(
     "negative",
+    degree=(),
+    carries="passed",
     result="same",
     family="arithmetic",
     kernel=lambda xp, x: xp.negative(x),
@@ -145,6 +155,7 @@ def _abs_of_ball(x: Any) -> Any:
 
 abs = elementwise(
     "abs",
+    degree=(),
     result="same",
     family="arithmetic",
     kernel=lambda xp, x: xp.abs(x),
@@ -252,6 +263,7 @@ def _minimum_textbook(y: Term, a: Term, b: Term) -> tuple[Term, Term]:
 
 maximum = elementwise(
     "maximum",
+    degree=(),
     result="same",
     family="arithmetic",
     kernel=lambda xp, a, b: xp.maximum(a, b),
@@ -272,6 +284,7 @@ maximum = elementwise(
 
 minimum = elementwise(
     "minimum",
+    degree=(),
     result="same",
     family="arithmetic",
     kernel=lambda xp, a, b: xp.minimum(a, b),

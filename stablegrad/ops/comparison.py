@@ -310,6 +310,8 @@ def _where_partials(y: Term, condition: Term, a: Term, b: Term) -> tuple[Any, ..
 
 where = elementwise(
     "where",
+    degree=(),
+    carries="passed",
     result="same",
     family="comparison",
     conditions=(0,),

@@ -75,6 +75,7 @@ def _extreme(name: str, lax: str, doc: str) -> Op:
         engine_kernels={"numpy": numpy_kernel},
         jvp=_extreme_jvp,
         vjp=_extreme_vjp,
+        degree=(),
         infer_facts=lambda term: term.args[0].facts,
         ulp=(0, 1, 0),
         lax=lax,

@@ -203,6 +203,8 @@ def _require_facts(term: Term) -> Facts:
 
 REQUIRE: Op = elementwise(
     "require",
+    degree=(),
+    carries="passed",
     result="same",
     family="forms",
     kernel=lambda xp, x, c: choose(xp, c, x, x.dtype.type(math.nan)),

@@ -250,6 +250,7 @@ INDEXES: dict[str, Any] = {
 
 getitem_op = structured(
     "getitem",
+    degree=(),
     params=("index",),
     normalise=_normal_getitem,
     infer=_getitem_infer,

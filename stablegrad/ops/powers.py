@@ -24,6 +24,8 @@ from stablegrad.ops.record import (
 
 reciprocal = elementwise(
     "reciprocal",
+    degree=(1,),
+    carries="computed",
     family="arithmetic",
     kernel=lambda xp, x: xp.true_divide(1, x),
     ball=lambda x: 1 / x,
@@ -41,6 +43,8 @@ reciprocal = elementwise(
 
 square = elementwise(
     "square",
+    degree=(2,),
+    carries="computed",
     result="same",
     family="arithmetic",
     kernel=lambda xp, x: xp.multiply(x, x),
@@ -58,6 +62,7 @@ square = elementwise(
 
 sqrt = elementwise(
     "sqrt",
+    degree=(),
     family="arithmetic",
     kernel=lambda xp, x: xp.sqrt(x),
     ball=lambda x: x.sqrt(),

@@ -83,6 +83,10 @@ class Op:
         conditions: positions of arguments that are conditions, left out of dtype promotion.
         commutative: whether the order of the arguments does not matter.
         widens: whether the NumPy kernel takes arrays of float32s as well, and gives float64s.
+        degree: the size of a result: that of a product of the arguments to these powers, or, if
+            empty, at most about that of the greatest of them. None where nothing is known.
+        carries: what float64 in a float32 program goes through: "passed" on as it is, or
+            "computed", arithmetic that costs about the same in float64.
         lax, aten: names in JAX and PyTorch, for the bridges.
         source: where the formula comes from.
         doc: what the op computes, in a line; ``example`` a doctest.
@@ -112,6 +116,8 @@ class Op:
     conditions: tuple[int, ...] = ()
     commutative: bool = False
     widens: bool = False
+    degree: tuple[int, ...] | None = None
+    carries: str = ""
     lax: str = ""
     aten: str = ""
     source: str = ""

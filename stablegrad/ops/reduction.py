@@ -218,6 +218,7 @@ def _sum_vjp(out: Term, args: Terms, g: Term, *, axis: Axis, keepdims: bool) -> 
 
 sum = structured(
     "sum",
+    degree=(),
     normalise=normal_reduction("sum"),
     infer=reduce_infer(total_dtype),
     kernel=_sum_kernel,
@@ -261,6 +262,7 @@ def _mean_vjp(out: Term, args: Terms, g: Term, *, axis: Axis, keepdims: bool) ->
 
 mean = structured(
     "mean",
+    degree=(),
     normalise=normal_reduction("mean"),
     infer=reduce_infer(real_dtype),
     kernel=_mean_kernel,

@@ -174,6 +174,7 @@ def _astype_kernel(xp: Any, x: Any, *, dtype: Any) -> Any:
 
 astype = declare(
     "astype",
+    degree=(),
     family="arithmetic",
     params=("dtype",),
     infer=_astype_infer,

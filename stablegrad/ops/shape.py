@@ -31,6 +31,7 @@ from stablegrad.ops.structured import (
 )
 
 MOVES: dict[str, Any] = {
+    "degree": (),
     "family": "shape",
     "infer_facts": same_facts,
     "support": same_support,

@@ -212,6 +212,28 @@ def test_weak_types_stay_weak() -> None:
             assert (g(x) * half).dtype == (f(x) * half).dtype
 
 
+def test_slopes_by_python_numbers_stay_weak() -> None:
+    def f(x):
+        return x**2 * jnp.sin(x)
+
+    for g in (jax.grad(sj.stabilize(f)), sj.stabilize(jax.grad(f)), jax.jit(sj.grad(f))):
+        assert g(2.0).weak_type
+        assert not g(np.float32(2.0)).weak_type
+
+
+def test_results_are_arrays_of_the_dtypes_that_jit_gives() -> None:
+    def f(x):
+        return x, 3.0, 2, np.float64(1.5), x * 2, None
+
+    for x in (1.0, np.array([1.0, 2.0]), np.float64(3)):
+        for a, b in zip(sj.stabilize(f)(x), jax.jit(f)(x), strict=True):
+            if b is None:
+                assert a is None
+                continue
+            assert isinstance(a, jax.Array)
+            assert (a.dtype, a.shape, a.weak_type) == (b.dtype, b.shape, b.weak_type)
+
+
 def test_a_slope_that_is_finite_anywhere_is_not_blocked() -> None:
     """The log density of the logistic distribution, whose slope is -tanh(z/2)/s."""
 

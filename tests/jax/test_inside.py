@@ -160,6 +160,9 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
             x, jnp.arange(3.0)
         )
     ),
+    "functions that are jits by name": jax.grad(
+        lambda v: jnp.hypot(v, 1.0) * jnp.sinc(v) + jnp.i0(v) * jnp.hypot(v, v * v)
+    ),
     "a Jacobian": lambda x: jnp.sum(
         jax.jacfwd(jax.jacrev(lambda v: jnp.tanh(v) * jnp.sum(jnp.exp(v))))(jnp.stack([x, 2 * x]))
     ),

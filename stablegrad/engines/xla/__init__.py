@@ -17,7 +17,7 @@ import numpy as np
 from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.namespace import namespace
-from stablegrad.engines.xla.ranges import degrees, sizes, stays_wide
+from stablegrad.engines.xla.ranges import degrees, grown, sizes, stays_wide
 from stablegrad.engines.xla.single import (
     DEGREE,
     PLAIN,
@@ -60,12 +60,8 @@ def kernel_of(op: Op, dtype: Any, *, small: bool = False) -> Callable[..., Any]:
     return KERNELS.get(op.name) or op.engine_kernels.get("xla", op.kernel)
 
 
-PASSES = frozenset({"where", "require", "negative"})
-"""Ops that pass on one of their arguments."""
 LENGTHS = frozenset({"norm", "hypot"})
 """Ops whose kernels give float64 and take it."""
-EVEN = frozenset({"add", "subtract", "multiply", "divide", "square", "reciprocal"})
-"""Arithmetic that goes on in float64 where an argument is there already, or should be."""
 
 
 def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
@@ -87,13 +83,14 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
             continue
         width[term] = size = _width(term, [width.get(a, 1) for a in term.args])
         user = single.get(term)
+        limit = 0
         if user is not None and term in goes_on:
             # what multiplies it may double its size, what passes it on does not
-            passed = user.op.name in PASSES or user.op.name in ("add", "subtract")
-            if size <= (DEGREE if passed else DEGREE // 2):
-                found.add(term)
-                continue
-        width[term] = 1
+            limit = DEGREE if user.op.degree == () else DEGREE // 2
+        if size <= limit:
+            found.add(term)
+        else:
+            width[term] = 1
     return found
 
 
@@ -104,7 +101,7 @@ def _going_on(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
         user = single.get(term)
         if user is None or user.dtype != np.float32:
             continue
-        if user in found if user.op.name in PASSES else _goes_on(user):
+        if user in found if user.op.carries == "passed" else _goes_on(user):
             found.add(term)
     return found
 
@@ -117,7 +114,7 @@ def _is_plain(term: Term) -> bool:
 
 
 def _goes_on(term: Term) -> bool:
-    return _is_plain(term) or term.op.name in PASSES or term.op.name in EVEN
+    return _is_plain(term) or term.op.carries != ""
 
 
 def _width(term: Term, sizes: Sequence[float]) -> float:
@@ -130,9 +127,7 @@ def _width(term: Term, sizes: Sequence[float]) -> float:
         return sum(abs(p) * n for p, n in zip(powers, sizes, strict=False))
     if name == "compensated_sum":
         return 2 * max(sizes)
-    if name in ("multiply", "divide", "square"):
-        return sum(sizes) * (2 if name == "square" else 1)
-    return 2 if name == "exp" else max(sizes, default=1)
+    return 2 if name == "exp" else grown(term, sizes)
 
 
 def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
@@ -146,10 +141,10 @@ def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
         user = single.get(term)
         if user is None or term.dtype != np.float32 or user.dtype != np.float32:
             continue
-        if term.op.name not in EVEN and term.op.name not in PASSES:
+        if not term.op.carries:
             continue
         direct = _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user))
-        if direct or (user in found and user.op.name in PASSES):
+        if direct or (user in found and user.op.carries == "passed"):
             found.add(term)
     return found
 
@@ -248,7 +243,7 @@ class Emission:
         args = [known[term.args[i]] for i in order or range(len(term.args))]
         if order is None and term.dtype == np.float32 and _goes_on(term):
             args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]
-            if term in self.kept_wide and term.op.name in EVEN:
+            if term in self.kept_wide and term.op.carries == "computed":
                 args = [x.astype(WIDE) for x in args]
         if order is not None and "powers" in params:
             params["powers"] = tuple([params["powers"][i] for i in order])

@@ -11,15 +11,16 @@ from stablegrad.engines.xla.single import DEGREE, WIDE
 from stablegrad.ir import Term
 from stablegrad.ops.record import CONST
 
-KEEPS_DEGREE = frozenset(
-    "astype negative abs where maximum minimum require reshape transpose broadcast_to getitem "
-    "flip pad concatenate sum mean max min sqrt add subtract".split()
-)
-"""Ops of at most the degree of their arguments."""
-
-
 _SINGLE = 128
 """What is held in float32 is below 2 to this power."""
+
+
+def grown(term: Term, sizes: Sequence[float]) -> float:
+    """The degree of a term by those of its arguments, as its record has it."""
+    powers = term.op.degree
+    if powers:
+        return sum(p * n for p, n in zip(powers, sizes, strict=True))
+    return max(sizes, default=1)
 
 
 def degrees(order: Sequence[Term]) -> dict[Term, float]:
@@ -42,10 +43,8 @@ def degrees(order: Sequence[Term]) -> dict[Term, float]:
             for n in term.params[2]:
                 degree = max(degree, sum(left[:n]))
                 del left[:n]
-        elif term.op.name in ("multiply", "divide", "square"):
-            degree = sum(args) * (2 if term.op.name == "square" else 1)
-        elif term.op.name in KEEPS_DEGREE:
-            degree = max(args)
+        elif term.op.degree is not None:
+            degree = grown(term, args)
         found[term] = degree
     return found
 
