@@ -3,8 +3,9 @@
 Every activation of ``jax.nn``, and where they are installed every loss of ``optax.losses`` and
 the log density of every continuous distribution in NumPyro: the value, and the slope by every
 argument, at everyday floats and at floats sampled by bit pattern. The truth is the oracle's, for
-the program as JAX traces it. Only points whose true result is a normal float count. What passes
-through primitives that terms do not have cannot be judged this way and is named.
+the program as JAX traces it; *lost* are points that JAX has and the stabilized function has not.
+Only points whose true result is a normal float count. What passes through primitives that terms
+do not have cannot be judged this way and is named.
 
 Run: ``python -m benchmarks.jax_libraries``
 """
@@ -55,7 +56,7 @@ def judge(program: Program) -> Row | str | None:
     bindings = {x: np.asarray(known[a]) for x, a in numbers.items()}
     places = {x: reading.inputs.index(a) for x, a in numbers.items() if a in reading.inputs}
     row: Row = {"function": program.name, "points": [0, 0]}
-    row |= {f"{kind} {order}": [0, 0] for kind in ("naive", "stable") for order in (0, 1)}
+    row |= {f"{kind} {order}": [0, 0] for kind in ("naive", "stable", "lost") for order in (0, 1)}
     runs = {"naive": program.f, "stable": sj.stabilize(program.f)}
     values = {kind: _run(f, columns) for kind, f in runs.items()}
     _count(row, 0, truth(region.roots[0], bindings, np.float32), values)
@@ -93,11 +94,15 @@ def _count(row: Row, order: int, true: Any, found: dict[str, Any]) -> None:
     counts = (value >= limits.tiny) & (value <= limits.max)
     counts &= np.asarray(true.status) <= Status.LIMIT
     row["points"][order] += int(counts.sum())
+    errors = {}
     for kind, got in found.items():
         error = np.where(counts, err_ulp(got, true), 0.0)
-        error = np.where(np.isnan(error), np.inf, error)
-        for k, bound in enumerate((RIGHT_ULP, SHARP_ULP)):
+        errors[kind] = np.where(np.isnan(error), np.inf, error)
+    for k, bound in enumerate((RIGHT_ULP, SHARP_ULP)):
+        for kind, error in errors.items():
             row[f"{kind} {order}"][k] += int((error > bound).sum())
+        lost = (errors["naive"] <= bound) & (errors["stable"] > bound)
+        row[f"lost {order}"][k] += int(lost.sum())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -118,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             left[program.name] = found
         elif found is not None:
             rows.append(found)
-    keys = [f"{kind} {order}" for order in (0, 1) for kind in ("naive", "stable")]
+    keys = [f"{kind} {order}" for order in (0, 1) for kind in ("naive", "stable", "lost")]
     table(
         "points not right / not sharp, values (0) and slopes (1)",
         ["function", "points 0/1", *keys],

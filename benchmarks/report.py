@@ -15,7 +15,7 @@ from benchmarks.chain import PASSES, cell
 from benchmarks.kernels import COLUMNS
 from benchmarks.measure import RESULTS, figure
 from benchmarks.page import Data, grid, machine, ratio, spoken
-from benchmarks.report_jax import accuracy_xla, cases_jax, jax_speed
+from benchmarks.report_jax import accuracy_xla, cases_jax, jax_libraries, jax_speed, jax_steps
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
@@ -347,6 +347,8 @@ SECTIONS: dict[str, Callable[[Data], str]] = {
     "cases_jax": cases_jax,
     "accuracy_xla": accuracy_xla,
     "jax_speed": jax_speed,
+    "jax_libraries": jax_libraries,
+    "jax_steps": jax_steps,
     "layers": layers,
     "kernels": kernels,
     "fuzz_float64": fuzz,

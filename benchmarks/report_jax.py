@@ -74,6 +74,49 @@ def accuracy_xla(data: Data) -> str:
     )
 
 
+def jax_libraries(data: Data) -> str:
+    """Functions of other people's libraries."""
+    rows = []
+    for order, what in enumerate(("values", "slopes")):
+        sums = data["sums"]
+        points = sums["points"][order]
+        for k, bound in enumerate(("right", "sharp")):
+            kinds = [f"{kind} {order}" for kind in ("naive", "stable", "lost")]
+            rows.append([f"{what}, not {bound}", points, *[sums[kind][k] for kind in kinds]])
+    return "\n\n".join(
+        [
+            (
+                "## Functions of JAX libraries\n\nEvery activation of `jax.nn`, every loss of "
+                "`optax.losses` and the log density of every continuous distribution of NumPyro "
+                f"that the oracle can judge ({len(data['rows'])} functions; "
+                f"{len(data['left'])} pass through primitives that it cannot), in float32 under "
+                "jit, at everyday floats and at bit patterns. *lost*: points that JAX alone has."
+            ),
+            grid(["", "points", "JAX", "stabilized", "lost"], rows),
+            machine(data),
+        ]
+    )
+
+
+def jax_steps(data: Data) -> str:
+    """Train steps of models."""
+    keys = list(data["rows"][0])
+    return "\n\n".join(
+        [
+            (
+                "## Train steps\n\nA perceptron of Equinox and one of Flax with Adam of Optax, "
+                "the loss written from probabilities, inputs of three sizes: the results (loss and "
+                "gradients) that are not right, and how many ulp the new parameters are apart "
+                "from JAX's where JAX's gradient is right."
+            ),
+            grid(
+                keys, [[figure(r[k]) if k == "apart" else r[k] for k in keys] for r in data["rows"]]
+            ),
+            machine(data),
+        ]
+    )
+
+
 def within(result: Data) -> str:
     """How many points of a function are within 4 ulp, and the worst."""
     if "error" in result:

@@ -16,6 +16,7 @@ from benchmarks import (
     cases,
     chain,
     emitted,
+    jax_steps,
     kernels,
     layers,
     report,
@@ -36,6 +37,16 @@ BENCHMARKS = {
     "audit": audit.main,
     "emitted": emitted.main,
 }
+
+
+def test_a_train_step_of_a_model_loses_nothing(tmp_path: Path) -> None:
+    for library in ("jax", "equinox", "optax", "flax"):
+        pytest.importorskip(library, reason=f"needs {library}: pip install .[bench]")
+    jax_steps.main(["--tiny", "--out", str(tmp_path)])
+    (row,) = json.loads((tmp_path / "jax_steps.json").read_text("utf8"))["rows"]
+    assert row["results"] > 20
+    assert row["stable wrong"] == row["lost"] == 0
+    assert row["apart"] <= 4
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
