@@ -263,8 +263,32 @@ def redone_sum(
         return total
     alarm = size > ALARM * xp.abs(total)
     again = hosted(partial(redone, NUMPY, rounded=rounded, code=code))
-    parts = (total, size, alarm, *leaves)
-    return xp.lax.cond(xp.any(alarm), again, lambda total, *_: total, *xp.broadcast_arrays(*parts))
+    parts = xp.broadcast_arrays(total, size, alarm, *leaves)
+    return _where_any(xp, again)(*parts)
+
+
+def _where_any(xp: Any, again: Kernel) -> Kernel:
+    """``again`` of arrays of one shape where any of the third holds, else the first.
+
+    Under vmap of the whole arrays, for which one call is made: a choice for each row would be
+    none, both sides being computed.
+    """
+    import jax
+
+    @jax.custom_batching.custom_vmap
+    def chosen(total: Any, size: Any, alarm: Any, *leaves: Any) -> Any:
+        parts = (total, size, alarm, *leaves)
+        return xp.lax.cond(xp.any(alarm), again, lambda total, *_: total, *parts)
+
+    @chosen.def_vmap
+    def _(count: int, batched: Sequence[bool], *parts: Any) -> tuple[Any, bool]:
+        full = [
+            x if mapped else xp.broadcast_to(x, (count, *x.shape))
+            for x, mapped in zip(parts, batched, strict=True)
+        ]
+        return chosen(*full), True
+
+    return chosen
 
 
 HOSTED = tuple(
