@@ -14,6 +14,7 @@ import sys
 import types
 import zlib
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,6 +102,8 @@ class Shaken:
             self.uses_ops = True
             self.texts.setdefault("_OPS", "_OPS = {}")
             return "_OPS"
+        if isinstance(value, ContextVar):  # what a running plan shares; source has no plan
+            return "types.SimpleNamespace(get=lambda: None)"
         if isinstance(value, _PLAIN):
             return literal(value)
         if value is table_of:  # recipes are written as their tables
