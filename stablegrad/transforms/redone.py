@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
+from weakref import WeakSet
 
 from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term, make
@@ -147,6 +148,10 @@ def _is_number(x: Term) -> bool:
     return is_exact(x) or x.dtype.kind == "b" or x.op.name == "sign"
 
 
+_large: dict[int, WeakSet[Term]] = {}
+"""By the limit, terms whose codes were found to be longer: so are those of what is made of them."""
+
+
 class _Code:
     """Turns a term into instructions on the registers that hold its leaves."""
 
@@ -197,6 +202,7 @@ class _Code:
         """The terms below, arguments first, ops taken apart; None where there are too many."""
         order: dict[Term, None] = {}
         entered: set[Term] = set()
+        large = _large.setdefault(self.limit, WeakSet())
         stack = [root]
         while stack:
             t = stack[-1]
@@ -208,7 +214,8 @@ class _Code:
                 stack.pop()
                 continue
             entered.add(t)
-            if len(entered) > self.limit:
+            if len(entered) > self.limit or (t in large and self._steps(t)):
+                large.add(root)
                 return None
             below = self._below(t, apart)
             if below is None:
