@@ -59,3 +59,10 @@ def test_large_arrays_are_left_alone() -> None:
     x = leaf(np.linspace(0, 50, 10_000))
     compiled, _ = program.program_of([1 - first(softmax(x))], Settings())
     assert compiled.roots[0].op.name != "settled_sum"
+
+
+def test_a_tail_that_is_never_far_out_is_left_alone() -> None:
+    x = leaf(np.array([0.3, 2.0]))
+    term = f("exp")(x) * f("erfc")(f("cos")(x))
+    true = truth(term, {x: x.params[0].value})
+    assert np.abs(err_ulp(program.evaluate([term], Settings())[0], true)).max() <= 4

@@ -197,6 +197,8 @@ def growth_times_tail(term: Term) -> Term | None:
             continue  # a choice has been taken away from its tail
         (x,) = tail.args
         c, square = (-_ROOT_HALF, Fraction(1, 2)) if tail.op.name == "ndtr" else (1, 1)
+        if forms.scale(c, x).facts.hi <= _FAR_TAIL:
+            continue  # never so far out
         far = OPS["greater"](forms.scale(c, x), _FAR_TAIL)
         within = OPS["where"](far, x, float(_FAR_TAIL / c))
         growth = bell.args[0]
