@@ -33,8 +33,8 @@ Array = np.ndarray[Any, Any]
 LIMIT_S = 120
 
 _STANDARD = (
-    "base64 builtins collections concurrent.futures contextvars dataclasses decimal fractions "
-    "functools itertools math operator types zlib"
+    "base64 builtins collections concurrent.futures dataclasses decimal fractions functools "
+    "itertools math operator types zlib"
 )
 IMPORTS = {name: f"import {name}" for name in [*_STANDARD.split(), "typing", "ml_dtypes"]}
 ALWAYS = ["import numpy as np", "from scipy import linalg, special"]

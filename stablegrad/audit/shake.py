@@ -6,7 +6,6 @@ import ast
 import base64
 import builtins
 import collections
-import contextvars
 import copy
 import dataclasses
 import functools
@@ -132,11 +131,6 @@ class Shaken:
             return f"functools.partial({', '.join([inner, *parts])})"
         if isinstance(value, type) and module == "builtins":
             return value.__name__
-        if isinstance(value, contextvars.ContextVar):  # as it is where nobody has set it
-            unset = self.refer("unset", contextvars.Context().run(value.get))
-            name = self.name(wanted, value)
-            self.texts[name] = f"{name} = contextvars.ContextVar({value.name!r}, default={unset})"
-            return name
         value = inspect.unwrap(value) if callable(value) else value
         if isinstance(value, types.FunctionType):
             return self.function(wanted, value)
