@@ -3,9 +3,10 @@
 Every kernel is made from the expression alone (its derivatives are differentiated as written, no
 rule applied) and judged by balls on random bit patterns: whether each result is within 4 ulp, in
 float64, and within 1 ulp in float32 computed in float64; where a kernel has a gap, whether the
-naive form does there. Then: how long it takes, what a kernel costs beside the naive form, the
-failures of one variable among the shared cases with every rule of `stabilize` switched off, and
-the problems of one variable of Hamming's chapter on significant digits, in bits of error.
+naive form does there. Then: how long it takes, what a kernel costs beside the naive form, under
+jit and where NumPy needs it for some elements, the failures of one variable among the shared cases
+with every rule of `stabilize` switched off, and the problems of one variable of Hamming's chapter
+on significant digits, in bits of error.
 
 Run: ``python -m benchmarks.synthesis``
 """
@@ -28,13 +29,19 @@ from benchmarks.judge import RIGHT_ULP, SHARP_ULP
 from benchmarks.measure import arguments, compare, console, figure, save, table, version
 from stablegrad import ops as o
 from stablegrad import rules
-from stablegrad.ir import Term
+from stablegrad.engines.blocks import BLOCK
+from stablegrad.engines.masked import Masked, masked_of
+from stablegrad.engines.numpy import bound
+from stablegrad.ir import Term, make, topological
+from stablegrad.ops.record import CONST, INPUT
 from stablegrad.oracle import Status, truth
 from stablegrad.program import _run as run_term
 from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
 from stablegrad.synthesis import Builder, DeclinedError, Table, X, evaluate, recipe, store
+from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.transforms.expand import derivative
+from stablegrad.transforms.lower import Lowering
 
 Array = np.ndarray[Any, Any]
 F = Callable[[Term], Term]
@@ -109,6 +116,8 @@ HAMMING: dict[str, F] = {
 RAW = Settings(excluded=frozenset({"stabilize"}))
 SEED = 20_261_121
 BITS = 64
+SHARES = (0.0, 0.01, 1.0)
+"""Of bad elements."""
 
 
 def patterns(n: int, dtype: Any, rng: np.random.Generator) -> Array:
@@ -273,6 +282,72 @@ def jitted(term: Term, made: Table, x: Array) -> dict[str, Callable[[], object]]
     return {"kernel, jit": lambda: run(data).block_until_ready()}
 
 
+def masked_form(term: Term) -> Masked:
+    """A kernel as a NumPy program runs it, beside the naive form."""
+    x = make(INPUT, (), (0,), (2,), X.dtype)
+    done = {X: x}
+    for t in topological([term], stop=done.__contains__):
+        if t not in done:
+            shape = () if t.op is CONST else x.shape
+            done[t] = make(t.op, tuple([done[a] for a in t.args]), t.params, shape, t.dtype)
+    root = make(SYNTHESIZED, (x, done[term]), (recipe(term, X),), x.shape, x.dtype)
+    return masked_of(Lowering()([root])[0], bound, bound)
+
+
+def masked(names: Sequence[str], n: int) -> list[dict[str, Any]]:
+    """NumPy, where some elements are bad: those that the naive form is not left to.
+
+    The cost of each bad one is what goes beyond three times the naive form.
+    """
+    rows = []
+    rng = np.random.default_rng(SEED)
+    everyday = np.exp2(rng.uniform(-30, 30, n)) * rng.choice([-1.0, 1.0], n)
+    x = np.concatenate([rng.normal(size=n) * 3, everyday])
+    for name in names:
+        run = masked_form(FUNCTIONS[name](X))
+        with np.errstate(all="ignore"):
+            is_bad = np.zeros(x.size, bool)
+            is_bad[run.bad(x)] = True
+            row: dict[str, Any] = {"function": name, "bad": float(is_bad.mean())}
+            for share in SHARES:
+                count = round(share * n)
+                parts = [(x[~is_bad], n - count), (x[is_bad], count)]
+                if any(size and not source.size for source, size in parts):
+                    continue
+                data = np.concatenate([rng.choice(v, k) if k else v[:0] for v, k in parts])
+                rng.shuffle(data)
+                taken = compare(
+                    {
+                        "naive": lambda d=data, f=run: [
+                            f.naive(d[i : i + BLOCK]) for i in range(0, n, BLOCK)
+                        ],
+                        "masked": lambda d=data, f=run: f(d),
+                    },
+                    samples=5,
+                    sample_s=0.05,
+                    clock=time.process_time,
+                )
+                naive, whole = (1e9 * taken[k].min_s / n for k in ("naive", "masked"))
+                extra = (whole - 3 * naive) / share if share else None
+                row[f"{share:.0%}"] = {"naive": naive, "masked": whole, "extra": extra}
+        rows.append(row)
+    labels = [f"{s:.0%}" for s in SHARES]
+    table(
+        f"NumPy, CPU ns for each of {n} elements by the share of bad ones: naive, masked, and what "
+        "a bad one costs beyond three times naive",
+        ["function", *[f"{a}: {b}" for a in labels for b in ("naive", "masked")], *labels[1:]],
+        [
+            [
+                r["function"],
+                *[figure(r[a][b]) if a in r else "" for a in labels for b in ("naive", "masked")],
+                *[figure(r[a]["extra"]) if a in r else "" for a in labels[1:]],
+            ]
+            for r in rows
+        ],
+    )
+    return rows
+
+
 # -- shared cases ------------------------------------------------------------------------------
 
 
@@ -370,10 +445,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = list(FUNCTIONS)[:3] if options.tiny else list(FUNCTIONS)
     with tempfile.TemporaryDirectory() as folder, kept_in(folder):
         rows = kernels(points, names, (0, 1) if options.tiny else (0, 1, 2))
-        timed = speed(names[2:3] if options.tiny else names[:8], 2**12 if options.tiny else 2**20)
+        few = names[2:3] if options.tiny else names[:8]
+        size = 2**12 if options.tiny else 2**20
+        timed = speed(few, size)
+        by_share = masked(few, size)
         cases = {} if options.tiny else shared_cases()
         problems = hamming(points // 4, list(HAMMING)[: 2 if options.tiny else None])
-    save(options.out, "synthesis", rows, points=points, speed=timed, cases=cases, hamming=problems)
+    save(
+        options.out,
+        "synthesis",
+        rows,
+        points=points,
+        speed=timed,
+        masked=by_share,
+        cases=cases,
+        hamming=problems,
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ REGISTRY = re.compile(
     re.IGNORECASE,
 )
 MACHINE_PATH = re.compile(r"""(?:^|[\s"'`=(:])(?:/(?:work|root|home|Users|opt|tmp)/|[A-Z]:\\)\w""")
-BINARY = {".png", ".npz", ".ico", ".woff2", ".gz"}
+BINARY = {".png", ".npz", ".ico", ".woff2", ".gz", ".kernels"}
 
 
 def public_files() -> list[Path]:

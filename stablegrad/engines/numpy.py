@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from stablegrad.engines import blocks, tables
+from stablegrad.engines import blocks, masked, tables
 from stablegrad.ir import Term, topological
 from stablegrad.ops.dtypes import converted
 from stablegrad.ops.lowered_calls import REDOING, sharing
@@ -40,6 +40,8 @@ class _Decided(Namespace):
 
 
 xp = _Decided()
+PLAIN = Namespace()
+"""Without the referee: what floats and pairs of them give."""
 
 
 def kernel_of(op: Op) -> Callable[..., Any]:
@@ -65,17 +67,22 @@ def _nothing(cells: list[Any]) -> tuple[()]:
 class Plan:
     """A straight-line program for NumPy: one step per term, values dropped after last use.
 
-    What is a function of one float32 is one step, and so is a run of elementwise ones on large
-    arrays.
+    What is a function of one float32 is one step, and so are a synthesized kernel with its naive
+    form and a run of elementwise steps on large arrays.
     """
 
     def __init__(
-        self, roots: Sequence[Term], inputs: Sequence[Term], wrap: Wrap | None = None
+        self,
+        roots: Sequence[Term],
+        inputs: Sequence[Term],
+        wrap: Wrap | None = None,
+        names: Any = xp,
     ) -> None:
         order = topological([*inputs, *roots])
+        self.names = names
         self.functions: dict[Term, Term] = {}
-        if wrap is None:
-            self.functions = tables.sources(order)
+        if wrap is None and names is xp:
+            self.functions = {**masked.sources(order), **tables.sources(order)}
         order = self._reached(order, roots, inputs)
         slot = {term: i for i, term in enumerate(order)}
         self.template: list[Array | None] = [None] * len(order)
@@ -135,9 +142,11 @@ class Plan:
         return [term for term in order if term in needed]
 
     def _kernel(self, term: Term) -> Callable[..., Any]:
+        if term in self.functions and term.dtype == blocks.WIDE:
+            return masked.masked_of(term, partial(bound, names=PLAIN), bound)
         if term in self.functions:
             return tables.function_of(term, self.functions[term], bound)
-        return bound(term)
+        return bound(term, self.names)
 
     def __call__(self, values: Sequence[Array]) -> list[Array]:
         """Run on the values of the inputs, in their order; return those of the roots."""
@@ -171,6 +180,6 @@ class Plan:
         return [np.asarray(cells[i]) for i in self.root_slots]
 
 
-def bound(term: Term) -> Callable[..., Any]:
+def bound(term: Term, names: Any = xp) -> Callable[..., Any]:
     """The kernel of a term with its parameters."""
-    return partial(kernel_of(term.op), xp, **term.static)
+    return partial(kernel_of(term.op), names, **term.static)

@@ -61,16 +61,7 @@ class Function:
 
     def wide(self, x: Array) -> Array:
         """The function of float64s, not rounded."""
-        values: list[Any] = [x]
-        for kernel, sources, dtype in self.steps:
-            if kernel is None:
-                values.append(sources)
-                continue
-            value = kernel(*[values[i] for i in sources])
-            if getattr(value, "dtype", None) != dtype:
-                value = np.asarray(value, dtype)
-            values.append(value)
-        return np.broadcast_to(values[-1], x.shape)
+        return np.broadcast_to(values_of(self.steps, x)[-1], x.shape)
 
     def direct(self, x: Array) -> Array:
         """The function by its kernels, block by block, rounded once."""
@@ -111,6 +102,20 @@ class Function:
             faster = self.table_ns < self.kernels_ns
             self.chosen, self.table = (table, table) if faster else (self.direct, None)
         return out
+
+
+def values_of(steps: Sequence[Step], x: Array) -> list[Any]:
+    """The argument and the values of all steps."""
+    values: list[Any] = [x]
+    for kernel, sources, dtype in steps:
+        if kernel is None:
+            values.append(sources)
+            continue
+        value = kernel(*[values[i] for i in sources])
+        if getattr(value, "dtype", None) != dtype:
+            value = np.asarray(value, dtype)
+        values.append(value)
+    return values
 
 
 def _timed(run: Callable[[Array], Array], x: Array) -> tuple[Array, float]:
@@ -282,11 +287,21 @@ def function_of(root: Term, source: Term, bind: Callable[[Term], Any]) -> Functi
         source: what it is a function of.
         bind: the kernel of a term, its parameters bound.
     """
-    below = topological([root.args[0]], stop=lambda t: t is source)
+    form, steps = steps_of(root.args[0], source, bind)
+    found = functions.get(form)
+    if found is None:
+        found = functions[form] = Function(steps)
+        if len(functions) > _CACHED:
+            functions.popitem(last=False)
+    return found
+
+
+def steps_of(root: Term, source: Term, bind: Callable[[Term], Any]) -> tuple[Any, list[Step]]:
+    """How a term is computed from one value, and what tells that from other computations."""
     number: dict[Term, int] = {source: 0}
     key: list[Any] = []
     terms: list[Term] = []
-    for term in below:
+    for term in topological([root], stop=lambda t: t is source):
         if term is source:
             continue
         if term.op.name == "astype" and term.args[0] is source:
@@ -296,14 +311,7 @@ def function_of(root: Term, source: Term, bind: Callable[[Term], Any]) -> Functi
         number[term] = len(terms)
         known = (term.params, term.dtype)
         key.append(known if term.op is CONST else (term.op, *known, _numbers(term, number)))
-    form = tuple(key)
-    found = functions.get(form)
-    if found is None:
-        found = Function([_step(term, number, bind) for term in terms])
-        functions[form] = found
-        if len(functions) > _CACHED:
-            functions.popitem(last=False)
-    return found
+    return tuple(key), [_step(term, number, bind) for term in terms]
 
 
 def _numbers(term: Term, number: dict[Term, int]) -> tuple[int, ...]:

@@ -50,6 +50,11 @@ def _terms(n: int, m: int) -> list[tuple[int, int]]:
 
 def ball(x: Any, y: Any, *, n: int, m: int) -> Any:
     """The derivative by its formula, for balls; a power beats a logarithm at 0 and infinity."""
+    if m == 0 and -math.inf < y < math.inf:  # whatever x is: it may be known by its digits only
+        factor = falling(y, n, 0)
+        if factor == 0.0 and x == 0.0:  # a polynomial of a lower degree: no pole to divide by
+            return factor * x**y
+        return factor * x ** (y - n)
     if x != x or y != y:
         return x + y
     if y in (math.inf, -math.inf):
@@ -57,10 +62,7 @@ def ball(x: Any, y: Any, *, n: int, m: int) -> Any:
         if limit == 0:
             return limit
     if m == 0:
-        factor = falling(y, n, 0)
-        if x == 0.0 and factor == 0.0:  # a polynomial of a lower degree: no pole to divide by
-            return factor * x**y
-        return factor * x ** (y - n)
+        return falling(y, n, 0) * x ** (y - n)
     if x == math.inf and y < n:
         return 0
     if x == 0.0 and y > n:

@@ -77,3 +77,19 @@ def _short(near: Fraction) -> Fraction | None:
         if factor and abs(near / factor - 1) < NEAR:
             return Fraction(factor)
     return None
+
+
+@lru_cache(maxsize=1024)
+def completed(x: Fraction) -> Fraction:
+    """128 bits of an irrational number times a short rational that x is 90 bits of, or x."""
+    with precision(300):
+        for number in IRRATIONAL.values():
+            ratio = _exactly(x) / number()
+            factor = Fraction(float(ratio.mid())).limit_denominator(SIMPLE)
+            if not factor or abs(factor.numerator) > SIMPLE:
+                continue
+            if abs(ratio / _exactly(factor) - 1) < arb(2) ** -85:
+                with precision(128):
+                    mantissa, exponent = (number() * _exactly(factor)).mid().man_exp()
+                return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+    return x

@@ -5,7 +5,7 @@ docs page on synthesis says how it is done and what is proved.
 """
 
 from stablegrad.synthesis.build import Builder, DeclinedError
-from stablegrad.synthesis.detect import synthesize
+from stablegrad.synthesis.detect import Allowance, synthesize
 from stablegrad.synthesis.kernel import evaluate
 from stablegrad.synthesis.recipe import Recipe, X, recipe
 from stablegrad.synthesis.reduce import reduced
@@ -13,6 +13,7 @@ from stablegrad.synthesis.store import table_of
 from stablegrad.synthesis.table import Table
 
 __all__ = [
+    "Allowance",
     "Builder",
     "DeclinedError",
     "Recipe",

@@ -18,7 +18,7 @@ import numpy as np
 from stablegrad.errors import StablegradError
 from stablegrad.ir import topological
 from stablegrad.synthesis.recipe import Recipe, X
-from stablegrad.synthesis.survey import Anchor, Survey, survey, zeros
+from stablegrad.synthesis.survey import Anchor, Survey, holes, survey, zeros
 from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
 
 if TYPE_CHECKING:
@@ -304,11 +304,11 @@ class Builder:
         """(where the next one may begin to try, k, first row) of the 2**k pieces of one binade."""
         pieces = self._pieces(s, e, zones, first)
         if pieces is None or not all(pieces.fits[j] or not pieces.open[j] for j in pieces.all):
-            # zeros that the survey did not see
+            # zeros, and points left out, that the survey did not see
             found = [
                 a
                 for lo, hi in (pieces.missing() if pieces else [(2.0**e, 2.0 ** (e + 1))])
-                for a in zeros(self.f, s, lo, hi)
+                for a in (*zeros(self.f, s, lo, hi), *holes(self.f, s, lo, hi))
                 if all(a.x != b.x for b in zones.seen.anchors)
             ]
             zones.seen.anchors += found

@@ -7,10 +7,8 @@ first; only what shows one is compared with the truth, once per structure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from stablegrad.canonical import with_args
 from stablegrad.cost import one_sign
@@ -19,20 +17,13 @@ from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import CONST, const, is_float
 from stablegrad.synthesis.build import DeclinedError
+from stablegrad.synthesis.fragile import Run, is_fragile
 from stablegrad.synthesis.op import SYNTHESIZED
-from stablegrad.synthesis.recipe import Recipe, X, recipe
+from stablegrad.synthesis.recipe import Recipe, recipe
 from stablegrad.synthesis.store import table_of
 
-Array = np.ndarray[Any, Any]
-Run = Callable[[Term, Mapping[Term, Array]], Array]
-"""Values of a term, as the engine would compute them, for arrays of values of its variables."""
-
-LARGEST = 48
-"""Ops of a part; what depends on one value by more is cut there."""
-SHARP_ULP = 4.0
-POINTS = 60
-"""Points of each kind at which a suspect is tested."""
-BUDGET = 1600
+LARGEST = 96
+"""Ops of a part, shared ones once; what depends on one value by more is cut there."""
 WELL_CONDITIONED = frozenset(
     """
     sqrt cbrt square abs sign negative tanh arcsinh arctan erf where require astype stop_gradient
@@ -45,7 +36,6 @@ EXPONENTIALS = frozenset(
 )
 """Ops that pass on a relative error times their argument."""
 SMALL_EXPONENT = 4.0
-SEED = 7
 
 
 class Parts:
@@ -66,6 +56,8 @@ class Parts:
         if term.op is SYNTHESIZED:
             return
         common, size = self.of(term.args)
+        if common is not None and size >= LARGEST:  # by paths; a term may be on many
+            size = _distinct(term, common)
         if common is not None and size < LARGEST:
             self.source[term], self.size[term] = common, size
 
@@ -97,8 +89,21 @@ class Parts:
         return None if found is None else (found, size)
 
 
+def _distinct(term: Term, source: Term) -> int:
+    """The ops between a term and its source, or LARGEST where there are more."""
+    stack, seen = [term], {term, source}
+    while stack and len(seen) <= LARGEST:
+        new = [a for a in stack.pop().args if a.args and a not in seen]
+        seen.update(new)
+        stack += new
+    return min(len(seen) - 1, LARGEST)
+
+
 def synthesize(
-    roots: Sequence[Term], run: Run, note: Callable[[Term, Term, str], None]
+    roots: Sequence[Term],
+    run: Run,
+    note: Callable[[Term, Term, str], None],
+    allowance: Allowance,
 ) -> list[Term]:
     """The roots with every fragile univariate part as a synthesized kernel beside its naive form.
 
@@ -106,9 +111,10 @@ def synthesize(
         roots: stable canonical terms.
         run: evaluates a term as the engine would.
         note: told of each synthesis: the term before and after, and what is proved of it.
+        allowance: what the kernels of the program may cost.
     """
     parts = Parts(roots)
-    replacement = _Replacements(run)
+    replacement = _Replacements(run, allowance)
     done: dict[Term, Term] = {}
     plain: dict[Term, Term] = {}
     """Terms inside a part as they are without kernels, over what the part is a function of."""
@@ -228,17 +234,37 @@ FINE, DECLINED = "fine", "declined"
 MOST = 6144
 """Pieces of the tables of one program, where a test counts as 8 and a part declined as 512: some
 seconds, once. Parts that come later stay as they are, so that no program takes minutes."""
-_TEST, _GIVEN_UP = 8, 512
+TEST, GIVEN_UP = 8, 512
 _verdicts: dict[Key, Verdict] = {}
+
+
+class Allowance:
+    """What the kernels of one program may cost.
+
+    What was known before counts, too, so that results do not depend on it.
+    """
+
+    def __init__(self) -> None:
+        self.seen: set[Any] = set()
+        self.cost = 0
+
+    def permits(self, key: Any) -> bool:
+        """Whether a part may be looked at: it was in this program before, or there is some left."""
+        return key in self.seen or self.cost < MOST
+
+    def spend(self, key: Any, cost: int) -> None:
+        """Count a part once."""
+        if key not in self.seen:
+            self.seen.add(key)
+            self.cost += cost
 
 
 class _Replacements:
     """The recipes of the fragile parts of one program."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, allowance: Allowance) -> None:
         self.run = run
-        self.seen: set[Key] = set()
-        self.cost = 0
+        self.allowance = allowance
 
     def __call__(self, part: Term, source: Term) -> tuple[Recipe, str] | str:
         """The recipe of a fragile part for which there is a table, and what is proved of it.
@@ -250,25 +276,23 @@ class _Replacements:
         what = recipe(part, source)
         facts = source.facts
         key = (what, str(part.dtype), facts.lo, facts.hi)
-        if key not in self.seen:  # what was known before counts, so that results do not differ
-            if self.cost >= MOST:
-                return FINE
-            self.seen.add(key)
-            if key not in _verdicts:
-                _verdicts[key] = _judge(what, part.dtype, facts, self.run)
-            self.cost += _verdicts[key].cost
+        if not self.allowance.permits(key):
+            return FINE
+        if key not in _verdicts:
+            _verdicts[key] = _judge(what, part.dtype, facts, self.run)
+        self.allowance.spend(key, _verdicts[key].cost)
         text = _verdicts[key].text
         return text if text in (FINE, DECLINED) else (what, text)
 
 
 def _judge(what: Recipe, dtype: Any, facts: Facts, run: Run) -> Verdict:
     if not is_fragile(what, dtype, facts, run):
-        return Verdict(FINE, _TEST)
+        return Verdict(FINE, TEST)
     try:
         table = table_of(what)
     except DeclinedError:
-        return Verdict(DECLINED, _GIVEN_UP)
-    return Verdict(table.summary(), table.pieces + _TEST)
+        return Verdict(DECLINED, GIVEN_UP)
+    return Verdict(table.summary(), table.pieces + TEST)
 
 
 def suspect(term: Term, *sources: Term) -> bool:
@@ -329,48 +353,3 @@ def _great(a: Term, sources: tuple[Term, ...]) -> bool:
 
 def _unbounded(x: Term) -> bool:
     return not (x.facts.lo >= -SMALL_EXPONENT and x.facts.hi <= SMALL_EXPONENT)
-
-
-def points(dtype: Any, facts: Facts) -> Array:
-    """Inputs at which suspects are tested: bit patterns, everyday sizes, near 0 and 1."""
-    rng = np.random.default_rng(SEED)
-    n = POINTS
-    signs = rng.choice([-1.0, 1.0], n)
-    limits = np.finfo(dtype)
-    top, bottom = np.log2(float(limits.max)), np.log2(float(limits.tiny))
-    parts = [
-        np.exp2(rng.uniform(bottom, top, n)) * signs,
-        np.exp2(rng.uniform(-60, 12, n)) * signs,
-        np.exp2(rng.uniform(-4, 10, n)) * signs,
-        rng.normal(size=n) * 3,
-        signs * (1 + rng.choice([-1.0, 1.0], n) * np.exp2(rng.uniform(-52, -1, n))),
-    ]
-    x = np.concatenate(parts).astype(dtype).astype(np.float64)
-    inside = (x > facts.lo) & (x < facts.hi) & np.isfinite(x)
-    return x[inside]
-
-
-def is_fragile(what: Recipe, dtype: Any, facts: Facts, run: Run) -> bool:
-    """Whether the naive form is off by more than 4 ulp somewhere among the test points."""
-    if np.dtype(dtype).kind != "f" or np.dtype(dtype).itemsize < 4:
-        return False
-    x = points(dtype, facts)
-    return bool(x.size) and wrong(what.expression, {X: x}, dtype, run)
-
-
-def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -> bool:
-    """Whether an expression as it would be run is off by more than 4 ulp at one of some points."""
-    from stablegrad.oracle import Status, truth
-
-    got = run(expression, {v: x.astype(dtype) for v, x in bound.items()}).astype(np.float64)
-    found = truth(expression, dict(bound), dtype, budget=BUDGET, limits=False)
-    true = found.value.astype(np.float64)
-    tiny = float(np.finfo(dtype).tiny)
-    decided = (found.status == Status.DECIDED) & ~np.isnan(true)
-    if (np.isnan(got) & decided).any():
-        return True
-    normal = decided & np.isfinite(true) & (np.abs(true) >= tiny)
-    with np.errstate(all="ignore"):
-        unit = np.spacing(np.abs(found.value[normal])).astype(np.float64)
-        error = np.abs((got[normal] - true[normal]) / unit - found.offset[normal])
-    return bool((~(error <= SHARP_ULP)).any())

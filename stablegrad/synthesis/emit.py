@@ -9,22 +9,15 @@ from typing import Any
 import numpy as np
 
 from stablegrad.synthesis import kernel
+from stablegrad.synthesis import table as table_module
 from stablegrad.synthesis.table import UNCOVERED, Kind, Table
 
 LANGUAGES = ("numpy", "jax", "c")
 _FUNCTIONS = (
-    kernel.lookup,
-    kernel._rows,  # noqa: SLF001 - the source of the kernel is taken whole
-    kernel.polynomial,
-    kernel.evaluate,
-    kernel._where_kind,  # noqa: SLF001
-    kernel._variable,  # noqa: SLF001
-    kernel.dressed,
-    kernel._times_power,  # noqa: SLF001
-    kernel._cbrt,  # noqa: SLF001
-    kernel._exponent,  # noqa: SLF001
-    kernel._power_in_two,  # noqa: SLF001
-    kernel._product,  # noqa: SLF001
+    table_module.Layout,
+    table_module.layout_of,
+    table_module._cells,  # noqa: SLF001 - the source of the kernel is taken whole
+    *[f for f in vars(kernel).values() if getattr(f, "__module__", "") == kernel.__name__],
 )
 
 
@@ -80,15 +73,16 @@ def _kind(k: Kind) -> str:
 _TABLE = """TABLE = SimpleNamespace(
     coefficients=COEFFICIENTS, center=CENTER, scale=SCALE, slope=SLOPE, kind=KIND,
     kinds=KINDS, sides=SIDES, zones=ZONES, points=POINTS,
-)"""
+)
+TABLE.layout = layout_of(TABLE)"""
 
 
 def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
     jax = language == "jax"
     constants = [
         f"{n} = {getattr(kernel, n)!r}"
-        for n in ("FRACTION_BITS", "MASK", "BIAS", "EXTREME", "SHIFT", "SPLIT")
-    ]
+        for n in ("FRACTION_BITS", "MASK", "BIAS", "EXTREME", "SHIFT", "SPLIT", "FEW")
+    ] + [f"{n} = {getattr(table_module, n)!r}" for n in ("LOOKED_THROUGH", "FINEST")]
     sides = [
         f"    SimpleNamespace(low={s.low}, high={s.high}, base={s.base}, shift={s.shift}),"
         for s in table.sides
@@ -102,7 +96,8 @@ def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
     parts = [
         '"""' + "\n\n".join([head[0] + ".", *[h + "." for h in head[1:2]], head[2]]) + '\n"""',
         "from __future__ import annotations",
-        "from fractions import Fraction\nfrom types import SimpleNamespace",
+        "import math\nfrom fractions import Fraction\nfrom types import SimpleNamespace",
+        "from typing import Any, NamedTuple",
         ("import jax\nimport jax.numpy as xp\n" if jax else "") + "import numpy as np",
         'jax.config.update("jax_enable_x64", True)' if jax else "xp = np",
         "\n".join([f"UNCOVERED = {UNCOVERED}", *constants, "inf, nan = np.inf, np.nan"]),
@@ -190,7 +185,7 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
             "    }",
         ]
     body += [
-        "    double y = z, t, v, g;",
+        "    double y = z, t, v;",
         "    switch (KIND[row]) {",
         *[line for i, k in enumerate(table.kinds) if i for line in _c_kind(i, k)],
         "    default: return NAN;",
@@ -205,7 +200,7 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
             _c_array("C", table.coefficients),
             _c_array("CENTER", table.center),
             _c_array("SCALE", table.scale),
-            _c_array("SLOPE", table.slope),
+            *([_c_array("SLOPE", table.slope)] if any(k.steep for k in table.kinds) else []),
             _c_array("KIND", table.kind, "signed char"),
             _c_array("BASE", table.sides[0].base + table.sides[1].base, "int"),
             _c_array("SHIFT", table.sides[0].shift + table.sides[1].shift, "int"),
@@ -217,7 +212,7 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
 
 
 _C_HELPERS = """
-static double polynomial(int row, double t)
+static inline double polynomial(int row, double t)
 {
     double total = 0;
     for (int k = HEIGHT - 1; k > 1; k--) total = total * t + C[k * ROWS + row];
@@ -225,7 +220,7 @@ static double polynomial(int row, double t)
 }
 
 /* within half an ulp and a little */
-static double cube_root(double z)
+static inline double cube_root(double z)
 {
     double r = cbrt(z), s = r * r, low = fma(r, r, -s), c = s * r, rest = fma(s, r, -c);
     if (!(z > 0x1p-900 && z < 0x1p900)) return r;
@@ -233,7 +228,7 @@ static double cube_root(double z)
 }
 
 /* z**(p/q) in two floats, q 1 or 2 */
-static double power_in_two(double z, int p, int q, double *rest)
+static inline double power_in_two(double z, int p, int q, double *rest)
 {
     double base = q == 2 ? sqrt(z) : z, low = 0, high, r;
     if (q == 2 && base > 0) low = fma(-base, base, z) / (2 * base);
@@ -254,7 +249,7 @@ static double power_in_two(double z, int p, int q, double *rest)
 }
 
 /* v * z**(p/q), leaving the range only where the result does */
-static double times_power(double v, double z, int p, int q)
+static inline double times_power(double v, double z, int p, int q)
 {
     int far = z < 0x1p-400 || z > 0x1p400, small = z < 1, n = p < 0 ? -p : p;
     double y = far ? z * (small ? 0x1p510 : 0x1p-510) : z;
@@ -265,7 +260,7 @@ static double times_power(double v, double z, int p, int q)
 }
 
 /* v * exp(hi + lo); in halves where exp alone leaves the range */
-static double times_exp(double v, double hi, double lo)
+static inline double times_exp(double v, double hi, double lo)
 {
     double g;
     if (fabs(hi) < 1e6) v *= 1 + lo;
@@ -286,7 +281,7 @@ def _c_kind(i: int, k: Kind) -> list[str]:
         lines.append("        t = t * t;")
     exponent = "v"
     if k.rate:
-        lines += ["        double hi = 0, lo = 0, p, h, r;"]
+        lines += ["        double hi = 0, lo = 0, g, p, h, r;"]
         for e, c, rest in k.rate:
             lines += [
                 f"        h = power_in_two(z, {e.numerator}, {e.denominator}, &r);",
@@ -300,7 +295,7 @@ def _c_kind(i: int, k: Kind) -> list[str]:
     lines.append("        v = polynomial(row, t);")
     if k.steep:
         lines += [
-            "        g = SLOPE[row] * t;",
+            "        double g = SLOPE[row] * t;",
             "        v = v * (1 + fma(SLOPE[row], t, -g)) * exp(g);",
         ]
     if k.lift:
@@ -309,11 +304,11 @@ def _c_kind(i: int, k: Kind) -> list[str]:
     lines.append(f"        v = times_power(v, z, {power.numerator}, {power.denominator});")
     if k.log:
         if k.main:
-            lines.append("        g = v;")
+            lines.append("        double main = v;")
         lines.append("        v = polynomial(row + 1, t) * log(z);")
         lines.append(f"        v = {exponent};")
         lines.append(f"        v = times_power(v, z, {log.numerator}, {log.denominator});")
         if k.main:
-            lines.append("        v = g + v;")
+            lines.append("        v = main + v;")
     lines.append("        return v;")
     return [lines[0] + " {", *lines[1:], "    }"]

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table
+from stablegrad.synthesis.table import UNCOVERED, Kind, Table
 
 FRACTION_BITS = 52
 MASK = (1 << FRACTION_BITS) - 1
 BIAS = 1023
 EXTREME = 600.0
 SHIFT = 510  # whole in halves and thirds
+FEW = 4
+"""Rows that are told apart by comparing."""
 SPLIT = 134217729.0  # 2**27 + 1: Dekker's
 
 
@@ -23,46 +25,71 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
 
     ``low`` is what x is off by; the z of zones has it.
     """
+    layout = table.layout
     z = xp.abs(x)
     bits = z.view(xp.int64)
-    negative = x < 0
+    exponent = (bits >> FRACTION_BITS) - BIAS
+    positive, negative = table.sides
+    minus = x < 0
+    bottom = xp.where(minus, negative.low - 1, positive.low - 1)
+    top = xp.where(minus, negative.high, positive.high)
+    entry = xp.minimum(xp.maximum(exponent, bottom), top) - bottom
+    entry = entry + xp.where(minus, len(positive.base), 0)
+    start = _take(xp, layout.start, entry)
+    row = (start >> 6) + ((bits & MASK) >> (start & 63))
     near = None
-    row = _rows(xp, bits, table.sides[0], table.sides[1], negative)
+    if layout.cells is not None:
+        edges, rows = layout.cells
+        row = _take(xp, rows, 2 * row + (x >= _take(xp, edges, row)))
+        hi, lo = [_take(xp, a, row) for a in layout.anchors]
+        return row, xp.abs(xp.where(hi == 0, x, _from(x, hi, lo, low))), hi != 0
     for zone in table.zones:
-        d = (x - zone.hi) - zone.lo
-        d = d if low is None else d + low
+        d = _from(x, zone.hi, zone.lo, low)
         size = xp.abs(d)
-        here = size <= zone.width
         rows = xp.where(d > 0, zone.above, zone.below)
         # where one side is not covered, the rows of the binade stay
-        here = here & (rows != UNCOVERED)
+        here = (size <= zone.width) & (rows != UNCOVERED)
         row = xp.where(here, rows, row)
         z = xp.where(here, size, z)
         near = here if near is None else near | here
     return row, z, near
 
 
-def _rows(xp: Any, bits: Any, positive: Side, negative: Side, minus: Any) -> Any:
-    exponent = (bits >> FRACTION_BITS) - BIAS
-    base = xp.asarray(np.array(positive.base + negative.base, np.int64))
-    shift = xp.asarray(np.array(positive.shift + negative.shift, np.int64))
-    low = xp.where(minus, negative.low, positive.low)
-    high = xp.where(minus, negative.high, positive.high)
-    first = xp.where(minus, len(positive.base), 0)
-    entry = first + xp.clip(exponent, low - 1, high) - low + 1
-    return xp.take(base, entry) + ((bits & MASK) >> xp.take(shift, entry))
+def _from(x: Any, hi: Any, lo: Any, low: Any) -> Any:
+    """x + low - hi - lo."""
+    d = (x - hi) - lo
+    return d if low is None else d + low
+
+
+def _take(xp: Any, values: Any, index: Any) -> Any:
+    return xp.take(xp.asarray(values), index, mode="clip")
 
 
 def polynomial(xp: Any, coefficients: Any, row: Any, t: Any) -> Any:
     """hi + (lo + t*(c1 + t*(...))) of each element's row."""
-    degree = len(coefficients) - 2
-    low = xp.take(coefficients[1], row)
-    if degree:
-        total = xp.take(coefficients[-1], row)
-        for k in range(degree, 1, -1):
-            total = total * t + xp.take(coefficients[k], row)
+    low = _take(xp, coefficients[1], row)
+    if len(coefficients) > 2:
+        total = _take(xp, coefficients[-1], row)
+        for c in coefficients[-2:1:-1]:
+            total = total * t + _take(xp, c, row)
         low = low + total * t
-    return xp.take(coefficients[0], row) + low
+    return _take(xp, coefficients[0], row) + low
+
+
+def _of_few(xp: Any, coefficients: Any, rows: Any, row: Any, t: Any) -> Any:
+    """``polynomial`` where all that matters are some rows: without a look into the table."""
+    columns = coefficients[:, rows]
+    used = np.flatnonzero(columns.any(axis=1))
+    terms = []
+    for column in columns[: max(2, 1 + used[-1] if used.size else 0)]:
+        c = column[0]
+        for at, value in zip(rows[1:], column[1:], strict=True):
+            c = c if value == column[0] else xp.where(row == at, value, c)
+        terms.append(c)
+    total = 0.0
+    for c in terms[:1:-1]:
+        total = total * t + c
+    return terms[0] + (terms[1] + total * t)
 
 
 def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
@@ -74,6 +101,7 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         table: the table.
         low: what x is off by, at most half an ulp: the input is x + low.
     """
+    layout = table.layout
     row, z, near = lookup(xp, x, table, low)
     # low over z, which is all that an expression in z has to know of it
     rest = None
@@ -81,34 +109,43 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         toward = xp.where(x < 0, -low, low)
         toward = toward if near is None else xp.where(near, 0.0, toward)
         rest = xp.where(z > 0, toward / xp.where(z > 0, z, 1.0), 0.0)
-    kind = xp.take(xp.asarray(table.kind), row)
-    finite = z <= np.finfo(np.float64).max
-    covered = (kind != UNCOVERED) & finite & (z > 0)
-    coefficients = [xp.asarray(c) for c in table.coefficients]
-    center, scale = (xp.take(xp.asarray(a), row) for a in (table.center, table.scale))
+    kind = _take(xp, table.kind, row)
+    covered = (kind != UNCOVERED) & (z <= np.finfo(np.float64).max) & (z > 0)
     y = z
     for q in sorted({k.q for k in table.kinds} - {1}):
         among = [i for i, k in enumerate(table.kinds) if i and k.q == q]
         y = _where_kind(xp, kind, among, y, lambda at, q=q: _variable(xp, q, at(z)))
-    t = (y - center) * scale
+    scale = _take(xp, table.scale, row)
+    t = (y - _take(xp, table.center, row)) * scale
     if rest is not None:
-        q = xp.take(xp.asarray(np.array([k.q for k in table.kinds], np.float64)), kind)
+        q = _take(xp, np.array([k.q for k in table.kinds], np.float64), kind)
         t = t + y * (rest / q) * scale
     even = [i for i, k in enumerate(table.kinds) if i and k.even]
     if even:
         t = _where_kind(xp, kind, even, t, lambda at: at(t) * at(t))
-    value = plain = polynomial(xp, coefficients, row, t)
-    for i, k in enumerate(table.kinds):
-        if not i or k.plain:
-            continue
+    value = plain = polynomial(xp, table.coefficients, row, t)
+    dressy = [i for i, k in enumerate(table.kinds) if i and not k.plain]
+    # in NumPy kind by kind, else all at once: what several kinds need is computed once there
+    apart = isinstance(plain, np.ndarray)
+    for among in [[i] for i in dressy] if apart else [dressy]:
 
-        def finished(at: Callable[[Any], Any], k: Kind = k) -> Any:
-            log = polynomial(xp, coefficients, at(row) + 1, at(t)) if k.log else None
-            slope = at(t) * 0 if not k.steep else xp.take(xp.asarray(table.slope), at(row))
+        def finished(at: Callable[[Any], Any], among: list[int] = among) -> Any:
+            kinds = [table.kinds[i] for i in among]
+            row_, t_, kind_ = at(row), at(t), at(kind)
+            here = [None if len(among) == 1 else kind_ == i for i in among]
+            log = slope = None
+            main = [r for i in among for r in layout.logs.get(i, ())]
+            if 0 < len(main) <= FEW and not apart:
+                beside = [r + 1 for r in main]
+                log = _of_few(xp, table.coefficients, beside, row_ + 1, t_)
+            elif main:
+                log = polynomial(xp, table.coefficients, row_ + 1, t_)
+            if any(k.steep for k in kinds):
+                slope = _take(xp, table.slope, row_)
             off = None if rest is None else at(rest)
-            return dressed(xp, k, at(plain), log, at(z), at(t), slope, off)
+            return dressed(xp, kinds, here, at(plain), log, at(z), t_, slope, off)
 
-        value = _where_kind(xp, kind, [i], value, finished)
+        value = _where_kind(xp, kind, among, value, finished)
     covered = covered & (value == value)  # two terms that overflow may have no sum
     pattern = x.view(xp.int64)
     for point, known in table.points:  # 0 and -0 are two points
@@ -128,12 +165,14 @@ def _where_kind(
     result: Callable[[Callable[[Any], Any]], Any],
 ) -> Any:
     """``result`` for elements of some kinds: in NumPy it is computed for these alone."""
+    if not among:
+        return otherwise
     here = kind == among[0]
     for i in among[1:]:
         here = here | (kind == i)
     if not isinstance(otherwise, np.ndarray) or not otherwise.ndim:
-        # the row after the last is never looked at, but must be there
-        return xp.where(here, result(lambda a: xp.where(here, a, a.dtype.type(0))), otherwise)
+        # what is computed for others means nothing
+        return xp.where(here, result(lambda a: a), otherwise)
     places = np.flatnonzero(here)
     if not places.size:
         return otherwise
@@ -149,34 +188,81 @@ def _variable(xp: Any, q: int, z: Any) -> Any:
     return 1 / root if q < 0 else root
 
 
-def dressed(xp: Any, k: Kind, value: Any, log: Any, z: Any, t: Any, slope: Any, rest: Any) -> Any:
-    """A polynomial with its powers of z * (1 + rest), its logarithm and its exponential factor."""
-    if k.steep:
-        hi, lo = _product(slope, t)
-        value = value * (1 + lo) * xp.exp(hi)
-    if k.lift:
-        value = value * 2.0**-k.lift
-    if k.steep or k.lift:
-        return value
-    factor = far = None
-    if k.rate:
-        hi, lo = _exponent(xp, k, z, rest)
-        # where exp leaves the range and the result need not, by its square root twice
-        far = xp.abs(hi) > EXTREME
-        factor = xp.exp(xp.where(far, 0.5 * hi, hi))
+def dressed(
+    xp: Any,
+    kinds: list[Kind],
+    here: list[Any],
+    value: Any,
+    log: Any,
+    z: Any,
+    t: Any,
+    slope: Any,
+    rest: Any,
+) -> Any:
+    """A polynomial with its powers of z * (1 + rest), its logarithm and its exponential factor.
+
+    Args:
+        xp: an array namespace.
+        kinds: what the rows are.
+        here: where each kind is, None for everywhere.
+        value: the polynomial.
+        log: the one that the logarithm has.
+        z: the distance.
+        t: what the polynomials are of.
+        slope: of t in the exponential factor.
+        rest: what z is off by, relative to it.
+    """
+    hi = lo = 0.0
+    far = factor = None
+    if slope is not None:
+        hi, lo = _product(slope, t)  # 0 for what is not steep
+    for k, at in zip(kinds, here, strict=True):
+        if k.rate:
+            high, low = _exponent(xp, k, z, rest)
+            hi, lo = _chosen(xp, at, high, hi), _chosen(xp, at, low, lo)
+            far = True
+    if slope is not None or far:
+        if far:
+            # where exp leaves the range and the result need not, by its square root twice
+            far = xp.abs(hi) > EXTREME
+            hi = xp.where(far, 0.5 * hi, hi)
+        factor = xp.exp(hi)
         scale = 1 + lo
         value = (value * scale) * factor
         log = None if log is None else (log * scale) * factor
-    if rest is not None and k.power:
-        value = value + value * (rest * float(k.power))
-    value = _times_power(xp, value, z, k.power)
+    for lift in sorted({k.lift for k in kinds} - {0}):
+        at = _any([a for k, a in zip(kinds, here, strict=True) if k.lift == lift])
+        value = _chosen(xp, at, value * 2.0**-lift, value)
+    value = _with_powers(xp, [k.power for k in kinds], here, value, z, rest)
     if log is not None:
         log = log * (xp.log(z) if rest is None else xp.log(z) + rest)
-        if rest is not None and k.log_power:
-            log = log + log * (rest * float(k.log_power))
-        part = _times_power(xp, log, z, k.log_power)
-        value = value + part if k.main else part
-    return value if factor is None else xp.where(far, value * factor, value)
+        log = _with_powers(xp, [k.log_power for k in kinds], here, log, z, rest)
+        for k, at in zip(kinds, here, strict=True):
+            if k.log:
+                value = _chosen(xp, at, value + log if k.main else log, value)
+    return value if far is None else xp.where(far, value * factor, value)
+
+
+def _chosen(xp: Any, here: Any, value: Any, otherwise: Any) -> Any:
+    return value if here is None else xp.where(here, value, otherwise)
+
+
+def _any(masks: list[Any]) -> Any:
+    found = masks[0]
+    for mask in masks[1:]:
+        found = found | mask
+    return found
+
+
+def _with_powers(
+    xp: Any, powers: list[Fraction], here: list[Any], value: Any, z: Any, rest: Any
+) -> Any:
+    """A value times the power of z that each kind has."""
+    for p in sorted(set(powers) - {0}):
+        at = _any([a for q, a in zip(powers, here, strict=True) if q == p])
+        new = value if rest is None else value + value * (rest * float(p))
+        value = _chosen(xp, at, _times_power(xp, new, z, p), value)
+    return value
 
 
 def _times_power(xp: Any, value: Any, z: Any, p: Fraction) -> Any:

@@ -15,8 +15,11 @@ from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry
 
 
 def _kernel(xp: Any, x: Any, y: Any, *, recipe: Recipe) -> Any:
-    value, covered = evaluate(xp, xp.asarray(x, xp.float64), table_of(recipe))
-    return xp.where(covered, value, y).astype(y.dtype)
+    table = table_of(recipe)
+    value, covered = evaluate(xp, xp.asarray(x, xp.float64), table)
+    # then a compiler leaves the naive form out
+    otherwise = xp.nan if table.total else y
+    return xp.where(covered, value, otherwise).astype(y.dtype)
 
 
 def _ball(x: Any, y: Any, *, recipe: Recipe) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,21 @@ from stablegrad.ir import Facts, Term, make, topological
 from stablegrad.ops.forms import AFFINE
 from stablegrad.ops.record import CONST, REAL, VARIABLE, const, is_float
 from stablegrad.synthesis.build import DeclinedError
-from stablegrad.synthesis.detect import EXPONENTIALS, LARGEST, SEED, points, suspect, wrong
+from stablegrad.synthesis.detect import (
+    EXPONENTIALS,
+    GIVEN_UP,
+    LARGEST,
+    TEST,
+    Allowance,
+    suspect,
+)
+from stablegrad.synthesis.fragile import SEED, Run, points, wrong
 from stablegrad.synthesis.op import REDUCED
 from stablegrad.synthesis.recipe import WIDE, Recipe, X, over, recipe
 from stablegrad.synthesis.store import table_of
 from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry, is_scalar_function, symmetry
 
 Array = np.ndarray[Any, Any]
-Run = Callable[[Term, Mapping[Term, Array]], Array]
 Y: Term = make(VARIABLE, (), ("y",), (), WIDE)
 """The second value of an expression of two; the first is X."""
 
@@ -40,9 +47,13 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """Two ways where something is added to the one value: one of them does not cancel."""
+    """Two ways where something is added to the one value: one of them does not cancel.
+
+    There may be none. The cost is counted as that of parts of one value is.
+    """
 
     ways: tuple[Way, ...]
+    cost: int
 
 
 class Pairs:
@@ -73,8 +84,16 @@ class Pairs:
         return found[0], found[1]
 
 
-def reduced(roots: Sequence[Term], run: Run, note: Callable[[Term, Term, str], None]) -> list[Term]:
-    """The roots with every fragile part of two values that has a symmetry by one of one value."""
+def reduced(
+    roots: Sequence[Term],
+    run: Run,
+    note: Callable[[Term, Term, str], None],
+    allowance: Allowance,
+) -> list[Term]:
+    """The roots with every fragile part of two values that has a symmetry by one of one value.
+
+    The arguments are those of ``synthesize``.
+    """
     pairs = Pairs(roots)
     if not any(pairs.of(t) for t in pairs.order):
         return list(roots)
@@ -86,7 +105,7 @@ def reduced(roots: Sequence[Term], run: Run, note: Callable[[Term, Term, str], N
             stack.pop()
             continue
         pair = pairs.of(term)
-        found = _reduction(term, pair, run) if pair else None
+        found = _reduction(term, pair, run, allowance) if pair else None
         waiting = [a for a in (pair if found and pair else term.args) if a not in done]
         if waiting:
             stack += waiting
@@ -105,10 +124,12 @@ def reduced(roots: Sequence[Term], run: Run, note: Callable[[Term, Term, str], N
     return [done[r] for r in roots]
 
 
-_reductions: dict[Any, Reduction | None] = {}
+_reductions: dict[Any, Reduction] = {}
 
 
-def _reduction(term: Term, pair: tuple[Term, Term], run: Run) -> Reduction | None:
+def _reduction(
+    term: Term, pair: tuple[Term, Term], run: Run, allowance: Allowance
+) -> Reduction | None:
     """The reduction of a term, X and Y for its two values."""
     if not suspect(term, *pair) and not any(
         t.op.name in EXPONENTIALS and t.args[0].op is AFFINE for t in _inside(term, pair)
@@ -117,9 +138,13 @@ def _reduction(term: Term, pair: tuple[Term, Term], run: Run) -> Reduction | Non
     expression = over(term, dict(zip(pair, (X, Y), strict=True)))
     facts = pair[0].facts, pair[1].facts
     key = (expression, str(term.dtype), *facts)
+    if not allowance.permits(key):
+        return None
     if key not in _reductions:
         _reductions[key] = _found(expression, term.dtype, facts, run)
-    return _reductions[key]
+    found = _reductions[key]
+    allowance.spend(key, found.cost)
+    return found if found.ways else None
 
 
 def _inside(term: Term, pair: tuple[Term, Term]) -> list[Term]:
@@ -127,9 +152,10 @@ def _inside(term: Term, pair: tuple[Term, Term]) -> list[Term]:
     return [t for t in topological([term], stop=pair.__contains__) if t not in pair]
 
 
-def _found(expression: Term, dtype: Any, facts: tuple[Facts, Facts], run: Run) -> Reduction | None:
+def _found(expression: Term, dtype: Any, facts: tuple[Facts, Facts], run: Run) -> Reduction:
     fragile = False
     ways: list[Way] = []
+    cost = 0
     for kind in (SHIFT, SCALE):
         for swapped in (False, True):
             names = (Y, X) if swapped else (X, Y)
@@ -138,39 +164,45 @@ def _found(expression: Term, dtype: Any, facts: tuple[Facts, Facts], run: Run) -
                 continue
             seen = (facts[1], facts[0]) if swapped else facts
             there = over(expression, dict(zip(names, (X, Y), strict=True)))
-            if not fragile and not _is_fragile(there, dtype, seen, found, run):
-                return None
+            if not fragile:
+                cost += TEST
+                if not _is_fragile(there, dtype, seen, found, run):
+                    return Reduction((), cost)
             fragile = True
-            made = _made(there, found, seen[0])
-            if made is not None:
-                ways.append(Way(found, swapped, *made))
+            recipes, proved, spent = _made(there, found, seen[0])
+            cost += spent
+            if proved:
+                ways.append(Way(found, swapped, recipes, proved))
             if ways and not found.c:
                 break
         if ways:
             break
-    return Reduction(tuple(ways)) if ways else None
+    return Reduction(tuple(ways), cost)
 
 
 def _made(
     expression: Term, found: Symmetry, facts: Facts
-) -> tuple[tuple[Recipe | None, Recipe | None], str] | None:
-    """Tables of f(0, r), or of f(1, r) and f(-1, r), and what is proved of them."""
+) -> tuple[tuple[Recipe | None, Recipe | None], str, int]:
+    """Tables of f(0, r), or of f(1, r) and f(-1, r), what is proved of them, and their cost."""
     starts = [0] if found.kind == SHIFT else [1] if facts.lo >= 0 else [1, -1]
     recipes: list[Recipe | None] = [None, None]
-    told = []
+    told: list[str] = []
+    cost = 0
     for i, start in enumerate(starts):
         what = recipe(_at(expression, X, start), Y)
         try:
-            told.append(table_of(what).summary())
+            table = table_of(what)
         except DeclinedError:
+            cost += GIVEN_UP
             continue
+        told.append(table.summary())
+        cost += table.pieces
         recipes[i] = what
-    if not told:
-        return None
     power = "" if found.p == 1 else f"**{found.p}"
     times = "" if found.p == 1 else f"{found.p}*"
     by = f"b - {times}a" if found.kind == SHIFT else f"b/a{power}"
-    return (recipes[0], recipes[1]), f"by its {found.kind} a function of {by}: {'; '.join(told)}"
+    proved = f"by its {found.kind} a function of {by}: {'; '.join(told)}" if told else ""
+    return (recipes[0], recipes[1]), proved, cost
 
 
 def _at(expression: Term, variable: Term, value: int) -> Term:

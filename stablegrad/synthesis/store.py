@@ -1,4 +1,4 @@
-"""Tables in memory and on disk, each made once.
+"""Tables in memory, those shipped, and on disk, each made once.
 
 The folder is the platform's for caches, or what ``STABLEGRAD_CACHE`` says (``off`` keeps everything
 in memory). Files hold a line of JSON and numbers behind a checksum; they are written beside their
@@ -18,6 +18,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+from stablegrad.synthesis import shipped
 from stablegrad.synthesis.build import Builder, DeclinedError
 from stablegrad.synthesis.recipe import Recipe
 from stablegrad.synthesis.table import FORMAT, Table, framed, unframed
@@ -50,7 +51,7 @@ def table_of(recipe: Recipe) -> Table:
 
 
 def _found(recipe: Recipe) -> Table | str:
-    saved = load(recipe.digest)
+    saved = shipped.table_with(recipe.digest) or load(recipe.digest)
     if saved is not None:
         return saved
     try:
@@ -59,6 +60,11 @@ def _found(recipe: Recipe) -> Table | str:
         made = str(error)
     save(recipe.digest, made)
     return made
+
+
+def known() -> list[Recipe]:
+    """The recipes whose tables were asked for."""
+    return list(_tables)
 
 
 def forget() -> None:

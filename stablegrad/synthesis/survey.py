@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from stablegrad.ir import Term
+from stablegrad.ir import Term, topological
+from stablegrad.ops.forms import MONOMIAL
 from stablegrad.synthesis.recipe import X
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def survey(f: Term, side: int, low: int, high: int, *, below: bool, above: bool)
         after = found[i + 1] if i + 1 < len(found) else here
         if here == 0:
             crossings.append((z, z))
-        elif here >= UNDEFINED and before < UNDEFINED and after < UNDEFINED:
+        if here >= UNDEFINED and before < UNDEFINED and after < UNDEFINED:
             out.anchors.append(Anchor(side * z, None))  # a point left out, perhaps removable
         elif here == UNDEFINED and before < UNDEFINED:
             at = abs(edge(f, X, side * marks[i - 1], side * z))
@@ -87,7 +88,10 @@ def survey(f: Term, side: int, low: int, high: int, *, below: bool, above: bool)
             begin = None
         elif before == UNDEFINED and here != UNDEFINED and begin is None:
             at = abs(edge(f, X, side * z, side * marks[i - 1]))
-            out.anchors.append(Anchor(side * at, None))
+            if here == 0 and math.nextafter(at, z) == z:
+                at = z  # the domain begins with a zero
+            else:
+                out.anchors.append(Anchor(side * at, None))
             begin = at
         elif {before, here} == {1, -1}:
             crossings.append((marks[i - 1], z))
@@ -113,6 +117,18 @@ def zeros(f: Term, side: int, lo: float, hi: float) -> list[Anchor]:
             if anchor is not None:
                 out.append(anchor)
     return out
+
+
+def holes(f: Term, side: int, lo: float, hi: float) -> list[Anchor]:
+    """The floats within an interval of |x| at which something that is divided by vanishes."""
+    below: dict[Term, None] = {}
+    for t in topological([f]):
+        if t.op.name == "divide":
+            below[t.args[1]] = None
+        elif t.op is MONOMIAL:
+            below |= {a: None for a, p in zip(t.args, t.params[0], strict=True) if p < 0}
+    found = [a for d in below if d is not X for a in zeros(d, side, lo, hi)]
+    return [Anchor(a.x, None) for a in found if a.zero is not None and a.zero.lo == 0]
 
 
 def _marked(f: Term, side: int, low: int, high: int) -> tuple[list[float], list[int]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-FORMAT = 3
+FORMAT = 4
 MAGIC = b"stablegrad kernel\n"
 """Changed whenever a table means something else than before."""
 UNCOVERED = 0
@@ -123,6 +123,90 @@ class Zone:
     below: int
 
 
+class Layout(NamedTuple):
+    """A table as kernels read it.
+
+    Attributes:
+        start: 64 times base, and shift, of both sides, of the one after those of the other.
+        cells: where there are many zones, what start leads to: for each cell the input from which
+            on the second of its two rows serves, and those rows.
+        anchors: hi and lo of the zone that a row is of, else 0.
+        logs: the rows of each kind that another follows.
+    """
+
+    start: Any
+    cells: tuple[Any, Any] | None
+    anchors: tuple[Any, Any]
+    logs: dict[int, tuple[int, ...]]
+
+
+LOOKED_THROUGH = 3
+"""Zones that every input is compared with."""
+FINEST = 12
+"""A binade has 2**FINEST cells at most."""
+
+
+def layout_of(table: Any) -> Layout:
+    """The layout of a table."""
+    base = [b for s in table.sides for b in s.base]
+    shift = [h for s in table.sides for h in s.shift]
+    logs = {
+        i: tuple(np.flatnonzero(table.kind == i)[::2].tolist())
+        for i, k in enumerate(table.kinds)
+        if k.log
+    }
+    cells = None
+    if len(table.zones) > LOOKED_THROUGH:
+        found = _cells(table, base, shift)
+        if found is not None:
+            base, shift, cells = found
+    start = 64 * np.array(base, np.int64) + np.array(shift, np.int64)
+    hi, lo = np.zeros((2, len(table.kind)))
+    for z in table.zones:
+        for r in (z.above, z.below):
+            if r != UNCOVERED:
+                hi[r], lo[r] = z.hi, z.lo
+    return Layout(start, cells, (hi, lo), logs)
+
+
+def _cells(table: Any, base: list[int], shift: list[int]) -> Any:
+    """Cells that are inside of a zone or use none, in place of the pieces of each binade."""
+    firsts, shifts, rows, edges = [], [], [], []
+    for s, side in enumerate(table.sides):
+        for n in range(len(side.base)):
+            first, pieces = base[len(firsts)], 52 - shift[len(firsts)]
+            e = side.low - 1 + n
+            start = 2.0**e
+            outer = n == 0, n == len(side.base) - 1
+            near = []
+            for z in table.zones:
+                at = -z.hi if s else z.hi
+                if at - z.width < (np.inf if outer[1] else 2 * start) and at + z.width > (
+                    0 if outer[0] else start
+                ):
+                    near.append((at, z))
+            if near and any(outer):
+                return None
+            k = max([pieces, *[e + 2 - math.frexp(z.width)[1] for _, z in near]])
+            if k > FINEST:
+                return None
+            firsts.append(len(edges))
+            shifts.append(52 - k)
+            for j in range(2**k):
+                row = first + (j >> (k - pieces)) if first else UNCOVERED
+                lo, hi = start * (1 + j / 2**k), start * (1 + (j + 1) / 2**k)
+                found, edge = (row, row), np.inf
+                for at, z in near:
+                    if at - z.width <= lo and hi <= at + z.width:
+                        found = tuple([r or row for r in (z.below, z.above)])
+                        edge = z.hi if z.lo < 0 else np.nextafter(z.hi, np.inf)
+                    elif row == UNCOVERED and at - z.width < hi and lo < at + z.width:
+                        return None
+                rows += found
+                edges.append(edge)
+    return firsts, shifts, (np.array(edges), np.array(rows, np.int64))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """A kernel of one function of a float64, with what is proved of it.
@@ -154,11 +238,29 @@ class Table:
     bound_ulp: float
     gaps: tuple[tuple[float, float], ...]
     elapsed_s: float
+    _layout: list[Layout] = field(default_factory=list[Layout], init=False, repr=False)
+
+    @property
+    def layout(self) -> Layout:
+        """The table as kernels read it, made once."""
+        if not self._layout:
+            self._layout.append(layout_of(self))
+        return self._layout[0]
 
     @property
     def complete(self) -> bool:
         """Whether every input of the domain is covered."""
         return not self.gaps
+
+    @property
+    def total(self) -> bool:
+        """Whether inputs that are not covered have no value, those at ends of the domain too."""
+        known = {x.hex() for x, _ in self.points}  # 0 and -0 are two points
+        ends = {x.hex() for x in (0.0, -0.0, *[z.hi for z in self.zones if z.lo == 0])}
+        # two terms of a row may overflow, and then have no sum
+        sums = [k for k in self.kinds if k.log and k.main]
+        risky = any(k.q < 0 or k.rate or min(k.power, k.log_power) < 0 for k in sums)
+        return self.complete and ends <= known and not risky
 
     @property
     def nbytes(self) -> int:

@@ -1,6 +1,7 @@
 """Constants are folded by the oracle, after stabilizing: folded earlier, in floats, they lose.
 
-log(3) + x keeps log(3) to about a hundred bits, which a compensated sum then uses.
+log(3) + x keeps log(3) to about a hundred bits, which a compensated sum then uses. log(2) and the
+like are kept to as many bits as the oracle knows them by.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def _foldable(term: Term) -> bool:
 
 def _folded(term: Term) -> Term:
     from stablegrad.oracle import Status, truth  # flint is slow to import and rarely needed
+    from stablegrad.oracle.constants import completed
 
     scalars = tuple([const(a.params[0], _wide(a)) for a in term.args])
     found = truth(make(term.op, scalars, term.params, (), WIDE), {})
@@ -68,7 +70,7 @@ def _folded(term: Term) -> Term:
     if not np.isfinite(value) or value == 0:
         return const(value, term.dtype, term.shape)
     refined = Fraction(value) + Fraction(float(found.offset)) * Fraction(float(np.spacing(value)))
-    return const(exact(exact_ratio(refined)), term.dtype, term.shape)
+    return const(exact(exact_ratio(completed(refined))), term.dtype, term.shape)
 
 
 def _wide(term: Term) -> np.dtype:

@@ -81,7 +81,7 @@ def test_c_source_stands_alone(name: str, tmp_path: Path) -> None:
     xs = points()
     table, want = expected(FUNCTIONS[name], xs)
     (tmp_path / "kernel.c").write_text(source(table, name, "c") + MAIN, "utf8")
-    flags = ["-O1", "-ffp-contract=off", "-Wall", "-Werror", "-Wno-unused"]
+    flags = ["-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror"]
     command = ["cc", *flags, "-o", "kernel", "kernel.c", "-lm"]
     subprocess.run(command, check=True, cwd=tmp_path)
     run = subprocess.run(["./kernel"], input=xs.tobytes(), stdout=-1, check=True, cwd=tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import flint
@@ -16,7 +17,8 @@ from stablegrad.oracle.pieces import Middle
 from stablegrad.oracle.points import sign, zero
 from stablegrad.oracle.precision import precision
 from stablegrad.settings import Settings
-from stablegrad.synthesis import Builder, DeclinedError, X, evaluate, recipe
+from stablegrad.synthesis import Builder, DeclinedError, X, evaluate, op, recipe, table_of
+from stablegrad.synthesis import table as tables
 from stablegrad.synthesis.recipe import digest, rebased
 from stablegrad.synthesis.table import Table
 from stablegrad.transforms.expand import derivative
@@ -285,3 +287,64 @@ def test_recipes_are_known_by_structure() -> None:
 def test_what_cannot_be_made_is_declined(f: Term) -> None:
     with pytest.raises(DeclinedError):
         Builder(recipe(f, x)).build()
+
+
+def test_many_zones_are_found_by_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = ops.sin(x) / x
+    table = Builder(recipe(f, x)).build()
+    assert len(table.zones) > 8
+    assert table.layout.cells is not None
+    monkeypatch.setattr(tables, "LOOKED_THROUGH", len(table.zones))
+    apart = replace(table)  # zone after zone
+    assert apart.layout.cells is None
+    xs = np.concatenate([inputs(table), [z.hi for z in table.zones]])
+    (value, covered), (other, also) = (evaluate(np, xs, t) for t in (table, apart))
+    assert np.array_equal(covered, also)
+    # next to the ends of zones one takes the zone and one the piece: both are proved
+    assert np.mean(value[covered] == other[covered]) > 0.98
+    assert np.max(np.abs(value - other)[covered] / np.spacing(np.abs(other[covered]))) <= 4
+
+
+def test_a_table_of_the_whole_domain_leaves_the_naive_form_out() -> None:
+    jax = pytest.importorskip("jax")
+    f = ops.exp(ops.log(ops.cosh(x))) - 1
+    for expression, total in ((f, True), (ops.sin(x) / x, False), (ops.log(1 + x), False)):
+        what = recipe(expression, x)
+        assert table_of(what).total == total
+        with jax.enable_x64(True):
+            run = jax.jit(
+                lambda v, what=what: op._kernel(jax.numpy, v, jax.numpy.sin(v), recipe=what)
+            )
+            text = run.lower(jax.numpy.ones(8)).compile().as_text()
+        assert ("sine(" in text) != total
+
+
+def test_a_point_left_out_between_marks_has_no_gap() -> None:
+    f = x + (ops.exp(x - 1.3) - 1) / (x - 1.3)
+    table = Builder(recipe(f, x)).build()
+    assert not table.gaps
+    assert any(z.hi == 1.3 for z in table.zones)
+    xs = np.concatenate([[1.3], 1.3 + np.exp2(np.linspace(-50, -3, 40))])
+    error, covered, normal = errors(f, table, xs)
+    assert covered.all()
+    assert normal[1:].all()
+    assert error[1:].max() <= 4
+    assert evaluate(np, xs[:1], table)[0] == 2.3
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        x * ops.log(x) - (x - 1) * ops.log(x - 1),  # its domain begins with a zero
+        derivative(ops.exp(-ops.power(x, 2)) * x, x, 1, RAW),  # a zero that is no float
+    ],
+)
+def test_zeros_have_no_gap_next_to_them(f: Term) -> None:
+    table = Builder(recipe(f, x)).build()
+    assert not table.gaps
+    d = np.exp2(np.linspace(-48, 3, 60))
+    xs = np.concatenate([[z.hi + d, z.hi - d] for z in table.zones]).ravel()
+    error, covered, normal = errors(f, table, xs)
+    assert normal.sum() > 50
+    assert covered[normal].all()
+    assert error[normal].max() <= 4

@@ -11,7 +11,9 @@ import stablegrad as sg
 from stablegrad import ops as o
 from stablegrad.ir import Term
 from stablegrad.oracle import Status, truth
+from stablegrad.program import forget
 from stablegrad.rules import DATABASES
+from stablegrad.synthesis import detect
 from stablegrad.synthesis.recipe import X
 from stablegrad.synthesis.reduce import Y
 from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry, symmetry
@@ -169,3 +171,14 @@ def test_conditions_alone_beside_what_is_added() -> None:
     value, slope = sg.value_and_grad(lambda x: sg.numpy.sum(huber(x, sg.tensor(y))))(sg.tensor(x))
     assert value.numpy() == pytest.approx(0.03125 + 2.5 + 3.5)
     assert slope.numpy().tolist() == [0.25, 1.0, -1.0]
+
+
+def test_the_limit_of_a_program_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = sg.tensor([1.0, 2.0], dtype="float64"), sg.tensor([1.0, 3.0], dtype="float64")
+    c, d = sg.tensor([4.0, 2.0], dtype="float64"), sg.tensor([5.0, 3.0], dtype="float64")
+    with sg.rules(exclude=STABILIZE):
+        y = FRAGILE["deviance"](a, b) * FRAGILE["arctan of a ratio"](c, d)
+        assert sg.explain(y).ops.count("reduced") == 2
+        monkeypatch.setattr(detect, "MOST", 10)
+        forget()
+        assert sg.explain(y).ops.count("reduced") == 1

@@ -1,0 +1,94 @@
+"""Whether an expression as it would be run is wrong somewhere: points at which it is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import Facts, Term
+from stablegrad.synthesis.recipe import Recipe, X
+
+Array = np.ndarray[Any, Any]
+Run = Callable[[Term, Mapping[Term, Array]], Array]
+"""Values of a term, as the engine would compute them, for arrays of values of its variables."""
+
+SHARP_ULP = 4.0
+POINTS = 60
+"""Points of each kind at which a suspect is tested."""
+ZEROS = 6
+"""Zeros about which it is tested, too."""
+BUDGET = 1600
+SEED = 7
+
+
+def points(dtype: Any, facts: Facts) -> Array:
+    """Inputs at which suspects are tested: bit patterns, everyday sizes, near 0 and 1."""
+    rng = np.random.default_rng(SEED)
+    n = POINTS
+    signs = rng.choice([-1.0, 1.0], n)
+    limits = np.finfo(dtype)
+    top, bottom = np.log2(float(limits.max)), np.log2(float(limits.tiny))
+    parts = [
+        np.exp2(rng.uniform(bottom, top, n)) * signs,
+        np.exp2(rng.uniform(-60, 12, n)) * signs,
+        np.exp2(rng.uniform(-4, 10, n)) * signs,
+        rng.normal(size=n) * 3,
+        signs * (1 + rng.choice([-1.0, 1.0], n) * np.exp2(rng.uniform(-52, -1, n))),
+    ]
+    x = np.concatenate(parts).astype(dtype).astype(np.float64)
+    inside = (x > facts.lo) & (x < facts.hi) & np.isfinite(x)
+    return x[inside]
+
+
+def is_fragile(what: Recipe, dtype: Any, facts: Facts, run: Run) -> bool:
+    """Whether the naive form is off by more than 4 ulp somewhere among the test points."""
+    if np.dtype(dtype).kind != "f" or np.dtype(dtype).itemsize < 4:
+        return False
+    x = points(dtype, facts)
+    if not x.size:
+        return False
+    return any(
+        wrong(what.expression, {X: at}, dtype, run)
+        for at in (x, _near_zeros(what.expression, x, dtype, run))
+        if at.size
+    )
+
+
+def _near_zeros(expression: Term, x: Array, dtype: Any, run: Run) -> Array:
+    """Points about some zeros that values at others show: there errors are greatest."""
+
+    def values(at: Array) -> Array:
+        return run(expression, {X: at.astype(dtype)}).astype(np.float64)
+
+    x = np.sort(x)
+    sign = np.sign(values(x))
+    at = np.flatnonzero((sign[:-1] * sign[1:] < 0) & (np.sign(x[:-1]) == np.sign(x[1:])))
+    at = at[np.argsort(np.abs(np.log(np.abs(x[at]))))[:ZEROS]]
+    lo, hi, sign = x[at], x[at + 1], sign[at]
+    for _ in range(40 if at.size else 0):
+        middle = (lo / 2 + hi / 2).astype(dtype).astype(np.float64)
+        same = values(middle) * sign > 0
+        lo, hi = np.where(same, middle, lo), np.where(same, hi, middle)
+    away = np.exp2([-4.0, -8, -14, -22])
+    near = hi[:, None] * (1 + np.concatenate([away, -away]))
+    return near.astype(dtype).astype(np.float64).ravel()
+
+
+def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -> bool:
+    """Whether an expression as it would be run is off by more than 4 ulp at one of some points."""
+    from stablegrad.oracle import Status, truth
+
+    got = run(expression, {v: x.astype(dtype) for v, x in bound.items()}).astype(np.float64)
+    found = truth(expression, dict(bound), dtype, budget=BUDGET, limits=False)
+    true = found.value.astype(np.float64)
+    tiny = float(np.finfo(dtype).tiny)
+    decided = (found.status == Status.DECIDED) & ~np.isnan(true)
+    if (np.isnan(got) & decided).any():
+        return True
+    normal = decided & np.isfinite(true) & (np.abs(true) >= tiny)
+    with np.errstate(all="ignore"):
+        unit = np.spacing(np.abs(found.value[normal])).astype(np.float64)
+        error = np.abs((got[normal] - true[normal]) / unit - found.offset[normal])
+    return bool((~(error <= SHARP_ULP)).any())
