@@ -165,6 +165,8 @@ CORRECTED: dict[str, Corrected] = {
     "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
     "log": _sloped(lambda x: (x > 0.375) & (x < 2.75), lambda x, y: 1.0 / x),
 }
+LOGS = {"log": 0.0, "log1p": 1.0}
+"""Logarithms, and what is added to their argument."""
 CORRECTED["sigmoid_difference"] = CORRECTED["sigmoid"]
 CORRECTED["union_slope"] = CORRECTED["sigmoid_slope"]
 """By op: where it feels the rounding of its argument, and the cure; by the difference of two."""
@@ -196,6 +198,9 @@ def _redone_call(
         size = np.abs(x) if count == 1 else np.maximum(np.abs(xs[0]), np.abs(xs[1]))
         felt = corrected.felt(x) if count == 1 else (size > 2.0) & (np.abs(x) < 750.0)
         felt = felt & np.isfinite(x) & ~np.isinf(value)  # nan beside the end of a domain
+        # a logarithm of 0 may be one of what was lost beside 1
+        pole = np.isinf(value) & np.isfinite(x) & (name in LOGS)
+        felt = felt | pole
     if not np.any(felt):
         return value
     shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
@@ -209,10 +214,14 @@ def _redone_call(
         again = corrected.value(near, rest, value[felt], *parameters)
         off = corrected.value(near, rest + error, value[felt], *parameters)
         again = np.where(better & np.isfinite(again), again, value[felt])
+        pole = np.broadcast_to(pole, shape)[felt]
+        argument = (hi + LOGS.get(name, 0.0)) + lo
+        sure = pole & (error <= SURE * np.abs(argument))
+        again = np.where(sure & (argument > 0), np.log(argument), again)
         if count == 1 and not parameters and is_exact(rounded, code):
             # how far the value moves with what is not known of its argument
             loss = np.where(error < 1.0, np.abs(off - again), np.inf)
-            open_ = ~(loss <= LOST * _ROUNDED * np.abs(again))
+            open_ = ~(loss <= LOST * _ROUNDED * np.abs(again)) & ~sure
             whole = (*code, Function(name, (len(leaves) + len(code) - 1,)))
             if np.any(open_):
                 settle(xp, again, open_, columns(felt, leaves), whole)

@@ -125,6 +125,17 @@ def _arctan(x: Pair) -> Pair:
     return pairs.add((start, zero), ((top[0] + top[1]) / (c[0] + x[0] * s[0]), zero))
 
 
+def _arctan2(y: Pair, x: Pair) -> Pair:
+    """By a rotation back to an angle near 0, which is its tangent; of one scale."""
+    k = -np.frexp(np.maximum(np.abs(x[0]), np.abs(y[0])))[1]
+    x, y = (np.ldexp(x[0], k), np.ldexp(x[1], k)), (np.ldexp(y[0], k), np.ldexp(y[1], k))
+    start = np.arctan2(y[0], x[0])
+    s, c = _sine_cosine((start, 0.0 * start))
+    top = pairs.add(pairs.multiply(y, c), pairs.negative(pairs.multiply(x, s)))
+    rest = (top[0] + top[1]) / (x[0] * c[0] + y[0] * s[0])
+    return pairs.add((start, 0.0 * start), (rest, 0.0 * start))
+
+
 def _arcsin(x: Pair) -> Pair:
     start = np.arcsin(x[0])
     zero = 0.0 * start
@@ -240,6 +251,9 @@ CALLS: dict[str, Call] = {
     "tan": Call(_tan, lambda x, y: 1.0 + y * y),
     "tanh": Call(_tanh, lambda x, y: 1.0 + 0.0 * y),
     "arctan": Call(_arctan, lambda x, y: 1.0 + 0.0 * y),
+    "arctan2": Call(
+        _arctan2, lambda y, x, z: tuple(np.abs(t) / np.hypot(x, y) ** 2 for t in (x, y)), 2.0
+    ),
     "arcsin": Call(_arcsin, lambda x, y: 1.0 / np.cos(y)),
     "arccos": Call(_arccos, lambda x, y: 1.0 / np.sin(y), 2.0),
     "ndtr": Call(pair_error.ndtr, lambda x, y: _density(x), 1.0),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import Shape, Term
-from stablegrad.ops import pair_exp, pairs
+from stablegrad.ops import gamma_kernels, pair_exp, pairs
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered import SCALED_PRODUCT, Origin
@@ -123,14 +123,26 @@ def _product(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
 POWERS = 16  # of a product by multiplication
 
 RANGING = frozenset(
-    "exp expm1 exprel sinh cosh power power_derivative hypot abs sech sech_squared".split()
+    "exp expm1 exprel sinh cosh power power_derivative gamma hypot abs sech sech_squared".split()
 )
 """Functions that leave the range, and can be had with exponents."""
 CODED = RANGING | {"log"}
 """Functions that can be had of numbers with exponents."""
 
 
-UNARY = {"exp": _exp, "log": _log, "exprel": _exprel}
+def _gamma(x: Parts) -> Parts:
+    """The gamma function of x from 0.5 on."""
+    value = _floats(x)
+    good = (value >= 0.5) & (value < _MOST)
+    head = np.where(good, value, 1.0)
+    shift = np.clip(x[2], -3000, 3000).astype(np.int32)
+    rest = np.where(good, (np.ldexp(x[0], shift) - head) + np.ldexp(x[1], shift), 0.0)
+    hi, lo = gamma_kernels.log_gamma_pairs(np, (head, rest))
+    log = normal_parts(np, (np.where(good, hi, np.nan), lo, np.zeros(hi.shape, np.int64)))
+    return _exp(log)
+
+
+UNARY = {"exp": _exp, "log": _log, "exprel": _exprel, "gamma": _gamma}
 
 
 def _call(step: Function, registers: Sequence[Parts]) -> Parts:

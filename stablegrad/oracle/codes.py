@@ -55,6 +55,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "tan": arb.tan,
     "tanh": arb.tanh,
     "arctan": arb.atan,
+    "arctan2": arb.atan2,
     "arcsin": arb.asin,
     "arccos": arb.acos,
     "arctanh": arb.atanh,

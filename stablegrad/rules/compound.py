@@ -196,3 +196,28 @@ def difference_of_cube_roots(term: Term) -> Term | None:
     cured = step / squares
     both = OPS["where"](OPS["not_equal"](squares, 0.0), cured, 0.0)
     return forms.with_shape(forms.scale(c, both), term.shape)
+
+
+@stabilize.procedure(
+    "power",
+    "powm1",
+    example=lambda x, y: OPS["power"](1 - OPS["exp"](x), y),
+    source="1 - (1 - t) = t",
+    group="growth",
+    among=("expm1", "powm1"),
+)
+def power_of_complement(term: Term) -> Term | None:
+    """(1 - exp(x))**y, a probability of several, where exp(x) is lost beside 1."""
+    base, y = term.args
+    c, rest = forms.split(base)
+    if c != -1 or rest.op.name not in ("expm1", "powm1") or rest.args[0].op.name == "where":
+        return None  # a choice has been taken to the side where nothing is lost
+    x, *others = rest.args
+    whole = OPS["exp" if rest.op.name == "expm1" else "power"](*rest.args)
+    small = OPS["less"](whole, 0.5)
+    near = OPS["pow1p" if term.op.name == "power" else "pow1pm1"](
+        forms.scale(-1, OPS["where"](small, whole, 0.0)), y
+    )
+    outside = -1.0 if rest.op.name == "expm1" else 0.25
+    beside = forms.scale(-1, rest.op(OPS["where"](small, outside, x), *others))
+    return forms.with_shape(OPS["where"](small, near, term.op(beside, y)), term.shape)

@@ -97,17 +97,17 @@ def _moved(f: Callable[[Term], Term], x: Term, to: float) -> Callable[[Term], Te
 
 
 def _shared(zero: _Zero, f: Term, powers: Mapping[Term, Rational]) -> bool:
-    """Whether what it vanishes with is on the other side, as such or in what vanishes there."""
+    """Whether what it vanishes with is on the other side, as such or in all that vanishes there."""
     inner = {x for x, q in forms.factors(forms.split(zero.u)[1]).items() if q > 0}
     if any(powers.get(x, 0) * zero.p < 0 for x in inner):
         return True
-    others = [_zero(g, p) for g, p in powers.items() if g is not f]
-    return any(
-        other is not None
-        and other.p * zero.p < 0
-        and any(q > 0 and x in inner for x, q in forms.factors(forms.split(other.u)[1]).items())
-        for other in others
-    )
+    others = [z for g, p in powers.items() if g is not f and (z := _zero(g, p)) is not None]
+    for x in inner:
+        with_it = [z for z in others if forms.factors(forms.split(z.u)[1]).get(x, 0) > 0]
+        order = powers.get(x, 0) + sum([z.p * z.k for z in (zero, *with_it)])
+        if with_it and order == 0:
+            return True
+    return False
 
 
 @stabilize.procedure(

@@ -14,7 +14,7 @@ from stablegrad.ops.record import is_float
 from stablegrad.transforms.rational import instruction
 
 POWERS = ("power", "power_derivative")
-GROWING = ("expm1", "exprel", "sinh", "cosh", "power")
+GROWING = ("expm1", "exprel", "sinh", "cosh", "power", "gamma")
 """Functions that may leave the range where their product with another factor does not."""
 LIMIT = 32  # forms, functions and leaves of one code
 

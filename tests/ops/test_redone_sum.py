@@ -93,7 +93,7 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
         x = -6.0 - np.exp(rng.uniform(-5, 4, POINTS))
         rest = x * rng.uniform(-1e-17, 1e-17, POINTS)
     call = polygamma(2) if name == "polygamma" else CALLS[name]
-    pair = name in ("log_ratio", "lgamma_step", "digamma_step", "maximum", "minimum")
+    pair = name in ("arctan2", "log_ratio", "lgamma_step", "digamma_step", "maximum", "minimum")
     args = [(x, rest), (x[::-1], rest[::-1])][: 2 if pair else 1]
     if name == "interval_hazard":
         args.append((5.0 * x, 0.0 * x))
