@@ -216,7 +216,7 @@ def _redone_call(
         again = np.where(better & np.isfinite(again), again, value[felt])
         pole = np.broadcast_to(pole, shape)[felt]
         argument = (hi + LOGS.get(name, 0.0)) + lo
-        sure = pole & (error <= SURE * np.abs(argument))
+        sure = pole & (error <= LOST * _ROUNDED * np.abs(argument))
         again = np.where(sure & (argument > 0), np.log(argument), again)
         if count == 1 and not parameters and is_exact(rounded, code):
             # how far the value moves with what is not known of its argument

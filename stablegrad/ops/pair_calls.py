@@ -173,7 +173,13 @@ def _step(step: Callable[..., Pair], whole: Callable[[Pair], Pair], x: Pair, h: 
 
 def lgamma_step(x: Pair, h: Pair) -> Pair:
     """lgamma(x + h) - lgamma(x), relative to itself where h is not far above x."""
-    return _step(lambda x, h: gamma_pairs.lgamma_step(_log1p, _log, x, h), _lgamma, x, h)
+    value = _step(lambda x, h: gamma_pairs.lgamma_step(_log1p, _log, x, h), _lgamma, x, h)
+    tiny = np.abs(h[0]) < 2.0**-110 * x[0]
+    if not np.any(tiny):
+        return value
+    slope = _digamma((np.where(tiny, x[0], 1.0), np.where(tiny, x[1], 0.0)))
+    linear = pairs.multiply(h, slope)
+    return np.where(tiny, linear[0], value[0]), np.where(tiny, linear[1], value[1])
 
 
 def _digamma_step(x: Pair, h: Pair) -> Pair:

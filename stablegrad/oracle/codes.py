@@ -60,7 +60,6 @@ CALLS: dict[str, Callable[..., Any]] = {
     "arccos": arb.acos,
     "arctanh": arb.atanh,
     "arccosh": arb.acosh,
-    "arctan2": arb.atan2,
     "sinh": arb.sinh,
     "cosh": arb.cosh,
     "sqrt1pm1": lambda x: (1 + x).sqrt() - 1,

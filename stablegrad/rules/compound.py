@@ -201,7 +201,7 @@ def difference_of_cube_roots(term: Term) -> Term | None:
 @stabilize.procedure(
     "power",
     "powm1",
-    example=lambda x, y: OPS["power"](1 - OPS["exp"](x), y),
+    example=lambda x, y: OPS["power"](-OPS["expm1"](x), y),
     source="1 - (1 - t) = t",
     group="growth",
     among=("expm1", "powm1"),

@@ -64,6 +64,8 @@ MORE: list[Case] = [
     ("log_of_negative_logistic_interval", lambda x, y: -log(-gap(x * x, y)), [30.0, 901.0]),
     ("power_of_tail", lambda x, y: power(ndtr(x), y), [-50.0, 0.01]),
     ("power_of_tail", lambda x, y: power(1 / (1 + exp(-x)), y), [-800.0, 0.01]),
+    ("power_of_complement", lambda x, y: 1 - power(1 - power(x, y), 3 * y), [1e-9, 2.0]),
+    ("power_of_complement", lambda x, y: log(1 - power(1 - exp(-x), y)), [50.0, 0.5]),
     ("density_over_tail", lambda x, m: exp(-((x - m) ** 2) / 2) / ndtr(x - m), [-50.0, 1.0]),
     ("density_over_tail", lambda x, y: y * exp(-x * x / 2) / (1 - ndtr(x)), [50.0, 3.0]),
     ("growth_times_tail", lambda a, b: exp(a) * erfc(b), [1e3, 32.0]),
