@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from stablegrad.ir import OPS, Term, make
@@ -258,3 +259,35 @@ def exp_of_log_softmax(term: Term) -> Term | None:
     """exp undoes the log of log_softmax."""
     (x,) = term.args
     return OPS["softmax"](x.args[0], axis=x.param("axis")) if x.op.name == "log_softmax" else None
+
+
+@stabilize.procedure(
+    "getitem",
+    example=lambda x: OPS["getitem"](OPS["exp"](x), index=(0,)),
+    source="an entry of f(x) is f of the entry",
+    group="softmax",
+    among=("exp",),
+)
+def entry_of_exponentials(term: Term) -> Term | None:
+    """exp(x)[i]/sum(exp(x)) is inf/inf: the share of an entry is seen where it is exp(x[i])."""
+    (inner,) = term.args
+    few = 2 * math.prod(term.shape) <= math.prod(inner.shape)  # else exp is computed twice
+    if inner.op.name != "exp" or not few:
+        return None
+    entry = make(term.op, inner.args, term.params, term.shape, term.dtype)
+    return OPS["exp"](entry)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: OPS["log"](OPS["cumsum"](OPS["exp"](x), axis=0)),
+    source="definition",
+    group="softmax",
+    among=("cumsum",),
+)
+def log_of_running_sum(term: Term) -> Term | None:
+    """log(cumsum(exp(x))) overflows for large x and is -inf for very negative ones."""
+    (total,) = term.args
+    if total.op.name != "cumsum" or total.args[0].op.name != "exp":
+        return None
+    return OPS["cumlogsumexp"](*total.args[0].args, axis=total.param("axis"))

@@ -187,6 +187,18 @@ MORE: list[Case] = [
     ("log_mean_exp", lambda x, t: t * log(mean(exp(x / t))), [[3.0, 5.0], 1e-3]),
     ("softmax_of_ratio", lambda x: first(exp(x) / kept_sum(exp(x))), [[800.0, 801.0]]),
     ("softmax_of_ratio", lambda x: log(first(exp(x) / kept_sum(exp(x)))), [[0.0, 800.0]]),
+    (
+        "entry_of_exponentials",
+        lambda x: -log(first(exp(x)) / total(exp(x))),
+        [[-800.0, 0.0, 800.0]],
+    ),
+    (
+        "entry_of_exponentials",
+        lambda x: first(exp(x / 2)) / mean(exp(x / 2)),
+        [[1600.0, 1.0, 1500.0]],
+    ),
+    ("log_of_running_sum", lambda x: log(OPS["cumsum"](exp(x), axis=0)), [[800.0, 801.0, 5.0]]),
+    ("log_of_running_sum", lambda x: log(OPS["cumsum"](exp(-x), axis=0)), [[800.0, 801.0, 5.0]]),
     ("log_of_softmax", lambda x: first(log(softmax(x))), [[0.0, 800.0]]),
     ("log_of_softmax", lambda x: -log(first(softmax(x))), [[-400.0, 400.0]]),
     (
