@@ -279,9 +279,10 @@ def fuzz(data: Data) -> str:
 
 FIRST_RUN = (
     "At their first run 63 of 67 programs of ten fields were flagged, with 61 ops and 62 causes as "
-    "labelled. Three of the four others were right at the inputs chosen, to the last digit: "
-    "two have other inputs since, one gave way to another program; of the last the truth (a limit halfway between two floats) was not "
-    "decided. One of 62 well-written functions at hard inputs was flagged: the textbook slope of "
+    "labelled. Three of the four others were right at the inputs chosen, to the last digit: two "
+    "have other inputs since, one gave way to another program; of the last the truth (a limit "
+    "halfway between two floats) was not decided. One of 62 well-written functions at hard inputs "
+    "was flagged: the textbook slope of "
     "`arctanh` next to 1, which is a loss, and counts as one since."
 )
 

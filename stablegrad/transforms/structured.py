@@ -14,7 +14,7 @@ from stablegrad.ops.record import INPUT, LEAF
 from stablegrad.transforms.rational import MOVING
 
 TERMS = 64
-ELEMENTS = 256
+ELEMENTS = 32
 """The size of programs and of their inputs that are decided."""
 ZEROS = frozenset(["log", "arccos", "arccosh"])
 """Functions with a zero, or an end, at which they feel the rounding of what is near 1."""
