@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -344,12 +346,12 @@ def test_an_array_of_ones_is_the_number_1(ones):
 def test_equal_distances_between_tensors() -> None:
     ends = np.array([0.3, 1.0]), np.array([2.5, -1.0])
     first, last = (sg.tensor(v) for v in ends)
+    linspace: Any = np.linspace  # NumPy's types know no tensors
+    logspace: Any = np.logspace
     for given in ({}, {"num": 4, "endpoint": False}, {"num": 3, "axis": -1}, {"num": 1}):
-        found = np.linspace(first, last, **given)
-        np.testing.assert_allclose(found.numpy(), np.linspace(*ends, **given), rtol=1e-14)
-    assert sg.grad(lambda x: np.sum(np.linspace(0.0, x, 5)))(2.0).item() == 2.5
-    np.testing.assert_allclose(
-        np.logspace(first, last, 4).numpy(), np.logspace(*ends, 4), rtol=1e-13
-    )
+        found = linspace(first, last, **given)
+        np.testing.assert_allclose(found.numpy(), linspace(*ends, **given), rtol=1e-14)
+    assert sg.grad(lambda x: np.sum(linspace(0.0, x, 5)))(2.0).item() == 2.5
+    np.testing.assert_allclose(logspace(first, last, 4).numpy(), np.logspace(*ends, 4), rtol=1e-13)
     with pytest.raises(sg.errors.DTypeError, match="geomspace of a tensor"):
         np.geomspace(first, last, 3)

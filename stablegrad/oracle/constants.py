@@ -6,6 +6,7 @@ rounding of such a constant: so its digits are known again here, times a short r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
@@ -20,6 +21,8 @@ from stablegrad.oracle.precision import precision
 IRRATIONAL: dict[str, Callable[[], Any]] = {
     "1/sqrt(pi)": lambda: 1 / arb.pi().sqrt(),
     "1/sqrt(2 pi)": lambda: 1 / (2 * arb.pi()).sqrt(),
+    "sqrt(pi)": lambda: arb.pi().sqrt(),
+    "sqrt(2 pi)": lambda: arb(2).sqrt() * arb.pi().sqrt(),
     "pi": arb.pi,
     "1/pi": lambda: 1 / arb.pi(),
     "log(2)": lambda: arb(2).log(),
@@ -67,7 +70,11 @@ def known(x: Fraction) -> tuple[str, Fraction] | None:
             if factor is not None:
                 return name, factor / scale
     square = _short((x * scale) ** 2) if x > 0 else None
-    return None if square is None else (ROOT, square / scale**2)
+    return None if square is None or _is_square(square) else (ROOT, square / scale**2)
+
+
+def _is_square(x: Fraction) -> bool:
+    return all(math.isqrt(n) ** 2 == n for n in (x.numerator, x.denominator))
 
 
 def _short(near: Fraction) -> Fraction | None:
