@@ -101,13 +101,10 @@ def measured(rule: Rule | Procedure) -> tuple[dict[str, Any], Array, Array, Arra
     if not good.any():
         return None
     before, after = bits_lost(naive, true)[good], bits_lost(cured, true)[good]
-    first = (
-        np.broadcast_to(data[0], good.shape) if data[0].shape == good.shape else data[0][..., :1]
-    )
-    where = np.broadcast_to(
-        first.reshape(first.shape[: good.ndim]) if good.ndim else first, good.shape
-    )
-    sizes = np.abs(where[good])
+    first = data[0]
+    if first.shape != good.shape:  # of what a reduction or an index takes in, the first
+        first = np.resize(first[..., :1], good.shape)
+    sizes = np.abs(first[good])
     gain = before - after >= GAINED
     row = {"points": int(good.sum()), "gained": float(gain.mean())}
     if gain.any():

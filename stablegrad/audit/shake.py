@@ -28,6 +28,7 @@ from stablegrad.ir import OPS
 from stablegrad.ops.record import Op
 from stablegrad.synthesis.recipe import Recipe
 from stablegrad.synthesis.store import table_of
+from stablegrad.synthesis.table import layout_of
 
 Array = np.ndarray[Any, Any]
 
@@ -206,11 +207,12 @@ class Shaken:
         """The table of a synthesized kernel, under a name."""
         table = table_of(recipe)
         name = self.name("table", recipe)
-        fields = "coefficients center scale slope kind kinds sides zones points".split()
+        fields = "coefficients center scale slope kind kinds sides zones points total".split()
         parts = [f"{f}={self.refer(f, getattr(table, f))}" for f in fields]
         text = f"types.SimpleNamespace({', '.join(parts)})"
+        layout = self.refer("layout_of", layout_of)
         del self.texts[name]
-        self.texts[name] = f"{name} = {text}"
+        self.texts[name] = f"{name} = {text}\n{name}.layout = {layout}({name})"
         return name
 
     def type(self, cls: type) -> str:
