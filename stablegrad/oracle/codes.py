@@ -21,8 +21,8 @@ Array = np.ndarray[Any, Any]
 
 LADDER = (256, 1100, 4500)
 """Bits that are tried: the last are those of two floats of opposite ranges, and some."""
-CREDIT = 100_000
-"""Bits that one result may cost, some 12 ms; elements after that are left alone."""
+CREDIT = 400_000
+"""Bits that one result may cost, some 50 ms; elements after that are left alone."""
 
 
 class OpenError(Exception):

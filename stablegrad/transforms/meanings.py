@@ -238,6 +238,7 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "synthesized": lambda x, y, recipe: y,
     "reduced": lambda a, b, y, symmetry, recipes: y,
     "log_minus_digamma": lambda x, y: _log(x) - _op("digamma", y),
+    "stop_gradient": lambda x: x,
     "clip": lambda x, low, high: _op("minimum", _op("maximum", x, low), high),
     "gamma": lambda x: _exp(_op("lgamma", x)),
     "beta": lambda a, b: _exp(_betaln(a, b)),
