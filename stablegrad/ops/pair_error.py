@@ -20,14 +20,10 @@ _MOST = 120  # terms of the series, of which 90 are needed at its end
 _SERIES_END = 2.0**-110
 
 
-def _constant(value: Decimal) -> tuple[float, float]:
-    return pairs.split(value)
-
-
 with localcontext() as _context:
     _context.prec = 50
-    _DENSITY_AT_0 = _constant(1 / (2 * pairs.pi()).sqrt())
-    _ROOT_2 = _constant(Decimal(2).sqrt())
+    _DENSITY_AT_0 = pairs.split(1 / (2 * pairs.pi()).sqrt())
+    _ROOT_2 = pairs.split(Decimal(2).sqrt())
 
 
 def _like(x: Any, value: tuple[float, float]) -> Pair:

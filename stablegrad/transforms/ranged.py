@@ -33,18 +33,16 @@ def ranged_code(
         The factors to watch, the leaves of the code, and the code; None where no factor is a
         sum of products, a product under a root or the like.
     """
-    growing = [x for x in parts if x.op.name in GROWING]
-    watched = tuple(
-        [
-            x
-            for x, p in parts.items()
-            if ranges(x) or (p < 0 and _overflows(x)) or (x in growing and len(parts) > 1)
-        ]
-    )
+    several = len(parts) > 1
+    watched = tuple([x for x, p in parts.items() if _watched(x, p, several)])
     if not watched:
         return None
     found = _coded(forms.monomial(parts, like.shape, like.dtype), lowered)
     return None if found is None else (watched, *found)
+
+
+def _watched(x: Term, p: Any, several: bool) -> bool:
+    return ranges(x) or (p < 0 and _overflows(x)) or (several and x.op.name in GROWING)
 
 
 def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus: int = 0) -> Term:
