@@ -16,6 +16,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.jax.equations import Equation, Literal, alive, literal_term, ordered, terms_of
+from stablegrad.jax.levels import Flags, within
 from stablegrad.jax.links import Links, Port
 from stablegrad.jax.marks import Mark
 from stablegrad.jax.regions import Region, numbered, region_of
@@ -67,10 +68,10 @@ def put_together(
         e.outputs = [renamed.get(o, o) for o in e.outputs]
         e.inputs = [renamed.get(a, a) if isinstance(a, int) else a for a in e.inputs]
     written = {o for e in made for o in e.outputs}
-    kept = [e for n, e in enumerate(links.equations) if n not in gone]
+    kept = [e for n, e in enumerate(equations) if n not in gone]
     kept = [e for e in kept if not written.issuperset(e.outputs)]
     found = ordered([*kept, *made])
-    return links.equations if found is None else alive(found, links.results)
+    return equations if found is None else alive(found, links.results)
 
 
 class _Chain:
@@ -84,11 +85,11 @@ class _Chain:
         self.members = sorted(members, reverse=self.reverse)  # what makes comes before what takes
         self.leaves: dict[Any, int] = {}
         self.values: dict[Port, int] = {}
-        self.images: dict[int, int] = {}
+        self.images: dict[tuple[int, Flags], int] = {}
         """Values of the program outside that are values of the program here."""
-        self.tangents: dict[int, tuple[Any, tuple[bool, ...]]] = {}
+        self.tangents: dict[int, tuple[Any, Flags]] = {}
         """In forward mode, the tangents of the leaves."""
-        self.given: dict[int, tuple[Any, tuple[bool, ...]]] = {}
+        self.given: dict[int, tuple[Any, Flags]] = {}
         """What the inputs are outside, and where they have axes of a vmap."""
         self.program: list[Equation] = []
         self._name_values()
@@ -96,7 +97,7 @@ class _Chain:
 
     def _name_values(self) -> None:
         links = self.links
-        twice: set[int] = set()
+        twice: set[tuple[int, Flags]] = set()
         for n in self.members:
             mark = links.equations[n].mark
             assert mark is not None
@@ -117,11 +118,11 @@ class _Chain:
                         if not self.reverse:
                             self.tangents[image] = self._tangent_of(n, i)
                 if isinstance(atom, int):
-                    value = links.same.of(atom)
+                    value = links.same.of(atom), links.flags(n, i)
                     if self.images.setdefault(value, image) != image:
                         twice.add(value)
-        for atom in twice:  # one value with several derivatives: none of them stands for it
-            del self.images[atom]
+        for value in twice:  # one value with several derivatives: none of them stands for it
+            del self.images[value]
 
     def _leaf_key(self, n: int, i: int) -> Any:
         """What tells arguments that are differentiated apart; None for one that is not."""
@@ -136,9 +137,9 @@ class _Chain:
         cotangent = e.outputs[e.mark.moved.index(i)]
         if cotangent not in self.links.users and cotangent not in self.links.results:
             return None
-        return self.links.exit_of(cotangent), name, self.links.flags(n, i)
+        return self.links.exit_of(cotangent), name, self.links.flags(n, i), self.links.around(n)
 
-    def _tangent_of(self, n: int, i: int) -> tuple[Any, tuple[bool, ...]]:
+    def _tangent_of(self, n: int, i: int) -> tuple[Any, Flags]:
         """The tangent of an argument, and where it has axes of a vmap."""
         e = self.links.equations[n]
         assert e.mark is not None
@@ -161,8 +162,10 @@ class _Chain:
                     args.append(self.leaves[key])
                 elif isinstance(atom, Literal):
                     args.append(atom)
-                elif self._is_constant(e.mark, i) and links.same.of(atom) in self.images:
-                    args.append(self.images[links.same.of(atom)])  # its derivative is zero
+                elif self._is_constant(e.mark, i) and (
+                    (image := self.images.get((links.same.of(atom), links.flags(n, i)))) is not None
+                ):
+                    args.append(image)  # its derivative is zero
                 else:
                     where = atom, links.flags(n, i)
                     if where not in blocked:
@@ -177,24 +180,26 @@ class _Chain:
         """Whether an application does not depend on an argument to first order, though it could."""
         return i in mark.active and i not in mark.moved
 
-    def _blocked(self, atom: int, flags: tuple[bool, ...], aval: Any) -> int:
+    def _blocked(self, atom: int, flags: Flags, aval: Any) -> int:
         """An argument that is not differentiated, seen through where it comes from values here."""
-        seen = None if flags else self._seen_through(atom)
+        seen = None if any(flags) else self._seen_through(atom, flags)
         if seen is not None:
             return seen
         number = self.links.new(aval)
         self.given[number] = atom, flags
         return number
 
-    def _seen_through(self, atom: int) -> int | None:
+    def _seen_through(self, atom: int, plain: Flags) -> int | None:
         """The value of equations that give an atom from values here, its derivative stopped."""
         links = self.links
         found: dict[int, Equation] = {}
+        names = {a: image for (a, flags), image in self.images.items() if flags == plain}
+        whole = frozenset(names)
         pending, reached = [atom], False
         while pending:
             a = links.same.of(pending.pop())
             e = links.equations[links.maker[a]] if a in links.maker else None
-            if a in self.images:
+            if a in whole:
                 reached = True
             elif e is not None and id(e) not in found and links.readable(e):
                 found[id(e)] = e
@@ -203,7 +208,6 @@ class _Chain:
                 return None
         if not reached:
             return None
-        names: dict[int, int] = dict(self.images)
         for e in found.values():
             names.update({o: links.new(links.avals[o]) for o in e.outputs if o not in names})
         for e in found.values():
@@ -211,12 +215,10 @@ class _Chain:
             for a in inputs:
                 if isinstance(a, int) and a not in names:
                     names[a] = links.new(links.avals[a])
-                    self.given[names[a]] = a, ()
+                    self.given[names[a]] = a, plain
             inputs = [names[a] if isinstance(a, int) else a for a in inputs]
             # a value here that is made there too keeps its meaning here
-            outputs = [
-                links.new(links.avals[o]) if o in self.images else names[o] for o in e.outputs
-            ]
+            outputs = [links.new(links.avals[o]) if o in whole else names[o] for o in e.outputs]
             self.program.append(replace(e, inputs=inputs, outputs=outputs, mark=None))
         value = names[links.same.of(atom)]
         if not is_float(links.avals[atom].dtype):
@@ -233,54 +235,64 @@ class _Chain:
         """The derivative of the chain; sums of cotangents go to ``exits``."""
         return self._pullback(exits) if self.reverse else self._tangent()
 
-    def _region(self, outputs: Sequence[int]) -> tuple[Region, list[int]]:
-        """The program as a region, and the numbers of its inputs, what is differentiated first."""
+    def _region(self, outputs: Sequence[int], around: Flags) -> tuple[Region, list[int], list[int]]:
+        """The program as a region within some vmaps.
+
+        Returns:
+            The region; what is differentiated; the numbers of its inputs, these first.
+        """
         links = self.links
         program = ordered(self.program)
         assert program is not None
         equations = put_together(
             program, outputs, links.avals, links.settings, depth=links.depth + 1
         )
-        leaves = list(self.leaves.values())
-        numbers = [*leaves, *[a for a in self.given if a not in leaves]]
+        inner = [a for a, (_, flags) in self.given.items() if within(flags, around)]
+        leaves = [a for a in self.leaves.values() if a in inner]
+        if not self.reverse:
+            leaves = [a for a in leaves if within(self.tangents[a][1], around)]
+        numbers = [*leaves, *[a for a in inner if a not in leaves]]
         terms: dict[int, Term] = {}
         for position, a in enumerate(numbers):
             aval = links.avals[a]
             terms[a] = numbered(position, aval.shape, aval.dtype)
         inputs = list(terms.values())
-        for e in equations:
+        for e in alive(equations, outputs):
             args = [literal_term(a) if isinstance(a, Literal) else terms[a] for a in e.inputs]
             found = terms_of(e, args)  # type: ignore[arg-type]
             assert found is not None
             terms.update(zip(e.outputs, found, strict=True))
-        return region_of([terms[o] for o in outputs], inputs, links.settings), numbers
+        return region_of([terms[o] for o in outputs], inputs, links.settings), leaves, numbers
 
     def _equation(
         self,
         region: Region,
         numbers: Sequence[int],
-        more: Sequence[tuple[Any, tuple[bool, ...]]],
+        more: Sequence[tuple[Any, Flags]],
         outputs: list[int],
+        around: Flags,
     ) -> Equation:
         """A region of the inputs and more as an equation; results that it lacks are zero."""
         links, first = self.links, self.links.equations[self.members[0]]
         missing = outputs[len(region.roots) :]
         if missing:
-            sizes = len(first.batch)
+            sizes = sum(around)
             kinds = [(links.avals[o].dtype, links.avals[o].shape[sizes:]) for o in missing]
             zeros = [const(0, *kind) for kind in kinds]
             region = region_of([*region.roots, *zeros], region.inputs, links.settings)
         region = region_of(_released(region.roots, links.depth), region.inputs, links.settings)
         given = [*[self.given[a] for a in numbers], *more]
         inputs = [a for a, _ in given]
-        batch = tuple([tuple([flags[k] for _, flags in given]) for k in range(len(first.batch))])
+        batch = tuple(
+            [tuple([flags[k] for _, flags in given]) for k, has in enumerate(around) if has]
+        )
         return Equation(
             "stablegrad", inputs, outputs, None, place=first.place, applied=region, batch=batch
         )
 
     def _tangent(self) -> list[Equation]:
         links = self.links
-        wanted: dict[int, Port] = {}
+        wanted: dict[Flags, dict[int, int]] = {}
         for n in self.members:
             e = links.equations[n]
             assert e.mark is not None
@@ -288,18 +300,22 @@ class _Chain:
                 users = links.users.get(out, ())
                 inner = users and all(links.takes(user, (n, place)) for user in users)
                 if out in links.results or not inner:
-                    wanted[out] = n, place
-        region, numbers = self._region([self.values[port] for port in wanted.values()])
-        tangent, places = region.tangent(tuple(range(len(self.leaves))))
-        outs = list(wanted)
-        found = [outs[k] for k in places]
-        found += [o for o in outs if o not in found]
-        return [self._equation(tangent, numbers, list(self.tangents.values()), found)]
+                    wanted.setdefault(links.around(n), {})[out] = self.values[n, place]
+        made = []
+        for around, values in wanted.items():
+            region, leaves, numbers = self._region(list(values.values()), around)
+            tangent, places = region.tangent(tuple(range(len(leaves))))
+            outs = list(values)
+            found = [outs[k] for k in places]
+            found += [o for o in outs if o not in found]
+            moves = [self.tangents[a] for a in leaves]
+            made.append(self._equation(tangent, numbers, moves, found, around))
+        return made
 
     def _pullback(self, exits: dict[int, list[Any]]) -> list[Equation]:
         links = self.links
         made: list[Equation] = []
-        seeds: dict[int, tuple[Any, tuple[bool, ...]]] = {}
+        seeds: dict[int, tuple[Any, Flags]] = {}
         for n in self.members:
             e = links.equations[n]
             assert e.mark is not None
@@ -315,25 +331,29 @@ class _Chain:
                     parts = [total]
                 if parts:
                     seeds[self.values[n, place]] = parts[0], links.flags(n, count + q)
-        region, numbers = self._region(list(seeds))
-        count, leaves = len(numbers), list(self.leaves.values())
-        tangent, places = region.tangent(tuple(range(len(leaves))))
-        pullback, found = tangent.pullback(
-            tuple(range(count, count + len(leaves))), tuple(range(len(places)))
-        )
-        given = list(seeds.values())
-        outputs = [leaves[j] for j in found]
-        missing = [a for a in leaves if a not in outputs]
-        cotangents = {leaf: links.new(links.aval(top)) for (top, _, _), leaf in self.leaves.items()}
-        results = [cotangents[a] for a in (*outputs, *missing)]
-        made.append(self._equation(pullback, numbers, [given[k] for k in places], results))
+        cotangents = {leaf: links.new(links.aval(top)) for (top, *_), leaf in self.leaves.items()}
+        for around in dict.fromkeys(around for *_, around in self.leaves):
+            inner = {y: seed for y, seed in seeds.items() if within(seed[1], around)}
+            region, leaves, numbers = self._region(list(inner), around)
+            mine = [a for key, a in self.leaves.items() if key[-1] == around]
+            moved = tuple([leaves.index(a) for a in mine])
+            tangent, places = region.tangent(moved)
+            count, given = len(numbers), list(inner.values())
+            pullback, found = tangent.pullback(
+                tuple(range(count, count + len(mine))), tuple(range(len(places)))
+            )
+            outputs = [mine[j] for j in found]
+            outputs += [a for a in mine if a not in outputs]
+            results = [cotangents[a] for a in outputs]
+            more = [given[k] for k in places]
+            made.append(self._equation(pullback, numbers, more, results, around))
         self._leave(cotangents, exits)
         return made
 
     def _leave(self, cotangents: dict[int, int], exits: dict[int, list[Any]]) -> None:
         """The cotangents of what is differentiated take the places of the members' own."""
         own = {o for n in self.members for o in self.links.equations[n].outputs}
-        for (top, _, _), leaf in self.leaves.items():
+        for (top, *_), leaf in self.leaves.items():
             if top not in exits:
                 exits[top] = self.links.parts_of(top)
             # one that goes elsewhere too is another exit, and an addend here like any other

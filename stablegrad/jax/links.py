@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stablegrad.jax.equations import Equation, Literal, terms_of
+from stablegrad.jax.levels import Flags, Levels
 from stablegrad.jax.regions import numbered, plain
 from stablegrad.jax.sameness import Values
 from stablegrad.settings import Settings
@@ -82,6 +83,9 @@ class Links:
                 if isinstance(a, int):
                     self.users.setdefault(a, []).append((n, i))
         self.same = Values(equations)
+        levels = Levels(equations, settings, self.summands)
+        self.equations, self.at = levels.equations, levels.places
+        """For each equation, which of its own vmaps each of those around any derivative is."""
         self.nodes = [n for n, e in enumerate(equations) if e.mark is not None]
         self.links: dict[Port, Port] = {}
         """From an argument of an application to the result that it is, by equation."""
@@ -110,23 +114,29 @@ class Links:
         assert mark is not None
         return self.equations[n].inputs[: len(mark.made)]
 
-    def flags(self, n: int, i: int) -> tuple[bool, ...]:
-        """Where an input of an equation has the axes of the vmaps around it."""
-        return tuple([flags[i] for flags in self.equations[n].batch])
+    def flags(self, n: int, i: int) -> Flags:
+        """Which of the vmaps around derivatives an input of an equation has the axis of."""
+        batch = self.equations[n].batch
+        return tuple([k is not None and batch[k][i] for k in self.at[n]])
+
+    def around(self, n: int) -> Flags:
+        """The vmaps around an equation."""
+        return tuple([k is not None for k in self.at[n]])
 
     def _is_result(self, n: int, i: int, m: int, j: int) -> bool:
         """Whether argument i of application n is proved to be result j of application m."""
         of, by = self.equations[n].mark, self.equations[m].mark
         assert of is not None
         assert by is not None
-        batch = tuple([flags[: len(by.made)] for flags in self.equations[m].batch])
-        if self.flags(n, i) != tuple([any(flags) for flags in batch]):
+        count = len(by.made)
+        batch = [flags[:count] for flags in self.equations[m].batch]
+        if self.flags(n, i) != tuple([k is not None and any(batch[k]) for k in self.at[m]]):
             return False
         if not self.depth and of.made[i] == (by.number, j):
             return True
         args = self.primals(m)
-        batch = tuple([flags for flags in batch if any(flags)])
-        made = self.same.results(by, batch, args, [self.aval(a) for a in args])
+        mapped = tuple([flags for flags in batch if any(flags)])
+        made = self.same.results(by, mapped, args, [self.aval(a) for a in args])
         return made is not None and made[j] == self.same.name(self.primals(n)[i])
 
     # -- links --------------------------------------------------------------------------------
@@ -187,6 +197,8 @@ class Links:
                 m = self.maker.get(part) if isinstance(part, int) else None
                 other = self.equations[m].mark if m is not None else None
                 if m is None or other is None or other.reverse != mark.reverse:
+                    continue
+                if self.flags(n, count + q) != self.around(m):
                     continue
                 p = self.equations[m].outputs.index(part)
                 if mark.reverse:

@@ -56,6 +56,8 @@ _RENAMED = {
     "igammac": "gammaincc",
 }
 _LOGICAL = {"and": "logical_and", "or": "logical_or", "xor": "logical_xor", "not": "logical_not"}
+ELEMENTWISE = frozenset([*_SAME, *_RENAMED, "integer_pow", "pow", "convert_element_type", "copy"])
+"""Operations on each element alone, their arguments all of one shape or scalars."""
 _COMPARISONS = frozenset("eq ne lt le gt ge is_finite".split())
 _INTEGER_INPUTS = _COMPARISONS | {"convert_element_type", "stop_gradient"}
 

@@ -54,9 +54,6 @@ MODES: dict[str, tuple[int, Callable[[Any], Any]]] = {
     "shard_map": (1, lambda f: S(jax.grad(sharded(f)))),
 }
 LEFT = {
-    ("hessian", "log_sigmoid"): "levels of vmap that differ within a chain",
-    ("hessian", "softmax"): "levels of vmap that differ within a chain",
-    ("hessian", "norm"): "levels of vmap that differ within a chain",
     ("grad of grad of grad", "norm"): "the third derivative is left op by op",
     ("shard_map", "softmax"): "the forward pass is another shard_map",
 }
@@ -159,6 +156,21 @@ PROGRAMS: dict[str, Callable[[Any], Any]] = {
         jax.vmap(jax.grad(lambda v, a: jnp.log1p(jnp.exp(v * a)) * a * v), (None, 0))(
             x, jnp.arange(3.0)
         )
+    ),
+    "a Hessian": lambda x: jnp.sum(
+        jax.hessian(lambda v: jnp.log(jnp.sum(jnp.exp(v))) * jnp.tanh(v[0]))(jnp.stack([x, 2 * x]))
+    ),
+    "a Hessian through a vmap of derivatives": lambda x: jnp.sum(
+        jax.hessian(
+            lambda v: jnp.sum(jax.vmap(jax.grad(lambda a: jnp.tanh(a * v[0]) * jnp.exp(v[1])))(v))
+        )(jnp.stack([x, 2 * x]))
+    ),
+    "vmaps side by side": lambda x: jnp.sum(
+        jax.vmap(
+            lambda a: jax.vmap(lambda b: jax.grad(lambda c: jnp.tanh(c * a) * jnp.exp(b * c))(x))(
+                jnp.arange(3.0)
+            )
+        )(jnp.arange(3.0))
     ),
     "a Jacobian": lambda x: jnp.sum(
         jax.jacfwd(jax.jacrev(lambda v: jnp.tanh(v) * jnp.sum(jnp.exp(v))))(jnp.stack([x, 2 * x]))
