@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.special
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
@@ -50,6 +51,10 @@ def _above(limit: float) -> Callable[[Any], Any]:
 
 def _below(limit: float) -> Callable[[Any], Any]:
     return lambda x: x < limit
+
+
+def _next_to_1_or_2(x: Any) -> Any:
+    return np.abs(np.abs(x - 1.5) - 0.5) < 0.125
 
 
 def _sides(x: Any, lo: Any) -> tuple[Any, Any]:
@@ -163,6 +168,8 @@ CORRECTED: dict[str, Corrected] = {
     "arccosh": Corrected(_below(1.5), _arccosh),
     "log1p": Corrected(_below(-0.5), _log1p),
     "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
+    "lgamma": _sloped(_next_to_1_or_2, lambda x, y: scipy.special.psi(x)),
+    "gamma": _sloped(_above(16.0), lambda x, y: y * scipy.special.psi(x)),
     "log": _sloped(lambda x: (x > 0.375) & (x < 2.75), lambda x, y: 1.0 / x),
 }
 LOGS = {"log": 0.0, "log1p": 1.0}

@@ -166,7 +166,7 @@ def redo(xp: Any, where: Any, value: Any, better: Callable[..., Any], *args: Any
     """
     if xp.name != "numpy":
         return xp.where(where, better(xp, *args), value)
-    if xp.ndim(value) == 0:
+    if xp.ndim(where) == 0:
         return better(xp, *args) if where else value
     if np.count_nonzero(where):  # a fraction of the time of any()
         at = xp.nonzero(where)

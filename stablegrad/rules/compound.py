@@ -8,7 +8,7 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, const
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import opposite_pair, plain_difference, simpler_difference
+from stablegrad.rules.simpler import bare, opposite_pair, plain_difference, simpler_difference
 
 PLAIN = (1, 2, -1, Fraction(1, 2), Fraction(-1, 2))
 """Powers whose difference to 1 other rules, or compensated sums, take care of."""
@@ -221,3 +221,50 @@ def power_of_complement(term: Term) -> Term | None:
     outside = -1.0 if rest.op.name == "expm1" else 0.25
     beside = forms.scale(-1, rest.op(OPS["where"](small, outside, x), *others))
     return forms.with_shape(OPS["where"](small, near, term.op(beside, y)), term.shape)
+
+
+GAINS = {
+    "pow1pm1": "pow1p",
+    "compound_sum": "pow1p",
+    "powm1": "power",
+    "geometric_sum": "power",
+}
+"""What grows as a power does, and the power, of the same arguments."""
+
+BEYOND = 1e30
+"""From here on 1 is nothing beside a power."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, n: OPS["power"](x, n) / OPS["geometric_sum"](x, n + 1),
+    source="x**n/(x**n - 1) = 1/(1 - x**-n)",
+    group="growth",
+    among=tuple(GAINS),
+)
+def power_over_its_gain(term: Term) -> Term | None:
+    """r*(1 + r)**n/((1 + r)**n - 1), the rate of a loan, and full queues: inf/inf for large n."""
+    parts = forms.factors(term)
+    for gain, q in parts.items():
+        if q != -1 or gain.op.name not in GAINS:
+            continue
+        x, n = gain.args
+        for power, p in parts.items():
+            if p != 1 or power.op.name != GAINS[gain.op.name] or power.args[0] is not x:
+                continue
+            left = bare(plain_difference(power.args[1], n))
+            if left.op is not CONST or abs(left.params[0]) > 1:
+                continue
+            rest = {y: r for y, r in parts.items() if y is not gain and y is not power}
+            grown = OPS["minimum"](power, OPS["abs"](gain))
+            large = OPS["greater"](grown, BEYOND)
+            held = OPS["where"](large, 1.0, x)
+            near = forms.product([power.op.term((held, power.args[1])), forms.power(gain, -1)])
+            base = forms.total([(1, x), (1, const(1, x.dtype))], x.shape, x.dtype)
+            base = base if power.op.name == "pow1p" else x
+            below = gain.op.term((x, forms.scale(-1, n)), gain.params)
+            factors = [forms.power(base, left.params[0]), forms.power(below, -1)]
+            share = OPS["where"](large, forms.scale(-1, forms.product(factors)), near)
+            product = forms.product([share, forms.monomial(rest, None, term.dtype)])
+            return forms.with_shape(product, term.shape)
+    return None

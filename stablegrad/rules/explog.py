@@ -87,6 +87,66 @@ def log_of_power(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "log",
+    example=lambda x, y: log(OPS["power"](OPS["softplus"](x), y)),
+    source="log(x**y) = y*log(x)",
+    group="logarithm",
+)
+def log_of_any_power(term: Term) -> Term | None:
+    """log(x**y) over- or underflows with the power, and is blind where that is near 1."""
+    (power,) = term.args
+    if power.op.name not in ("power", "pow1p"):
+        return None
+    x, y = power.args
+    one_plus = power.op.name == "pow1p"
+    edge = -1.0 if one_plus else 0.0
+    positive = x.facts.lo > edge or (x.facts.lo == edge and x.facts.lo_open)
+    if x.facts.hi <= edge or not (positive or one_plus):
+        return None  # a negative base may have whole exponents
+    result = forms.product([y, OPS["log1p" if one_plus else "log"](x)])
+    if not positive:
+        other = log(power.op.term((OPS["minimum"](x, edge), y)))
+        result = OPS["where"](OPS["greater"](x, edge), result, other)
+    return forms.with_shape(result, term.shape)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda u, y: log(-OPS["pow1pm1"](u, y)),
+    source="log(1 - p) = log1p(-p)",
+    group="logarithm",
+)
+def log_of_one_less_power(term: Term) -> Term | None:
+    """log(1 - (1 + u)**y) is blind where the power is small: 1 less it is near 1."""
+    c, gain = forms.split(term.args[0])
+    if c != -1 or gain.op.name not in ("pow1pm1", "powm1"):
+        return None
+    x, y = gain.args
+    one_plus = gain.op.name == "pow1pm1"
+    power = OPS["pow1p" if one_plus else "power"](x, y)
+    exponent = forms.product([y, OPS["log1p" if one_plus else "log"](x)])
+    small = OPS["less"](power, 0.5)
+    far = OPS["log1p"](forms.scale(-1, power))
+    near = OPS["log1mexp"](OPS["where"](small, -1.0, exponent))
+    return forms.with_shape(OPS["where"](small, far, near), term.shape)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: log(OPS["gamma"](x)),
+    source="definition",
+    group="logarithm",
+)
+def log_of_gamma(term: Term) -> Term | None:
+    """log(gamma(x)) overflows where lgamma(x) is small."""
+    (gamma,) = term.args
+    if gamma.op.name != "gamma":
+        return None
+    result = OPS["lgamma"](*gamma.args)
+    return result if gamma.args[0].facts.positive else OPS["require"](result, gamma > 0)
+
+
+@stabilize.procedure(
+    "log",
     "log_ratio",
     example=lambda x, y: log(x * exp(y)),
     source="log(a*exp(b)) = log(a) + b",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.exponential import exp, expm1, log, log1p
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import single
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -19,6 +22,30 @@ def _within(value: Any, condition: Any) -> Term:
 
 def _unit(x: Term) -> Term:
     return OPS["logical_and"](x >= -1, x <= 1)
+
+
+HALVED = (1, 2, 4)
+"""Multiples of which half is exact."""
+
+
+@stabilize.procedure(
+    "arctanh",
+    example=lambda p: OPS["arctanh"](1 - 2 * p),
+    source="arctanh(1 - 2*p) = log((1 - p)/p)/2",
+    group="inverse",
+)
+def arctanh_of_one_less(term: Term) -> Term | None:
+    """arctanh(1 - 2*p) is blind for small p, as 1 - 2*p is 1 there."""
+    (x,) = term.args
+    if x.op is not forms.AFFINE or len(x.args) != 1 or x.params[0] not in (1, -1):
+        return None
+    (c,), (p,) = x.params[1], x.args
+    if abs(c) not in HALVED or not single(p):
+        return None
+    sign = -1 if x.params[0] == 1 else 1
+    half = forms.scale(exact_ratio(Fraction(sign * c) / 2), p)
+    result = forms.scale(exact_ratio(Fraction(sign, 2)), OPS["logit"](half))
+    return forms.with_shape(result, term.shape)
 
 
 @rule(source="definition", group="inverse")

@@ -11,6 +11,7 @@ from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import (
     addends,
     bare,
+    has_rule,
     neighbours,
     opposite_pair,
     simpler_difference,
@@ -31,6 +32,22 @@ def difference_of_logs(a: Term, b: Term) -> Pair:
 def log1p_of_one_less(x: Term) -> Pair:
     """log1p(x - 1) is the log of x: next to 0 the difference is -1."""
     return log1p(x - 1), log(x)
+
+
+@stabilize.procedure(
+    "log2",
+    "log10",
+    example=lambda x: OPS["log2"](1 + x),
+    source="definition",
+    group="logarithm",
+)
+def log_to_other_base(term: Term) -> Term | None:
+    """log2(1 + x), log10(a/b) and the like: what cures the natural logarithm cures these."""
+    (x,) = term.args
+    if not has_rule(log(x)):
+        return None
+    base = forms.const(2 if term.op.name == "log2" else 10, x.dtype)
+    return forms.with_shape(forms.product([log(x), forms.power(log(base), -1)]), term.shape)
 
 
 def _argument(term: Term) -> Term:
@@ -148,7 +165,13 @@ def log_of_prod(term: Term) -> Term | None:
     (x,) = term.args
     if x.op.name != "prod":
         return None
-    return OPS["log_prod"](x.args[0], axis=x.param("axis"), keepdims=x.param("keepdims"))
+    (factors,) = x.args
+    if factors.op.name == "exp":
+        return OPS["sum"](*factors.args, axis=x.param("axis"), keepdims=x.param("keepdims"))
+    facts = factors.facts
+    if facts.nonnegative and (facts.hi <= 1 or facts.lo >= 1) and has_rule(log(factors)):
+        return OPS["sum"](log(factors), axis=x.param("axis"), keepdims=x.param("keepdims"))
+    return OPS["log_prod"](factors, axis=x.param("axis"), keepdims=x.param("keepdims"))
 
 
 # -- exponentials -------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from stablegrad.ir import Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.record import CONST
+from stablegrad.rules.databases import stabilize
 
 
 def bare(term: Term) -> Term:
@@ -13,6 +14,11 @@ def bare(term: Term) -> Term:
     while term.op is forms.REQUIRE:
         term = term.args[0]
     return term
+
+
+def has_rule(term: Term) -> bool:
+    """Whether a rule rewrites the root of a term."""
+    return any(True for rule in stabilize.at(term) for _ in rule.apply(term))
 
 
 def addends(term: Term) -> int:

@@ -54,7 +54,8 @@ def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus:
         lowered: the lowered terms of what that is made of.
         plus: 1 for log1p.
     """
-    if not (ranges(inner) or any(ranges(x) for x in forms.factors(inner))):
+    grows = ranges(inner) or any(ranges(x) or x.op.name == "power" for x in forms.factors(inner))
+    if not grows:
         return log
     one = forms.const(plus, inner.dtype)
     found = _coded(forms.total([(1, inner), (1, one)], inner.shape, inner.dtype), lowered)

@@ -130,6 +130,11 @@ def test_incomplete_gamma_of_bit_patterns(name: str, dtype: Any) -> None:
     assert report.ok, str(report)
 
 
+def test_the_slope_of_incomplete_gamma_takes_single_numbers() -> None:
+    slope = sg.grad(lambda a: sg.special.gammainc(a, 200.0))(sg.tensor(100.0, dtype=float))
+    assert float(slope) == pytest.approx(-1.3050818781983820716e-15, rel=1e-14)
+
+
 @pytest.mark.parametrize("name", ["gammainc", "gammaincc"])
 def test_incomplete_gamma_next_to_a_large_parameter(name: str) -> None:
     """In both tails down to the smallest numbers, where errors of the exponent are multiplied."""
