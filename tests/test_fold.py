@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import stablegrad as sg
+from stablegrad.ir import OPS
+from stablegrad.ops.record import const
 from stablegrad.oracle import err_ulp, gradient, truth
+from stablegrad.transforms.fold import fold
 
 snp = sg.numpy
 
@@ -47,3 +52,10 @@ def test_constants_at_the_edge_of_a_domain_have_the_values_of_the_kernel():
         numbers = f(*args)
         data = f(np.array([args[0]] * 2), sg.tensor([args[1]] * 2, dtype=float))
         assert numbers.item() == data.numpy()[0] == {"gammainc": 0.0, "gammaincc": 1.0}[f.__name__]
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 3), Fraction(3), Fraction(1, 10), Fraction(7)])
+def test_negative_constants_have_as_many_digits_as_positive_ones(value):
+    folded = fold([OPS["log"](const(value, np.dtype(np.float64)))])[0].params[0]
+    opposite = fold([OPS["log"](const(1 / value, np.dtype(np.float64)))])[0].params[0]
+    assert abs(Fraction(folded) + Fraction(opposite)) < Fraction(1, 2**90)

@@ -185,6 +185,57 @@ def root_of_prod(term: Term) -> Term | None:
 
 
 @stabilize.procedure(
+    "exp",
+    example=lambda x: OPS["exp"](OPS["mean"](OPS["log"](x), axis=-1)),
+    source="exp(log(x)/n) = x**(1/n)",
+    group="vectors",
+    among=("mean", "sum"),
+)
+def geometric_mean_by_logs(term: Term) -> Term | None:
+    """exp(mean(log(x))): the exponential multiplies the rounding of the logarithms."""
+    c, total = forms.split(term.args[0])
+    if total.op.name not in ("sum", "mean") or total.args[0].op.name != "log":
+        return None
+    (x,) = total.args[0].args
+    axis, keepdims = total.param("axis"), total.param("keepdims")
+    if total.op.name == "mean":
+        c = forms.exact_ratio(Fraction(c) / count(x.shape, axis))
+    result = OPS["prod_power"](x, axis=axis, keepdims=keepdims, p=c)
+    if not x.facts.nonnegative:
+        least = OPS["min"](x, axis=axis, keepdims=keepdims)
+        result = OPS["require"](result, OPS["greater_equal"](least, 0.0))
+    return result
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: (
+        x**-2 * OPS["reshape"](OPS["sum"](x, axis=-1) ** -2, shape=(*x.shape[:-1], 1))
+    ),
+    source="definition",
+    group="vectors",
+    among=("reshape",),
+)
+def power_of_repeated(term: Term) -> Term | None:
+    """x**-2 * (y**-2 repeated along x), slopes of 1/sum(1/x): a power alone leaves the range."""
+    parts = forms.factors(term)
+    for repeated, q in parts.items():
+        if repeated.op.name != "reshape" or len(parts) == 1:
+            continue
+        c, core = forms.split(repeated.args[0])
+        if core.op is not forms.MONOMIAL or len(core.args) != 1 or not isinstance(q, int):
+            continue
+        (base,), (p,) = core.args, core.params[0]
+        if base.dtype.kind == "b" or base.shape != core.shape or not isinstance(p, int):
+            continue
+        whole = forms.power(repeated.op.term((base,), repeated.params), p * q)
+        factor = forms.exact_ratio(Fraction(c) ** q)
+        product = forms.product([whole, other_factors(term, repeated)])
+        return forms.with_shape(forms.scale(factor, product), term.shape)
+    return None
+
+
+@stabilize.procedure(
     "monomial",
     example=lambda x: x / OPS["norm"](x, axis=-1, keepdims=True),
     source="homogeneity of norms",

@@ -8,6 +8,7 @@ from stablegrad.ops.exponential import exp, log
 from stablegrad.ops.forms import Rational
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import plain_difference
+from stablegrad.rules.softmax import entries, picked
 
 FEW = 300.0
 """Exponents up to here leave a sum of exponentials in the range of floats."""
@@ -119,3 +120,49 @@ def log_of_weighted_exponentials(term: Term) -> Term | None:
 def _is_shifted(u: Term) -> bool:
     """Whether the greatest exponent has been taken off before."""
     return u.op is forms.AFFINE and any(x.op.name == "stop_gradient" for x in u.args)
+
+
+# -- what a share leaves of 1 ---------------------------------------------------------------
+
+
+def _log_of_rest(x: Term, axis: int) -> Term:
+    """log(1 - softmax(x)): beside a share over one half the others are summed."""
+    share = OPS["softmax"](x, axis=axis)
+    greater = OPS["greater"](share, 0.5)
+    rest = OPS["where"](greater, -float("inf"), x)
+    others = OPS["logsumexp"](rest, axis=axis, keepdims=True)
+    whole = OPS["logsumexp"](x, axis=axis, keepdims=True)
+    few = forms.total([(1, others), (-1, whole)], whole.shape, x.dtype)
+    plain = OPS["log1p"](OPS["where"](greater, -0.5, forms.scale(-1, share)))
+    return OPS["where"](greater, few, plain)
+
+
+@stabilize.procedure(
+    "log1p",
+    example=lambda x: OPS["log1p"](-OPS["softmax"](x, axis=-1)),
+    source="what is left of 1 is the sum of the others",
+    group="softmax",
+)
+def log_of_rest_of_softmax(term: Term) -> Term | None:
+    """log(1 - softmax(x)) is -inf where one entry dominates."""
+    c, share = forms.split(term.args[0])
+    inner, chain = entries(share)
+    if c != -1 or inner.op.name != "softmax":
+        return None
+    return picked(_log_of_rest(inner.args[0], inner.param("axis")), chain)
+
+
+@stabilize.procedure(
+    "logit",
+    example=lambda x: OPS["logit"](OPS["softmax"](x, axis=-1)),
+    source="what is left of 1 is the sum of the others",
+    group="softmax",
+)
+def logit_of_softmax(term: Term) -> Term | None:
+    """log(s/(1 - s)) of an entry of softmax is infinite where one entry dominates."""
+    inner, chain = entries(term.args[0])
+    if inner.op.name != "softmax":
+        return None
+    (x,), axis = inner.args, inner.param("axis")
+    parts = [(1, OPS["log_softmax"](x, axis=axis)), (-1, _log_of_rest(x, axis))]
+    return picked(forms.total(parts, x.shape, x.dtype), chain)

@@ -113,18 +113,27 @@ def softmax_of_ratio(term: Term) -> Term | None:
 )
 def log_of_softmax(term: Term) -> Term | None:
     """log(softmax(x)) is -inf where softmax underflows; also through indexing and reshaping."""
-    chain: list[Term] = []
-    inner = term.args[0]
-    while inner.op.name in ("getitem", "take", "take_along_axis", "reshape", "transpose"):
-        chain.append(inner)
-        inner = inner.args[0]
+    inner, chain = entries(term.args[0])
     if inner.op.name != "softmax":
         return None
-    result = OPS["log_softmax"](inner.args[0], axis=inner.param("axis"))
+    return picked(OPS["log_softmax"](inner.args[0], axis=inner.param("axis")), chain)
+
+
+def entries(term: Term) -> tuple[Term, list[Term]]:
+    """What entries are taken from, and the ops that take and move them, the outer ones first."""
+    chain: list[Term] = []
+    while term.op.name in ("getitem", "take", "take_along_axis", "reshape", "transpose"):
+        chain.append(term)
+        term = term.args[0]
+    return term, chain
+
+
+def picked(whole: Term, chain: list[Term]) -> Term:
+    """The entries of another array that a chain takes."""
     for outer in reversed(chain):
-        args = (result, *outer.args[1:])
-        result = make(outer.op, args, outer.params, outer.shape, outer.dtype)
-    return result
+        args = (whole, *outer.args[1:])
+        whole = make(outer.op, args, outer.params, outer.shape, outer.dtype)
+    return whole
 
 
 @stabilize.procedure(

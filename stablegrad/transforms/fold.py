@@ -69,7 +69,9 @@ def _folded(term: Term) -> Term:
         return term
     if not np.isfinite(value) or value == 0:
         return const(value, term.dtype, term.shape)
-    refined = Fraction(value) + Fraction(float(found.offset)) * Fraction(float(np.spacing(value)))
+    refined = Fraction(value) + Fraction(float(found.offset)) * Fraction(
+        float(np.spacing(abs(value)))
+    )
     return const(exact(exact_ratio(completed(refined))), term.dtype, term.shape)
 
 

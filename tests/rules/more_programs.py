@@ -316,4 +316,17 @@ MORE: list[Case] = [
         [3.0, 1e4],
     ),
     ("log_of_prod", lambda x: log(f("prod", axis=-1)(sigmoid(x))), [[40.0, 50.0]]),
+    ("log_of_rest_of_softmax", lambda x: log(1 - first(softmax(x))), [[800.0, 1.0, 0.0]]),
+    ("log_of_rest_of_softmax", lambda x, y: total(y * log1p(-softmax(x))), [[90.0, 1.0], [2.0, 3]]),
+    (
+        "logit_of_softmax",
+        lambda x: log(first(softmax(x)) / (1 - first(softmax(x)))),
+        [[50.0, 1.0, 0.0]],
+    ),
+    ("logit_of_softmax", lambda x, y: total(y * logit(softmax(x))), [[-800.0, 3, 2], [1.0, 2, 3]]),
+    ("geometric_mean_by_logs", lambda x: exp(mean(log(x))), [[1e200, 2e200, 3e200]]),
+    ("geometric_mean_by_logs", lambda x: exp(total(log(x)) / 5), [[1e-200, 2e-200]]),
+    ("power_of_repeated", lambda x: 1 / total(1 / x), [[1e200, 2e200]]),
+    ("power_of_repeated", lambda x: 1 / mean(1 / x), [[1e-200, 2e-200]]),
+    ("log_mean_exp", lambda x: log(mean(exp(x))), [[1e-10, -1e-10, 2e-10]]),
 ]
