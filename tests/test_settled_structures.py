@@ -33,6 +33,18 @@ PROGRAMS: dict[str, tuple[Callable[..., Term], list[Any]]] = {
     "lengths": (lambda x, y: norm(x) - norm(y), [[1e8, 1.0], [1e8, 2.0]]),
     "mean less an element": (lambda x: mean(x) - first(x), [[1e16, 1e16, 1e16 + 2]]),
     "affinity": (lambda p, q: log(total(sqrt(p * q))), [[0.5, 0.5], [0.5 + 1e-9, 0.5 - 1e-9]]),
+    "slopes of cosines": (
+        lambda x, y: 1 - total(x * y) / (norm(x) * norm(y)),
+        [[1.0, 2.0], [1.0, 2 + 1e-9]],
+    ),
+    "slopes of divergences": (
+        lambda x, y: total(softmax(x) * (log(softmax(x)) - log(softmax(y)))),
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3 + 1e-8]],
+    ),
+    "slopes of Bhattacharyya's distance": (
+        lambda x, y: 1 - total(sqrt(softmax(x) * softmax(y))),
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3 + 1e-8]],
+    ),
     "steps of digamma": (
         lambda a: f("digamma")(first(a)) - f("digamma")(total(a)),
         [[1e12, 1.0]],

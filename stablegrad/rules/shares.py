@@ -13,6 +13,9 @@ from stablegrad.rules.softmax import entries, picked
 FEW = 300.0
 """Exponents up to here leave a sum of exponentials in the range of floats."""
 
+TINY = 2.0**-960
+"""Shares below this have lost digits."""
+
 Addend = tuple[Rational, Term | None, dict[Term, Rational]]
 """A coefficient, the exponent of an exponential (None for 0), and the other factors."""
 
@@ -166,3 +169,47 @@ def logit_of_softmax(term: Term) -> Term | None:
     (x,), axis = inner.args, inner.param("axis")
     parts = [(1, OPS["log_softmax"](x, axis=axis)), (-1, _log_of_rest(x, axis))]
     return picked(forms.total(parts, x.shape, x.dtype), chain)
+
+
+@stabilize.procedure(
+    "log_softmax_vjp",
+    example=lambda x: OPS["log_softmax_vjp"](x, 2 * OPS["softmax"](x, axis=-1), axis=-1),
+    source="the sum of softmax(x) is 1",
+    group="softmax",
+    among=("softmax", "affine"),
+)
+def slope_along_own_softmax(term: Term) -> Term | None:
+    """s - s*sum(s) of shares s, in slopes of sum(s*log(s)), is 0 and not the rounding of s."""
+    x, g = term.args
+    share = forms.split(g)[1]
+    if share.op.name != "softmax" or share.args[0] is not x or share.params != term.params:
+        return None
+    return forms.with_shape(forms.scale(0, share), term.shape)
+
+
+@stabilize.procedure(
+    "log_ratio",
+    example=lambda x, y: OPS["log_ratio"](OPS["softmax"](x, axis=-1), OPS["softmax"](y, axis=-1)),
+    source="log(a/b) = log(a) - log(b)",
+    group="softmax",
+)
+def log_ratio_of_shares(term: Term) -> Term | None:
+    """log(softmax(x)/softmax(y)) is nan or infinite where shares underflow."""
+    logs = []
+    for share in term.args:
+        inner, chain = entries(share)
+        shared = inner.op.name == "softmax"
+        whole = OPS["log_softmax"](inner.args[0], axis=inner.param("axis")) if shared else None
+        logs.append(None if whole is None else picked(whole, chain))
+    if logs == [None, None]:
+        return None
+    parts = [log(a) if x is None else x for x, a in zip(logs, term.args, strict=True)]
+    result = forms.total([(1, parts[0]), (-1, parts[1])], term.shape, term.dtype)
+    if None not in logs:
+        return result
+    share = term.args[logs.index(None) ^ 1]  # beside another number: where it is lost
+    lost = OPS["less"](share, TINY)
+    held = [
+        a if x is None else OPS["where"](lost, 1.0, a) for x, a in zip(logs, term.args, strict=True)
+    ]
+    return OPS["where"](lost, result, OPS["log_ratio"](*held))

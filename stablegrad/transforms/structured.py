@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping
 
 from stablegrad.cost import one_sign
-from stablegrad.ir import Term, make
+from stablegrad.ir import OPS, Term, make
 from stablegrad.ops.exact import to_float
 from stablegrad.ops.forms import AFFINE
 from stablegrad.ops.lowered_structured import SETTLED_SUM, inputs_of
 from stablegrad.ops.record import INPUT, LEAF
-from stablegrad.transforms.rational import MOVING
+from stablegrad.transforms.rational import MOVING, is_exact
 
 TERMS = 64
 ELEMENTS = 32
@@ -22,6 +22,8 @@ ZEROS = frozenset(["log", "arccos", "arccosh"])
 DEEP = -8.0
 """The logarithm of what is left of 1 where its rounding shows."""
 WHOLE = frozenset(["sum", "mean"])
+SLOPES = frozenset(["softmax_jvp", "log_softmax_jvp", "log_softmax_vjp", "unit_vector_jvp"])
+"""Ops that take a mean off their second argument, and cancel its rounding where it is computed."""
 
 
 def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
@@ -35,14 +37,17 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
     sums = term.op is AFFINE and not isinstance(term.params[0], str) and not one_sign(term)
     whole = term.op.name in WHOLE and term.shape == ()
     ends = term.op.name == "log1p"
-    if not sums and not whole and not ends and term.op.name not in ZEROS:
+    slope = term.op.name in SLOPES and not is_exact(term.args[1])
+    if not (sums or whole or ends or slope) and term.op.name not in ZEROS:
         return value
     leaves = _small_leaves(term)
     if leaves is None:
         return value
-    floor = abs(to_float(term.params[0])) if sums else 0.0 if whole or ends else 1.0
-    coefficients = term.params[1] if sums else (1,) if whole else ()
+    floor = abs(to_float(term.params[0])) if sums else 0.0 if whole or ends or slope else 1.0
+    coefficients = term.params[1] if sums else (1,) if whole or slope else ()
     addends = [lowered[a] for a in term.args] if sums or whole else []
+    if slope:
+        addends = [_cancelled(term, *[lowered[a] for a in term.args])]
     args = (value, *addends, *leaves)
     return make(
         SETTLED_SUM,
@@ -51,6 +56,19 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         value.shape,
         value.dtype,
     )
+
+
+def _cancelled(slope: Term, x: Term, t: Term) -> Term:
+    """The size of what cancels in a slope, element by element."""
+    axis = slope.param("axis")
+    size = OPS["abs"](t)
+    if slope.op.name == "unit_vector_jvp":
+        return size / OPS["norm"](x, axis=axis, keepdims=True)
+    if slope.op.name != "softmax_jvp":
+        return size
+    share = OPS["softmax"](x, axis=axis)  # what one that dominates has in common with itself goes
+    weighted = share * size
+    return share * (OPS["sum"](weighted, axis=axis, keepdims=True) + size - 2 * weighted)
 
 
 def _small_leaves(term: Term) -> list[Term] | None:

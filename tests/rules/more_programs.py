@@ -329,4 +329,20 @@ MORE: list[Case] = [
     ("power_of_repeated", lambda x: 1 / total(1 / x), [[1e200, 2e200]]),
     ("power_of_repeated", lambda x: 1 / mean(1 / x), [[1e-200, 2e-200]]),
     ("log_mean_exp", lambda x: log(mean(exp(x))), [[1e-10, -1e-10, 2e-10]]),
+    (
+        "slope_along_own_softmax",
+        lambda x, y: total(softmax(x) * (log(softmax(x)) - log(softmax(y)))),
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3 + 1e-8]],
+    ),
+    (
+        "slope_along_own_softmax",
+        lambda x, y: total(softmax(x) * log(softmax(x) / softmax(y))),
+        [[1.0, 2.0], [1.0, 2 + 1e-8]],
+    ),
+    ("log_ratio_of_shares", lambda x: log(first(softmax(x)) / total(x)), [[-800.0, 1000.0]]),
+    (
+        "log_ratio_of_shares",
+        lambda x, y: total(softmax(x) * log(softmax(x) / softmax(y))),
+        [[800.0, 0.0, 1.0], [801.0, 0.0, 3.0]],
+    ),
 ]
