@@ -35,7 +35,7 @@ from stablegrad.engines.numpy import bound
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops.record import CONST, INPUT
 from stablegrad.oracle import Status, truth
-from stablegrad.program import _run as run_term
+from stablegrad.program import values_of as run_term
 from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
 from stablegrad.synthesis import Builder, DeclinedError, Table, X, evaluate, recipe, store

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import ml_dtypes
 import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
@@ -15,8 +16,10 @@ from stablegrad.audit.load import CallError
 from stablegrad.audit.report import write_atomically
 from stablegrad.expressions import parse
 from stablegrad.ir import Term, topological
+from stablegrad.ops.dtypes import BFLOAT16
 from stablegrad.ops.record import LEAF
 from stablegrad.oracle import Status, truth
+from stablegrad.oracle.formats import FLOAT32, FLOAT64
 from stablegrad.settings import Settings
 from stablegrad.synthesis import DeclinedError, Table, X, evaluate, recipe, table_of
 from stablegrad.synthesis.emit import LANGUAGES, source
@@ -26,6 +29,7 @@ from stablegrad.transforms.expand import derivative
 
 POINTS = 2000
 SEED = 1
+DTYPES = {d.name: d for d in (*map(np.dtype, ("float64", "float32", "float16")), BFLOAT16)}
 AS_WRITTEN = Settings(excluded=frozenset({"stabilize"}))
 
 
@@ -40,32 +44,46 @@ AS_WRITTEN = Settings(excluded=frozenset({"stabilize"}))
 )
 @click.option(
     "--dtype",
-    type=click.Choice(["float64", "float32"]),
+    type=click.Choice(list(DTYPES)),
     default="float64",
     show_default=True,
-    help="Of the result; all is computed in float64.",
+    help="Of the result; all is computed in float64 and rounded once.",
+)
+@click.option(
+    "--native",
+    is_flag=True,
+    help="Compute all in float32, for devices without float64; not for --dtype float64.",
 )
 @click.option("--emit", type=click.Choice(LANGUAGES), help="Print the kernel as source.")
 @click.option("--out", metavar="PATH", help="Write the source to a file instead.")
 @click.option("--plot", metavar="PATH.png", help="Draw the error against the input.")
 def synthesize(
-    text: str, order: int, dtype: str, emit: str | None, out: str | None, plot: str | None
+    text: str,
+    order: int,
+    dtype: str,
+    native: bool,
+    emit: str | None,
+    out: str | None,
+    plot: str | None,
 ) -> None:
     """Make a proved kernel of EXPR, an expression of one variable, from the expression alone.
 
     \b
     stablegrad synthesize "log(cosh(x))" --order 1
     stablegrad synthesize "(1 - cos(x))/x**2" --emit c --out kernel.c
+    stablegrad synthesize "log(cosh(x))" --dtype bfloat16 --native --emit jax
     """  # noqa: D301 - click wants the character
     if out and not emit:
         raise CallError("--out needs --emit numpy, jax or c")
+    if native and dtype == "float64":
+        raise CallError("--native computes in float32; choose --dtype float32, float16 or bfloat16")
     for path in (out, plot):
         if path and not Path(path).absolute().parent.is_dir():
             raise CallError(f"no folder {Path(path).parent} for {path}")
     function = derivative(expression(text), X, order, AS_WRITTEN)
     named = text if not order else f"derivative of order {order} of {text}"
     try:
-        made = table_of(recipe(function, X))
+        made = table_of(recipe(function, X, FLOAT32 if native else FLOAT64))
     except DeclinedError as error:
         raise CallError(f"no kernel for {named}: {_why(function) or error}") from None
     if made.pieces and (why := _why(function)):
@@ -122,13 +140,16 @@ def sampled(function: Term, made: Table, dtype: str) -> tuple[Any, Any]:
             np.exp2(rng.uniform(-60, 60, POINTS)) * signs,
             np.exp2(rng.uniform(-6, 10, POINTS)) * signs,
         ]
-    ).astype(dtype)
+    )
+    kind = DTYPES[dtype]
     with np.errstate(all="ignore"):
-        value, covered = evaluate(np, x.astype(np.float64), made)
-        true = truth(function, {X: x.astype(np.float64)}, dtype, budget=3200, limits=False)
-        normal = (true.status == Status.DECIDED) & np.isfinite(true.value) & covered
-        normal &= np.abs(true.value) >= np.finfo(dtype).tiny
-        got = value.astype(dtype).astype(np.float64)
+        x = x.astype(kind)
+        value, covered = evaluate(np, x.astype(made.format.dtype), made)
+        true = truth(function, {X: x.astype(np.float64)}, kind, budget=3200, limits=False)
+        size = np.abs(true.value.astype(np.float64))
+        normal = (true.status == Status.DECIDED) & np.isfinite(size) & covered
+        normal &= size >= float(ml_dtypes.finfo(kind).tiny)
+        got = value.astype(kind).astype(np.float64)
         unit = np.spacing(np.abs(true.value)).astype(np.float64)
         error = np.abs((got - true.value.astype(np.float64)) / unit - true.offset)
     return x[normal].astype(np.float64), error[normal]
@@ -162,7 +183,7 @@ def draw(path: str, named: str, points: Any, errors: Any, made: Table) -> None:
     figure = Figure(figsize=(8, 4))
     axes = figure.subplots()
     axes.plot(points, errors, ".", markersize=2)
-    axes.axhline(made.bound_ulp, linewidth=1, color="tab:red", label="proved")
+    axes.axhline(made.bound_ulp, linewidth=1, color="tab:red", label=f"proved, {made.format.name}")
     axes.set(xlabel="x", ylabel="error, ulp", title=named)
     axes.set_xscale("symlog", linthresh=1e-6)
     axes.legend()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from stablegrad.ops.derivative import CUSTOM, GRADIENT, PUSHFORWARD, gradient
 from stablegrad.ops.record import CONST, INPUT, LEAF, const, is_float
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
-from stablegrad.synthesis import Allowance, reduced, synthesize
+from stablegrad.synthesis import Allowance, Run, reduced, synthesize
 from stablegrad.synthesis.report import SYNTHESIS
 from stablegrad.transforms.expand import Expander
 from stablegrad.transforms.fold import fold
@@ -74,11 +74,11 @@ def stable_terms(
         return stable, expander.fired
     stable = fold(stable)
     if settings.synthesizes:
-        stable = synthesized(stable, expander)
+        stable = synthesized(stable, expander, WIDENED if settings.widens else NARROW)
     return stable, expander.fired
 
 
-def synthesized(roots: Sequence[Term], expander: Expander) -> list[Term]:
+def synthesized(roots: Sequence[Term], expander: Expander, run: Run) -> list[Term]:
     """The roots, folded, with kernels for the fragile parts that no op or rule covers."""
 
     def note(before: Term, after: Term, proved: str) -> None:
@@ -86,10 +86,14 @@ def synthesized(roots: Sequence[Term], expander: Expander) -> list[Term]:
         expander.fired.append(Fired(SYNTHESIS.told(proved), before, after, place))
 
     allowance = Allowance()
-    return synthesize(reduced(roots, _run, note, allowance), _run, note, allowance)
+    if run is not NARROW:  # pairs of float64s tell where two values are
+        roots = reduced(roots, run, note, allowance)
+    return synthesize(roots, run, note, allowance)
 
 
-def _run(expression: Term, bound: Mapping[Term, Array]) -> Array:
+def values_of(
+    expression: Term, bound: Mapping[Term, Array], lowering: Callable[[], Lowering] = Lowering
+) -> Array:
     """A scalar expression, lowered and run on arrays of one shape and dtype.
 
     Nothing is decided by the oracle: that is too dear for many elements, and XLA has no such means.
@@ -104,9 +108,17 @@ def _run(expression: Term, bound: Mapping[Term, Array]) -> Array:
         shape = () if term.op is CONST else values.shape
         args = tuple([done[a] for a in term.args])
         done[term] = make(term.op, args, term.params, shape, dtype)
-    (root,) = Lowering()([done[expression]])
+    (root,) = lowering()([done[expression]])
     run = Plan([root], inputs, names=PLAIN)
     return np.broadcast_to(run(list(bound.values()))[0], values.shape)
+
+
+WIDENED = Run(values_of)
+"""Fragile parts of float32 programs, and all of half precision, are computed in float64."""
+NARROW = Run(
+    partial(values_of, lowering=partial(Lowering, native=True)), native=lambda source: True
+)
+"""Everything is computed in the program's own dtype."""
 
 
 def compile_terms(

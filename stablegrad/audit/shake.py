@@ -207,7 +207,9 @@ class Shaken:
         """The table of a synthesized kernel, under a name."""
         table = table_of(recipe)
         name = self.name("table", recipe)
-        fields = "coefficients center scale slope kind kinds sides zones points total".split()
+        fields = (
+            "coefficients center scale slope kind kinds sides zones points total format".split()
+        )
         parts = [f"{f}={self.refer(f, getattr(table, f))}" for f in fields]
         text = f"types.SimpleNamespace({', '.join(parts)})"
         layout = self.refer("layout_of", layout_of)

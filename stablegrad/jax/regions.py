@@ -8,25 +8,27 @@ everything derived of one is made once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from stablegrad.engines.xla import Emission
-from stablegrad.engines.xla.single import SINGLE_KERNELS, WIDE
+from stablegrad.engines.xla.single import SINGLE_KERNELS
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.jax.tidy import tidy
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
-from stablegrad.program import synthesized
+from stablegrad.program import NARROW, synthesized, values_of
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
+from stablegrad.synthesis import Run
 from stablegrad.transforms.differentiate import jvp, vjp
 from stablegrad.transforms.expand import Expander, strip
 from stablegrad.transforms.fold import fold
+from stablegrad.transforms.given import is_given
 from stablegrad.transforms.lower import Lowering
 
 NATIVE = frozenset(
@@ -40,6 +42,8 @@ NATIVE = frozenset(
 """Ops whose float32 kernels are within about 5 ulp under XLA: they need no wider functions."""
 
 _HALF = 2
+FRAGILE_ULP = 16.0
+"""The greatest error of a part that stays as it is: XLA fuses that, and a table costs some ns."""
 _regions: WeakValueDictionary[Any, Region] = WeakValueDictionary()
 
 
@@ -94,9 +98,10 @@ class Region:
         roots = self.expander.normal(strip(self.stable))
         if self.settings.stabilizes:
             roots = fold(roots)
-            if self.settings.synthesizes and any(t.dtype == WIDE for t in topological(roots)):
-                # in float32 tables of float64 would buy no digit
-                roots = synthesized(roots, self.expander)
+            if self.settings.synthesizes:
+                roots = synthesized(
+                    roots, self.expander, BRIDGED if self.settings.widens else NARROW
+                )
             roots = tidy(roots)
         roots = _single(roots)
         lowering = Lowering(native=not self.settings.widens, trusted=NATIVE)
@@ -211,6 +216,20 @@ class Region:
         roots = _substituted(roots, images)
         inputs = (*renamed.values(), *seeds)
         return region_of(roots, inputs, self.settings), tuple(places_found)
+
+
+def _values(expression: Term, bound: Mapping[Term, Any]) -> Any:
+    """The values of an expression in about the arithmetic of the bridge."""
+    given = next(iter(bound.values())).dtype
+    dtype = np.dtype(np.float32) if given.itemsize == _HALF else given
+    single = {v: x.astype(dtype) for v, x in bound.items()}
+    found = values_of(expression, single, partial(Lowering, trusted=NATIVE))
+    return found.astype(given)
+
+
+BRIDGED = Run(_values, native=is_given, limit=FRAGILE_ULP, least=_HALF)
+"""Float32 stays float32, but for sums and products; what is computed is not read by its rounded
+value where float64 has more of it."""
 
 
 def _substituted(roots: list[Term], images: dict[Term, Term]) -> list[Term]:

@@ -14,17 +14,16 @@ from flint import arb
 
 from stablegrad.ir import Term
 from stablegrad.oracle.constants import as_arb
+from stablegrad.oracle.formats import FLOAT64, Format
 from stablegrad.oracle.germs import Germ
 from stablegrad.oracle.laurent import Laurent
-from stablegrad.oracle.pieces import EXPONENTIAL, UNIT, Fit, economized, finish
+from stablegrad.oracle.pieces import EXPONENTIAL, Fit, economized, finish
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.scales import FLAT, HIGHEST, Key, relative
 from stablegrad.oracle.walk import ImpreciseError, NoExpansionError, walk
 
 Arb = Any
 PRECISIONS = (256, 1024, 2800, 8000)
-SMALLEST = -1074
-"""No float is nearer to 0 than two to this, nor (its negative) farther out."""
 KNOWN = frozenset({"ndtr"})
 CUBIC = 3
 SHARE = 0.3
@@ -43,7 +42,7 @@ class End:
         power: p of the main term; ``fit`` its polynomial, None where there is none.
         log_power, log_fit: the same of the term with log(z).
         error: a proved bound of the relative error of the form as real numbers.
-        evaluation: that of evaluating it in float64, exp and log within an ulp.
+        evaluation: that of evaluating it, exp and log within an ulp.
     """
 
     q: int
@@ -56,11 +55,12 @@ class End:
     log_fit: Fit | None
     error: float
     evaluation: float
+    format: Format
 
     @property
     def ulp(self) -> float:
         """The proved bound in ulp of the result: half an ulp for the last rounding."""
-        return (self.error + self.evaluation) / UNIT - 0.5
+        return (self.error + self.evaluation) / self.format.unit - 0.5
 
 
 def end(
@@ -71,8 +71,7 @@ def end(
     side: int,
     q: int,
     reach: int,
-    tolerance: float,
-    degree: int,
+    form: Format = FLOAT64,
     zero: bool = False,
 ) -> End | None:
     """The form of a function of center + side*z next to the point, or None.
@@ -84,8 +83,7 @@ def end(
         side: 1 or -1.
         q: the series is in w with z = w**q.
         reach: the binary logarithm of the greatest z (for q < 0, of the smallest).
-        tolerance: the relative error that a polynomial may have.
-        degree: the greatest degree.
+        form: what the polynomials are evaluated in.
         zero: the point is a zero of the function, exactly: what is left there is rounding.
     """
     for bits in PRECISIONS:
@@ -96,7 +94,7 @@ def end(
                 germ = walk(term, variable, Germ.variable(at, side, w0, q), known=KNOWN)
                 if zero:
                     germ = _without_value(germ)
-                return _form(germ, reach, tolerance, degree)
+                return _form(germ, reach, form)
             except ImpreciseError:
                 continue
             except NoExpansionError:
@@ -114,7 +112,8 @@ def _without_value(germ: Germ) -> Germ:
     return Germ(parts, germ.w0, germ.q)
 
 
-def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
+def _form(germ: Germ, reach: int, form: Format) -> End:
+    unit, tolerance = form.unit, form.tolerance
     germ, unseen = _cleaned(germ)
     key, lead = germ.dominant()
     rate, leads = key
@@ -135,17 +134,17 @@ def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
     if not error < tolerance / 4:
         raise NoExpansionError("another scale is still seen")
     even = all(_is_even(x) for x in (lead, other) if x is not None)
-    fit = _polynomial(lead, tolerance, degree, even)
+    fit = _polynomial(lead, form, even)
     # asked for last: more bits are dear, and for nothing where w0 is too great
-    hidden = sum(_at_worst(germ, k, v, c, key, lead) for k, v, c in unseen)
+    hidden = sum(_at_worst(germ, form, k, v, c, key, lead) for k, v, c in unseen)
     if not hidden < tolerance / 16:
         raise ImpreciseError("what cancels is not known well")
     error += hidden
-    total, evaluation = fit.error + error, fit.evaluation + (3 * UNIT if leads else 0.0)
-    evaluation += _power_roundings((lead.v - rate[HIGHEST]) / germ.q) * UNIT
+    total, evaluation = fit.error + error, fit.evaluation + (3 * unit if leads else 0.0)
+    evaluation += _power_roundings((lead.v - rate[HIGHEST]) / germ.q) * unit
     second: Fit | None = None
     if other is not None:
-        second = _polynomial(other, tolerance, degree, even)
+        second = _polynomial(other, form, even)
         growth = 1.0
         if not _same_sign(germ, lead, other):
             between = (FLAT, 1 - 2 * leads)
@@ -155,22 +154,32 @@ def _form(germ: Germ, reach: int, tolerance: float, degree: int) -> End:
             growth = (1 + share) / (1 - share)
         total = error + max(fit.error, second.error) * growth
         roundings = max(_power_roundings((x.v - rate[HIGHEST]) / germ.q) for x in (lead, other))
-        evaluation = max(fit.evaluation, second.evaluation) + (4 + roundings) * UNIT
+        evaluation = max(fit.evaluation, second.evaluation) + (4 + roundings) * unit
         evaluation *= growth
     exponents = tuple(
         [(Fraction(HIGHEST - i, -germ.q), c) for i, c in enumerate(rate[:HIGHEST]) if c]
     )
     if any(e.denominator > 2 for e, _ in exponents):
         raise NoExpansionError("an exponential factor of another kind")
-    evaluation += EXPONENTIAL * UNIT if exponents else 0.0
+    evaluation += EXPONENTIAL * unit if exponents else 0.0
     main, log = (other, lead) if leads else (lead, other)
     fits = (second, fit) if leads else (fit, second)
     powers = [(x.v - rate[HIGHEST]) / germ.q if x is not None else Fraction(0) for x in (main, log)]
     if any(p.denominator > 3 for p in powers):
         raise NoExpansionError("a power of z that is no half and no third")
-    evaluation += UNIT / 2 if even else 0.0  # t*t rounds, and growth is at most a half
+    evaluation += unit / 2 if even else 0.0  # t*t rounds, and growth is at most a half
     return End(
-        germ.q, reach, exponents, even, powers[0], fits[0], powers[1], fits[1], total, evaluation
+        germ.q,
+        reach,
+        exponents,
+        even,
+        powers[0],
+        fits[0],
+        powers[1],
+        fits[1],
+        total,
+        evaluation,
+        form,
     )
 
 
@@ -188,7 +197,9 @@ def _cleaned(germ: Germ) -> tuple[Germ, list[tuple[Key, int, Arb]]]:
     return Germ(parts, germ.w0, germ.q), unseen
 
 
-def _at_worst(germ: Germ, key: Key, v: int, c: Arb, best: Key, lead: Laurent) -> float:
+def _at_worst(
+    germ: Germ, form: Format, key: Key, v: int, c: Arb, best: Key, lead: Laurent
+) -> float:
     """A bound of |c * w**v| on the scale ``key`` relative to the leading term, over all floats."""
     values = lead.unit_range()
     if values.contains(0):
@@ -200,7 +211,7 @@ def _at_worst(germ: Germ, key: Key, v: int, c: Arb, best: Key, lead: Laurent) ->
             raise ImpreciseError("what cancels is not known well")
         return float(found.upper())
     power = v - lead.v - key[0][HIGHEST] + best[0][HIGHEST]
-    smallest = arb(2) ** (SMALLEST / abs(germ.q))
+    smallest = arb(2) ** (form.smallest / abs(germ.q))
     worst = (smallest if power < 0 else germ.w0) ** as_arb(power)
     logs = arb(2) ** 10 if key[1] > best[1] else arb(1)  # |log z| of a float is less
     if key[1] < best[1] and not abs(germ.q * germ.w0.log()) > arb(2) ** -4:
@@ -247,7 +258,7 @@ def _is_even(x: Laurent) -> bool:
     return len(x.c) > 3 and all(c.is_zero() for c in x.c[1:-1:2])
 
 
-def _polynomial(x: Laurent, tolerance: float, degree: int, even: bool) -> Fit:
+def _polynomial(x: Laurent, form: Format, even: bool) -> Fit:
     if len(x.c) < 2:
         raise NoExpansionError("nothing is known but a bound")
     scale = arb(1)
@@ -261,10 +272,10 @@ def _polynomial(x: Laurent, tolerance: float, degree: int, even: bool) -> Fit:
     first = b[0]
     if first.contains(0) or first.rel_accuracy_bits() < 100:
         raise ImpreciseError("the leading coefficient is not known well")
-    found = economized(b, tail, abs(first) * (tolerance / 4), degree)
+    found = economized(b, tail, abs(first) * (form.tolerance / 4), form.degree)
     if found is None:
         raise NoExpansionError("w0 is too great")
-    fit = finish(*found, tolerance / 2)
+    fit = finish(*found, form.tolerance / 2, form, greatest=form.moderate)
     if fit is None:
         raise NoExpansionError("w0 is too great")
     return fit

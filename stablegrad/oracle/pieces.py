@@ -19,6 +19,7 @@ from flint import arb, arb_mat
 from stablegrad.ir import Term
 from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.far import Far
+from stablegrad.oracle.formats import FLOAT64, Format
 from stablegrad.oracle.jets import COVERS, Jet
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.walk import NoExpansionError, length, walk
@@ -34,12 +35,8 @@ GROWTH = 0.5
 """The greatest sum of the other coefficients, relative to the first: then Horner is stable."""
 LEAST_SLOPE, GREATEST_SLOPE = 1 / 16, 64.0
 """Of the exponential factor that a steep piece has, over its whole width."""
-SMALL, GREAT, LIFT = 2.0**-900, 2.0**1000, 600
-UNIT = 2.0**-53
-EXPONENTIAL = 5
-"""Roundings of an exponential factor: two halves of one ulp each, and three products."""
-HORNER = 2.0**-57
-"""The part of the bound that the fit itself may take, relative to the function."""
+EXPONENTIAL = 4
+"""Roundings of an exponential factor: exp within an ulp, a product and a sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,7 @@ class Fit:
     Attributes:
         coefficients: c0, the rest of c0, c1, c2, ...
         error: a proved bound of ``|P(t) - f| / |f|`` over the piece.
-        evaluation: a proved bound of the rounding error of Horner's rule in float64, relative
+        evaluation: a proved bound of the rounding error of Horner's rule, relative
             to the smallest ``|P|``, the last rounding included.
         slope: the function is P(t) * exp(slope * t) * 2**-lift.
         lift: 0, or what keeps P in the middle of the range.
@@ -60,11 +57,12 @@ class Fit:
     evaluation: float
     slope: float = 0.0
     lift: int = 0
+    format: Format = FLOAT64
 
     @property
     def ulp(self) -> float:
         """The proved bound in ulp of the result: half an ulp for the last rounding."""
-        return (self.error + self.evaluation) / UNIT - 0.5
+        return (self.error + self.evaluation) / self.format.unit - 0.5
 
 
 @cache
@@ -116,15 +114,20 @@ def grows(c: list[Arb]) -> float:
     return sum(abs(float((x / c[0]).mid())) for x in c[1:])
 
 
-def finish(c: list[Arb], error: Arb, tolerance: float, growth: float = GROWTH) -> Fit | None:
-    """Round coefficients for t in [-1, 1] and bound what it costs; None where too much."""
-    hi = float(c[0].mid())
-    if hi == 0 or not math.isfinite(hi):
+def finish(
+    c: list[Arb], error: Arb, tolerance: float, form: Format = FLOAT64, *, greatest: float
+) -> Fit | None:
+    """Round coefficients for t in [-1, 1] and bound what it costs; None where too much.
+
+    The first one has to be from 1/greatest to greatest in size.
+    """
+    hi = form.rounded(float(c[0].mid()))
+    if not 1 / greatest <= abs(hi) <= greatest:
         return None
-    lo = float((c[0] - arb(hi)).mid())
-    rounded = [hi, lo, *[float(x.mid()) for x in c[1:]]]
+    lo = form.rounded(float((c[0] - arb(hi)).mid()))
+    rounded = [hi, lo, *[form.rounded(float(x.mid())) for x in c[1:]]]
     rest = sum(abs(x) for x in rounded[2:])
-    if not (rest + abs(lo) <= growth * abs(hi) and math.isfinite(rest)):
+    if not (rest + abs(lo) <= GROWTH * abs(hi) and math.isfinite(rest)):
         return None
     for x, f in zip(c[1:], rounded[2:], strict=True):
         error = error + _upper(x - arb(f))
@@ -133,25 +136,25 @@ def finish(c: list[Arb], error: Arb, tolerance: float, growth: float = GROWTH) -
     relative = float((error / arb(smallest)).upper()) * (1 + 2.0**-40)
     if not relative < tolerance:
         return None
-    return Fit(tuple(rounded), relative, horner_bound(rounded) / smallest)
+    return Fit(tuple(rounded), relative, horner_bound(rounded, form.unit) / smallest, format=form)
 
 
-def horner_bound(c: list[float]) -> float:
+def horner_bound(c: list[float], unit: float) -> float:
     """A bound of the rounding error of hi + (lo + t*(c1 + t*(c2 + ...))), |t| <= 1 exact.
 
-    t may itself carry one rounding; every operation rounds by at most u of its result, and
+    t may itself carry one rounding; every operation rounds by at most ``unit`` of its result, and
     results are bounded by sums of absolute coefficients.
     """
     size = delta = 0.0
     for x in reversed(c[2:]):
-        product = size * (1 + 2 * UNIT)
-        delta = delta + 2 * UNIT * product  # t and the product round
+        product = size * (1 + 2 * unit)
+        delta = delta + 2 * unit * product  # t and the product round
         size = abs(x) + product
-        delta = delta + UNIT * size
-    size, delta = size * (1 + 2 * UNIT), delta + 2 * UNIT * size
+        delta = delta + unit * size
+    size, delta = size * (1 + 2 * unit), delta + 2 * unit * size
     size += abs(c[1])
-    delta += UNIT * size
-    return (delta + UNIT * (abs(c[0]) + size + delta)) * (1 + 2.0**-40)
+    delta += unit * size
+    return (delta + unit * (abs(c[0]) + size + delta)) * (1 + 2.0**-40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +173,15 @@ class Middle:
     Args:
         term: a scalar term of one variable.
         variable: that variable.
-        tolerance: the relative error that a polynomial may have.
-        degree: the greatest degree.
+        form: what the polynomials are evaluated in.
     """
 
-    def __init__(self, term: Term, variable: Term, tolerance: float, degree: int) -> None:
+    def __init__(self, term: Term, variable: Term, form: Format) -> None:
         self.term = term
         self.variable = variable
-        self.tolerance = tolerance
-        self.degree = degree
+        self.tolerance = form.tolerance
+        self.format = form
+        self.degree = form.degree
         self.start = 0
         self.cover = 0
         self.half = Fraction(0)
@@ -218,7 +221,7 @@ class Middle:
                     fit = self._proved(b, place)
                     if fit is not None or not steep:
                         return fit
-                slope = float((b[1] / b[0]).mid()) if steep else 0.0
+                slope = self.format.rounded(float((b[1] / b[0]).mid())) if steep else 0.0
                 if not LEAST_SLOPE < abs(slope) < GREATEST_SLOPE:
                     return None  # too wide, whatever the disk says
                 place = Place(center, half, side, slope)
@@ -265,18 +268,19 @@ class Middle:
     def _finished(self, c: list[Arb], error: Arb, slope: float) -> Fit | None:
         """The fit, brought to the middle of the range where it is near an end of it."""
         size = abs(float(c[0].mid()))
-        lift = 0 if SMALL < size < GREAT else LIFT if size <= SMALL else -LIFT
+        form = self.format
+        lift = 0 if form.small < size < form.great else form.lift * (1 if size < 1 else -1)
         if lift:
             by = arb(2) ** lift
             c, error = [x * by for x in c], error * by
-        fit = finish(c, error, self.tolerance)
+        fit = finish(c, error, self.tolerance, form, greatest=max(1 / form.small, form.great))
         if fit is None:
             return None
         return replace(
             fit,
             slope=slope,
             lift=lift,
-            evaluation=fit.evaluation + (EXPONENTIAL * UNIT if slope else 0.0),
+            evaluation=fit.evaluation + (EXPONENTIAL * form.unit if slope else 0.0),
         )
 
     def _walked(self, place: Place, *, rows: int | None, cap: int) -> Jet:

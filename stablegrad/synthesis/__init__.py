@@ -6,6 +6,7 @@ docs page on synthesis says how it is done and what is proved.
 
 from stablegrad.synthesis.build import Builder, DeclinedError
 from stablegrad.synthesis.detect import Allowance, synthesize
+from stablegrad.synthesis.fragile import Run
 from stablegrad.synthesis.kernel import evaluate
 from stablegrad.synthesis.recipe import Recipe, X, recipe
 from stablegrad.synthesis.reduce import reduced
@@ -17,6 +18,7 @@ __all__ = [
     "Builder",
     "DeclinedError",
     "Recipe",
+    "Run",
     "Table",
     "X",
     "evaluate",

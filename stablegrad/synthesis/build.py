@@ -18,6 +18,7 @@ import numpy as np
 from stablegrad.errors import StablegradError
 from stablegrad.ir import topological
 from stablegrad.synthesis.recipe import Recipe, X
+from stablegrad.synthesis.rows import Rows
 from stablegrad.synthesis.survey import Anchor, Survey, holes, survey, zeros
 from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
 
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from stablegrad.oracle.ends import End
     from stablegrad.oracle.pieces import Fit
 
-TOLERANCE = 2.0**-56.5
-"""Relative error that a polynomial may have; evaluating it costs more."""
-DEGREE = 13
-LOWEST, HIGHEST = -1022, 1024
 BOTTOMS = {1: (-1, -3, -5, -8, -14, -24, -40), 2: (-2, -4, -8, -16, -30), 3: (-6, -12, -30)}
 TOPS = {-1: (2, 3, 4, 5, 6, 7, 9, 12), -2: (4, 6, 8, 12), -3: (6, 9, 12)}
 ATTEMPTS = (
@@ -93,78 +90,19 @@ class _Pieces:
         return _merged([self.ends(j) for j in self.all if self.open[j] and not self.fits[j]])
 
 
-class _Rows:
-    """The polynomials of a table, one after the other."""
-
-    def __init__(self) -> None:
-        self.coefficients: list[tuple[float, ...]] = [(0.0, 0.0)]
-        self.center = [0.0]
-        self.scale = [0.0]
-        self.slope = [0.0]
-        self.kind = [UNCOVERED]
-        self.kinds: list[Kind] = [Kind()]
-        self.pieces = 0
-        self.bound = 0.0
-
-    def add(self, fit: Fit | None, center: float, scale: float, kind: Kind, ulp: float) -> int:
-        if kind not in self.kinds[1:]:
-            self.kinds.append(kind)
-        self.coefficients.append((0.0, 0.0) if fit is None else fit.coefficients)
-        self.center.append(center)
-        self.scale.append(scale)
-        self.slope.append(0.0 if fit is None else fit.slope)
-        self.kind.append(1 + self.kinds[1:].index(kind))
-        self.pieces += 1
-        self.bound = max(self.bound, ulp)
-        return len(self.kind) - 1
-
-    def skip(self) -> int:
-        """A row for which nothing is proved."""
-        self.coefficients.append((0.0, 0.0))
-        self.center.append(0.0)
-        self.scale.append(0.0)
-        self.slope.append(0.0)
-        self.kind.append(UNCOVERED)
-        return len(self.kind) - 1
-
-    def end(self, e: End, extra_ulp: float = 0.0) -> int:
-        """The rows of a form next to a point or at infinity."""
-        kind = Kind(
-            e.q,
-            e.power,
-            e.fit is not None,
-            e.log_fit is not None,
-            e.log_power,
-            tuple([(x, *two_floats(c)) for x, c in e.rate]),
-            e.even,
-        )
-        scale = 2.0 ** (-e.reach / e.q)
-        row = self.add(e.fit, 0.0, scale, kind, e.ulp + extra_ulp)
-        if e.log_fit is not None:
-            self.add(e.log_fit, 0.0, scale, kind, e.ulp + extra_ulp)
-            self.pieces -= 1
-        return row
-
-
-def two_floats(c: Fraction) -> tuple[float, float]:
-    """A rational as the float nearest to it and the float nearest to the rest."""
-    hi = float(c)
-    return hi, float(c - Fraction(hi))
-
-
 class Builder:
     """Makes the table of one recipe."""
 
-    def __init__(self, recipe: Recipe, tolerance: float = TOLERANCE) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         from stablegrad.oracle.pieces import Middle  # flint is slow to import
 
         self.start = time.thread_time()
         self.until_s = LONGEST_S
         self.f = recipe.expression
-        self.tolerance = tolerance
-        self.middle = Middle(self.f, X, tolerance, DEGREE)
+        self.format = form = recipe.format
+        self.middle = Middle(self.f, X, form)
         self.dear = any(t.op.name not in PLAIN for t in topological([self.f]))
-        self.rows = _Rows()
+        self.rows = Rows(form)
         self.zones: list[Zone] = []
         self.gaps: list[tuple[float, float]] = []
 
@@ -180,14 +118,15 @@ class Builder:
         if not rows.pieces:
             raise DeclinedError("nothing could be proved of it")
         width = max(len(c) for c in rows.coefficients)
-        coefficients = np.zeros((width, len(rows.kind)))
+        dtype = self.format.dtype
+        coefficients = np.zeros((width, len(rows.kind)), dtype)
         for i, c in enumerate(rows.coefficients):
             coefficients[: len(c), i] = c
         return Table(
             coefficients,
-            np.array(rows.center),
-            np.array(rows.scale),
-            np.array(rows.slope),
+            np.array(rows.center, dtype),
+            np.array(rows.scale, dtype),
+            np.array(rows.slope, dtype),
             np.array(rows.kind, np.int8),
             tuple(rows.kinds),
             sides,
@@ -197,11 +136,13 @@ class Builder:
             rows.bound,
             tuple(_merged(self.gaps)),
             time.thread_time() - self.start,
+            self.format,
         )
 
     # -- one sign of the input --------------------------------------------------------------
 
     def _side(self, s: int) -> Side:
+        fraction = self.format.fraction
         # what one side leaves of its half of the time the other may use
         self.until_s = LONGEST_S if s < 0 else LONGEST_S / 2
         bottom, top = self._first(BOTTOMS, s), self._first(TOPS, s)
@@ -209,14 +150,14 @@ class Builder:
         high = max(low, top.reach if top else FAR)
         seen = survey(self.f, s, low, high, below=bottom is not None, above=top is not None)
         if not bottom and not top and seen.empty:
-            return Side(0, 0, (UNCOVERED, UNCOVERED), (52, 52))
+            return Side(0, 0, (UNCOVERED, UNCOVERED), (fraction, fraction))
         # where it oscillates there are neither pieces nor a form beyond
         bottom, low = (bottom, low) if seen.low == low else (None, seen.low)
         top, high = (top, high) if seen.high == high else (None, seen.high)
         zones = _Zones(seen)
         for a in seen.anchors:
             self._make_zone(a, zones, s)
-        base, shift = [self.rows.end(bottom) if bottom else UNCOVERED], [52]
+        base, shift = [self.rows.end(bottom) if bottom else UNCOVERED], [fraction]
         if not bottom:
             self._gap(s, zones, 0.0, 2.0**low)
         first, gaps = 0, len(self.gaps)
@@ -224,7 +165,7 @@ class Builder:
             self._look_from_afar(s, e, top)
             first, k, row = self._binade(s, e, zones, first)
             base.append(row)
-            shift.append(52 - k)
+            shift.append(fraction - k)
             if top is None and len(self.gaps) > gaps + 8:
                 high = e + 1  # a function that is hard here is harder farther out
                 break
@@ -233,7 +174,7 @@ class Builder:
             self._gap(s, zones, 2.0**high, math.inf)
         else:
             base.append(self.rows.end(top))
-        shift.append(52)
+        shift.append(fraction)
         return Side(low, high, tuple(base), tuple(shift))
 
     def _end(self, center: Any, side: int, q: int, reach: int, *, zero: bool = False) -> End | None:
@@ -249,8 +190,7 @@ class Builder:
             side=side,
             q=q,
             reach=reach,
-            tolerance=self.tolerance,
-            degree=DEGREE,
+            form=self.format,
             zero=zero,
         )
 
@@ -269,7 +209,10 @@ class Builder:
 
         others = [abs(a.x - b.x) for b in zones.seen.anchors if b.x != a.x]
         room = math.frexp(min([abs(a.x), *others]))[1] - 1
-        exact = a.zero is None or a.zero.lo == 0
+        where = self._point(a)
+        if where is None:
+            return False
+        exact = where[1] == 0
         center = Fraction(a.x) if a.zero is None else a.zero.ball
         for reach in ZONES:
             width = room + reach
@@ -284,18 +227,27 @@ class Builder:
                         found[d] = form
                         break
             if wanted and len(found) == len(wanted):
-                self._zone(a, found, zones)
+                self._zone(a, where, found, zones)
                 return True
         return False
 
-    def _zone(self, a: Anchor, found: dict[int, End], zones: _Zones) -> None:
+    def _point(self, a: Anchor) -> tuple[float, float] | None:
+        """An anchor in two floats; None where they do not hold an end of the domain."""
+        lo = 0.0 if a.zero is None else a.zero.lo
+        hi = self.format.rounded(a.x)
+        rest = (a.x - hi) + lo
+        known = self.format.rounded(rest)
+        return (hi, known) if a.zero is not None or known == rest else None
+
+    def _zone(
+        self, a: Anchor, where: tuple[float, float], found: dict[int, End], zones: _Zones
+    ) -> None:
         width = 2.0 ** min(e.reach for e in found.values())
         # two roundings of z count as often as z does in the result
         extra = 2.0 * max(abs(float(e.power)) + 0.5 for e in found.values())
-        exact = a.zero is None or a.zero.lo == 0
+        exact = where[1] == 0
         rows = {d: self.rows.end(e, 0.0 if exact else extra) for d, e in found.items()}
-        lo = 0.0 if a.zero is None else a.zero.lo
-        self.zones.append(Zone(a.x, lo, width, rows.get(1, UNCOVERED), rows.get(-1, UNCOVERED)))
+        self.zones.append(Zone(*where, width, rows.get(1, UNCOVERED), rows.get(-1, UNCOVERED)))
         zones.covered.append((abs(a.x) - width, abs(a.x) + width))
 
     # -- middle ---------------------------------------------------------------------------------
@@ -378,7 +330,7 @@ class Builder:
         from stablegrad.oracle import Status, truth
 
         wanted = [0.0, -0.0, math.inf, -math.inf, *[z.hi for z in self.zones if z.lo == 0]]
-        found = truth(self.f, {X: np.array(wanted)}, budget=1600)
+        found = truth(self.f, {X: np.array(wanted)}, self.format.dtype, budget=1600)
         out = []
         for x, y, status in zip(wanted, found.value, found.status, strict=True):
             if status <= Status.LIMIT:

@@ -109,7 +109,7 @@ def synthesize(
 
     Args:
         roots: stable canonical terms.
-        run: evaluates a term as the engine would.
+        run: how the program runs.
         note: told of each synthesis: the term before and after, and what is proved of it.
         allowance: what the kernels of the program may cost.
     """
@@ -219,8 +219,8 @@ def _combined(like: Term, items: list[tuple[Term, Any]]) -> Term:
 # -- verdicts ------------------------------------------------------------------------------------
 
 
-Key = tuple[Recipe, str, float, float]
-"""A recipe in a dtype and range."""
+Key = tuple[Recipe, str, float, float, Run]
+"""A recipe in a dtype and range, and how it would run."""
 
 
 class Verdict(NamedTuple):
@@ -273,9 +273,9 @@ class _Replacements:
         """
         if not suspect(part, source):
             return FINE
-        what = recipe(part, source)
+        what = recipe(part, source, self.run.format(source, part.dtype))
         facts = source.facts
-        key = (what, str(part.dtype), facts.lo, facts.hi)
+        key = (what, str(part.dtype), facts.lo, facts.hi, self.run)
         if not self.allowance.permits(key):
             return FINE
         if key not in _verdicts:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from typing import Any
 
 import numpy as np
 
+from stablegrad.oracle.formats import FLOAT64, Format
 from stablegrad.synthesis import kernel
 from stablegrad.synthesis import table as table_module
 from stablegrad.synthesis.table import UNCOVERED, Kind, Table
@@ -28,7 +30,8 @@ def source(table: Table, text: str, language: str, dtype: str = "float64") -> st
         table: the kernel.
         text: the expression, for the head.
         language: "numpy", "jax" or "c".
-        dtype: the dtype of the result; all is computed in float64.
+        dtype: the dtype of the result, to which it is rounded once. What the table takes, float64
+            or float32, is what all is computed in.
     """
     head = [
         f"f(x) = {text}",
@@ -70,19 +73,25 @@ def _kind(k: Kind) -> str:
     return f"    SimpleNamespace({', '.join(fields)}),"
 
 
+def _format(form: Format) -> str:
+    names = "name integer fraction bias small shift extreme smallest split lift log_lift".split()
+    fields = ", ".join([f"{n}={getattr(form, n)!r}" for n in names])
+    return f"FORMAT = SimpleNamespace({fields})"
+
+
 _TABLE = """TABLE = SimpleNamespace(
     coefficients=COEFFICIENTS, center=CENTER, scale=SCALE, slope=SLOPE, kind=KIND,
-    kinds=KINDS, sides=SIDES, zones=ZONES, points=POINTS,
+    kinds=KINDS, sides=SIDES, zones=ZONES, points=POINTS, format=FORMAT,
 )
 TABLE.layout = layout_of(TABLE)"""
 
 
 def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
     jax = language == "jax"
-    constants = [
-        f"{n} = {getattr(kernel, n)!r}"
-        for n in ("FRACTION_BITS", "MASK", "BIAS", "EXTREME", "SHIFT", "SPLIT", "FEW")
-    ] + [f"{n} = {getattr(table_module, n)!r}" for n in ("LOOKED_THROUGH", "FINEST")]
+    form = table.format
+    constants = [f"{n} = {getattr(kernel, n)!r}" for n in ("FEW", "LOG_2", "HUGE")] + [
+        f"{n} = {getattr(table_module, n)!r}" for n in ("LOOKED_THROUGH", "FINEST")
+    ]
     sides = [
         f"    SimpleNamespace(low={s.low}, high={s.high}, base={s.base}, shift={s.shift}),"
         for s in table.sides
@@ -93,29 +102,36 @@ def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
         for z in table.zones
     ]
     points = [f"    ({_number(a)}, {_number(b)})," for a, b in table.points]
+    result = "ml_dtypes.bfloat16" if dtype == "bfloat16" and not jax else f"xp.{dtype}"
     parts = [
         '"""' + "\n\n".join([head[0] + ".", *[h + "." for h in head[1:2]], head[2]]) + '\n"""',
         "from __future__ import annotations",
         "import math\nfrom fractions import Fraction\nfrom types import SimpleNamespace",
         "from typing import Any, NamedTuple",
-        ("import jax\nimport jax.numpy as xp\n" if jax else "") + "import numpy as np",
-        'jax.config.update("jax_enable_x64", True)' if jax else "xp = np",
+        ("import jax\n" if jax and form is FLOAT64 else "")
+        + ("import jax.numpy as xp\n" if jax else "")
+        + ("import ml_dtypes\n" if dtype == "bfloat16" and not jax else "")
+        + "import numpy as np",
+        ('jax.config.update("jax_enable_x64", True)' if form is FLOAT64 else "")
+        if jax
+        else "xp = np",
         "\n".join([f"UNCOVERED = {UNCOVERED}", *constants, "inf, nan = np.inf, np.nan"]),
         *[inspect.getsource(f).rstrip() for f in _FUNCTIONS],
-        _array("COEFFICIENTS", table.coefficients, "float64"),
-        _array("CENTER", table.center, "float64"),
-        _array("SCALE", table.scale, "float64"),
-        _array("SLOPE", table.slope, "float64"),
+        _array("COEFFICIENTS", table.coefficients, form.name),
+        _array("CENTER", table.center, form.name),
+        _array("SCALE", table.scale, form.name),
+        _array("SLOPE", table.slope, form.name),
         _array("KIND", table.kind, "int8"),
+        _format(form),
         _TABLE,
         "\n".join(
             [
                 "def f(x):",
                 f'    """{head[0]}."""',
-                "    x = xp.asarray(x, xp.float64)",
+                f"    x = xp.asarray(x, xp.{form.name})",
                 *([] if jax else ['    with np.errstate(all="ignore"):']),
                 f"{'' if jax else '    '}    value, covered = evaluate(xp, x, TABLE)",
-                f"    return xp.where(covered, value, nan).astype(xp.{dtype})",
+                f"    return xp.where(covered, value, nan).astype({result})",
             ]
         ),
     ]
@@ -157,23 +173,28 @@ def _c_array(name: str, a: Any, kind: str = "double") -> str:
 
 
 def _c(table: Table, head: list[str], dtype: str) -> str:
+    form = table.format
+    real = "double" if form is FLOAT64 else "float"
     result = "double" if dtype == "float64" else "float"
+    if dtype not in ("float64", "float32"):
+        head = [*head, f"The result is to be rounded to {dtype}."]
+    bits, mask = 8 * form.dtype.itemsize, (1 << form.fraction) - 1
     height, rows = table.coefficients.shape
     low, high = (tuple([getattr(s, n) for s in table.sides]) for n in ("low", "high"))
     first = len(table.sides[0].base)
     body = [
-        f"{result} f(double x)",
+        f"{result} f({real} x)",
         "{",
         *[_c_point(a, b, result) for a, b in table.points],
-        "    if (!(fabs(x) <= 0x1.fffffffffffffp+1023)) return NAN;",
+        "    if (!(fabs(x) < INFINITY)) return NAN;",
         "    int s = x < 0;",
         "    double z = fabs(x);",
-        "    uint64_t bits;",
-        "    memcpy(&bits, &z, 8);",
-        "    int e = (int)(bits >> 52) - 1023;",
+        f"    uint{bits}_t bits;",
+        f"    memcpy(&bits, &z, {bits // 8});",
+        f"    int e = (int)(bits >> {form.fraction}) - {form.bias};",
         f"    int low = s ? {low[1]} : {low[0]}, high = s ? {high[1]} : {high[0]};",
         f"    int k = (e < low - 1 ? low - 1 : e > high ? high : e) - low + 1 + (s ? {first} : 0);",
-        "    int row = BASE[k] + (int)((bits & 0xfffffffffffffULL) >> SHIFT[k]);",
+        f"    int row = BASE[k] + (int)((bits & {mask:#x}) >> SHIFT[k]);",
     ]
     for zone in table.zones:
         hi, lo = _literal(zone.hi), _literal(zone.lo)
@@ -192,7 +213,7 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
         "    }",
         "}",
     ]
-    return "\n".join(
+    text = "\n".join(
         [
             "/* " + "\n   ".join(head) + " */",
             "#include <math.h>\n#include <stdint.h>\n#include <string.h>\n",
@@ -204,11 +225,29 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
             _c_array("KIND", table.kind, "signed char"),
             _c_array("BASE", table.sides[0].base + table.sides[1].base, "int"),
             _c_array("SHIFT", table.sides[0].shift + table.sides[1].shift, "int"),
-            _C_HELPERS,
+            _helpers(form),
             *body,
             "",
         ]
     )
+    return text if form is FLOAT64 else _in_floats(text)
+
+
+def _in_floats(text: str) -> str:
+    """C source of doubles as such of floats."""
+    text = re.sub(r"\b(exp|log|fabs|sqrt|cbrt|fma|ldexp)\(", r"\1f(", text)
+    text = re.sub(r"\b0x[0-9a-f.]+p[+-]?[0-9]+\b", r"\g<0>f", text)
+    return text.replace("double", "float")
+
+
+def _helpers(form: Format) -> str:
+    known = {"SMALL": form.small, "GREAT": 1 / form.small, "UP": 2.0**form.shift}
+    known |= {"DOWN": 2.0**-form.shift, "EXTREME": form.extreme}
+    known |= dict(zip(("MORE", "REST"), form.log_lift, strict=True))
+    text = _C_HELPERS.replace("BACK", str(form.shift)).replace("LIFT", str(form.lift))
+    for name, value in known.items():
+        text = re.sub(rf"\b{name}\b", _literal(value), text)
+    return text
 
 
 _C_HELPERS = """
@@ -223,7 +262,7 @@ static inline double polynomial(int row, double t)
 static inline double cube_root(double z)
 {
     double r = cbrt(z), s = r * r, low = fma(r, r, -s), c = s * r, rest = fma(s, r, -c);
-    if (!(z > 0x1p-900 && z < 0x1p900)) return r;
+    if (!(z > SMALL && z < GREAT)) return r;
     return r - ((c - z) + (rest + low * r)) / (3 * s);
 }
 
@@ -251,22 +290,25 @@ static inline double power_in_two(double z, int p, int q, double *rest)
 /* v * z**(p/q), leaving the range only where the result does */
 static inline double times_power(double v, double z, int p, int q)
 {
-    int far = z < 0x1p-400 || z > 0x1p400, small = z < 1, n = p < 0 ? -p : p;
-    double y = far ? z * (small ? 0x1p510 : 0x1p-510) : z;
+    int small = z < DOWN, far = small || z > UP, n = p < 0 ? -p : p;
+    double y = far ? z * (small ? UP : DOWN) : z;
     double root = q == 2 ? sqrt(y) : q == 3 ? cube_root(y) : y;
     for (int i = 0; i < n / q; i++) v = p > 0 ? v * y : v / y;
     for (int i = 0; i < n % q; i++) v = p > 0 ? v * root : v / root;
-    return far ? ldexp(v, (small ? -1 : 1) * 510 / q * p) : v;
+    return far ? ldexp(v, (small ? -1 : 1) * BACK / q * p) : v;
 }
 
-/* v * exp(hi + lo); in halves where exp alone leaves the range */
+/* v * exp(hi + lo), also where exp alone leaves the range */
 static inline double times_exp(double v, double hi, double lo)
 {
-    double g;
-    if (fabs(hi) < 1e6) v *= 1 + lo;
-    if (fabs(hi) <= 600) return v * exp(hi);
-    g = exp(hi / 2);
-    return v * g * g;
+    int far = fabs(hi) > EXTREME, s = hi < 0 ? 1 : -1;
+    if (far) {
+        double nearer = hi + s * MORE;
+        lo += (hi - nearer) + s * MORE + s * REST;
+        hi = nearer;
+    }
+    if (fabs(hi) < 1000000) v += v * lo;
+    return far ? ldexp(v * exp(hi), -s * LIFT) : v * exp(hi);
 }
 """
 
@@ -296,7 +338,8 @@ def _c_kind(i: int, k: Kind) -> list[str]:
     if k.steep:
         lines += [
             "        double g = SLOPE[row] * t;",
-            "        v = v * (1 + fma(SLOPE[row], t, -g)) * exp(g);",
+            "        v += v * fma(SLOPE[row], t, -g);",
+            "        v *= exp(g);",
         ]
     if k.lift:
         lines.append(f"        v = v * {_literal(2.0**-k.lift)};")

@@ -3,18 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from stablegrad.ir import Facts, Term
+from stablegrad.ops.record import is_float
+from stablegrad.oracle.formats import FLOAT32, FLOAT64, Format
 from stablegrad.synthesis.recipe import Recipe, X
 
 Array = np.ndarray[Any, Any]
-Run = Callable[[Term, Mapping[Term, Array]], Array]
-"""Values of a term, as the engine would compute them, for arrays of values of its variables."""
 
 SHARP_ULP = 4.0
+SINGLE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How programs run for which parts are judged.
+
+    Attributes:
+        values: those of a term, as the engine would compute them, for arrays of values of its
+            variables.
+        native: whether a float32 or half is to be computed, from its source, without float64.
+        limit: the greatest error in ulp of a part that is left as it is.
+        least: bytes of the smallest float that is judged.
+    """
+
+    values: Callable[[Term, Mapping[Term, Array]], Array]
+    native: Callable[[Term], bool] = lambda source: False
+    limit: float = SHARP_ULP
+    least: int = SINGLE
+
+    def judges(self, dtype: Any) -> bool:
+        """Whether parts of a dtype are judged."""
+        return is_float(np.dtype(dtype)) and np.dtype(dtype).itemsize >= self.least
+
+    def format(self, source: Term, dtype: Any) -> Format:
+        """What the kernel of a part is evaluated in."""
+        small = max(np.dtype(dtype).itemsize, source.dtype.itemsize) <= SINGLE
+        return FLOAT32 if small and self.native(source) else FLOAT64
+
+
 POINTS = 60
 """Points of each kind at which a suspect is tested."""
 ZEROS = 6
@@ -28,7 +60,7 @@ def points(dtype: Any, facts: Facts) -> Array:
     rng = np.random.default_rng(SEED)
     n = POINTS
     signs = rng.choice([-1.0, 1.0], n)
-    limits = np.finfo(dtype)
+    limits = ml_dtypes.finfo(dtype)
     top, bottom = np.log2(float(limits.max)), np.log2(float(limits.tiny))
     parts = [
         np.exp2(rng.uniform(bottom, top, n)) * signs,
@@ -43,8 +75,8 @@ def points(dtype: Any, facts: Facts) -> Array:
 
 
 def is_fragile(what: Recipe, dtype: Any, facts: Facts, run: Run) -> bool:
-    """Whether the naive form is off by more than 4 ulp somewhere among the test points."""
-    if np.dtype(dtype).kind != "f" or np.dtype(dtype).itemsize < 4:
+    """Whether the naive form is off by too much somewhere among the test points."""
+    if not run.judges(dtype):
         return False
     x = points(dtype, facts)
     if not x.size:
@@ -60,7 +92,7 @@ def _near_zeros(expression: Term, x: Array, dtype: Any, run: Run) -> Array:
     """Points about some zeros that values at others show: there errors are greatest."""
 
     def values(at: Array) -> Array:
-        return run(expression, {X: at.astype(dtype)}).astype(np.float64)
+        return run.values(expression, {X: at.astype(dtype)}).astype(np.float64)
 
     x = np.sort(x)
     sign = np.sign(values(x))
@@ -77,13 +109,13 @@ def _near_zeros(expression: Term, x: Array, dtype: Any, run: Run) -> Array:
 
 
 def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -> bool:
-    """Whether an expression as it would be run is off by more than 4 ulp at one of some points."""
+    """Whether an expression as it would be run is off by too much at one of some points."""
     from stablegrad.oracle import Status, truth
 
-    got = run(expression, {v: x.astype(dtype) for v, x in bound.items()}).astype(np.float64)
+    got = run.values(expression, {v: x.astype(dtype) for v, x in bound.items()}).astype(np.float64)
     found = truth(expression, dict(bound), dtype, budget=BUDGET, limits=False)
     true = found.value.astype(np.float64)
-    tiny = float(np.finfo(dtype).tiny)
+    tiny = float(ml_dtypes.finfo(dtype).tiny)
     decided = (found.status == Status.DECIDED) & ~np.isnan(true)
     if (np.isnan(got) & decided).any():
         return True
@@ -91,4 +123,4 @@ def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -
     with np.errstate(all="ignore"):
         unit = np.spacing(np.abs(found.value[normal])).astype(np.float64)
         error = np.abs((got[normal] - true[normal]) / unit - found.offset[normal])
-    return bool((~(error <= SHARP_ULP)).any())
+    return bool((~(error <= run.limit)).any())

@@ -10,14 +10,11 @@ import numpy as np
 
 from stablegrad.synthesis.table import UNCOVERED, Kind, Table
 
-FRACTION_BITS = 52
-MASK = (1 << FRACTION_BITS) - 1
-BIAS = 1023
-EXTREME = 600.0
-SHIFT = 510  # whole in halves and thirds
 FEW = 4
 """Rows that are told apart by comparing."""
-SPLIT = 134217729.0  # 2**27 + 1: Dekker's
+LOG_2 = 0.6931471805599453
+HUGE = 1e6
+"""Exponents beyond which exp is 0 or inf whatever is multiplied."""
 
 
 def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, Any]:
@@ -25,18 +22,18 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
 
     ``low`` is what x is off by; the z of zones has it.
     """
-    layout = table.layout
+    layout, form = table.layout, table.format
     z = xp.abs(x)
-    bits = z.view(xp.int64)
-    exponent = (bits >> FRACTION_BITS) - BIAS
+    bits = z.view(form.integer)
+    exponent = (bits >> form.fraction) - form.bias
     positive, negative = table.sides
-    minus = x < 0
+    minus = x.view(form.integer) < 0  # x < 0 is false for subnormals that a platform takes for 0
     bottom = xp.where(minus, negative.low - 1, positive.low - 1)
     top = xp.where(minus, negative.high, positive.high)
     entry = xp.minimum(xp.maximum(exponent, bottom), top) - bottom
     entry = entry + xp.where(minus, len(positive.base), 0)
     start = _take(xp, layout.start, entry)
-    row = (start >> 6) + ((bits & MASK) >> (start & 63))
+    row = (start >> 6) + ((bits & ((1 << form.fraction) - 1)) >> (start & 63))
     near = None
     if layout.cells is not None:
         edges, rows = layout.cells
@@ -44,7 +41,9 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
         hi, lo = [_take(xp, a, row) for a in layout.anchors]
         return row, xp.abs(xp.where(hi == 0, x, _from(x, hi, lo, low))), hi != 0
     for zone in table.zones:
-        d = _from(x, zone.hi, zone.lo, low)
+        # a number that XLA takes for a variable: x less two constants is one difference to it
+        hi = _either(xp, form, bits >= 0, zone.hi, 0.0)
+        d = _from(x, hi, zone.lo, low)
         size = xp.abs(d)
         rows = xp.where(d > 0, zone.above, zone.below)
         # where one side is not covered, the rows of the binade stay
@@ -97,12 +96,13 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
 
     Args:
         xp: an array namespace with NumPy's names.
-        x: an array of float64.
+        x: an array of the floats that the table takes.
         table: the table.
         low: what x is off by, at most half an ulp: the input is x + low.
     """
-    layout = table.layout
+    layout, form = table.layout, table.format
     row, z, near = lookup(xp, x, table, low)
+    bits = z.view(form.integer)
     # low over z, which is all that an expression in z has to know of it
     rest = None
     if low is not None:
@@ -110,15 +110,16 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         toward = toward if near is None else xp.where(near, 0.0, toward)
         rest = xp.where(z > 0, toward / xp.where(z > 0, z, 1.0), 0.0)
     kind = _take(xp, table.kind, row)
-    covered = (kind != UNCOVERED) & (z <= np.finfo(np.float64).max) & (z > 0)
+    infinite = (2 * form.bias + 1) << form.fraction
+    covered = (kind != UNCOVERED) & (bits < infinite) & (bits > 0)
     y = z
     for q in sorted({k.q for k in table.kinds} - {1}):
         among = [i for i, k in enumerate(table.kinds) if i and k.q == q]
-        y = _where_kind(xp, kind, among, y, lambda at, q=q: _variable(xp, q, at(z)))
+        y = _where_kind(xp, kind, among, y, lambda at, q=q: _variable(xp, form, q, at(z)))
     scale = _take(xp, table.scale, row)
     t = (y - _take(xp, table.center, row)) * scale
     if rest is not None:
-        q = _take(xp, np.array([k.q for k in table.kinds], np.float64), kind)
+        q = _take(xp, np.array([k.q for k in table.kinds], form.name), kind)
         t = t + y * (rest / q) * scale
     even = [i for i, k in enumerate(table.kinds) if i and k.even]
     if even:
@@ -143,13 +144,17 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
             if any(k.steep for k in kinds):
                 slope = _take(xp, table.slope, row_)
             off = None if rest is None else at(rest)
-            return dressed(xp, kinds, here, at(plain), log, at(z), t_, slope, off)
+            return dressed(xp, form, kinds, here, at(plain), log, at(z), t_, slope, off)
 
         value = _where_kind(xp, kind, among, value, finished)
     covered = covered & (value == value)  # two terms that overflow may have no sum
-    pattern = x.view(xp.int64)
+    pattern = x.view(form.integer)
+    if not apart:
+        # with 0 added of which a compiler knows nothing: else it asks whether x is 0 as a float,
+        # which subnormals are to platforms that flush them
+        pattern = pattern + (kind.astype(form.integer) >> 7)
     for point, known in table.points:  # 0 and -0 are two points
-        here = pattern == np.float64(point).view(np.int64)
+        here = pattern == np.array(point, form.name).view(form.integer)[()]
         if low is not None:
             here = here & (low == 0)
         value = xp.where(here, known, value)
@@ -182,14 +187,15 @@ def _where_kind(
     return flat.reshape(out.shape)
 
 
-def _variable(xp: Any, q: int, z: Any) -> Any:
+def _variable(xp: Any, form: Any, q: int, z: Any) -> Any:
     """z**(1/q)."""
-    root = z if abs(q) == 1 else xp.sqrt(z) if abs(q) == 2 else _cbrt(xp, z)
+    root = z if abs(q) == 1 else xp.sqrt(z) if abs(q) == 2 else _cbrt(xp, form, z)
     return 1 / root if q < 0 else root
 
 
 def dressed(
     xp: Any,
+    form: Any,
     kinds: list[Kind],
     here: list[Any],
     value: Any,
@@ -203,6 +209,7 @@ def dressed(
 
     Args:
         xp: an array namespace.
+        form: what is computed in.
         kinds: what the rows are.
         here: where each kind is, None for everywhere.
         value: the polynomial.
@@ -213,34 +220,61 @@ def dressed(
         rest: what z is off by, relative to it.
     """
     hi = lo = 0.0
-    far = factor = None
+    far, back = False, None
     if slope is not None:
-        hi, lo = _product(slope, t)  # 0 for what is not steep
+        hi, lo = _product(slope, t, form.split)  # 0 for what is not steep
     for k, at in zip(kinds, here, strict=True):
         if k.rate:
-            high, low = _exponent(xp, k, z, rest)
+            high, low = _exponent(xp, form, k, z, rest)
             hi, lo = _chosen(xp, at, high, hi), _chosen(xp, at, low, lo)
             far = True
     if slope is not None or far:
         if far:
-            # where exp leaves the range and the result need not, by its square root twice
-            far = xp.abs(hi) > EXTREME
-            hi = xp.where(far, 0.5 * hi, hi)
+            # where exp leaves the range and the result need not
+            far = (xp.abs(hi) > form.extreme) & (xp.abs(hi) < HUGE)
+            small = hi < 0
+            more, rest_of_it = [_either(xp, form, small, c, -c) for c in form.log_lift]
+            nearer = hi + more
+            lo = xp.where(far, lo + (((hi - nearer) + more) + rest_of_it), lo)
+            hi = xp.where(far, nearer, hi)
+            back = _either(xp, form, small, 2.0**-form.lift, 2.0**form.lift)
+            # no product leaves the range that is not asked for: that would be slow
+            back = xp.where(far, back, _one(form))
         factor = xp.exp(hi)
-        scale = 1 + lo
-        value = (value * scale) * factor
-        log = None if log is None else (log * scale) * factor
+        value = (value + value * lo) * factor
+        log = None if log is None else (log + log * lo) * factor
     for lift in sorted({k.lift for k in kinds} - {0}):
         at = _any([a for k, a in zip(kinds, here, strict=True) if k.lift == lift])
         value = _chosen(xp, at, value * 2.0**-lift, value)
-    value = _with_powers(xp, [k.power for k in kinds], here, value, z, rest)
+    powers = [k.power for k in kinds]
     if log is not None:
-        log = log * (xp.log(z) if rest is None else xp.log(z) + rest)
-        log = _with_powers(xp, [k.log_power for k in kinds], here, log, z, rest)
-        for k, at in zip(kinds, here, strict=True):
-            if k.log:
+        known = _log(xp, form, z)
+        log = log * (known if rest is None else known + rest)
+        apart = []
+        for i, (k, at) in enumerate(zip(kinds, here, strict=True)):
+            if k.log and k.main and k.power != k.log_power:
+                apart.append((k.log_power, at))
+            elif k.log:  # before the power, which may make one of two terms a subnormal
+                powers[i] = k.log_power
                 value = _chosen(xp, at, value + log if k.main else log, value)
-    return value if far is None else xp.where(far, value * factor, value)
+        value = _with_powers(xp, form, powers, here, value, z, rest)
+        if apart:
+            masks = [at for _, at in apart]
+            log = _with_powers(xp, form, [p for p, _ in apart], masks, log, z, rest)
+            value = _chosen(xp, None if None in masks else _any(masks), value + log, value)
+    else:
+        value = _with_powers(xp, form, powers, here, value, z, rest)
+    return value if back is None else value * back
+
+
+def _one(form: Any) -> Any:
+    return np.dtype(form.name).type(1)
+
+
+def _either(xp: Any, form: Any, here: Any, a: float, b: float) -> Any:
+    """One of two numbers, of the format's dtype."""
+    kind = np.dtype(form.name).type
+    return xp.where(here, kind(a), kind(b))
 
 
 def _chosen(xp: Any, here: Any, value: Any, otherwise: Any) -> Any:
@@ -255,55 +289,75 @@ def _any(masks: list[Any]) -> Any:
 
 
 def _with_powers(
-    xp: Any, powers: list[Fraction], here: list[Any], value: Any, z: Any, rest: Any
+    xp: Any, form: Any, powers: list[Fraction], here: list[Any], value: Any, z: Any, rest: Any
 ) -> Any:
     """A value times the power of z that each kind has."""
     for p in sorted(set(powers) - {0}):
         at = _any([a for q, a in zip(powers, here, strict=True) if q == p])
         new = value if rest is None else value + value * (rest * float(p))
-        value = _chosen(xp, at, _times_power(xp, new, z, p), value)
+        value = _chosen(xp, at, times_power(xp, form, new, z, p), value)
     return value
 
 
-def _times_power(xp: Any, value: Any, z: Any, p: Fraction) -> Any:
+def _raised(xp: Any, form: Any, z: Any) -> Any:
+    """z * 2**shift, for subnormals that a platform takes for zero, too."""
+    if isinstance(z, np.ndarray):
+        return z * 2.0**form.shift
+    bits = z.view(form.integer)
+    # the bits as the fraction of 1 and more: compilers do not vectorize integers to floats
+    fraction = (bits | (form.bias << form.fraction)).view(form.name) - 1
+    counted = fraction * 2.0 ** (form.shift + form.smallest + form.fraction)
+    return xp.where(bits < (1 << form.fraction), counted, z * 2.0**form.shift)
+
+
+def _log(xp: Any, form: Any, z: Any) -> Any:
+    """log(z)."""
+    if isinstance(z, np.ndarray):
+        return xp.log(z)
+    tiny = z.view(form.integer) < (1 << form.fraction)
+    found = xp.log(xp.where(tiny, _raised(xp, form, z), z))
+    return xp.where(tiny, found - form.shift * LOG_2, found)
+
+
+def times_power(xp: Any, form: Any, value: Any, z: Any, p: Fraction) -> Any:
     """value * z**p, in steps that leave the range only where the result does."""
     if not p:
         return value
     whole, part = divmod(abs(p.numerator), p.denominator)
     # z near the ends of the range is brought to the middle, and brought back exactly
-    far = (z < 2.0**-400) | (z > 2.0**400)
-    small = z < 1
-    y = xp.where(far, z * xp.where(small, 2.0**SHIFT, 2.0**-SHIFT), z)
-    steps = [y] * whole
-    if part:
-        steps += [xp.sqrt(y) if p.denominator == 2 else _cbrt(xp, y)] * part
-    for step in steps:
-        value = value * step if p > 0 else value / step
-    back = SHIFT * p
+    small, great = z < 2.0**-form.shift, z > 2.0**form.shift
+    far = small | great
+    y = xp.where(small, _raised(xp, form, z), xp.where(great, z * 2.0**-form.shift, z))
     down = small if p > 0 else ~small
-    left = int(abs(back))
-    while left > 0:
-        k = min(left, SHIFT)
-        value = xp.where(far, value * xp.where(down, 2.0**-k, 2.0**k), value)
-        left -= k
+    steps = [(y, form.shift)] * whole
+    if part:
+        root = xp.sqrt(y) if p.denominator == 2 else _cbrt(xp, form, y)
+        steps += [(root, form.shift // p.denominator)] * part
+    for step, by in steps:
+        value = value * step if p > 0 else value / step
+        back = _either(xp, form, down, 2.0**-by, 2.0**by)
+        value = value * xp.where(far, back, _one(form))
+        if not isinstance(z, np.ndarray):
+            # XLA would divide by the product of two steps, which may leave the range
+            value = xp.where(z.view(form.integer) >= 0, value, 0.0)
     return value
 
 
-def _cbrt(xp: Any, z: Any) -> Any:
+def _cbrt(xp: Any, form: Any, z: Any) -> Any:
     """The cube root, which platforms give within a few ulp, within half an ulp and a little."""
     root = xp.cbrt(z)
-    square, low = _product(root, root)
-    cube, rest = _product(square, root)
+    square, low = _product(root, root, form.split)
+    cube, rest = _product(square, root, form.split)
     better = root - ((cube - z) + (rest + low * root)) / (3 * square)
-    return xp.where((z > 2.0**-900) & (z < 2.0**900), better, root)
+    return xp.where((z > form.small) & (z < 1 / form.small), better, root)
 
 
-def _exponent(xp: Any, k: Kind, z: Any, rest: Any) -> tuple[Any, Any]:
+def _exponent(xp: Any, form: Any, k: Kind, z: Any, rest: Any) -> tuple[Any, Any]:
     """The exponent of the factor in two floats."""
     hi = lo = None
     for e, c, c_low in k.rate:
-        high, low = _power_in_two(xp, z, e)
-        first, second = _product(high, c)
+        high, low = _power_in_two(xp, form, z, e)
+        first, second = _product(high, c, form.split)
         second = second + low * c + high * c_low
         if rest is not None:
             second = second + first * (rest * float(e))
@@ -315,32 +369,32 @@ def _exponent(xp: Any, k: Kind, z: Any, rest: Any) -> tuple[Any, Any]:
             lo = lo + second + ((hi - (total - back)) + (first - back))
             hi = total
     # products of great z overflow: there the factor is 0 or inf whatever the rest
-    return hi, xp.where(xp.abs(hi) < 1e6, lo, 0.0)
+    return hi, xp.where(xp.abs(hi) < HUGE, lo, 0.0)
 
 
-def _power_in_two(xp: Any, z: Any, e: Fraction) -> tuple[Any, Any]:
+def _power_in_two(xp: Any, form: Any, z: Any, e: Fraction) -> tuple[Any, Any]:
     """z**e, e whole or a half, in two floats."""
     base, low = z, z * 0.0
     if e.denominator == 2:
         base = xp.sqrt(z)
-        square, error = _product(base, base)
+        square, error = _product(base, base, form.split)
         low = xp.where(base > 0, ((z - square) - error) / (2 * base), 0.0)
     high, rest = base, low
     for _ in range(abs(e.numerator) - 1):
-        more, error = _product(high, base)
+        more, error = _product(high, base, form.split)
         rest = error + (high * low + rest * base)
         high = more
     if e > 0:
         return high, rest
     inverse = 1 / high
-    product, error = _product(inverse, high)
+    product, error = _product(inverse, high, form.split)
     return inverse, (((1 - product) - error) - inverse * rest) * inverse
 
 
-def _product(a: Any, b: Any) -> tuple[Any, Any]:
+def _product(a: Any, b: Any, split: float) -> tuple[Any, Any]:
     """a*b as a rounded product and its error (Dekker); for moderate a and b."""
     product = a * b
-    p, q = a * SPLIT, b * SPLIT
+    p, q = a * split, b * split
     a1, b1 = p - (p - a), q - (q - b)
     a2, b2 = a - a1, b - b1
     return product, ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2

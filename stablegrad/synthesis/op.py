@@ -8,7 +8,8 @@ import numpy as np
 
 from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.record import REAL, ZERO, Op, elementwise
-from stablegrad.synthesis.kernel import _times_power, evaluate
+from stablegrad.oracle.formats import FLOAT64
+from stablegrad.synthesis.kernel import evaluate, times_power
 from stablegrad.synthesis.recipe import Recipe
 from stablegrad.synthesis.store import table_of
 from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry
@@ -16,7 +17,7 @@ from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry
 
 def _kernel(xp: Any, x: Any, y: Any, *, recipe: Recipe) -> Any:
     table = table_of(recipe)
-    value, covered = evaluate(xp, xp.asarray(x, xp.float64), table)
+    value, covered = evaluate(xp, xp.asarray(x, table.format.name), table)
     # then a compiler leaves the naive form out
     otherwise = xp.nan if table.total else y
     return xp.where(covered, value, otherwise).astype(y.dtype)
@@ -72,7 +73,7 @@ def _reduced(xp: Any, a: Any, b: Any, y: Any, *, symmetry: Symmetry, recipes: An
 def _moved(xp: Any, value: Any, a: Any, symmetry: Symmetry) -> tuple[Any, Any]:
     """The value brought from a = 0, or from |a| = 1, to a; and where that is not too much."""
     if symmetry.kind == SCALE and symmetry.k:
-        return _times_power(xp, value, a, symmetry.k), True
+        return times_power(xp, FLOAT64, value, a, symmetry.k), True
     if symmetry.k:
         k = float(symmetry.k)
         hi, lo = pairs.two_prod(a, k)

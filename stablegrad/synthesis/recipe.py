@@ -12,6 +12,7 @@ from stablegrad.canonical import canonical_node
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import CONST, VARIABLE, is_float
+from stablegrad.oracle.formats import FLOAT64, Format
 
 WIDE = np.dtype(np.float64)
 X: Term = make(VARIABLE, (), ("x",), (), WIDE)
@@ -20,30 +21,34 @@ X: Term = make(VARIABLE, (), ("x",), (), WIDE)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
-    """An expression over ``X`` in float64, its constants exact.
+    """An expression over ``X``, its constants exact, and what its kernel is evaluated in.
 
-    Two recipes are equal exactly when their expressions are the same term. ``digest`` tells
-    them apart in other processes: it is made from names of ops, their parameters and the
-    structure, never from ids or hashes.
+    Two recipes are equal exactly when their expressions are the same term and their formats are
+    one. ``digest`` tells them apart in other processes: it is made from names of ops, their
+    parameters and the structure, never from ids or hashes.
     """
 
     expression: Term
     digest: str = field(compare=False)
+    format: Format = FLOAT64
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recipe) and other.expression is self.expression
+        if not isinstance(other, Recipe):
+            return False
+        return other.expression is self.expression and other.format is self.format
 
     def __hash__(self) -> int:
-        return hash(self.expression)
+        return hash((self.expression, self.format.name))
 
     def __repr__(self) -> str:
         return self.digest
 
 
-def recipe(root: Term, variable: Term) -> Recipe:
+def recipe(root: Term, variable: Term, form: Format = FLOAT64) -> Recipe:
     """The recipe of a scalar or array term that depends on ``variable`` element by element."""
     expression = rebased(root, variable)
-    return Recipe(expression, digest(expression))
+    own = "" if form is FLOAT64 else f"-{form.name}"
+    return Recipe(expression, digest(expression) + own, form)
 
 
 def rebased(root: Term, variable: Term) -> Term:

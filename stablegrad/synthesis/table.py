@@ -11,6 +11,8 @@ from zlib import crc32
 
 import numpy as np
 
+from stablegrad.oracle.formats import FLOAT64, FORMATS, Format
+
 Array = np.ndarray[Any, Any]
 FORMAT = 4
 MAGIC = b"stablegrad kernel\n"
@@ -103,7 +105,7 @@ class Side:
     Attributes:
         low, high: exponents below which the bottom, from which on the top row serves.
         base: first row of bottom, each exponent, top.
-        shift: how many low bits of the 52 of the fraction do not matter to the row.
+        shift: how many low bits of the fraction do not matter to the row.
     """
 
     low: int
@@ -160,8 +162,9 @@ def layout_of(table: Any) -> Layout:
         found = _cells(table, base, shift)
         if found is not None:
             base, shift, cells = found
-    start = 64 * np.array(base, np.int64) + np.array(shift, np.int64)
-    hi, lo = np.zeros((2, len(table.kind)))
+    form = table.format
+    start = (64 * np.array(base) + np.array(shift)).astype(form.integer)
+    hi, lo = np.zeros((2, len(table.kind)), form.name)
     for z in table.zones:
         for r in (z.above, z.below):
             if r != UNCOVERED:
@@ -171,10 +174,11 @@ def layout_of(table: Any) -> Layout:
 
 def _cells(table: Any, base: list[int], shift: list[int]) -> Any:
     """Cells that are inside of a zone or use none, in place of the pieces of each binade."""
+    kind = np.dtype(table.format.name).type
     firsts, shifts, rows, edges = [], [], [], []
     for s, side in enumerate(table.sides):
         for n in range(len(side.base)):
-            first, pieces = base[len(firsts)], 52 - shift[len(firsts)]
+            first, pieces = base[len(firsts)], table.format.fraction - shift[len(firsts)]
             e = side.low - 1 + n
             start = 2.0**e
             outer = n == 0, n == len(side.base) - 1
@@ -191,7 +195,7 @@ def _cells(table: Any, base: list[int], shift: list[int]) -> Any:
             if k > FINEST:
                 return None
             firsts.append(len(edges))
-            shifts.append(52 - k)
+            shifts.append(table.format.fraction - k)
             for j in range(2**k):
                 row = first + (j >> (k - pieces)) if first else UNCOVERED
                 lo, hi = start * (1 + j / 2**k), start * (1 + (j + 1) / 2**k)
@@ -199,17 +203,18 @@ def _cells(table: Any, base: list[int], shift: list[int]) -> Any:
                 for at, z in near:
                     if at - z.width <= lo and hi <= at + z.width:
                         found = tuple([r or row for r in (z.below, z.above)])
-                        edge = z.hi if z.lo < 0 else np.nextafter(z.hi, np.inf)
+                        edge = z.hi if z.lo < 0 else np.nextafter(kind(z.hi), kind(np.inf))
                     elif row == UNCOVERED and at - z.width < hi and lo < at + z.width:
                         return None
                 rows += found
                 edges.append(edge)
-    return firsts, shifts, (np.array(edges), np.array(rows, np.int64))
+    form = table.format
+    return firsts, shifts, (np.array(edges, form.name), np.array(rows, form.integer))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A kernel of one function of a float64, with what is proved of it.
+    """A kernel of one function of a float, with what is proved of it.
 
     Attributes:
         coefficients: row k of it holds coefficient k of every polynomial, the first in two.
@@ -223,6 +228,7 @@ class Table:
         bound_ulp: the greatest proved error.
         gaps: intervals of the input for which nothing is proved, in words.
         elapsed_s: how long it took.
+        format: what it is evaluated in, and takes.
     """
 
     coefficients: Array
@@ -238,6 +244,7 @@ class Table:
     bound_ulp: float
     gaps: tuple[tuple[float, float], ...]
     elapsed_s: float
+    format: Format = FLOAT64
     _layout: list[Layout] = field(default_factory=list[Layout], init=False, repr=False)
 
     @property
@@ -268,7 +275,7 @@ class Table:
 
     def to_bytes(self) -> bytes:
         """The table as one block: a line of JSON, its checksum, and the numbers."""
-        about = {
+        about: dict[str, Any] = {
             "kinds": [k.to_list() for k in self.kinds],
             "sides": [[s.low, s.high, s.base, s.shift] for s in self.sides],
             "zones": [
@@ -281,6 +288,8 @@ class Table:
             "elapsed_s": self.elapsed_s,
         }
         about["shape"] = self.coefficients.shape
+        if self.format is not FLOAT64:
+            about["dtype"] = self.format.name
         arrays = [self.coefficients.ravel(), self.center, self.scale, self.slope]
         numbers = np.concatenate(arrays).astype("<f8").tobytes() + self.kind.tobytes()
         return framed(about, numbers)
@@ -294,9 +303,10 @@ class Table:
         """
         about, numbers = unframed(data)
         height, rows = (int(n) for n in about["shape"])
+        form = FORMATS[about.get("dtype", FLOAT64.name)]
         if height < 2 or rows < 1 or len(numbers) != 8 * (height + 3) * rows + rows:
             raise ValueError("another number of numbers than the shape says")
-        floats = np.frombuffer(numbers, "<f8", (height + 3) * rows)
+        floats = np.frombuffer(numbers, "<f8", (height + 3) * rows).astype(form.dtype, copy=False)
         coefficients = floats[: height * rows].reshape(height, rows)
         center, scale, slope = floats[height * rows :].reshape(3, rows)
         kind = np.frombuffer(numbers, np.int8, rows, 8 * (height + 3) * rows)
@@ -316,7 +326,12 @@ class Table:
         ):
             raise ValueError("rows that are not there")
         last = max(
-            (b + (1 << (52 - h)) for s in sides for b, h in zip(s.base, s.shift, strict=True) if b),
+            (
+                b + (1 << (form.fraction - h))
+                for s in sides
+                for b, h in zip(s.base, s.shift, strict=True)
+                if b
+            ),
             default=1,
         )
         if last > rows:
@@ -339,6 +354,7 @@ class Table:
             bound_ulp=float(about["bound_ulp"]),
             gaps=pairs[1],
             elapsed_s=float(about["elapsed_s"]),
+            format=form,
         )
 
     def summary(self) -> str:
@@ -346,4 +362,5 @@ class Table:
         bound = f"proved {self.bound_ulp:.2f} ulp" if math.isfinite(self.bound_ulp) else "unproved"
         gap = f", {len(self.gaps)} gaps left to the naive form" if self.gaps else ""
         size = f"{self.nbytes / 1024:.0f} kB"
-        return f"{self.pieces} pieces, {bound}, {size}, {self.elapsed_s:.2f} s{gap}"
+        form = "" if self.format is FLOAT64 else f" of {self.format.name}"
+        return f"{self.pieces} pieces, {bound}{form}, {size}, {self.elapsed_s:.2f} s{gap}"

@@ -110,6 +110,8 @@ class Lowering:
             return (wide_argument and op.name not in self.trusted) or not known
         if op.name in self.trusted:
             return False
+        if op.name == "synthesized" and term.param("recipe").format.dtype != WIDE:
+            return False
         return op.elementwise and (wide_argument or fragile(term))
 
     def _is_steep(self, term: Term) -> bool:

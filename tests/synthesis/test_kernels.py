@@ -13,6 +13,7 @@ from stablegrad import ops
 from stablegrad.ir import OPS, Term
 from stablegrad.oracle import Status, truth
 from stablegrad.oracle.ends import end
+from stablegrad.oracle.formats import FLOAT64
 from stablegrad.oracle.pieces import Middle
 from stablegrad.oracle.points import sign, zero
 from stablegrad.oracle.precision import precision
@@ -198,7 +199,7 @@ def test_subnormal_results_are_next_to_the_truth() -> None:
 def test_a_proved_piece_is_as_near_as_it_says(f: Term, low: float, high: float) -> None:
     half = Fraction(high - low) / 2
     center = Fraction(low) + half
-    fit = Middle(f, x, 2.0**-56, 13).piece(center, half, 1)
+    fit = Middle(f, x, FLOAT64).piece(center, half, 1)
     assert fit is not None
     points = np.random.default_rng(1).uniform(low, high, 60)
     true = truth(f, {x: points})
@@ -219,13 +220,13 @@ def test_a_piece_over_a_singularity_is_refused() -> None:
         (ops.sqrt(x - 1), 1),
         (OPS["abs"](x - 1), 1),
     ):
-        middle = Middle(f, x, 2.0**-56, 13)
+        middle = Middle(f, x, FLOAT64)
         assert middle.piece(Fraction(at), Fraction(1, 64), 1) is None
 
 
 def test_forms_at_the_ends() -> None:
     def form(f: Term, **place: int):
-        found = end(f, x, center=0, tolerance=2.0**-56, degree=13, **place)
+        found = end(f, x, center=0, **place)
         assert found is not None
         return found
 
@@ -242,7 +243,7 @@ def test_forms_at_the_ends() -> None:
     assert entropy.fit is None
     root = form(ops.sqrt(x), side=1, q=1, reach=-2)
     assert root.power == Fraction(1, 2)
-    assert end(ops.sin(x), x, center=0, side=1, q=-1, reach=6, tolerance=1e-16, degree=9) is None
+    assert end(ops.sin(x), x, center=0, side=1, q=-1, reach=6) is None
 
 
 def test_what_cancels_exactly_far_out_leaves_the_next_scale() -> None:
@@ -253,8 +254,6 @@ def test_what_cancels_exactly_far_out_leaves_the_next_scale() -> None:
         side=1,
         q=-1,
         reach=6,
-        tolerance=2.0**-56,
-        degree=13,
     )
     assert found is not None
     assert found.rate == ((Fraction(1), Fraction(-1)),)

@@ -1,0 +1,73 @@
+"""The rows of a table while it is made."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from stablegrad.oracle.formats import Format
+from stablegrad.synthesis.table import UNCOVERED, Kind
+
+if TYPE_CHECKING:
+    from stablegrad.oracle.ends import End
+    from stablegrad.oracle.pieces import Fit
+
+
+class Rows:
+    """The polynomials of a table, one after the other."""
+
+    def __init__(self, form: Format) -> None:
+        self.format = form
+        self.coefficients: list[tuple[float, ...]] = [(0.0, 0.0)]
+        self.center = [0.0]
+        self.scale = [0.0]
+        self.slope = [0.0]
+        self.kind = [UNCOVERED]
+        self.kinds: list[Kind] = [Kind()]
+        self.pieces = 0
+        self.bound = 0.0
+
+    def add(self, fit: Fit | None, center: float, scale: float, kind: Kind, ulp: float) -> int:
+        if kind not in self.kinds[1:]:
+            self.kinds.append(kind)
+        self.coefficients.append((0.0, 0.0) if fit is None else fit.coefficients)
+        self.center.append(center)
+        self.scale.append(scale)
+        self.slope.append(0.0 if fit is None else fit.slope)
+        self.kind.append(1 + self.kinds[1:].index(kind))
+        self.pieces += 1
+        self.bound = max(self.bound, ulp)
+        return len(self.kind) - 1
+
+    def skip(self) -> int:
+        """A row for which nothing is proved."""
+        self.coefficients.append((0.0, 0.0))
+        self.center.append(0.0)
+        self.scale.append(0.0)
+        self.slope.append(0.0)
+        self.kind.append(UNCOVERED)
+        return len(self.kind) - 1
+
+    def end(self, e: End, extra_ulp: float = 0.0) -> int:
+        """The rows of a form next to a point or at infinity."""
+        kind = Kind(
+            e.q,
+            e.power,
+            e.fit is not None,
+            e.log_fit is not None,
+            e.log_power,
+            tuple([(x, *two_floats(c, self.format)) for x, c in e.rate]),
+            e.even,
+        )
+        scale = 2.0 ** (-e.reach / e.q)
+        row = self.add(e.fit, 0.0, scale, kind, e.ulp + extra_ulp)
+        if e.log_fit is not None:
+            self.add(e.log_fit, 0.0, scale, kind, e.ulp + extra_ulp)
+            self.pieces -= 1
+        return row
+
+
+def two_floats(c: Fraction, form: Format) -> tuple[float, float]:
+    """A rational as a float near to it and one near to the rest."""
+    hi = form.rounded(float(c))
+    return hi, form.rounded(float(c - Fraction(hi)))
