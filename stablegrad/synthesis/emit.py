@@ -206,6 +206,7 @@ def _c(table: Table, head: list[str], dtype: str) -> str:
             "    }",
         ]
     body += [
+        "    if (z == 0) return NAN;",
         "    double y = z, t, v;",
         "    switch (KIND[row]) {",
         *[line for i, k in enumerate(table.kinds) if i for line in _c_kind(i, k)],
@@ -334,7 +335,10 @@ def _c_kind(i: int, k: Kind) -> list[str]:
             ]
         exponent = "times_exp(v, hi, lo)"
     power, log = k.power, k.log_power
+    together = k.log and k.main and power == log
     lines.append("        v = polynomial(row, t);")
+    if together:
+        lines.append("        v += polynomial(row + 1, t) * log(z);")
     if k.steep:
         lines += [
             "        double g = SLOPE[row] * t;",
@@ -345,7 +349,7 @@ def _c_kind(i: int, k: Kind) -> list[str]:
         lines.append(f"        v = v * {_literal(2.0**-k.lift)};")
     lines.append(f"        v = {exponent};")
     lines.append(f"        v = times_power(v, z, {power.numerator}, {power.denominator});")
-    if k.log:
+    if k.log and not together:
         if k.main:
             lines.append("        double main = v;")
         lines.append("        v = polynomial(row + 1, t) * log(z);")

@@ -157,7 +157,7 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         here = pattern == np.array(point, form.name).view(form.integer)[()]
         if low is not None:
             here = here & (low == 0)
-        value = xp.where(here, known, value)
+        value = xp.where(here, _number(form, known), value)
         covered = covered | here
     return value, covered
 
@@ -239,7 +239,7 @@ def dressed(
             hi = xp.where(far, nearer, hi)
             back = _either(xp, form, small, 2.0**-form.lift, 2.0**form.lift)
             # no product leaves the range that is not asked for: that would be slow
-            back = xp.where(far, back, _one(form))
+            back = xp.where(far, back, _number(form, 1))
         factor = xp.exp(hi)
         value = (value + value * lo) * factor
         log = None if log is None else (log + log * lo) * factor
@@ -267,14 +267,14 @@ def dressed(
     return value if back is None else value * back
 
 
-def _one(form: Any) -> Any:
-    return np.dtype(form.name).type(1)
+def _number(form: Any, value: float) -> Any:
+    """A number of the format's dtype: one of Python may be a float64 to XLA."""
+    return np.dtype(form.name).type(value)
 
 
 def _either(xp: Any, form: Any, here: Any, a: float, b: float) -> Any:
     """One of two numbers, of the format's dtype."""
-    kind = np.dtype(form.name).type
-    return xp.where(here, kind(a), kind(b))
+    return xp.where(here, _number(form, a), _number(form, b))
 
 
 def _chosen(xp: Any, here: Any, value: Any, otherwise: Any) -> Any:
@@ -336,10 +336,10 @@ def times_power(xp: Any, form: Any, value: Any, z: Any, p: Fraction) -> Any:
     for step, by in steps:
         value = value * step if p > 0 else value / step
         back = _either(xp, form, down, 2.0**-by, 2.0**by)
-        value = value * xp.where(far, back, _one(form))
+        value = value * xp.where(far, back, _number(form, 1))
         if not isinstance(z, np.ndarray):
             # XLA would divide by the product of two steps, which may leave the range
-            value = xp.where(z.view(form.integer) >= 0, value, 0.0)
+            value = xp.where(z.view(form.integer) >= 0, value, _number(form, 0))
     return value
 
 
@@ -369,7 +369,7 @@ def _exponent(xp: Any, form: Any, k: Kind, z: Any, rest: Any) -> tuple[Any, Any]
             lo = lo + second + ((hi - (total - back)) + (first - back))
             hi = total
     # products of great z overflow: there the factor is 0 or inf whatever the rest
-    return hi, xp.where(xp.abs(hi) < HUGE, lo, 0.0)
+    return hi, xp.where(xp.abs(hi) < HUGE, lo, _number(form, 0))
 
 
 def _power_in_two(xp: Any, form: Any, z: Any, e: Fraction) -> tuple[Any, Any]:
@@ -378,7 +378,7 @@ def _power_in_two(xp: Any, form: Any, z: Any, e: Fraction) -> tuple[Any, Any]:
     if e.denominator == 2:
         base = xp.sqrt(z)
         square, error = _product(base, base, form.split)
-        low = xp.where(base > 0, ((z - square) - error) / (2 * base), 0.0)
+        low = xp.where(base > 0, ((z - square) - error) / (2 * base), _number(form, 0))
     high, rest = base, low
     for _ in range(abs(e.numerator) - 1):
         more, error = _product(high, base, form.split)
