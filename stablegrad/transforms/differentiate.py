@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 from stablegrad.canonical import canonical
@@ -99,7 +100,7 @@ class Calculus:
             for x, p in forms.factors(forms.split(factor)[1]).items():
                 blocks = p > 0 and x.dtype.kind != "b" and x.op is not CONST
                 if blocks and x not in self.active and not x.facts.nonzero:
-                    nonzero = OPS["not_equal"](x, const(0, x.dtype))
+                    nonzero = _is_not_zero(x)
                     infinite = OPS["logical_not"](OPS["isfinite"](value))
                     masks.append(OPS["logical_or"](nonzero, infinite))
         return forms.product([factor, partial, *masks])
@@ -115,6 +116,18 @@ class Calculus:
             return result
         shape = forms.broadcast(AFFINE, tuple(terms))
         return forms.total([(1, t) for t in terms], shape, terms[0].dtype)
+
+
+def _is_not_zero(x: Term) -> Term:
+    """Whether a factor is not 0: by what it is a product of, as the product may underflow."""
+    if x.op is forms.REQUIRE:  # nan is not 0
+        return OPS["logical_or"](_is_not_zero(x.args[0]), OPS["logical_not"](x.args[1]))
+    masks = [
+        OPS["not_equal"](f if p > 0 else 1 / f, 0.0)
+        for f, p in forms.factors(forms.split(x)[1]).items()
+        if f.dtype.kind != "b" and (p < 0 or not f.facts.nonzero)
+    ]
+    return reduce(OPS["logical_and"], masks) if masks else OPS["not_equal"](x, 0.0)
 
 
 FLAT = {

@@ -11,6 +11,7 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_calls import Function
 from stablegrad.ops.ranged import CODED, RANGED_LOG, RANGED_POWER, RANGING, TINY, Code
 from stablegrad.ops.record import is_float
+from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.transforms.rational import instruction
 
 POWERS = ("power", "power_derivative")
@@ -37,11 +38,22 @@ def ranged_code(
     watched = tuple([x for x, p in parts.items() if _watched(x, p, several)])
     if not watched:
         return None
-    found = _coded(forms.monomial(parts, like.shape, like.dtype), lowered)
+    written = forms.product([forms.power(as_written(x), p) for x, p in parts.items()])
+    found = _coded(forms.with_shape(written, like.shape), lowered)
     return None if found is None else (watched, *found)
 
 
+def as_written(x: Term) -> Term:
+    """A factor; the product itself where it is a kernel for the product of some others."""
+    if x.op is not SYNTHESIZED:
+        return x
+    naive = x.args[1]
+    return naive if naive.op is MONOMIAL else x
+
+
 def _watched(x: Term, p: Any, several: bool) -> bool:
+    if several and as_written(x) is not x:
+        return True
     return ranges(x) or (p < 0 and _overflows(x)) or (several and x.op.name in GROWING)
 
 
@@ -107,7 +119,7 @@ def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], 
 
 def ranges(x: Term) -> bool:
     """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
-    if x.op is MONOMIAL:
+    if x.op is MONOMIAL or as_written(x) is not x:
         return True
     if x.op.name in ("hypot", "abs"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)

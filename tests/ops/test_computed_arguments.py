@@ -10,7 +10,9 @@ import pytest
 
 from stablegrad import program
 from stablegrad.ir import OPS, Term
-from stablegrad.oracle import err_ulp, truth
+from stablegrad.ops.derivative import gradient as gradient_of
+from stablegrad.ops.record import const
+from stablegrad.oracle import err_ulp, gradient, truth
 from stablegrad.settings import Settings
 from stablegrad.testing import SEED, leaf
 
@@ -51,6 +53,8 @@ FAR: dict[str, Case] = {
     "powers": (lambda x, y: POWER(x, y) / (1 + POWER(x, y)), 300.0, 900.0),
     "hypotenuse": (lambda x, y: x / OPS["hypot"](x * y, x), 1e160, 1e200),
     "absolute value": (lambda x, y: SQRT(OPS["abs"]((x * x - y) / y)), 1e160, 1e200),
+    "log of a power": (lambda x, y: LOG(POWER(x, y)), 300.0, 900.0),
+    "log of 1 and a power": (lambda x, y: LOG(1 + POWER(x, y)), 300.0, 900.0),
     "log of a sum": (lambda x, y: LOG(1 + (x * y) ** 2), 1e100, 1e200),
     "log of a quotient": (lambda x, y: LOG((x * x + y * y) / (x + y)), 1e160, 1e200),
 }
@@ -91,6 +95,16 @@ def test_what_leaves_the_range_on_the_way_is_no_matter(name: str) -> None:
     assert good.mean() > 0.3
     assert cured.max() <= 8
     assert np.isinf(naive).any() or naive.max() > 1e6
+
+
+@pytest.mark.parametrize("at", [(1e200, 1.0), (1.0, 1e200), (1e-200, 1e-200), (1e-150, 1e-200)])
+def test_slopes_of_a_length_less_a_leg_keep_their_range(at: tuple[float, float]) -> None:
+    x, d = (leaf(np.array(v)) for v in at)
+    loss = d * d * (SQRT(1 + (x / d) ** 2) - 1)
+    slopes = [gradient_of(loss, v, const(1, loss.dtype)) for v in (x, d)]
+    true = gradient(loss, [x, d], {x: at[0], d: at[1]})
+    for got, exact in zip(program.evaluate(slopes, Settings()), true, strict=True):
+        assert err_ulp(got, exact) <= 4
 
 
 def test_special_values_stay_what_they_are() -> None:
