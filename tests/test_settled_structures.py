@@ -67,6 +67,32 @@ def test_values_and_slopes_are_the_truth(name: str) -> None:
     assert not np.abs(err_ulp(naive, true[0])) < 1e6
 
 
+RATIOS: dict[str, Callable[..., Term]] = {
+    "kurtosis": lambda x, y: mean((x - mean(x)) ** 4) / f("var", axis=-1)(x) ** 2,
+    "skewness": lambda x, y: mean((x - mean(x)) ** 3) / mean((x - mean(x)) ** 2) ** 1.5,
+    "slope of a regression": lambda x, y: total(x * y) / total(x * x),
+    "correlation": lambda x, y: total(x * y) ** 2 / (total(x * x) * total(y * y)),
+    "number of parts": lambda x, y: total(x) ** 2 / total(x**2),
+    "kernel": lambda x, y: f("exp")(-total((x - y) ** 2) / (2 * total(x) ** 2)),
+    "log of a ratio": lambda x, y: log(total(x * x) / total(y * y)),
+}
+
+
+@pytest.mark.parametrize("name", RATIOS)
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_ratios_of_reductions_that_leave_the_range(name: str, scale: float) -> None:
+    data = [np.array(d) * scale for d in ([1.0, 2.0, 5.0, 4.0], [1.0, 3.0, 3.5, -1.0])]
+    leaves = [leaf(d) for d in data]
+    term = RATIOS[name](*leaves)
+    bindings = dict(zip(leaves, data, strict=True))
+    slopes = [gradient_of(term, x, const(1, term.dtype, term.shape)) for x in leaves]
+    got = program.evaluate([term, *slopes], Settings())
+    true = [truth(term, bindings), *[gradient(term, x, bindings) for x in leaves]]
+    for value, exact in zip(got, true, strict=True):
+        error = err_ulp(value, exact)[np.asarray(exact.value) != 0]
+        assert error.max(initial=0.0) <= 64
+
+
 def test_large_arrays_are_left_alone() -> None:
     x = leaf(np.linspace(0, 50, 10_000))
     compiled, _ = program.program_of([1 - first(softmax(x))], Settings())

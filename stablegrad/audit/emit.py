@@ -27,7 +27,7 @@ from stablegrad.audit.syntax import EmitError, definition, free, renamed
 from stablegrad.engines.numpy import kernel_of
 from stablegrad.ir import Term, topological
 from stablegrad.ops.exact import Exact, to_float
-from stablegrad.ops.lowered_structured import SETTLED_SUM
+from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, is_float, round_to
 
 Array = np.ndarray[Any, Any]
@@ -126,7 +126,7 @@ def program(
         if term in texts or term.op is CONST:
             continue
         args = [target.constant(a, term) if a.op is CONST else texts[a] for a in term.args]
-        if term.op is SETTLED_SUM:  # source has no referee
+        if term.op in SETTLED:  # source has no referee
             texts[term] = args[0]
             continue
         try:

@@ -44,10 +44,43 @@ def _settled_sum(
             part = abs(float(c)) * np.abs(x)
             size = np.maximum(size, part if np.ndim(value) else np.max(part))
         lost = np.isfinite(size) & ((size > AT_STAKE * np.abs(value)) | (value < deep))
+        if not coefficients and np.any(np.isinf(value)):  # a logarithm of what left the range
+            lost = lost | (np.isinf(value) & any(_is_extreme(x) for x in rest))
     if not np.any(lost):
         return value
     true = judge(meant, rest[len(coefficients) :])
     return np.where(lost & ~np.isnan(true), true, value)
+
+
+def _settled_range(xp: Any, value: Any, *rest: Any, watched: int, meant: Term) -> Any:
+    judge = getattr(xp, "judge", None)
+    if judge is None:
+        return value
+    if not any(_is_lost(x) for x in rest[:watched]):
+        return value
+    leaves = rest[watched:]
+    if not any(_is_extreme(x) for x in leaves):
+        return value
+    true = judge(meant, leaves)
+    return np.where(np.isnan(true), value, true)
+
+
+def _is_lost(x: Any) -> bool:
+    if np.ndim(x) == 0:
+        return not TINY <= abs(float(x)) < np.inf
+    size = np.abs(x)
+    return not (size.min(initial=np.inf) >= TINY and size.max(initial=0.0) < np.inf)
+
+
+def _is_extreme(x: Any) -> bool:
+    size = np.abs(x)
+    return bool(np.any((size > _LARGE) | ((size < _SMALL) & (size > 0))))
+
+
+TINY = 4 * float(np.finfo(np.float64).tiny)
+"""Below this a factor may have lost digits."""
+_LARGE, _SMALL = 2.0**128, 2.0**-128
+"""Numbers within these have few products that leave the range."""
 
 
 SETTLED_SUM = declare(
@@ -59,3 +92,16 @@ SETTLED_SUM = declare(
     source="ball arithmetic, on small arrays whose sum cancelled",
     doc="A sum of reductions, or a function near its zero, that is decided where nothing is left.",
 )
+
+SETTLED_RANGE = declare(
+    "settled_range",
+    family="lowered",
+    params=("watched", "meant"),
+    infer=_infer,
+    kernel=_settled_range,
+    source="ball arithmetic, on small arrays of which a reduction left the range",
+    doc="A product with reductions, decided where one of its factors over- or underflowed.",
+)
+
+SETTLED = (SETTLED_SUM, SETTLED_RANGE)
+"""What has its value in its first argument, where no referee is."""

@@ -20,7 +20,7 @@ from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
-from stablegrad.ops.lowered_structured import SETTLED_SUM
+from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
 from stablegrad.transforms.given import MOVES, is_given, is_made_of_given
 from stablegrad.transforms.plainer import plainer
@@ -234,7 +234,7 @@ class Lowering:
     def _emit_log(self, term: Term, args: tuple[Term, ...]) -> Term:
         """log, with range and rounding error of its argument where that is a sum or a product."""
         (inner,) = term.args
-        if args[0].op is SETTLED_SUM:
+        if args[0].op in SETTLED:
             return make(term.op, args, (), term.shape, term.dtype)
         factor, core = forms.split(inner)
         factors = forms.factors(core)

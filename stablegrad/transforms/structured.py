@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops.exact import to_float
-from stablegrad.ops.forms import AFFINE
-from stablegrad.ops.lowered_structured import SETTLED_SUM, inputs_of
+from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.lowered_structured import SETTLED_RANGE, SETTLED_SUM, inputs_of
 from stablegrad.ops.record import INPUT, LEAF
 from stablegrad.transforms.rational import MOVING, is_exact
 
@@ -22,6 +22,7 @@ ZEROS = frozenset(["log", "arccos", "arccosh"])
 DEEP = -8.0
 """The logarithm of what is left of 1 where its rounding shows."""
 WHOLE = frozenset(["sum", "mean"])
+QUOTIENTS = frozenset(["power", "power_derivative", "log_ratio"])
 SLOPES = frozenset(["softmax_jvp", "log_softmax_jvp", "log_softmax_vjp", "unit_vector_jvp"])
 """Ops that take a mean off their second argument, and cancel its rounding where it is computed."""
 
@@ -34,6 +35,8 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         term: the term, canonical.
         lowered: the lowered terms of its arguments.
     """
+    if term.op is MONOMIAL or term.op.name in QUOTIENTS:
+        return _as_settled_range(value, term, lowered)
     sums = term.op is AFFINE and not isinstance(term.params[0], str) and not one_sign(term)
     whole = term.op.name in WHOLE and term.shape == ()
     ends = term.op.name == "log1p"
@@ -55,6 +58,29 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         (coefficients, floor, DEEP if ends else -math.inf, term),
         value.shape,
         value.dtype,
+    )
+
+
+def _as_settled_range(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered product or power, decided where a reduction that it is of leaves the range."""
+    watched = [x for x in term.args if _may_be_reduced(x)]
+    alone = len(term.args) == 1 and term.op is MONOMIAL and isinstance(term.params[0][0], int)
+    if not watched or alone:
+        return value
+    leaves = _small_leaves(term)
+    if leaves is None:
+        return value
+    args = (value, *[lowered[x] for x in watched], *leaves)
+    return make(SETTLED_RANGE, args, (len(watched), term), value.shape, value.dtype)
+
+
+def _may_be_reduced(x: Term) -> bool:
+    """Whether a factor is a reduction, what puts axes back that one took, or a sum of such."""
+    parts = x.args if x.op is AFFINE else (x,)
+    return any(
+        (a.op.family == "reduction" and a.size < a.args[0].size)
+        or a.op.name in ("reshape", "broadcast_to", "require")
+        for a in parts
     )
 
 
