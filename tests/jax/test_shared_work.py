@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ import stablegrad.jax as sj
 from stablegrad.engines import plan
 from stablegrad.engines.xla.logistic import LOGISTIC, REFLECTED
 from stablegrad.engines.xla.normal import NORMAL
+from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.ir import OPS, make, topological
 from stablegrad.jax.reader import read
 from stablegrad.jax.tidy import tidy
@@ -25,7 +28,8 @@ from stablegrad.testing.sampling import sample_arguments
 
 SINGLE = np.dtype(np.float32)
 TINY = float(np.finfo(SINGLE).tiny)
-NAMES = sorted({*LOGISTIC, *NORMAL, "hypot", "hypot_unit"})
+SINC = "sinc_unnormalised"
+NAMES = sorted({*LOGISTIC, *NORMAL, "hypot", "hypot_unit", SINC, f"{SINC}_derivative"})
 
 
 def _input(i: int, shape: tuple[int, ...] = (64,)):
@@ -168,3 +172,42 @@ def test_any_is_that_of_numpy(dtype: type, row: list[int]) -> None:
     terms = [OPS["any"](variable, axis=axis) for axis in (None, (0,), (1,))]
     for got, axis in zip(plan("xla", terms, [variable])([x]), (None, 0, 1), strict=True):
         np.testing.assert_array_equal(got, np.any(x, axis=axis))
+
+
+def test_factors_that_long_products_share_are_multiplied_once() -> None:
+    def chain(x: jax.Array) -> jax.Array:
+        for _ in range(40):
+            x = jnp.tanh(x) + 0.1 * jnp.sin(x)
+        return jnp.sum(x)
+
+    def count(f) -> int:
+        slope = jax.grad(f)
+        x = jnp.linspace(0.1, 1.0, 8)
+        text = jax.jit(lambda x: jax.jvp(slope, (x,), (x,))[1]).lower(x).compile().as_text()
+        return text.count(" multiply(")
+
+    assert count(sj.stabilize(chain)) < count(chain)
+
+
+def test_shared_products_are_the_products() -> None:
+    rng = np.random.default_rng(3)
+    factors = [_input(i, ((), (4,))[i % 2]) for i in range(12)]
+    products = {
+        _input(100 + k): {
+            f: int(p) for f, p in zip(factors, rng.integers(0, 4, 12), strict=True) if p
+        }
+        for k in range(20)
+    }
+    shared = SharedProducts(products)
+    values: list[Counter] = [Counter({f: 1}) for f in shared.factors]
+    for a, b in shared.pairs:
+        values.append(values[a] + values[b])
+    for term, powers in products.items():
+        total: Counter = Counter()
+        for n in shared.parts[term]:
+            total += values[n]
+        assert total == powers
+        needed = shared.needed(term)
+        assert needed == sorted(needed)
+    left = sum(len(shared.parts[t]) - 1 for t in products) + len(shared.pairs)
+    assert left < sum(sum(p.values()) - 1 for p in products.values()) / 2

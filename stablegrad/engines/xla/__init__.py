@@ -18,6 +18,7 @@ from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.namespace import namespace
 from stablegrad.engines.xla.ranges import degrees, grown, sizes, stays_wide
+from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.engines.xla.single import (
     DEGREE,
     PLAIN,
@@ -217,6 +218,17 @@ class Emission:
         self.degrees = degrees(self.order)
         self.kept_wide = kept_wide(self.order, self.roots)
         self.sizes = sizes(self.order, self.kept_wide)
+        self.shared = SharedProducts(
+            {
+                t: dict(zip(t.args, map(int, t.params[0]), strict=True))
+                for t in self.order
+                if self._is_wide(t) and all(p == int(p) for p in t.params[0])
+            }
+        )
+
+    def _is_wide(self, term: Term) -> bool:
+        """Whether a term is a product of many numbers, formed in float64 in any order."""
+        return term not in self.kept_wide and stays_wide(term, self.sizes)
 
     def __call__(self, *values: Any) -> list[Any]:
         """The values of the roots. Call it with ``jax.enable_x64(True)`` in force."""
@@ -238,7 +250,9 @@ class Emission:
         order = plain_order(term) if term.dtype == np.float32 else None
         if order is not None:
             kernel = PLAIN_FORMS[term.op.name]
-        elif term not in self.kept_wide and stays_wide(term, self.sizes):
+        elif term in self.shared.parts:
+            return self._shared_product(xp, term, known)
+        elif self._is_wide(term):
             kernel = wide_product
         args = [known[term.args[i]] for i in order or range(len(term.args))]
         if order is None and term.dtype == np.float32 and _goes_on(term):
@@ -258,6 +272,23 @@ class Emission:
         except import_jax().errors.JAXTypeError:
             # series that end when their terms are small, and the like: the kernel looks at values
             return xp.asarray(on_host(term.op, term.shape)(xp, *args, **params))
+
+    def _shared_product(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
+        """A product of factors and of pairs that others have, too: known by their numbers."""
+        factors, pairs = self.shared.factors, self.shared.pairs
+
+        def value(n: int) -> Any:
+            if n >= len(factors):
+                return known[n]
+            x = factors[n]
+            return known.get((x, WIDE), known[x]).astype(WIDE)
+
+        for n in self.shared.needed(term):
+            if n not in known:
+                a, b = pairs[n - len(factors)]
+                known[n] = value(a) * value(b)
+        steps = tuple([value(n) for n in self.shared.parts[term]])
+        return wide_product(xp, *steps, powers=(1,) * len(steps), factor=term.params[1])
 
 
 def _shaped(xp: Any, value: Any, term: Term) -> Any:

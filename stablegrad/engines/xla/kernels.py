@@ -261,14 +261,18 @@ def redone_sum(
     total, size = sum_and_size(xp, xs, constant, coefficients, counts)
     if not _calls_back.get():
         return total
-    alarm = size > ALARM * xp.abs(total)
-    again = hosted(partial(redone, NUMPY, rounded=rounded, code=code))
-    parts = xp.broadcast_arrays(total, size, alarm, *leaves)
-    return _where_any(xp, again)(*parts)
+    # the size alone where it raises alarm, else 0: what a choice takes has to be in memory
+    alarmed = xp.where(size > ALARM * xp.abs(total), size, xp.zeros_like(size))
+
+    def again(total: Any, alarmed: Any, *leaves: Any) -> Any:
+        return redone(NUMPY, total, alarmed, alarmed != 0, *leaves, rounded=rounded, code=code)
+
+    parts = xp.broadcast_arrays(total, alarmed, *leaves)
+    return _where_any(xp, hosted(again))(*parts)
 
 
 def _where_any(xp: Any, again: Kernel) -> Kernel:
-    """``again`` of arrays of one shape where any of the third holds, else the first.
+    """``again`` of arrays of one shape where any of the second is not 0, else the first.
 
     Under vmap of the whole arrays, for which one call is made: a choice for each row would be
     none, both sides being computed.
@@ -276,9 +280,9 @@ def _where_any(xp: Any, again: Kernel) -> Kernel:
     import jax
 
     @jax.custom_batching.custom_vmap
-    def chosen(total: Any, size: Any, alarm: Any, *leaves: Any) -> Any:
-        parts = (total, size, alarm, *leaves)
-        return xp.lax.cond(xp.any(alarm), again, lambda total, *_: total, *parts)
+    def chosen(total: Any, alarmed: Any, *leaves: Any) -> Any:
+        parts = (total, alarmed, *leaves)
+        return xp.lax.cond(xp.max(alarmed, initial=0.0) > 0, again, lambda total, *_: total, *parts)
 
     @chosen.def_vmap
     def _(count: int, batched: Sequence[bool], *parts: Any) -> tuple[Any, bool]:

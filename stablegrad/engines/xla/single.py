@@ -156,6 +156,31 @@ def _hypot_unit(xp: Any, x: Any, y: Any) -> Any:
     return xp.where(xp.isinf(x) & xp.isfinite(y), xp.sign(a), value).astype(x.dtype)
 
 
+# -- sin(x)/x -------------------------------------------------------------------------------
+
+# its slope over x in x**2 for |x| <= 1: (-1)**k * 2*k/(2*k + 1)!, k = 1, 2, ...; 3e-11
+_SINC_SLOPE = tuple([(-1) ** k * 2 * k / math.factorial(2 * k + 1) for k in range(1, 7)])
+
+
+def _sinc(xp: Any, x: Any) -> Any:
+    return xp.where(x == 0, np.float32(1), xp.sin(x) / xp.where(x == 0, np.float32(1), x))
+
+
+def _sinc_derivative(xp: Any, x: Any, *, n: int) -> Any:
+    """By a series near 0; beyond in float64, whose digits outlast the zeros of float32 numbers."""
+    w = x.astype(WIDE)
+    if n != 1:
+        return kernels.recorded("sinc_unnormalised_derivative")(xp, w, n=n).astype(x.dtype)
+    near = xp.abs(w) < 1
+    z = xp.where(near, w * w, 0.0)
+    total: Any = _SINC_SLOPE[-1]
+    for c in _SINC_SLOPE[-2::-1]:
+        total = total * z + c
+    far = xp.where(near, 1.0, w)
+    slope = (xp.cos(far) - xp.sin(far) / far) / far
+    return xp.where(near, w * total, slope).astype(x.dtype)
+
+
 # -- activations --------------------------------------------------------------------------
 
 
@@ -236,6 +261,8 @@ SINGLE_KERNELS: dict[str, Callable[..., Any]] = {
     "scaled_product": _scaled_product,
     "hypot": _hypot,
     "hypot_unit": _hypot_unit,
+    "sinc_unnormalised": _sinc,
+    "sinc_unnormalised_derivative": _sinc_derivative,
     **LOGISTIC,
     **NORMAL,
     **SOFTMAX,
