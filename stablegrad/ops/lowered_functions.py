@@ -204,7 +204,8 @@ def _redone_call(
         x, below = (xs[0], 0.0) if count == 1 else two_sum(xs[0], -xs[1])
         size = np.abs(x) if count == 1 else np.maximum(np.abs(xs[0]), np.abs(xs[1]))
         felt = corrected.felt(x) if count == 1 else (size > 2.0) & (np.abs(x) < 750.0)
-        felt = felt & np.isfinite(x) & ~np.isinf(value)  # nan beside the end of a domain
+        # nan beside the end of a domain; a slope there may be one of what was rounded to the end
+        felt = felt & np.isfinite(x) & (~np.isinf(value) | (name == "arcsin_slope"))
         # a logarithm of 0 may be one of what was lost beside 1
         pole = np.isinf(value) & np.isfinite(x) & (name in LOGS)
         felt = felt | pole

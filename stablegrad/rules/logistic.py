@@ -51,6 +51,12 @@ def slope_over_mirrored_sigmoid(x: Term) -> Pair:
     return sigmoid_slope(x) / sigmoid(-x), sigmoid(x)
 
 
+@rule(source="exp(x)/cosh(x) = 2/(1 + exp(-2*x))", group="logistic")
+def share_of_cosh(x: Term) -> Pair:
+    """exp(x)/(exp(x) + exp(-x)) is inf*0 for large x, or is a logistic function."""
+    return OPS["exp"](x) * sech(x), 2 * OPS["sigmoid"](2 * x)
+
+
 @stabilize.procedure(
     "sech_squared",
     example=lambda x: OPS["sech_squared"](x / 2),

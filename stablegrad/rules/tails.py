@@ -216,6 +216,44 @@ def growth_times_tail(term: Term) -> Term | None:
     return None
 
 
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["erfc"](x) / OPS["erfc"](y),
+    source="erfc(x) = exp(-x*x)*erfcx(x)",
+    group="error",
+    among=("ndtr", "erfc"),
+)
+def ratio_of_tails(term: Term) -> Term | None:
+    """erfc(x)/erfc(y) and ndtr(x)/ndtr(y) are 0/0 far out, where the ratio is an exponential."""
+    parts = forms.factors(term)
+    for top, p in parts.items():
+        for low, q in parts.items():
+            name = top.op.name
+            if (p, q) != (1, -1) or low.op is not top.op or name not in ("ndtr", "erfc"):
+                continue
+            (x,), (y,) = top.args, low.args
+            if any(a.op is CONST or a.op.name == "where" for a in (x, y)):
+                continue  # a choice has been taken away from its tail
+            c = -_ROOT_HALF if name == "ndtr" else 1
+            lost = OPS["less"](OPS["minimum"](top, low), _LOST)
+            sides = OPS["less"](OPS["maximum"](top, low), 0.5)
+            far = OPS["logical_and"](lost, sides)
+            steps = [forms.total([(1, y), (s, x)], term.shape, term.dtype) for s in (1, -1)]
+            half = Fraction(1, 2) if name == "ndtr" else 1
+            growth = OPS["exp"](forms.scale(half, forms.product(steps)))
+            tails = [OPS["erfcx"](forms.scale(c, OPS["where"](far, a, 0.0))) for a in (x, y)]
+            ratio = forms.product([growth, tails[0], forms.power(tails[1], -1)])
+            near = [top.op(OPS["where"](far, 0.0, a)) for a in (x, y)]
+            whole = OPS["where"](far, ratio, forms.product([near[0], forms.power(near[1], -1)]))
+            rest = {t: r for t, r in parts.items() if t is not top and t is not low}
+            product = forms.product([whole, forms.monomial(rest, None, term.dtype)])
+            return forms.with_shape(product, term.shape)
+    return None
+
+
+_LOST = 2.0**-960
+"""Tails below this have lost digits."""
+
 _FAR_TAIL = 1
 """From here on the exponential of erfc is taken out."""
 

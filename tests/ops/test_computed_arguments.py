@@ -107,6 +107,25 @@ def test_slopes_of_a_length_less_a_leg_keep_their_range(at: tuple[float, float])
         assert err_ulp(got, exact) <= 4
 
 
+@pytest.mark.parametrize(
+    ("build", "at"),
+    [
+        (lambda n, m, a: OPS["arcsin"](n / m * OPS["sin"](a)), (1.5, 1.0, 0.7297276562269663)),
+        (
+            lambda n, e, a: OPS["arccos"]((OPS["cos"](n) + e) / (1 + e * OPS["cos"](n))) * a,
+            (1e-8, 0.5, 1.0),
+        ),
+    ],
+)
+def test_slopes_next_to_the_end_of_arcsin(build: Any, at: tuple[float, ...]) -> None:
+    leaves = [leaf(np.array(v)) for v in at]
+    angle = build(*leaves)
+    slopes = [gradient_of(angle, v, const(1, angle.dtype)) for v in leaves]
+    true = gradient(angle, leaves, dict(zip(leaves, at, strict=True)))
+    for got, exact in zip(program.evaluate(slopes, Settings()), true, strict=True):
+        assert err_ulp(got, exact) <= 4
+
+
 def test_special_values_stay_what_they_are() -> None:
     x = leaf([0.0, np.inf, np.nan, -1.0, 1e300])
     y = leaf([0.0, 1.0, 1.0, 2.0, 1e-300])
