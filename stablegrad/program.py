@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.canonical import FILLED
+from stablegrad.collecting import seldom_collected
 from stablegrad.engines import plan
 from stablegrad.engines.numpy import PLAIN, Plan
 from stablegrad.guarded import GuardedPlan
@@ -214,9 +215,9 @@ def program_of(
         renamed = _renamed(order, inputs)
         places = {new: t.place for t, new in zip(order, renamed, strict=True) if t.written}
         image = dict(zip(order, renamed, strict=True))
-        program = compile_terms(
-            [image[r] for r in roots], [inputs[leaf] for leaf in leaves], settings, places, engine
-        )
+        given = [inputs[leaf] for leaf in leaves]
+        with seldom_collected():
+            program = compile_terms([image[r] for r in roots], given, settings, places, engine)
         remember(key, program)
     return program, leaves
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 LAYERS: list[set[str]] = [
-    {"errors"},
+    {"errors", "collecting"},
     {"settings"},
     {"ir"},
     {"ops"},

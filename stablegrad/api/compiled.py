@@ -19,6 +19,7 @@ from stablegrad.api.arguments import (
     unflatten,
     values_of,
 )
+from stablegrad.collecting import seldom_collected
 from stablegrad.engines import ENGINES
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import Term, rebuild
@@ -126,10 +127,11 @@ def _trace(
         leaves[i] = t
     args, kwargs = unflatten(structure, leaves)
     settings = current()
-    with mode(whole=True, traced=True, level=MODE.get().level + 1):
-        ys, result = output_tensors(f, f(*args, **kwargs), "compile")
-    roots = [y.term for y in ys]
-    program, found = program_of(roots, settings, engine)
+    with seldom_collected():
+        with mode(whole=True, traced=True, level=MODE.get().level + 1):
+            ys, result = output_tensors(f, f(*args, **kwargs), "compile")
+        roots = [y.term for y in ys]
+        program, found = program_of(roots, settings, engine)
     places = {t.term: i for i, t in enumerate(inputs)}
     outside = [t for t in found if t not in places]
     return Traced(
