@@ -93,6 +93,27 @@ def test_ratios_of_reductions_that_leave_the_range(name: str, scale: float) -> N
         assert error.max(initial=0.0) <= 64
 
 
+TAILS: dict[str, tuple[Callable[..., Term], list[float]]] = {
+    "upper gamma": (lambda a, x: log(1 - f("gammainc")(a, x)), [3.0, 800.0]),
+    "lower gamma": (lambda a, x: log(f("gammainc")(a, x)), [300.0, 10.0]),
+    "power of a lower gamma": (lambda a, x: log(f("gammainc")(a, x)) * x, [3.0, 1e-200]),
+    "beta": (lambda a, x: log(f("betainc")(a, 4.0, x)), [300.0, 1e-3]),
+}
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_logs_of_tails_that_underflow(name: str) -> None:
+    build, data = TAILS[name]
+    leaves = [leaf(np.array(d)) for d in data]
+    term = build(*leaves)
+    bindings = dict(zip(leaves, data, strict=True))
+    slopes = [gradient_of(term, x, const(1, term.dtype)) for x in leaves]
+    got = program.evaluate([term, *slopes], Settings())
+    true = [truth(term, bindings), *[gradient(term, x, bindings) for x in leaves]]
+    for value, exact in zip(got, true, strict=True):
+        assert err_ulp(value, exact) <= 4
+
+
 def test_large_arrays_are_left_alone() -> None:
     x = leaf(np.linspace(0, 50, 10_000))
     compiled, _ = program.program_of([1 - first(softmax(x))], Settings())

@@ -52,16 +52,18 @@ def _settled_sum(
     return np.where(lost & ~np.isnan(true), true, value)
 
 
-def _settled_range(xp: Any, value: Any, *rest: Any, watched: int, meant: Term) -> Any:
+def _settled_range(
+    xp: Any, value: Any, *rest: Any, watched: int, extreme: bool, meant: Term
+) -> Any:
     judge = getattr(xp, "judge", None)
     if judge is None:
         return value
     if not any(_is_lost(x) for x in rest[:watched]):
         return value
     leaves = rest[watched:]
-    if not any(_is_extreme(x) for x in leaves):
+    if extreme and not any(_is_extreme(x) for x in leaves):
         return value
-    true = judge(meant, leaves)
+    true = judge(meant, leaves, 1 if extreme else 2)  # tails underflow by thousands of bits
     return np.where(np.isnan(true), value, true)
 
 
@@ -96,7 +98,7 @@ SETTLED_SUM = declare(
 SETTLED_RANGE = declare(
     "settled_range",
     family="lowered",
-    params=("watched", "meant"),
+    params=("watched", "extreme", "meant"),
     infer=_infer,
     kernel=_settled_range,
     source="ball arithmetic, on small arrays of which a reduction left the range",

@@ -138,15 +138,16 @@ def _run(registers: list[Any], code: Code) -> Any:
     return registers[-1]
 
 
-def judged(meant: Term, values: Sequence[Array]) -> Array:
+def judged(meant: Term, values: Sequence[Array], rung: int = 1) -> Array:
     """The true values of a small program, to the float; nan where they could not be told.
 
     Args:
         meant: the program.
         values: of its inputs, in the order in which they are met from the root down.
+        rung: of the ladder of precisions, the last to try.
     """
     bindings = dict(zip(inputs_of(meant), values, strict=True))
     if not all(np.isfinite(v).all() for v in values):
         return np.full(meant.shape, np.nan)
-    found = truth(meant, bindings, np.float64, budget=LADDER[1], limits=False)
+    found = truth(meant, bindings, np.float64, budget=LADDER[rung], limits=False)
     return np.where(found.decided & np.isfinite(found.value), found.value, np.nan)

@@ -13,6 +13,7 @@ THEMES = (
     "explog",
     "fractions",
     "gammas",
+    "incomplete",
     "inverses",
     "logistic",
     "logs",

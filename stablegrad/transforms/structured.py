@@ -23,6 +23,7 @@ DEEP = -8.0
 """The logarithm of what is left of 1 where its rounding shows."""
 WHOLE = frozenset(["sum", "mean"])
 QUOTIENTS = frozenset(["power", "power_derivative", "log_ratio"])
+TAILS = frozenset(["gammainc", "gammaincc", "betainc"])
 SLOPES = frozenset(["softmax_jvp", "log_softmax_jvp", "log_softmax_vjp", "unit_vector_jvp"])
 """Ops that take a mean off their second argument, and cancel its rounding where it is computed."""
 
@@ -35,8 +36,10 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         term: the term, canonical.
         lowered: the lowered terms of its arguments.
     """
-    if term.op is MONOMIAL or term.op.name in QUOTIENTS:
-        return _as_settled_range(value, term, lowered)
+    if term.op is MONOMIAL or term.op.name in QUOTIENTS or term.op.name == "log":
+        settled = _as_settled_range(value, term, lowered)
+        if settled is not value:
+            return settled
     sums = term.op is AFFINE and not isinstance(term.params[0], str) and not one_sign(term)
     whole = term.op.name in WHOLE and term.shape == ()
     ends = term.op.name == "log1p"
@@ -63,7 +66,8 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
 
 def _as_settled_range(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
     """A lowered product or power, decided where a reduction that it is of leaves the range."""
-    watched = [x for x in term.args if _may_be_reduced(x)]
+    tails = [x for x in term.args if _is_tail(x)]
+    watched = tails or [x for x in term.args if term.op.name != "log" and _may_be_reduced(x)]
     alone = len(term.args) == 1 and term.op is MONOMIAL and isinstance(term.params[0][0], int)
     if not watched or alone:
         return value
@@ -71,7 +75,13 @@ def _as_settled_range(value: Term, term: Term, lowered: Mapping[Term, Term]) -> 
     if leaves is None:
         return value
     args = (value, *[lowered[x] for x in watched], *leaves)
-    return make(SETTLED_RANGE, args, (len(watched), term), value.shape, value.dtype)
+    params = (len(watched), not tails, term)
+    return make(SETTLED_RANGE, args, params, value.shape, value.dtype)
+
+
+def _is_tail(x: Term) -> bool:
+    """Whether a factor is a tail that underflows where its log and its slope's quotient do not."""
+    return x.op.name in TAILS or (x.op.name == "where" and any(a.op.name in TAILS for a in x.args))
 
 
 def _may_be_reduced(x: Term) -> bool:
@@ -109,6 +119,7 @@ def _small_leaves(term: Term) -> list[Term] | None:
         if len(seen) > TERMS:
             return None
         reduces = reduces or not (t.op.elementwise or t.op.name in MOVING or not t.args)
+        reduces = reduces or t.op.name in TAILS
         stack += t.args
     if not reduces:
         return None

@@ -349,4 +349,40 @@ MORE: list[Case] = [
     ("share_of_cosh", lambda x, y: y * exp(3 * x) / (exp(3 * x) + exp(-3 * x)), [400.0, 3.0]),
     ("ratio_of_tails", lambda x, y: erfc(x) / erfc(y), [30.0, 29.0]),
     ("ratio_of_tails", lambda x, y: x * ndtr(-x) / ndtr(-y), [40.0, 41.0]),
+    (
+        "log_of_incomplete_integral",
+        lambda a, x: log(1 - f("gammainc")(a, x)),
+        [3.0, 1e-5],
+    ),
+    (
+        "log_of_incomplete_integral",
+        lambda a, b, x: log(f("betainc")(a, b, x)),
+        [3.0, 4.0, 1 - 1e-5],
+    ),
+    ("log1p_of_incomplete_integral", lambda a, x: log1p(-f("gammainc")(a, x)), [3.0, 60.0]),
+    (
+        "log1p_of_incomplete_integral",
+        lambda a, b, x: log1p(-f("betainc")(a, b, x)),
+        [3.0, 4.0, 1 - 1e-10],
+    ),
+    (
+        "complement_of_incomplete_beta",
+        lambda a, b, x: 1 - f("betainc")(a, b, x),
+        [3.0, 4.0, 1 - 1e-10],
+    ),
+    (
+        "complement_of_incomplete_beta",
+        lambda a, b, x: x * log(1 - f("betainc")(a, b, x)),
+        [3.0, 30.0, 0.99],
+    ),
+    (
+        "log_of_complement_of_incomplete_beta",
+        lambda a, b, x: log(1 - f("betainc")(a, b, x)),
+        [3.0, 4.0, 1e-5],
+    ),
+    (
+        "log_of_complement_of_incomplete_beta",
+        lambda a, b, x: x * log(1 - f("betainc")(a, b, x)),
+        [2.0, 5.0, 1e-9],
+    ),
 ]
