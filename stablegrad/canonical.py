@@ -69,6 +69,18 @@ def _filled(term: Term) -> Term:
     return term
 
 
+def _reshaped(term: Term) -> Term:
+    """Reshapes in a row are one; that of a scalar is a broadcast, which products see through."""
+    inner = term.args[0]
+    while inner.op is term.op:
+        inner = inner.args[0]
+    if inner.shape == term.shape:
+        return inner
+    if inner.shape == ():
+        return forms.with_shape(inner, term.shape)
+    return _filled(make(term.op, (inner,), term.params, term.shape, term.dtype))
+
+
 FILLED = ("reshape", "broadcast_to", "transpose", "getitem")
 """Ops that give a constant for a constant."""
 
@@ -90,6 +102,7 @@ _CANONICAL: dict[str, Callable[[Term], Term]] = {
     "monomial": _monomial,
     "astype": _astype,
     **dict.fromkeys(FILLED, _filled),
+    "reshape": _reshaped,
 }
 
 

@@ -20,6 +20,7 @@ from stablegrad.jax.levels import Flags, within
 from stablegrad.jax.links import Links, Port
 from stablegrad.jax.marks import Mark
 from stablegrad.jax.regions import Region, numbered, region_of
+from stablegrad.jax.residuals import Known
 from stablegrad.ops.record import const, is_float
 from stablegrad.settings import Settings
 
@@ -32,6 +33,7 @@ def put_together(
     outputs: Iterable[Any],
     avals: list[Any],
     settings: Settings,
+    known: Known | None = None,
     *,
     depth: int = 0,
 ) -> list[Equation]:
@@ -42,6 +44,7 @@ def put_together(
         outputs: the atoms that must keep their values.
         avals: of all numbers; new numbers are appended.
         settings: in force.
+        known: what else is known of the values.
         depth: how many derivatives the equations are part of that are put together already. Marks
             prove what made an argument at depth 0 alone: where the equations are to be
             differentiated again, an argument may be a variable of its own.
@@ -51,7 +54,7 @@ def put_together(
     """
     if not any(e.mark is not None for e in equations):
         return equations
-    links = Links(equations, outputs, avals, settings, depth=depth)
+    links = Links(equations, outputs, avals, settings, known, depth=depth)
     exits: dict[int, list[Any]] = {}
     gone: set[int] = set()
     made: list[Equation] = []
@@ -197,9 +200,11 @@ class _Chain:
         whole = frozenset(names)
         pending, reached = [atom], False
         while pending:
-            a = links.same.of(pending.pop())
-            e = links.equations[links.maker[a]] if a in links.maker else None
-            if a in whole:
+            a = pending.pop()
+            value = links.same.of(a)
+            n = links.maker.get(value, links.maker.get(a))
+            e = links.equations[n] if n is not None else None
+            if value in whole:
                 reached = True
             elif e is not None and id(e) not in found and links.readable(e):
                 found[id(e)] = e
@@ -209,16 +214,19 @@ class _Chain:
         if not reached:
             return None
         for e in found.values():
-            names.update({o: links.new(links.avals[o]) for o in e.outputs if o not in names})
+            made = [o for o in e.outputs if links.same.of(o) not in names]
+            names.update({links.same.of(o): links.new(links.avals[o]) for o in made})
         for e in found.values():
-            inputs = [links.same.of(a) if isinstance(a, int) else a for a in e.inputs]
-            for a in inputs:
-                if isinstance(a, int) and a not in names:
-                    names[a] = links.new(links.avals[a])
-                    self.given[names[a]] = a, plain
-            inputs = [names[a] if isinstance(a, int) else a for a in inputs]
+            for a in e.inputs:
+                if isinstance(a, int) and links.same.of(a) not in names:
+                    names[links.same.of(a)] = image = links.new(links.avals[a])
+                    self.given[image] = a, plain
+            inputs = [names[links.same.of(a)] if isinstance(a, int) else a for a in e.inputs]
             # a value here that is made there too keeps its meaning here
-            outputs = [links.new(links.avals[o]) if o in whole else names[o] for o in e.outputs]
+            outputs = [
+                links.new(links.avals[o]) if (v := links.same.of(o)) in whole else names[v]
+                for o in e.outputs
+            ]
             self.program.append(replace(e, inputs=inputs, outputs=outputs, mark=None))
         value = names[links.same.of(atom)]
         if not is_float(links.avals[atom].dtype):

@@ -35,6 +35,8 @@ class Equation:
     mark: Mark | None = None
     region: bool = False
     stage: int = 0
+    before: Sequence[Any] = ()
+    """The bodies that made its arguments, if it is a body."""
 
     @property
     def effects(self) -> bool:

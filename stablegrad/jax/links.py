@@ -13,6 +13,7 @@ from typing import Any
 from stablegrad.jax.equations import Equation, Literal, terms_of
 from stablegrad.jax.levels import Flags, Levels
 from stablegrad.jax.regions import numbered, plain
+from stablegrad.jax.residuals import Known
 from stablegrad.jax.sameness import Values
 from stablegrad.settings import Settings
 
@@ -58,6 +59,7 @@ class Links:
         outputs: the atoms that must keep their values.
         avals: of all numbers; ``new`` appends to them.
         settings: in force.
+        known: what else is known of the values.
         depth: as for ``put_together``.
     """
 
@@ -67,8 +69,9 @@ class Links:
         outputs: Iterable[Any],
         avals: list[Any],
         settings: Settings,
+        known: Known | None = None,
         *,
-        depth: int,
+        depth: int = 0,
     ) -> None:
         self.equations = equations
         self.avals = avals
@@ -82,7 +85,7 @@ class Links:
             for i, a in enumerate(e.inputs):
                 if isinstance(a, int):
                     self.users.setdefault(a, []).append((n, i))
-        self.same = Values(equations)
+        self.same = Values(equations, known or Known())
         levels = Levels(equations, settings, self.summands)
         self.equations, self.at = levels.equations, levels.places
         """For each equation, which of its own vmaps each of those around any derivative is."""

@@ -24,6 +24,7 @@ from stablegrad.jax.equations import Equation, Literal, alive, literal_term, mea
 from stablegrad.jax.links import Links
 from stablegrad.jax.operations import CALLED, INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
+from stablegrad.jax.residuals import Forward, Known, forwards
 from stablegrad.ops.record import is_float
 from stablegrad.settings import Settings
 
@@ -56,13 +57,13 @@ class Reading:
     """What is left of derivatives taken inside, if there were any."""
 
 
-def read(closed: Any, settings: Settings) -> Reading:
-    """Read a closed jaxpr."""
-    return _Reader(closed, settings).reading
+def read(closed: Any, settings: Settings, before: Sequence[Forward] = ()) -> Reading:
+    """Read a closed jaxpr, given the bodies that made its arguments."""
+    return _Reader(closed, settings, before).reading
 
 
 class _Reader:
-    def __init__(self, closed: Any, settings: Settings) -> None:
+    def __init__(self, closed: Any, settings: Settings, before: Sequence[Forward]) -> None:
         self.settings = settings
         self.avals: list[Any] = []
         self.equations: list[Equation] = []
@@ -74,13 +75,17 @@ class _Reader:
             self.reading.inputs.append(env[v])
         for v, value in zip(jaxpr.constvars, closed.consts, strict=True):
             env[v] = self._constant(value, v.aval)
+        known = self._known(before)
         outputs = self._flatten(jaxpr, env)
         self.reading.outputs = outputs
         equations = alive(self.equations, [a for a in outputs if isinstance(a, int)])
         mean_root_2(equations)
-        self.equations = put_together(equations, outputs, self.avals, settings)
+        self.equations = put_together(equations, outputs, self.avals, settings, known)
         if any(e.mark is not None for e in equations):
-            self.reading.links = Links(self.equations, outputs, self.avals, settings, depth=0)
+            self.reading.links = Links(self.equations, outputs, self.avals, settings, known)
+        for n, e in enumerate(self.equations):
+            if e.name == "shard_map":
+                e.before = forwards(e, self.equations[:n])
         self.terms = self._translate()
         self._assign(outputs)
         self._gather(outputs)
@@ -95,6 +100,21 @@ class _Reader:
         number = self._new(aval)
         self.reading.constants.append((number, value))
         return number
+
+    def _known(self, before: Sequence[Forward]) -> Known:
+        """The equations of the bodies that made arguments."""
+        known = Known()
+        for first in before:
+            jaxpr = first.body.jaxpr if hasattr(first.body, "jaxpr") else first.body
+            env: dict[Any, Any] = {v: self._new(v.aval) for v in (*jaxpr.constvars, *jaxpr.invars)}
+            for i, j in first.shared.items():
+                env[jaxpr.invars[i]] = self.reading.inputs[j] if isinstance(j, int) else j
+            found = self._flatten(jaxpr, env)
+            for j, k in first.results.items():
+                if isinstance(found[k], int):
+                    known.at_hand[found[k]] = self.reading.inputs[j]
+        known.equations, self.equations = self.equations, []
+        return known
 
     # -- flat equations -----------------------------------------------------------------------
 

@@ -24,9 +24,9 @@ class Rewriter:
         self.settings = settings
         self.report = report
 
-    def run(self, closed: Any, args: Sequence[Any]) -> Values:
-        """The results of a closed jaxpr."""
-        reading = read(closed, self.settings)
+    def run(self, closed: Any, args: Sequence[Any], before: Sequence[Any] = ()) -> Values:
+        """The results of a closed jaxpr, given the bodies that made its arguments."""
+        reading = read(closed, self.settings, before)
         self.report.add(reading)
         values: dict[int, Any] = dict(zip(reading.inputs, args, strict=True))
         values.update(reading.constants)
@@ -44,16 +44,16 @@ class Rewriter:
             values.update(zip(step.outputs, found, strict=True))
         return [value(a) for a in reading.outputs]
 
-    def function(self, closed: Any) -> Callable[..., Any]:
+    def function(self, closed: Any, before: Sequence[Any] = ()) -> Callable[..., Any]:
         """A closed jaxpr as a function of its arguments."""
-        return lambda *args: self.run(closed, args)
+        return lambda *args: self.run(closed, args, before)
 
     def _equation(self, e: Equation, inputs: Values) -> Sequence[Any]:
         if e.applied is not None:
             return apply(e.applied, inputs, e.batch)
         handler = HANDLERS.get(e.name)
         if handler is not None:
-            return handler(self, dict(e.source.params), inputs)
+            return handler(self, {**e.source.params, "before": e.before}, inputs)
         return bind(e.source, e.source.params, inputs)
 
 
@@ -133,7 +133,7 @@ def _remat(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequen
 
 def _shard_map(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
     f = jax.shard_map(
-        rewriter.function(closed_of(params["jaxpr"])),
+        rewriter.function(closed_of(params["jaxpr"]), params["before"]),
         mesh=params["mesh"],
         in_specs=tuple(params["in_specs"]),
         out_specs=list(params["out_specs"]),

@@ -14,30 +14,60 @@ import jax
 
 from stablegrad.jax.equations import Equation, Literal
 from stablegrad.jax.marks import Mark
+from stablegrad.jax.residuals import Known
 
 Key = Any
+_SHAPES = frozenset("broadcast_in_dim reshape squeeze".split())
 _NESTED = ("jaxpr", "branches", "call_jaxpr", "body_jaxpr", "cond_jaxpr", "subfuns", "callback")
 
 
 class Values:
     """The values of a list of equations."""
 
-    def __init__(self, equations: Sequence[Equation]) -> None:
-        self.same: dict[int, int] = {}
+    def __init__(self, equations: Sequence[Equation], known: Known) -> None:
+        self.same: dict[int, int] = dict(known.at_hand)
+        self.moved: dict[int, int] = {}
+        """The value that has the same elements in another shape."""
         self.found: dict[Key, list[int]] = {}
-        self.avals: dict[Any, Any] = {}
+        self.shapes: dict[Any, Any] = {}
         self.calls: dict[Any, Any] = {}
-        for e in equations:
+        for e in [*known.equations, *equations]:
+            if e.name in _SHAPES and self._reshaped(e):
+                continue
             key = self._key(e)
             if key is None:
                 continue
             first = self.found.setdefault(key, e.outputs)
             if first is not e.outputs:
-                self.same.update(zip(e.outputs, [self.of(o) for o in first], strict=True))
+                for y, x in zip(e.outputs, first, strict=True):
+                    self._is(y, x)
+
+    def _is(self, y: int, x: int) -> None:
+        y, x = self.of(y), self.of(x)
+        if y != x:
+            self.same[y] = x
+
+    def _reshaped(self, e: Equation) -> bool:
+        """Note a value that is another one in another shape; whether it is one of before."""
+        (y,), x = e.outputs, e.inputs[0]
+        if e.source is None or len(e.inputs) != 1 or not isinstance(x, int):
+            return False
+        before, after = e.source.invars[0].aval, e.source.outvars[0].aval
+        if before.size != after.size:
+            return False
+        first = self.moved.get(self.of(x), self.of(x))
+        self.shapes.setdefault(first, before.shape)
+        if self.shapes[first] == after.shape:
+            self._is(y, first)
+            return True
+        self.moved[self.of(y)] = first
+        return False
 
     def of(self, atom: int) -> int:
         """The first number of a value."""
-        return self.same.get(atom, atom)
+        while atom in self.same:
+            atom = self.same[atom]
+        return atom
 
     def name(self, atom: Any) -> Any:
         """What tells values apart."""

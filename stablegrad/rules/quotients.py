@@ -247,14 +247,18 @@ def normalized_vector(term: Term) -> Term | None:
     parts = forms.factors(term)
     for below, p in parts.items():
         length = restored(below)
-        if p != -1 or length.op.name != "norm" or parts.get(length.args[0]) != 1:
+        if p != -1 or length.op.name != "norm":
             continue
         x = length.args[0]
+        own = {x: 1} if parts.get(x) == 1 else forms.factors(x)
+        if any(parts.get(y) != q for y, q in own.items()):
+            continue  # a product is flat here
         whole = length.size == 1 or length.param("keepdims") or below is not length
         if not whole or below.ndim not in (0, x.ndim) or _misplaced(below, length, x):
             continue
         unit = OPS["unit_vector"](x, axis=length.param("axis"))
-        return forms.with_shape(forms.product([unit, other_factors(term, below, x)]), term.shape)
+        rest = other_factors(term, below, *own)
+        return forms.with_shape(forms.product([unit, rest]), term.shape)
     return None
 
 

@@ -53,29 +53,10 @@ MODES: dict[str, tuple[int, Callable[[Any], Any]]] = {
     "vjp": (1, lambda f: S(lambda t: jax.vjp(f, t)[1](jnp.ones_like(t))[0])),
     "shard_map": (1, lambda f: S(jax.grad(sharded(f)))),
 }
-LEFT = {
-    ("grad of grad of grad", "norm"): "the third derivative is left op by op",
-    ("shard_map", "softmax"): "the forward pass is another shard_map",
-}
-"""What stays op by op, as JAX computes it; ``explain`` lists it."""
 
 
-def _matrix() -> list[Any]:
-    return [
-        pytest.param(
-            mode,
-            case,
-            id=f"{mode}-{case.__name__}",
-            marks=[pytest.mark.xfail(strict=True, reason=LEFT[mode, case.__name__])]
-            if (mode, case.__name__) in LEFT
-            else [],
-        )
-        for mode in MODES
-        for case in CASES
-    ]
-
-
-@pytest.mark.parametrize(("mode", "case"), _matrix())
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("mode", MODES)
 def test_derivatives_inside_are_right(mode: str, case: Any) -> None:
     point, truth = CASES[case]
     order, transform = MODES[mode]
