@@ -7,7 +7,6 @@ under ``jax.enable_x64``, so that a float32 program may hold float64 parts where
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.namespace import namespace
-from stablegrad.engines.xla.ranges import degrees, grown, sizes, stays_wide
+from stablegrad.engines.xla.ranges import BITS, Reach, degrees, reached, sizes, stays_wide
 from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.engines.xla.single import (
     DEGREE,
@@ -66,43 +65,63 @@ LENGTHS = frozenset({"norm", "hypot"})
 
 
 def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
-    """The float32 sums and products formed in float64 whose one user goes on in float64."""
-    users: dict[Term, set[Term]] = {}
-    for term in order:
-        for a in term.args:
-            users.setdefault(a, set()).add(term)
-    single = {t: next(iter(u)) for t, u in users.items() if len(u) == 1 and t not in roots}
+    """The float32 sums and products formed in float64 whose one user goes on in float64.
+
+    What is made for masks alone does not count as a user; an exponential formed in float64 may
+    have several.
+    """
+    users: dict[Term, dict[Term, None]] = {r: {} for r in roots}
+    for term in reversed(order):
+        if term in users and term.dtype.kind != "b":
+            for a in term.args:
+                users.setdefault(a, {})[term] = None
+    kept = {
+        t: tuple(u)
+        for t, u in users.items()
+        if t not in roots and (len(u) == 1 or (t.op.name == "exp" and _is_plain(t)))
+    }
+    single = {t: u[0] for t, u in kept.items() if len(u) == 1}
     wanted = _feeding(order, single)
-    goes_on = _going_on(order, single)
-    width: dict[Term, float] = {}
+    goes_on = _going_on(order, kept)
+    reach: dict[Term, Reach] = {}
     found: set[Term] = set()
     for term in order:
         if term.dtype != np.float32 or not _goes_on(term):
             continue
         there = _is_plain(term) or term in wanted or any(a in found for a in term.args)
-        if not there:
-            continue
-        width[term] = size = _width(term, [width.get(a, 1) for a in term.args])
-        user = single.get(term)
-        limit = 0
-        if user is not None and term in goes_on:
-            # what multiplies it may double its size, what passes it on does not
-            limit = DEGREE if user.op.degree == () else DEGREE // 2
-        if size <= limit:
-            found.add(term)
-        else:
-            width[term] = 1
+        if there and term in goes_on:
+            size = reached(term, reach)
+            if size.up <= BITS and all(u.up <= BITS for u in _used(term, size, reach, kept)):
+                found.add(term)
+                reach[term] = size
     return found
 
 
-def _going_on(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
-    """The terms whose one user is float32 arithmetic, past what only passes them on."""
+def _used(
+    term: Term, size: Reach, reach: dict[Term, Reach], kept: dict[Term, tuple[Term, ...]]
+) -> list[Reach]:
+    """The reaches of what is made of a term of some size, past what only passes it on."""
+    known, found, pending = {**reach, term: size}, [], [term]
+    while pending:
+        for user in kept[pending.pop()]:
+            made = reached(user, known)
+            if user.op.carries == "passed":
+                known[user] = made
+                pending.append(user)
+            else:
+                found.append(made)
+    return found
+
+
+def _going_on(order: Sequence[Term], kept: dict[Term, tuple[Term, ...]]) -> set[Term]:
+    """The terms whose users are float32 arithmetic, past what only passes them on."""
     found: set[Term] = set()
     for term in reversed(order):
-        user = single.get(term)
-        if user is None or user.dtype != np.float32:
-            continue
-        if user in found if user.op.carries == "passed" else _goes_on(user):
+        users = kept.get(term, ())
+        if users and all(
+            u.dtype == np.float32 and (u in found if u.op.carries == "passed" else _goes_on(u))
+            for u in users
+        ):
             found.add(term)
     return found
 
@@ -116,19 +135,6 @@ def _is_plain(term: Term) -> bool:
 
 def _goes_on(term: Term) -> bool:
     return _is_plain(term) or term.op.carries != ""
-
-
-def _width(term: Term, sizes: Sequence[float]) -> float:
-    """Of how many float32 numbers a term is a product, at most."""
-    name = term.op.name
-    if name == "scaled_product":
-        powers, _, again = term.params
-        if again:
-            return math.inf
-        return sum(abs(p) * n for p, n in zip(powers, sizes, strict=False))
-    if name == "compensated_sum":
-        return 2 * max(sizes)
-    return 2 if name == "exp" else grown(term, sizes)
 
 
 def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,6 +48,68 @@ def degrees(order: Sequence[Term]) -> dict[Term, float]:
             degree = grown(term, args)
         found[term] = degree
     return found
+
+
+BITS = 870
+"""What falls below the range of float64 and grows by less is below that of float32 still."""
+
+
+class Reach(NamedTuple):
+    """How great a value, and how great its reciprocal may be: logarithms to base 2."""
+
+    up: float
+    down: float
+
+
+_LEAST = 149
+_LOGARITHMS = frozenset("log log2 log10 log1p".split())
+_LOGARITHM = 7.3  # of a float32
+
+
+def reached(term: Term, known: Mapping[Term, Reach]) -> Reach:
+    """The reach of a term in float64.
+
+    Args:
+        term: an operation of float32.
+        known: the reaches of terms held in float64; the others are held in float32.
+    """
+    args = [known.get(a) or _held(a) for a in term.args]
+    if term.op.name == "scaled_product":
+        powers, factor, again = term.params
+        if again:
+            return Reach(math.inf, math.inf)
+        size = _bits(abs(float(factor)))
+        up, down = size, -size
+        for p, x in zip(powers, args, strict=True):
+            up += float(abs(p)) * (x.up if p > 0 else x.down)
+            down += float(abs(p)) * (x.down if p > 0 else x.up)
+        return Reach(up, down)
+    if term.op.name == "exp":
+        return Reach(min(_held(term).up, 2 * _SINGLE), 2 * _SINGLE)
+    if term.op.name == "compensated_sum":
+        up, left = 0.0, [x.up for x in args]
+        for n in term.params[2]:
+            up = max(up, sum(left[:n]))
+            del left[:n]
+        return Reach(up + 1, _LEAST)
+    if term.op.carries == "passed":
+        numbers = [x for x, a in zip(args, term.args, strict=True) if a.dtype.kind != "b"]
+        return Reach(max(x.up for x in numbers), max(x.down for x in numbers))
+    if term.op.name == "divide":
+        a, b = args
+        return Reach(a.up + b.down, a.down + b.up)
+    up = grown(term, [x.up for x in args])
+    return (
+        Reach(up, grown(term, [x.down for x in args])) if term.op.degree else Reach(up + 1, _LEAST)
+    )
+
+
+def _held(term: Term) -> Reach:
+    lo, hi = term.facts.lo, term.facts.hi
+    least = max(lo, -hi)
+    down = -_bits(least) if least > 0 else _LEAST
+    up = _LOGARITHM if term.op.name in _LOGARITHMS else _bits(max(abs(lo), abs(hi)))
+    return Reach(min(up, _SINGLE), min(down, _LEAST))
 
 
 def sizes(order: Sequence[Term], wide: Container[Term]) -> dict[Term, float]:
@@ -93,10 +156,6 @@ def _product(term: Term, args: Sequence[float]) -> float:
     return math.inf if math.inf in bits else _bits(abs(float(factor))) + sum(bits)
 
 
-_BITS = 860
-"""What falls below the range of float64 and grows by less is below that of float32 still."""
-
-
 def stays_wide(term: Term, sizes: Mapping[Term, float]) -> bool:
     """Whether a product of many float32 numbers stays in the range of float64 in any order."""
     if term.op.name != "scaled_product" or term.dtype != np.float32:
@@ -109,4 +168,4 @@ def stays_wide(term: Term, sizes: Mapping[Term, float]) -> bool:
     bits = max(_bits(abs(float(factor))), 0.0)
     for x, p in zip(term.args, powers, strict=True):
         bits += math.ceil(p) * max(sizes[x], 0.0)
-    return bits <= _BITS
+    return bits <= BITS
