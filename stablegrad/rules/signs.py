@@ -7,7 +7,7 @@ from fractions import Fraction
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.guards import not_nan
-from stablegrad.ops.record import const, is_const
+from stablegrad.ops.record import CONST, const, is_const
 from stablegrad.rules.databases import stabilize
 
 ODD = "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
@@ -97,6 +97,43 @@ def same_arguments(term: Term) -> Term | None:
     if term.op.name == "logaddexp":
         return forms.total([(1, x), (1, OPS["log"](two))], x.shape, x.dtype)
     return x
+
+
+@stabilize.procedure(
+    "maximum",
+    "minimum",
+    example=lambda x: OPS["maximum"](OPS["sum"](x * x), 0),
+    source="definition",
+    group="signs",
+)
+def bound_that_holds(term: Term) -> Term | None:
+    """max(sum(x*x), 0) is sum(x*x), and min(tanh(x), 1) is tanh(x): roots see what is below."""
+    for x, bound in (term.args, term.args[::-1]):
+        if bound.op is not CONST or isinstance(bound.params[0], str):
+            continue
+        c, facts = bound.params[0], x.facts
+        end, is_open = (facts.lo, facts.lo_open)
+        if term.op.name == "minimum":
+            c, end, is_open = -c, -facts.hi, facts.hi_open
+        if end > c or (end == c and (is_open or _rests(x))):
+            return forms.with_shape(x, term.shape)
+    return None
+
+
+def _rests(x: Term) -> bool:
+    """Whether the derivative of x is proved to be 0 where x is as small as it can be."""
+    if x.op.name in ("sum", "mean", "broadcast_to", "reshape"):
+        return _rests(x.args[0])
+    if x.op.name in ("norm", "abs"):
+        return True
+    if x.op is forms.AFFINE:
+        return all(c > 0 and _rests(a) for c, a in zip(x.params[1], x.args, strict=True))
+    if x.op is not forms.MONOMIAL:
+        return False
+    return all(
+        a.dtype.kind == "b" or (isinstance(p, int) and p > 0 and p % 2 == 0)
+        for a, p in zip(x.args, x.params[0], strict=True)
+    )
 
 
 @stabilize.procedure(
