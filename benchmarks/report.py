@@ -16,6 +16,7 @@ from benchmarks.kernels import COLUMNS
 from benchmarks.measure import RESULTS, figure
 from benchmarks.page import Data, grid, machine, ratio, spoken
 from benchmarks.report_jax import accuracy_xla, cases_jax, jax_libraries, jax_speed, jax_steps
+from benchmarks.report_synthesis import synthesis
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
@@ -355,6 +356,7 @@ SECTIONS: dict[str, Callable[[Data], str]] = {
     "fuzz_float64": fuzz,
     "audit": audit,
     "emitted": emitted,
+    "synthesis": synthesis,
     "screening": screening,
 }
 

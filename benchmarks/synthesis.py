@@ -6,7 +6,7 @@ float64, and within 1 ulp in float32 computed in float64; where a kernel has a g
 naive form does there. Then: how long it takes, what a kernel costs beside the naive form, under
 jit and where NumPy needs it for some elements, the failures of one variable among the shared cases
 with every rule of `stabilize` switched off, and the problems of one variable of Hamming's chapter
-on significant digits, in bits of error.
+on significant digits, in bits of error. Last, the same kernels in float32 arithmetic.
 
 Run: ``python -m benchmarks.synthesis``
 """
@@ -27,6 +27,8 @@ from benchmarks.case_libraries import stablegrad_result
 from benchmarks.cases import inputs_of, read_cases, run_case
 from benchmarks.judge import RIGHT_ULP, SHARP_ULP
 from benchmarks.measure import arguments, compare, console, figure, save, table, version
+from benchmarks.report_synthesis import sharp
+from benchmarks.synthesis_native import native, native_speed
 from stablegrad import ops as o
 from stablegrad import rules
 from stablegrad.engines.blocks import BLOCK
@@ -179,16 +181,6 @@ def kernel_row(name: str, f: F, order: int, points: int) -> dict[str, Any]:
         "float32": judged(term, made, patterns(points // 4, np.float32, rng), np.float32),
     }
     return row
-
-
-def sharp(row: dict[str, Any]) -> bool:
-    """Whether a kernel keeps 4 ulp (1 in float32 by float64) with no gap that matters."""
-    if "declined" in row:
-        return False
-    bounds = {"float64": SHARP_ULP, "float32": 1.0}
-    return all(
-        row[d]["worst_ulp"] <= b and not row[d]["uncovered_wrong"] for d, b in bounds.items()
-    )
 
 
 def kernels(points: int, names: Sequence[str], orders: Sequence[int]) -> list[dict[str, Any]]:
@@ -451,6 +443,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         by_share = masked(few, size)
         cases = {} if options.tiny else shared_cases()
         problems = hamming(points // 4, list(HAMMING)[: 2 if options.tiny else None])
+        chosen = {n: FUNCTIONS[n] for n in names}
+        narrow = native(chosen, points // 10, (0, 1) if options.tiny else (0, 1, 2))
+        narrow_timed = native_speed({n: FUNCTIONS[n] for n in few}, size)
     save(
         options.out,
         "synthesis",
@@ -460,6 +455,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         masked=by_share,
         cases=cases,
         hamming=problems,
+        native=narrow,
+        native_speed=narrow_timed,
     )
 
 

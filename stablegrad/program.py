@@ -86,14 +86,18 @@ def synthesized(roots: Sequence[Term], expander: Expander, run: Run) -> list[Ter
         place = expander.rewriter.places.get(before, "")
         expander.fired.append(Fired(SYNTHESIS.told(proved), before, after, place))
 
-    allowance = Allowance()
+    allowance = Allowance(run.most)
     if run is not NARROW:  # pairs of float64s tell where two values are
         roots = reduced(roots, run, note, allowance)
     return synthesize(roots, run, note, allowance)
 
 
+def _widened(root: Term, *, native: bool = False) -> Term:
+    return Lowering(native=native)([root])[0]
+
+
 def values_of(
-    expression: Term, bound: Mapping[Term, Array], lowering: Callable[[], Lowering] = Lowering
+    expression: Term, bound: Mapping[Term, Array], lowered: Callable[[Term], Term] = _widened
 ) -> Array:
     """A scalar expression, lowered and run on arrays of one shape and dtype.
 
@@ -109,16 +113,13 @@ def values_of(
         shape = () if term.op is CONST else values.shape
         args = tuple([done[a] for a in term.args])
         done[term] = make(term.op, args, term.params, shape, dtype)
-    (root,) = lowering()([done[expression]])
-    run = Plan([root], inputs, names=PLAIN)
+    run = Plan([lowered(done[expression])], inputs, names=PLAIN)
     return np.broadcast_to(run(list(bound.values()))[0], values.shape)
 
 
 WIDENED = Run(values_of)
 """Fragile parts of float32 programs, and all of half precision, are computed in float64."""
-NARROW = Run(
-    partial(values_of, lowering=partial(Lowering, native=True)), native=lambda source: True
-)
+NARROW = Run(partial(values_of, lowered=partial(_widened, native=True)), native=lambda source: True)
 """Everything is computed in the program's own dtype."""
 
 

@@ -9,19 +9,19 @@ everything derived of one is made once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
-from stablegrad.engines.xla import Emission
-from stablegrad.engines.xla.single import SINGLE_KERNELS
+from stablegrad.engines.xla import Emission, kept_wide
+from stablegrad.engines.xla.single import SINGLE_KERNELS, WIDE
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.jax.tidy import tidy
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
-from stablegrad.program import NARROW, synthesized, values_of
+from stablegrad.program import NARROW, WIDENED, synthesized, values_of
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
 from stablegrad.synthesis import Run
@@ -42,8 +42,10 @@ NATIVE = frozenset(
 """Ops whose float32 kernels are within about 5 ulp under XLA: they need no wider functions."""
 
 _HALF = 2
-FRAGILE_ULP = 16.0
-"""The greatest error of a part that stays as it is: XLA fuses that, and a table costs some ns."""
+FRAGILE_ULP = 256.0
+"""The greatest error of a float32 part that stays: exp makes a hundred of one in its argument."""
+LARGEST = 32
+"""Ops of a part: in float32 longer ones lose digits by their length alone."""
 _regions: WeakValueDictionary[Any, Region] = WeakValueDictionary()
 
 
@@ -99,9 +101,9 @@ class Region:
         if self.settings.stabilizes:
             roots = fold(roots)
             if self.settings.synthesizes:
-                roots = synthesized(
-                    roots, self.expander, BRIDGED if self.settings.widens else NARROW
-                )
+                wide = any(t.dtype == WIDE for t in topological(roots))
+                run = WIDENED if wide else SINGLE
+                roots = synthesized(roots, self.expander, run if self.settings.widens else NARROW)
             roots = tidy(roots)
         roots = _single(roots)
         lowering = Lowering(native=not self.settings.widens, trusted=NATIVE)
@@ -219,17 +221,54 @@ class Region:
 
 
 def _values(expression: Term, bound: Mapping[Term, Any]) -> Any:
-    """The values of an expression in about the arithmetic of the bridge."""
+    """The values of an expression in about the arithmetic of a region without float64."""
     given = next(iter(bound.values())).dtype
     dtype = np.dtype(np.float32) if given.itemsize == _HALF else given
     single = {v: x.astype(dtype) for v, x in bound.items()}
-    found = values_of(expression, single, partial(Lowering, trusted=NATIVE))
-    return found.astype(given)
+    with np.errstate(over="ignore"):
+        return values_of(expression, single, _lowered).astype(given)
 
 
-BRIDGED = Run(_values, native=is_given, limit=FRAGILE_ULP, least=_HALF)
-"""Float32 stays float32, but for sums and products; what is computed is not read by its rounded
-value where float64 has more of it."""
+def _lowered(root: Term) -> Term:
+    """A term as it is lowered, what is float32 in it rounded to that once and in float64 else.
+
+    So kernels for XLA are taken for right, which need not be run to know what a program loses.
+    """
+    (root,) = Lowering(trusted=NATIVE)([root])
+    order = topological([root])
+    wide = kept_wide(order, [root])
+    done: dict[Term, Term] = {}
+    for term in order:
+        args = tuple([done[a] for a in term.args])
+        single = term.dtype == np.float32
+        if term.op is CONST or term.op is INPUT:
+            new = term
+        elif term.op.name == "astype" and is_float(term.args[0].dtype):
+            (new,) = args
+        else:
+            dtype = WIDE if single else term.dtype
+            new = make(term.op, args, term.params, term.shape, dtype)
+        if single:
+            if new.dtype == WIDE and term not in wide:
+                new = make(OPS["astype"], (new,), (term.dtype,), term.shape, term.dtype)
+            if new.dtype != WIDE:
+                new = make(OPS["astype"], (new,), (WIDE,), term.shape, WIDE)
+        done[term] = new
+    return done[root]
+
+
+SINGLE = Run(
+    _values,
+    native=is_given,
+    limit=FRAGILE_ULP,
+    zeros=False,
+    reach=2.0**40,
+    most=512,
+    largest=LARGEST,
+    least=_HALF,
+)
+"""Where there is no float64: a table costs some ns an element, what XLA fuses less than one, and
+programs are compiled often. So tables are for parts that are wrong at inputs of ordinary size."""
 
 
 def _substituted(roots: list[Term], images: dict[Term, Term]) -> list[Term]:

@@ -22,8 +22,6 @@ from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.synthesis.recipe import Recipe, recipe
 from stablegrad.synthesis.store import table_of
 
-LARGEST = 96
-"""Ops of a part, shared ones once; what depends on one value by more is cut there."""
 WELL_CONDITIONED = frozenset(
     """
     sqrt cbrt square abs sign negative tanh arcsinh arctan erf where require astype stop_gradient
@@ -41,7 +39,8 @@ SMALL_EXPONENT = 4.0
 class Parts:
     """The univariate parts of a program: for each term the value it is a function of."""
 
-    def __init__(self, roots: Sequence[Term]) -> None:
+    def __init__(self, roots: Sequence[Term], largest: int) -> None:
+        self.largest = largest
         self.order = topological(roots)
         self.source: dict[Term, Term] = {}
         self.size: dict[Term, int] = {}
@@ -56,9 +55,9 @@ class Parts:
         if term.op is SYNTHESIZED:
             return
         common, size = self.of(term.args)
-        if common is not None and size >= LARGEST:  # by paths; a term may be on many
-            size = _distinct(term, common)
-        if common is not None and size < LARGEST:
+        if common is not None and size >= self.largest:  # by paths; a term may be on many
+            size = _distinct(term, common, self.largest)
+        if common is not None and size < self.largest:
             self.source[term], self.size[term] = common, size
 
     def of(self, args: Sequence[Term]) -> tuple[Term | None, int]:
@@ -89,14 +88,14 @@ class Parts:
         return None if found is None else (found, size)
 
 
-def _distinct(term: Term, source: Term) -> int:
-    """The ops between a term and its source, or LARGEST where there are more."""
+def _distinct(term: Term, source: Term, largest: int) -> int:
+    """The ops between a term and its source, or ``largest`` where there are more."""
     stack, seen = [term], {term, source}
-    while stack and len(seen) <= LARGEST:
+    while stack and len(seen) <= largest:
         new = [a for a in stack.pop().args if a.args and a not in seen]
         seen.update(new)
         stack += new
-    return min(len(seen) - 1, LARGEST)
+    return min(len(seen) - 1, largest)
 
 
 def synthesize(
@@ -113,7 +112,7 @@ def synthesize(
         note: told of each synthesis: the term before and after, and what is proved of it.
         allowance: what the kernels of the program may cost.
     """
-    parts = Parts(roots)
+    parts = Parts(roots, run.largest)
     replacement = _Replacements(run, allowance)
     done: dict[Term, Term] = {}
     plain: dict[Term, Term] = {}
@@ -188,7 +187,7 @@ def _regrouped(
     kernels: list[Term] = []
     taken: set[Term] = set()
     for source, items in groups.items():
-        if len(items) < 2 or sum(parts.size[a] for a, _ in items) >= LARGEST:
+        if len(items) < 2 or sum(parts.size[a] for a, _ in items) >= parts.largest:
             continue
         old = _combined(term, items)
         new = _combined(term, [(done[a], w) for a, w in items])
@@ -231,9 +230,6 @@ class Verdict(NamedTuple):
 
 
 FINE, DECLINED = "fine", "declined"
-MOST = 6144
-"""Pieces of the tables of one program, where a test counts as 8 and a part declined as 512: some
-seconds, once. Parts that come later stay as they are, so that no program takes minutes."""
 TEST, GIVEN_UP = 8, 512
 _verdicts: dict[Key, Verdict] = {}
 
@@ -244,13 +240,14 @@ class Allowance:
     What was known before counts, too, so that results do not depend on it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.seen: set[Any] = set()
         self.cost = 0
 
     def permits(self, key: Any) -> bool:
         """Whether a part may be looked at: it was in this program before, or there is some left."""
-        return key in self.seen or self.cost < MOST
+        return key in self.seen or self.cost < self.most
 
     def spend(self, key: Any, cost: int) -> None:
         """Count a part once."""

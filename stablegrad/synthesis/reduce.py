@@ -16,7 +16,6 @@ from stablegrad.synthesis.build import DeclinedError
 from stablegrad.synthesis.detect import (
     EXPONENTIALS,
     GIVEN_UP,
-    LARGEST,
     TEST,
     Allowance,
     suspect,
@@ -56,7 +55,8 @@ class Reduction:
 class Pairs:
     """For each term the two values that it is a function of, and how many ops away they are."""
 
-    def __init__(self, roots: Sequence[Term]) -> None:
+    def __init__(self, roots: Sequence[Term], largest: int) -> None:
+        self.largest = largest
         self.order = topological(roots)
         self.leaves: dict[Term, tuple[Term, ...]] = {}
         self.size: dict[Term, int] = {}
@@ -70,7 +70,7 @@ class Pairs:
         elif term.args and term.op.elementwise and term.op is not REDUCED:
             found = dict.fromkeys([x for a in term.args for x in self.leaves[a]])
             size = 1 + sum([self.size[a] for a in term.args])
-            if len(found) <= 2 and size < LARGEST and all(is_float(x.dtype) for x in found):
+            if len(found) <= 2 and size < self.largest and all(is_float(x.dtype) for x in found):
                 self.leaves[term], self.size[term] = tuple(found), size
 
     def of(self, term: Term) -> tuple[Term, Term] | None:
@@ -91,7 +91,7 @@ def reduced(
 
     The arguments are those of ``synthesize``.
     """
-    pairs = Pairs(roots)
+    pairs = Pairs(roots, run.largest)
     if not any(pairs.of(t) for t in pairs.order):
         return list(roots)
     done: dict[Term, Term] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 
 import stablegrad as sg
 from stablegrad import ops as o
+from stablegrad import program
 from stablegrad.ir import Term
 from stablegrad.oracle import Status, truth
 from stablegrad.program import forget
 from stablegrad.rules import DATABASES
-from stablegrad.synthesis import detect
 from stablegrad.synthesis.recipe import X
 from stablegrad.synthesis.reduce import Y
 from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry, symmetry
@@ -179,6 +180,6 @@ def test_the_limit_of_a_program_counts_them(monkeypatch: pytest.MonkeyPatch) -> 
     with sg.rules(exclude=STABILIZE):
         y = FRAGILE["deviance"](a, b) * FRAGILE["arctan of a ratio"](c, d)
         assert sg.explain(y).ops.count("reduced") == 2
-        monkeypatch.setattr(detect, "MOST", 10)
+        monkeypatch.setattr(program, "WIDENED", replace(program.WIDENED, most=10))
         forget()
         assert sg.explain(y).ops.count("reduced") == 1
