@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Container, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from stablegrad.ir import Term
+from stablegrad.ops.code_pools import Pool
 from stablegrad.ops.dtypes import converted
+from stablegrad.ops.lowered_calls import REDOING
 from stablegrad.ops.record import CONST
+from stablegrad.ops.shared_pairs import sharing
 
 BLOCK = 8192
 """Elements computed at once: several float64 arrays of that many fit the cache of a core."""
@@ -59,7 +63,7 @@ class Run:
         shapes = [t.shape for t in (*self.terms, *self.read)]
         return len(self.terms) > 1 and max(map(math.prod, shapes)) >= _LEAST
 
-    def close(self, slot: dict[Term, int], keep: set[int]) -> Any:
+    def close(self, slot: dict[Term, int], keep: set[int], pool: Pool) -> Any:
         """The run as a step of the plan, which takes all cells and writes to them itself."""
         self.slots = {
             how: [slot[a] for a, found in self.read.items() if found == how]
@@ -81,6 +85,10 @@ class Run:
         # block may be more than the cache gains
         self.untried = [max(BLOCK // row, 1), max(8 * BLOCK // row, 1), self.rows]
         self.block, self.least_ns = self.rows, math.inf
+        self.pool = None
+        if sum(t.op.name in REDOING for t in self.terms) > 1:
+            self.pool = pool
+            self.untried, self.block = [], self.untried[0]  # their pairs are kept
         return (self, RUN, None, 0, None, (), tuple(sorted(dead - written)))
 
     def __call__(self, cells: list[Any]) -> None:
@@ -114,17 +122,21 @@ class Run:
             part = slice(start, start + block)
             for i, array in cut:
                 inner[i] = array[part]
-            for kernel, one, several, out, dtype, dead in self.steps:
-                value = kernel(*several(inner)) if one is None else kernel(inner[one])
-                if getattr(value, "dtype", None) != dtype:
-                    value = converted(np.asarray(value), dtype)
-                inner[out] = value
-                for i in dead:
-                    del inner[i]
+            with nullcontext() if self.pool is None else sharing(self.pool):
+                self._block(inner)
             for i, array in lines:
                 array[part] = inner[i]
         for i, array in results:
             cells[i] = array
+
+    def _block(self, inner: dict[int, Any]) -> None:
+        for kernel, one, several, out, dtype, dead in self.steps:
+            value = kernel(*several(inner)) if one is None else kernel(inner[one])
+            if getattr(value, "dtype", None) != dtype:
+                value = converted(np.asarray(value), dtype)
+            inner[out] = value
+            for i in dead:
+                del inner[i]
 
 
 def read_by(term: Term) -> tuple[Term, ...]:
@@ -150,6 +162,7 @@ def in_runs(
     slot: dict[Term, int],
     keep: set[int],
     apart: Container[Term],
+    pool: Pool,
 ) -> list[Any]:
     """The steps of a plan, those that can run in blocks taken together.
 
@@ -160,6 +173,7 @@ def in_runs(
         slot: of every term.
         keep: slots that are read after the plan.
         apart: terms whose steps are not to be taken together with others.
+        pool: what steps may compute again in pairs.
     """
     out: list[Any] = []
     run: Run | None = None
@@ -167,7 +181,7 @@ def in_runs(
         if run is not None and term is not None and term not in apart and run.takes(term, step):
             continue
         if run is not None:
-            out += [run.close(slot, keep)] if run.pays() else run.terms.values()
+            out += [run.close(slot, keep, pool)] if run.pays() else run.terms.values()
         run = None
         if term is None:
             break

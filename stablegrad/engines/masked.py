@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,13 @@ import numpy as np
 from stablegrad.engines.blocks import BLOCK, WIDE
 from stablegrad.engines.tables import Step, steps_of, values_of
 from stablegrad.ir import Term, topological
+from stablegrad.ops.code_pools import Pool
 from stablegrad.ops.record import CONST
+from stablegrad.ops.shared_pairs import sharing
 from stablegrad.synthesis import Recipe, evaluate, table_of
 
 Array = np.ndarray[Any, Any]
+Pools = tuple[Pool, Pool]
 BITS = 5
 """A binade has 2**BITS cells."""
 POINTS = 8
@@ -39,16 +43,21 @@ _NOWHERE = np.zeros(0, np.intp)
 class Masked:
     """A function of one float64: by naive steps in some cells, by its table in the others."""
 
-    def __init__(self, steps: Sequence[Step], decided: Sequence[Step], recipe: Recipe) -> None:
+    def __init__(
+        self, steps: Sequence[Step], decided: Sequence[Step], recipe: Recipe, pools: Pools
+    ) -> None:
         self.steps = steps
         self.decided = decided
         """The same where no table is: what pairs of floats cannot tell is decided there."""
         self.table = table_of(recipe)
+        self.pools = pools
+        """What the steps compute again in pairs, and those that decide."""
         self.verdicts = np.full(_CELLS, _UNKNOWN, np.uint8)
 
     def naive(self, x: Array) -> Array:
         """The naive form at each input."""
-        return np.broadcast_to(values_of(self.steps, x)[-1], x.shape)
+        with sharing(self.pools[0]):
+            return np.broadcast_to(values_of(self.steps, x)[-1], x.shape)
 
     def bad(self, x: Array) -> Array:
         """Where the table serves, for a flat array."""
@@ -85,7 +94,8 @@ class Masked:
         value, covered = evaluate(np, x, self.table)
         left = np.flatnonzero(~covered)
         if left.size:
-            value[left] = np.broadcast_to(values_of(self.decided, x[left])[-1], left.shape)
+            with sharing(self.pools[1]):
+                value[left] = np.broadcast_to(values_of(self.decided, x[left])[-1], left.shape)
         return value
 
     def _learn(self, binades: Array) -> None:
@@ -157,7 +167,7 @@ def _is_part(term: Term, shape: tuple[int, ...]) -> bool:
     return known and term.shape in (shape, ())
 
 
-Bind = Callable[[Term], Callable[..., Any]]
+Bind = Callable[..., Callable[..., Any]]
 
 
 def masked_of(term: Term, bind: Bind, bind_decided: Bind) -> Masked:
@@ -165,16 +175,18 @@ def masked_of(term: Term, bind: Bind, bind_decided: Bind) -> Masked:
 
     Args:
         term: one that ``sources`` found.
-        bind: the kernel of a term, its parameters bound.
+        bind: the kernel of a term, its parameters bound, its code in the ``pool`` that is given.
         bind_decided: the same with what decides where floats do not.
     """
     source, naive = term.args
-    form, steps = steps_of(naive, source, bind)
+    form, _ = steps_of(naive, source, lambda term: None)
     key = (form, term.params)
     found = _known.get(key)
     if found is None:
-        _, decided = steps_of(naive, source, bind_decided)
-        found = _known[key] = Masked(steps, decided, term.param("recipe"))
+        pools = Pool(), Pool()
+        _, steps = steps_of(naive, source, partial(bind, pool=pools[0]))
+        _, decided = steps_of(naive, source, partial(bind_decided, pool=pools[1]))
+        found = _known[key] = Masked(steps, decided, term.param("recipe"), pools)
         if len(_known) > _CACHED:
             _known.popitem(last=False)
     return found

@@ -12,10 +12,12 @@ import scipy.special
 
 from stablegrad.engines import blocks, masked, tables
 from stablegrad.ir import Term, topological
+from stablegrad.ops.code_pools import Pool
 from stablegrad.ops.dtypes import converted
-from stablegrad.ops.lowered_calls import REDOING, sharing
+from stablegrad.ops.lowered_calls import REDOING
 from stablegrad.ops.record import CONST, Op, round_to
-from stablegrad.oracle.codes import judged, settled
+from stablegrad.ops.shared_pairs import sharing
+from stablegrad.oracle.codes import in_balls, judged, settled
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +34,13 @@ class Namespace:
         return value
 
 
-class _Decided(Namespace):
+class _Plain(Namespace):
+    """With balls for the few elements for which pairs are slow, which decide nothing."""
+
+    in_balls = staticmethod(in_balls)
+
+
+class _Decided(_Plain):
     """What kernels see as ``xp``; its referee decides what pairs of floats cannot tell."""
 
     referee = staticmethod(settled)
@@ -40,7 +48,7 @@ class _Decided(Namespace):
 
 
 xp = _Decided()
-PLAIN = Namespace()
+PLAIN = _Plain()
 """Without the referee: what floats and pairs of them give."""
 
 
@@ -80,6 +88,7 @@ class Plan:
     ) -> None:
         order = topological([*inputs, *roots])
         self.names = names
+        self.pool = Pool()
         self.functions: dict[Term, Term] = {}
         if wrap is None and names is xp:
             self.functions = {**masked.sources(order), **tables.sources(order)}
@@ -119,12 +128,10 @@ class Plan:
                 tuple(dead.get(out, ())),
             )
             steps.append((term, step))
-        self.redoes = sum(term.op.name in REDOING for term in order) > 1
-        """Whether several steps compute again in pairs, and may share these."""
         self.steps: list[Step] = (
             [step for _, step in steps]
             if wrap
-            else blocks.in_runs(steps, slot, keep, self.functions)
+            else blocks.in_runs(steps, slot, keep, self.functions, self.pool)
         )
 
     def _args(self, term: Term) -> tuple[Term, ...]:
@@ -146,12 +153,12 @@ class Plan:
             return masked.masked_of(term, partial(bound, names=PLAIN), bound)
         if term in self.functions:
             return tables.function_of(term, self.functions[term], bound)
-        return bound(term, self.names)
+        return bound(term, self.names, self.pool)
 
     def __call__(self, values: Sequence[Array]) -> list[Array]:
         """Run on the values of the inputs, in their order; return those of the roots."""
-        if self.redoes:
-            with sharing():
+        if self.pool.cones > 1:
+            with sharing(self.pool):
                 return self._run(values)
         return self._run(values)
 
@@ -180,6 +187,10 @@ class Plan:
         return [np.asarray(cells[i]) for i in self.root_slots]
 
 
-def bound(term: Term, names: Any = xp) -> Callable[..., Any]:
-    """The kernel of a term with its parameters."""
-    return partial(kernel_of(term.op), names, **term.static)
+def bound(term: Term, names: Any = xp, pool: Pool | None = None) -> Callable[..., Any]:
+    """The kernel of a term with its parameters; its code, if it has one, joins a pool."""
+    static = term.static
+    if pool is not None and term.op.name in REDOING:
+        rounded = static["rounded"]
+        static["code"] = pool.add(term.args[-len(rounded) :], rounded, static["code"])
+    return partial(kernel_of(term.op), names, **static)

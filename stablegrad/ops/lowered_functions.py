@@ -17,10 +17,11 @@ import scipy.special
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered_calls import Code, Function, columns, is_exact, run_code_at
+from stablegrad.ops.pair_codes import ENOUGH, Bounded, Code, Function, columns, is_exact, spread
 from stablegrad.ops.pairs import two_sum
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
+from stablegrad.ops.shared_pairs import run_code_at
 
 _ROUNDED = 2.0**-53
 _FAR = 2.0**-44  # a pair that differs more from the rounded argument left the range
@@ -212,17 +213,24 @@ def _redone_call(
     if not np.any(felt):
         return value
     shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
-    found = [np.broadcast_to(a, shape) for a in (value, x, below, size, felt)]
+    found = [spread(a, shape) for a in (value, x, below, size, felt)]
     value, x, below, size, felt = found
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code_at(felt, leaves, rounded, code)
-        near = x[felt]
-        rest = (hi - near) + (lo - below[felt])
+        near, at, under = x[felt], value[felt], below[felt]
+
+        def is_enough(found: Bounded) -> Any:
+            (hi, lo), error = found
+            rest = (hi - near) + (lo - under)
+            sides = [corrected.value(near, r, at, *parameters) for r in (rest, rest + error)]
+            return np.abs(sides[1] - sides[0]) <= ENOUGH * np.abs(sides[0])
+
+        (hi, lo), error = run_code_at(xp, felt, leaves, rounded, code, is_enough)
+        rest = (hi - near) + (lo - under)
         better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
-        again = corrected.value(near, rest, value[felt], *parameters)
-        off = corrected.value(near, rest + error, value[felt], *parameters)
-        again = np.where(better & np.isfinite(again), again, value[felt])
-        pole = np.broadcast_to(pole, shape)[felt]
+        again = corrected.value(near, rest, at, *parameters)
+        off = corrected.value(near, rest + error, at, *parameters)
+        pole = spread(pole, shape)[felt]
+        again = np.where(better & np.isfinite(again) & ~pole, again, at)
         argument = (hi + LOGS.get(name, 0.0)) + lo
         sure = pole & (error <= LOST * _ROUNDED * np.abs(argument))
         again = np.where(sure & (argument > 0), np.log(argument), again)
@@ -256,6 +264,11 @@ def _redone_power(
     value = op.engine_kernels.get("numpy", op.kernel)(xp, x, y, **params)
     less = name.endswith("m1")
     factor: Any = y if name in SLOPES else 1.0
+
+    def is_enough(found: Bounded) -> Any:
+        (hi, _), error = found
+        return error <= ENOUGH * (np.minimum(np.abs(hi), 1.0) if less else 1.0)
+
     with np.errstate(all="ignore"):
         near = np.log1p(value) if less else np.log(value / factor)
         felt = (np.abs(y) > _STEEP) | (np.abs(near) > _STEEP) | (less & (np.abs(near) < 1.0))
@@ -263,9 +276,9 @@ def _redone_power(
     if not np.any(felt):
         return value
     shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
-    value, near, felt, y = [np.broadcast_to(a, shape) for a in (value, near, felt, y)]
+    value, near, felt, y = [spread(a, shape) for a in (value, near, felt, y)]
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code_at(felt, leaves, rounded, code)
+        (hi, lo), error = run_code_at(xp, felt, leaves, rounded, code, is_enough)
         start = near[felt]
         size = np.abs(hi) if less else 1.0
         again = np.exp(hi)

@@ -13,9 +13,10 @@ import numpy as np
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered_calls import Code, is_exact, run_code_at
+from stablegrad.ops.pair_codes import Code, is_enough, is_exact
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
+from stablegrad.ops.shared_pairs import run_code_at
 
 GAPS = frozenset("erf_gap ndtr_gap sigmoid_gap softplus_gap arctan_gap power_gap".split())
 WAVES = frozenset(["sin_gap", "cos_gap"])
@@ -56,7 +57,7 @@ def _redone_gap(
     value = np.array(value)
     before, flat = value[alarm], [x[alarm] for x in numbers]
     with np.errstate(all="ignore"):
-        (hi, lo), error = run_code_at(alarm, leaves, rounded, code)
+        (hi, lo), error = run_code_at(xp, alarm, leaves, rounded, code, is_enough)
         if name in WAVES:
             known = error <= _KNOWN * np.abs(hi)
             again = np.where(known, hi + lo, before)

@@ -110,11 +110,19 @@ def _tan(x: Pair) -> Pair:
     return pairs.divide(s, c)
 
 
-def _tanh(x: Pair) -> Pair:
-    """expm1(2x) / (expm1(2x) + 2)."""
-    e = _expm1((2.0 * x[0], 2.0 * x[1]))
-    two = (2.0 + 0.0 * x[0], 0.0 * x[0])
-    return pairs.divide(e, pairs.add(e, two))
+def _tanh_and_slope(x: Pair) -> tuple[Pair, Pair]:
+    """-e/(2 + e) and 4 (1 + e)/(2 + e)**2 of e = expm1(-2 |x|), which is -1 beyond 250."""
+    far = np.abs(x[0]) >= 250.0
+    twice = np.where(x[0] < 0, 2.0, -2.0)
+    a = np.where(far, 0.0, twice * x[0]), np.where(far, 0.0, twice * x[1])
+    e, u = pair_exp.expm1_and_exp(np, a)
+    e = np.where(far, -1.0, e[0]), np.where(far, 0.0, e[1])
+    u = np.where(far, 0.0, u[0]), np.where(far, 0.0, u[1])
+    below = pairs.add(e, (2.0, 0.0))
+    hi, lo = pairs.divide(e, below)
+    sign = 0.5 * twice
+    slope = pairs.divide((4.0 * u[0], 4.0 * u[1]), pairs.multiply(below, below))
+    return (sign * hi, sign * lo), slope
 
 
 def _arctan(x: Pair) -> Pair:
@@ -255,7 +263,8 @@ CALLS: dict[str, Call] = {
     "sin": Call(lambda x: _sine_cosine(x)[0], lambda x, y: 1.0 + 0.0 * y),
     "cos": Call(lambda x: _sine_cosine(x)[1], lambda x, y: 1.0 + 0.0 * y),
     "tan": Call(_tan, lambda x, y: 1.0 + y * y),
-    "tanh": Call(_tanh, lambda x, y: 1.0 + 0.0 * y),
+    "tanh": Call(lambda x: _tanh_and_slope(x)[0], lambda x, y: 1.0 + 0.0 * y),
+    "sech_squared": Call(lambda x: _tanh_and_slope(x)[1], lambda x, y: 2.0 * y, 1e-180),
     "arctan": Call(_arctan, lambda x, y: 1.0 + 0.0 * y),
     "arctan2": Call(
         _arctan2, lambda y, x, z: tuple(np.abs(t) / np.hypot(x, y) ** 2 for t in (x, y)), 2.0
@@ -286,3 +295,23 @@ CALLS: dict[str, Call] = {
         1,
     ),
 }
+
+
+class Joint(NamedTuple):
+    """Another function that is had with one, and the values of both."""
+
+    other: str
+    values: Callable[[Pair], tuple[Pair, Pair]]
+
+
+def _turned(both: tuple[Pair, Pair]) -> tuple[Pair, Pair]:
+    return both[1], both[0]
+
+
+JOINT: dict[str, Joint] = {
+    "sin": Joint("cos", _sine_cosine),
+    "cos": Joint("sin", lambda x: _turned(_sine_cosine(x))),
+    "tanh": Joint("sech_squared", _tanh_and_slope),
+    "sech_squared": Joint("tanh", lambda x: _turned(_tanh_and_slope(x))),
+}
+"""Functions whose values come from one computation."""

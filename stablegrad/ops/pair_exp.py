@@ -80,6 +80,15 @@ def expm1(xp: Any, a: Pair) -> Pair:
     return add((m[0] * scale, m[1] * scale), two_sum(scale, -1.0))
 
 
+def expm1_and_exp(xp: Any, a: Pair) -> tuple[Pair, Pair]:
+    """The exponential less 1, and the exponential."""
+    m, k = expm1_exponent(xp, a)
+    scale = xp.exp2(k)
+    hi, lo = add((1.0 + 0.0 * k, 0.0 * k), m)
+    less = add((m[0] * scale, m[1] * scale), two_sum(scale, -1.0))
+    return less, (hi * scale, lo * scale)
+
+
 def log(xp: Any, x: Any) -> Pair:
     """The logarithm of a positive float, to about 2**-97 absolute."""
     return log_of_pair(xp, (x, 0.0 * x))

@@ -28,8 +28,8 @@ from stablegrad.ops.lowered_arithmetic import (
     parts_product,
     parts_sum,
 )
-from stablegrad.ops.lowered_calls import Function
 from stablegrad.ops.lowered_logs import log_in_parts
+from stablegrad.ops.pair_codes import Function
 from stablegrad.ops.record import broadcast, declare
 
 Code = tuple[Sum | Product | Function, ...]

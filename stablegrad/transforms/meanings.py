@@ -194,7 +194,6 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "sinh": lambda x: (_op("expm1", x) - _op("expm1", -x)) / 2,
     "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
     "sech": lambda x: 2 / (_exp(x) + _exp(-x)),
-    "sech_squared": lambda x: (2 / (_exp(x) + _exp(-x))) ** 2,
     "log_cosh": lambda x: x + _log1p(_op("expm1", -2 * x) / 2),
     "cosm1": lambda x: -2 * _op("sin", x / 2) ** 2,
     "x_minus_sin": lambda x: x - _op("sin", x),

@@ -8,7 +8,7 @@ from typing import Any
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
-from stablegrad.ops.lowered_calls import Function
+from stablegrad.ops.pair_codes import Function
 from stablegrad.ops.ranged import CODED, RANGED_LOG, RANGED_POWER, RANGING, TINY, Code
 from stablegrad.ops.record import is_float
 from stablegrad.synthesis.op import SYNTHESIZED

@@ -17,10 +17,11 @@ from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
-from stablegrad.ops.lowered_calls import REDONE_SUM, Better, Code, Function, Select
+from stablegrad.ops.lowered_calls import REDONE_SUM
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER, SLOPES
 from stablegrad.ops.lowered_gaps import GAPS, REDONE_GAP, WAVES
 from stablegrad.ops.pair_calls import CALLS
+from stablegrad.ops.pair_codes import Better, Code, Function, Select
 from stablegrad.transforms.meanings import TWICE, has_meaning, meaning_of
 from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
 

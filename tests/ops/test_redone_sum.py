@@ -7,8 +7,11 @@ import pytest
 
 from stablegrad import program
 from stablegrad.ir import OPS
-from stablegrad.ops import lowered_calls
+from stablegrad.ops import extended, shared_pairs
+from stablegrad.ops.code_pools import Pool
+from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.pair_calls import CALLS, polygamma
+from stablegrad.ops.shared_pairs import sharing
 from stablegrad.oracle import err_ulp, truth
 from stablegrad.settings import Settings
 from stablegrad.testing import SEED, leaf
@@ -115,16 +118,17 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
 
 
 def test_codes_of_one_program_share_what_they_have_in_common(monkeypatch) -> None:
+    monkeypatch.setattr(extended, "is_held", lambda: False)
     x, y = (leaf(np.linspace(0.5, 2.0, 40) * c) for c in (1.0, 1.0 + 2**-40))
-    first = OPS["sin"](x * y) - OPS["tanh"](y)
-    roots = [first - OPS["sin"](x * x) + OPS["tanh"](x), OPS["sin"](first + x) - OPS["sin"](x)]
+    first = OPS["sin"](x * y) - OPS["arctan"](y)
+    roots = [first - OPS["sin"](x * x) + OPS["arctan"](x), OPS["sin"](first + x) - OPS["sin"](x)]
     sines = []
     sine = CALLS["sin"].value
     counted = CALLS["sin"]._replace(value=lambda a: sines.append(a) or sine(a))
     monkeypatch.setitem(CALLS, "sin", counted)
     shared = program.evaluate(roots, Settings())
     together, sines[:] = len(sines), []
-    monkeypatch.setattr(lowered_calls, "SHARED_AT_MOST", 0)
+    monkeypatch.setattr(shared_pairs, "SHARED_AT_MOST", 0)
     apart = program.evaluate(roots, Settings())
     assert 0 < together < len(sines)
     for a, b in zip(shared, apart, strict=True):
@@ -132,7 +136,14 @@ def test_codes_of_one_program_share_what_they_have_in_common(monkeypatch) -> Non
 
 
 def test_shared_pairs_end_with_the_program() -> None:
-    assert lowered_calls._shared.get() is None
-    with pytest.raises(ValueError, match="stop"), lowered_calls.sharing():
+    assert shared_pairs._running.get() is None
+    pool = Pool()
+    code = (Sum(0, ((1, 0), (-1, 1))),)
+    for names in (("a", "b"), ("a", "c")):
+        pool.add(names, (False, False), code)
+    with sharing(pool):
+        assert shared_pairs._running.get() is not None
+    assert shared_pairs._running.get() is None
+    with pytest.raises(ValueError, match="stop"), sharing(pool):
         raise ValueError("stop")
-    assert lowered_calls._shared.get() is None
+    assert shared_pairs._running.get() is None

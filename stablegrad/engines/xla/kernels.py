@@ -28,8 +28,9 @@ from stablegrad.ops.lowered import (
     sum_in_parts,
     sum_pair,
 )
-from stablegrad.ops.lowered_calls import Code, redone, sum_and_size
+from stablegrad.ops.lowered_calls import redone, sum_and_size
 from stablegrad.ops.lowered_logs import careful_log, half_whole, log_in_parts
+from stablegrad.ops.pair_codes import Code
 from stablegrad.ops.ranged import split_arguments
 from stablegrad.ops.record import Op
 
