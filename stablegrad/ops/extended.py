@@ -55,9 +55,9 @@ def _sech_squared(x: Any) -> Any:
 
 
 _KNOWN: dict[str, _Known] = {
-    "abs": _Known(np.abs),
-    "maximum": _Known(np.maximum),
-    "minimum": _Known(np.minimum),
+    "abs": _Known(np.abs, 0.0),
+    "maximum": _Known(np.maximum, 0.0),
+    "minimum": _Known(np.minimum, 0.0),
     "exp": _Known(np.exp),
     "expm1": _Known(np.expm1, 2.0**-61),
     "log": _Known(np.log),

@@ -72,17 +72,21 @@ def run_code_at(
     x, error = _run(_EXTENDED, where, leaves, rounded, code)
     hi = x.astype(np.float64)
     lo = (x - hi).astype(np.float64)
-    left = ~enough(((hi, lo), error))
-    count = np.count_nonzero(left)
-    if count:
-        error = error.copy()  # it may be kept
+    left = ~(np.isfinite(error) & enough(((hi, lo), error)))
+    if not np.any(left):
+        return (hi, lo), error
+    error = error.copy()  # it may be kept
+    in_balls = getattr(xp, "in_balls", None)
+    few = np.count_nonzero(left) <= _FEW
+    if in_balls is not None and few and is_exact(tuple(rounded), code):
         again = np.zeros(where.shape, bool)
         again[where] = left
-        in_balls = getattr(xp, "in_balls", None)
-        if in_balls is not None and count <= _FEW and is_exact(tuple(rounded), code):
-            hi[left], lo[left], error[left] = in_balls(*_by_element(again, leaves, code))
-        else:
-            (hi[left], lo[left]), error[left] = _run(_PAIRS, again, leaves, rounded, code)
+        hi[left], lo[left], error[left] = in_balls(*_by_element(again, leaves, code))
+        left &= ~np.isfinite(error)
+    if np.any(left):
+        again = np.zeros(where.shape, bool)
+        again[where] = left
+        (hi[left], lo[left]), error[left] = _run(_PAIRS, again, leaves, rounded, code)
     return (hi, lo), error
 
 

@@ -30,26 +30,14 @@ CREDIT = 400_000
 _BITS = 160
 
 
-class OpenError(Exception):
-    """What this precision cannot tell."""
-
-
-def _greater(x: Any, y: Any) -> bool:
-    if x >= y:
-        return True
-    if x < y:
-        return False
-    raise OpenError
-
-
 def _ndtr(x: Any) -> Any:
     return (-x * arb(0.5).sqrt()).erfc() / 2
 
 
 CALLS: dict[str, Callable[..., Any]] = {
-    "abs": lambda x: x if _greater(x, arb(0)) else -x,
-    "maximum": lambda x, y: x if _greater(x, y) else y,
-    "minimum": lambda x, y: y if _greater(x, y) else x,
+    "abs": abs,
+    "maximum": arb.max,
+    "minimum": arb.min,
     "exp": arb.exp,
     "expm1": arb.expm1,
     "log": arb.log,
@@ -109,10 +97,7 @@ def _settled(numbers: Sequence[float], code: Code) -> tuple[float, int]:
     for bits in LADDER if np.isfinite(numbers).all() else ():
         cost += bits
         with precision(bits):
-            try:
-                ball = _run([arb(float(x)) for x in numbers], code)
-            except OpenError:
-                continue
+            ball = _run([arb(float(x)) for x in numbers], code)
             if not ball.is_finite():
                 continue
             low, high = float(ball.lower()), float(ball.upper())
@@ -171,21 +156,19 @@ def in_balls(
     his, los, errors = [], [], []
     with precision(_BITS):
         for registers in known:
-            try:
-                for number in order:
-                    value = registers.get(number)
-                    if value is None:
-                        registers[number] = _evaluated(steps[number], registers)
-                    elif type(value) is not arb:
-                        registers[number] = arb(float(value))
-                ball = registers[order[-1]]
-            except OpenError:
-                ball = arb("nan")
+            for number in order:
+                value = registers.get(number)
+                if value is None:
+                    registers[number] = _evaluated(steps[number], registers)
+                elif type(value) is not arb:
+                    registers[number] = arb(float(value))
+            ball = registers[order[-1]]
             middle = ball.mid()
             hi = float(middle)
             his.append(hi)
-            los.append(float(middle - hi))
-            errors.append(float(ball.rad()) + 2.0**-105 * abs(hi))
+            lo, radius = float(middle - hi), float(ball.rad())
+            los.append(lo if abs(lo) > radius else 0.0)
+            errors.append(radius + 2.0**-105 * abs(hi))
     return np.array(his), np.array(los), np.array(errors)
 
 
