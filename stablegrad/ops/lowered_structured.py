@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import Shape, Term, topological
+from stablegrad.ops.lowered_functions import CORRECTED
 from stablegrad.ops.record import CONST, declare
 
 AT_STAKE = 2.0**12
@@ -67,6 +68,26 @@ def _settled_range(
     return np.where(np.isnan(true), value, true)
 
 
+def _settled_steep(xp: Any, value: Any, x: Any, *leaves: Any, name: str, meant: Term) -> Any:
+    judge = getattr(xp, "judge", None)
+    if judge is None:
+        return value
+    size = np.abs(x)
+    if not np.any(size > STEEP):
+        return value
+    with np.errstate(all="ignore"):
+        felt = CORRECTED[name].felt(x) & (size > STEEP)
+        felt = felt & (np.abs(value) >= TINY) & np.isfinite(value)
+    if not np.any(felt):
+        return value
+    true = judge(meant, leaves, 2)
+    return np.where(felt & ~np.isnan(true), true, value)
+
+
+STEEP = 64.0
+"""Exponents from here on multiply the rounding of what they are by as much."""
+
+
 def _is_lost(x: Any) -> bool:
     if np.ndim(x) == 0:
         return not TINY <= abs(float(x)) < np.inf
@@ -105,5 +126,15 @@ SETTLED_RANGE = declare(
     doc="A product with reductions, decided where one of its factors over- or underflowed.",
 )
 
-SETTLED = (SETTLED_SUM, SETTLED_RANGE)
+SETTLED_STEEP = declare(
+    "settled_steep",
+    family="lowered",
+    params=("name", "meant"),
+    infer=_infer,
+    kernel=_settled_steep,
+    source="ball arithmetic, on small arrays that an exponential is of",
+    doc="An exponential of reductions, decided where it feels their rounding.",
+)
+
+SETTLED = (SETTLED_SUM, SETTLED_RANGE, SETTLED_STEEP)
 """What has its value in its first argument, where no referee is."""

@@ -6,10 +6,15 @@ import math
 from collections.abc import Mapping
 
 from stablegrad.cost import one_sign
-from stablegrad.ir import OPS, Term, make
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops.exact import to_float
-from stablegrad.ops.forms import AFFINE, MONOMIAL
-from stablegrad.ops.lowered_structured import SETTLED_RANGE, SETTLED_SUM, inputs_of
+from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.lowered_structured import (
+    SETTLED_RANGE,
+    SETTLED_STEEP,
+    SETTLED_SUM,
+    inputs_of,
+)
 from stablegrad.ops.record import INPUT, LEAF
 from stablegrad.transforms.rational import MOVING, is_exact
 
@@ -23,6 +28,7 @@ DEEP = -8.0
 """The logarithm of what is left of 1 where its rounding shows."""
 WHOLE = frozenset(["sum", "mean"])
 QUOTIENTS = frozenset(["power", "power_derivative", "log_ratio"])
+STEEP = frozenset(["exp", "expm1", "softplus", "sigmoid", "log_sigmoid", "sigmoid_slope"])
 TAILS = frozenset(["gammainc", "gammaincc", "betainc"])
 SLOPES = frozenset(["softmax_jvp", "log_softmax_jvp", "log_softmax_vjp", "unit_vector_jvp"])
 """Ops that take a mean off their second argument, and cancel its rounding where it is computed."""
@@ -40,6 +46,10 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         settled = _as_settled_range(value, term, lowered)
         if settled is not value:
             return settled
+    if term.op is REQUIRE:
+        return _as_settled_guard(value, term)
+    if term.op.name in STEEP:
+        return _as_settled_exponential(value, term, lowered)
     sums = term.op is AFFINE and not isinstance(term.params[0], str) and not one_sign(term)
     whole = term.op.name in WHOLE and term.shape == ()
     ends = term.op.name == "log1p"
@@ -79,6 +89,23 @@ def _as_settled_range(value: Term, term: Term, lowered: Mapping[Term, Term]) -> 
     return make(SETTLED_RANGE, args, params, value.shape, value.dtype)
 
 
+def _as_settled_guard(value: Term, term: Term) -> Term:
+    """A guarded term, decided where it is nan as a reduction that its guard reads underflowed."""
+    leaves = _small_leaves(term)
+    if leaves is None or not any(_may_be_reduced(t) for t in topological([term.args[1]])):
+        return value
+    return make(SETTLED_RANGE, (value, value, *leaves), (1, True, term), value.shape, value.dtype)
+
+
+def _as_settled_exponential(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered exponential, decided where it feels the rounding of reductions."""
+    leaves = None if is_exact(term.args[0]) else _small_leaves(term)
+    if leaves is None:
+        return value
+    args = (value, lowered[term.args[0]], *leaves)
+    return make(SETTLED_STEEP, args, (term.op.name, term), value.shape, value.dtype)
+
+
 def _is_tail(x: Term) -> bool:
     """Whether a factor is a tail that underflows where its log and its slope's quotient do not."""
     return x.op.name in TAILS or (x.op.name == "where" and any(a.op.name in TAILS for a in x.args))
@@ -87,6 +114,8 @@ def _is_tail(x: Term) -> bool:
 def _may_be_reduced(x: Term) -> bool:
     """Whether a factor is a reduction, what puts axes back that one took, or a sum of such."""
     parts = x.args if x.op is AFFINE else (x,)
+    if x.op is AFFINE and any(a.op is MONOMIAL for a in parts):
+        return True
     return any(
         (a.op.family == "reduction" and a.size < a.args[0].size)
         or a.op.name in ("reshape", "broadcast_to", "require")

@@ -326,8 +326,8 @@ MORE: list[Case] = [
     ("logit_of_softmax", lambda x, y: total(y * logit(softmax(x))), [[-800.0, 3, 2], [1.0, 2, 3]]),
     ("geometric_mean_by_logs", lambda x: exp(mean(log(x))), [[1e200, 2e200, 3e200]]),
     ("geometric_mean_by_logs", lambda x: exp(total(log(x)) / 5), [[1e-200, 2e-200]]),
-    ("power_of_repeated", lambda x: 1 / total(1 / x), [[1e200, 2e200]]),
-    ("power_of_repeated", lambda x: 1 / mean(1 / x), [[1e-200, 2e-200]]),
+    ("power_of_repeated", lambda x: 1 / total(1 / x), [[[1e200, 2e200], [3e200, 1e200]]]),
+    ("power_of_repeated", lambda x: 1 / mean(1 / x), [[[1e-200, 2e-200], [1.0, 2.0]]]),
     ("log_mean_exp", lambda x: log(mean(exp(x))), [[1e-10, -1e-10, 2e-10]]),
     (
         "slope_along_own_softmax",
