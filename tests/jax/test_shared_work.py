@@ -211,3 +211,12 @@ def test_shared_products_are_the_products() -> None:
         assert needed == sorted(needed)
     left = sum(len(shared.parts[t]) - 1 for t in products) + len(shared.pairs)
     assert left < sum(sum(p.values()) - 1 for p in products.values()) / 2
+
+
+def test_a_norm_and_its_slope_sum_squares_once() -> None:
+    def loss(x: jax.Array) -> jax.Array:
+        return jnp.linalg.norm(x.reshape(-1, 100), axis=-1).sum()
+
+    f = jax.jit(jax.value_and_grad(sj.stabilize(loss)))
+    memory = f.lower(np.ones(100_000, SINGLE)).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 1_000_000  # one array in float64

@@ -42,9 +42,9 @@ _FALLEN = np.float32(np.exp(-16.0))
 
 
 def _exp_in_steps(xp: Any, a: Any) -> tuple[Any, Any]:
-    """exp(-a) of a >= 0 as a product: where it is no normal float, its multiples may be."""
-    far = a > _FAR  # there a - 16 is exact
-    return xp.exp(-xp.where(far, a - _STEP, a)), xp.where(far, _FALLEN, np.float32(1))
+    """exp(a) of a <= 0 as a product: where it is no normal float, its multiples may be."""
+    far = a < -_FAR  # there a + 16 is exact
+    return xp.exp(xp.where(far, a + _STEP, a)), xp.where(far, _FALLEN, np.float32(1))
 
 
 def sigmoid(xp: Any, x: Any) -> Any:
@@ -70,14 +70,14 @@ def log_sigmoid(xp: Any, x: Any) -> Any:
 
 def sech_squared(xp: Any, x: Any) -> Any:
     """The kernel of ``sech_squared``."""
-    e, scale = _exp_in_steps(xp, 2 * xp.abs(x))
+    e, scale = _exp_in_steps(xp, -2 * xp.abs(x))
     low = e * scale
     return (4 * e / (1 + low * (2 + low))) * scale
 
 
 def _small_share(xp: Any, x: Any) -> tuple[Any, Any]:
     """sigmoid(-|x|) as a product: the one value that ``silu`` and its slope are made of."""
-    e, scale = _exp_in_steps(xp, xp.abs(x))
+    e, scale = _exp_in_steps(xp, -xp.abs(x))
     return e / (1 + e * scale), scale
 
 

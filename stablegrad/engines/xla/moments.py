@@ -26,14 +26,19 @@ def _centred(xp: Any, x: Any, axis: Axis) -> Any:
     return wide - xp.sum(wide, axis=axis, keepdims=True) / max(1, count(x.shape, axis))
 
 
+def _apart(xp: Any, x: Any) -> Any:
+    """An array as it is: XLA would move its reshape further in one pass, and so share nothing."""
+    return xp.lax.optimization_barrier(x)
+
+
 def norm(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
     """The kernel of ``norm``, in float64: a multiple of it may be in range where it is not."""
-    return _length(xp, x.astype(_WIDE), axis).reshape(reduced(x.shape, axis, keepdims))
+    return _length(xp, _apart(xp, x).astype(_WIDE), axis).reshape(reduced(x.shape, axis, keepdims))
 
 
 def unit_vector(xp: Any, x: Any, *, axis: Axis) -> Any:
     """The kernel of ``unit_vector``; 0 where x is."""
-    wide = x.astype(_WIDE)
+    wide = _apart(xp, x).astype(_WIDE)
     size = _length(xp, wide, axis)
     return (wide / xp.where(size == 0, 1.0, size)).astype(x.dtype)
 
