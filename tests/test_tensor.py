@@ -976,3 +976,13 @@ def test_traced_programs_are_never_cut():
 
     compiled = sg.compile(f)
     np.testing.assert_allclose(compiled(np.float64(1.0)).item(), 1.001**700, rtol=1e-12)
+
+
+def test_conditions_are_addends() -> None:
+    """x + (x == 0), as divisions are made safe: a condition counts 1 or 0."""
+    values = np.array([0.0, 1e-8, 1.0, 2.0])
+    x = sg.tensor(values)
+    safe = 1 / (x + (x == 0)) - (x == 0)
+    np.testing.assert_array_equal(safe.numpy(), [0.0, 1e8, 1.0, 0.5])
+    slope = sg.grad(lambda x: (1 / (x + (x == 0)) - (x == 0)).sum())(x)
+    np.testing.assert_array_equal(slope.numpy(), [-1.0, -1e16, -1.0, -0.25])

@@ -25,6 +25,7 @@ from stablegrad.jax.links import Links
 from stablegrad.jax.operations import CALLED, INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
 from stablegrad.jax.residuals import Forward, Known, forwards
+from stablegrad.jax.spectra import functions_of_matrices
 from stablegrad.ops.record import is_float
 from stablegrad.settings import Settings
 
@@ -80,6 +81,8 @@ class _Reader:
         self.reading.outputs = outputs
         equations = alive(self.equations, [a for a in outputs if isinstance(a, int)])
         mean_root_2(equations)
+        equations = functions_of_matrices(equations, self.avals, settings)
+        equations = alive(equations, [a for a in outputs if isinstance(a, int)])
         self.equations = put_together(equations, outputs, self.avals, settings, known)
         if any(e.mark is not None for e in equations):
             self.reading.links = Links(self.equations, outputs, self.avals, settings, known)

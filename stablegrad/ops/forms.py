@@ -29,7 +29,7 @@ from stablegrad.ops.exact import (
 )
 from stablegrad.ops.form_records import AFFINE, INDICATOR, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import implied, needless, not_nan, propagates
-from stablegrad.ops.record import CONST, broadcast, const, is_const
+from stablegrad.ops.record import CONST, broadcast, cast, const, is_const
 
 CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
 
@@ -103,6 +103,8 @@ def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> T
             constant = plus(constant, times(c, view.params[0]))
             for k, x in zip(view.params[1], view.args, strict=True):
                 _accumulate(parts, x, prod(c, k))
+        elif view.dtype.kind == "b":  # x + (x == 0)
+            _accumulate(parts, cast(OPS["indicator"](view), dtype), c)
         else:
             _accumulate(parts, view, c)
     for x in [x for x, c in parts.items() if c == 0]:
