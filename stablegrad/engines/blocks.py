@@ -85,10 +85,7 @@ class Run:
         # block may be more than the cache gains
         self.untried = [max(BLOCK // row, 1), max(8 * BLOCK // row, 1), self.rows]
         self.block, self.least_ns = self.rows, math.inf
-        self.pool = None
-        if sum(t.op.name in REDOING for t in self.terms) > 1:
-            self.pool = pool
-            self.untried, self.block = [], self.untried[0]  # their pairs are kept
+        self.pool = pool if any(t.op.name in REDOING for t in self.terms) else None
         return (self, RUN, None, 0, None, (), tuple(sorted(dead - written)))
 
     def __call__(self, cells: list[Any]) -> None:

@@ -30,7 +30,7 @@ from stablegrad.ops.pair_codes import (
     spread,
 )
 
-SHARED_AT_MOST = 32_768
+SHARED_AT_MOST = 65_536
 """Elements of an array whose pairs are kept while the program runs."""
 _CALL = 512
 """Elements that take as long as the calls do which an instruction is made of."""
