@@ -7,14 +7,11 @@ from stablegrad.ops import forms
 from stablegrad.ops.exponential import exp, log
 from stablegrad.ops.forms import Rational
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import plain_difference
+from stablegrad.rules.simpler import is_lost, plain_difference
 from stablegrad.rules.softmax import entries, picked
 
 FEW = 300.0
 """Exponents up to here leave a sum of exponentials in the range of floats."""
-
-TINY = 2.0**-960
-"""Shares below this have lost digits."""
 
 Addend = tuple[Rational, Term | None, dict[Term, Rational]]
 """A coefficient, the exponent of an exponential (None for 0), and the other factors."""
@@ -208,7 +205,7 @@ def log_ratio_of_shares(term: Term) -> Term | None:
     if None not in logs:
         return result
     share = term.args[logs.index(None) ^ 1]  # beside another number: where it is lost
-    lost = OPS["less"](share, TINY)
+    lost = is_lost(share)
     held = [
         a if x is None else OPS["where"](lost, 1.0, a) for x, a in zip(logs, term.args, strict=True)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stablegrad.ir import Term
+from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.record import CONST
@@ -19,6 +19,15 @@ def bare(term: Term) -> Term:
 def has_rule(term: Term) -> bool:
     """Whether a rule rewrites the root of a term."""
     return any(True for rule in stabilize.at(term) for _ in rule.apply(term))
+
+
+LOST = {8: 2.0**-960, 4: 2.0**-120, 2: 2.0**-10}
+"""By bytes of a float: below this a number may have lost digits."""
+
+
+def is_lost(x: Term) -> Term:
+    """Whether a number from 0 on may have lost digits, or underflowed."""
+    return OPS["less"](x, LOST[x.dtype.itemsize])
 
 
 def addends(term: Term) -> int:

@@ -13,6 +13,7 @@ from stablegrad.ops.record import CONST
 from stablegrad.ops.special_error import erf, erfc
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.roots import square_root
+from stablegrad.rules.simpler import is_lost
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -235,7 +236,7 @@ def ratio_of_tails(term: Term) -> Term | None:
             if any(a.op is CONST or a.op.name == "where" for a in (x, y)):
                 continue  # a choice has been taken away from its tail
             c = -_ROOT_HALF if name == "ndtr" else 1
-            lost = OPS["less"](OPS["minimum"](top, low), _LOST)
+            lost = is_lost(OPS["minimum"](top, low))
             sides = OPS["less"](OPS["maximum"](top, low), 0.5)
             far = OPS["logical_and"](lost, sides)
             steps = [forms.total([(1, y), (s, x)], term.shape, term.dtype) for s in (1, -1)]
@@ -250,9 +251,6 @@ def ratio_of_tails(term: Term) -> Term | None:
             return forms.with_shape(product, term.shape)
     return None
 
-
-_LOST = 2.0**-960
-"""Tails below this have lost digits."""
 
 _FAR_TAIL = 1
 """From here on the exponential of erfc is taken out."""

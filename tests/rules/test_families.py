@@ -299,3 +299,12 @@ def test_every_explicit_rule_has_two_programs() -> None:
     mine = {r.name for r in rules if r.place.split("/")[1].split(".")[0] not in UNTESTED} - NORMAL
     mine -= {r.name for r in rules if r.group == "spellings"}
     assert {name for name in mine if named.count(name) < 2} == set()
+
+
+def test_thresholds_hold_in_single_precision() -> None:
+    for name, function, values in CASES:
+        if name in ("ratio_of_tails", "log_ratio_of_shares", "power_over_its_gain"):
+            leaves = [leaf(np.asarray(v, np.float32)) for v in values]
+            result = function(*leaves)
+            compiled, _ = program.program_of([result], Settings())
+            assert name in {fired.name for fired in compiled.fired}
