@@ -83,6 +83,7 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
     single = {t: u[0] for t, u in kept.items() if len(u) == 1}
     wanted = _feeding(order, single)
     goes_on = _going_on(order, kept)
+    bounds = sizes(order, ())
     reach: dict[Term, Reach] = {}
     found: set[Term] = set()
     for term in order:
@@ -90,21 +91,27 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
             continue
         there = _is_plain(term) or term in wanted or any(a in found for a in term.args)
         if there and term in goes_on:
-            size = reached(term, reach)
-            if size.up <= BITS and all(u.up <= BITS for u in _used(term, size, reach, kept)):
+            size = reached(term, reach, bounds)
+            if size.up <= BITS and all(
+                u.up <= BITS for u in _used(term, size, reach, kept, bounds)
+            ):
                 found.add(term)
                 reach[term] = size
     return found
 
 
 def _used(
-    term: Term, size: Reach, reach: dict[Term, Reach], kept: dict[Term, tuple[Term, ...]]
+    term: Term,
+    size: Reach,
+    reach: dict[Term, Reach],
+    kept: dict[Term, tuple[Term, ...]],
+    bounds: dict[Term, float],
 ) -> list[Reach]:
     """The reaches of what is made of a term of some size, past what only passes it on."""
     known, found, pending = {**reach, term: size}, [], [term]
     while pending:
         for user in kept[pending.pop()]:
-            made = reached(user, known)
+            made = reached(user, known, bounds)
             if user.op.carries == "passed":
                 known[user] = made
                 pending.append(user)
@@ -228,13 +235,9 @@ class Emission:
             {
                 t: dict(zip(t.args, map(int, t.params[0]), strict=True))
                 for t in self.order
-                if self._is_wide(t) and all(p == int(p) for p in t.params[0])
+                if stays_wide(t, self.sizes) and all(p == int(p) for p in t.params[0])
             }
         )
-
-    def _is_wide(self, term: Term) -> bool:
-        """Whether a term is a product of many numbers, formed in float64 in any order."""
-        return term not in self.kept_wide and stays_wide(term, self.sizes)
 
     def __call__(self, *values: Any) -> list[Any]:
         """The values of the roots. Call it with ``jax.enable_x64(True)`` in force."""
@@ -258,7 +261,7 @@ class Emission:
             kernel = PLAIN_FORMS[term.op.name]
         elif term in self.shared.parts:
             return self._shared_product(xp, term, known)
-        elif self._is_wide(term):
+        elif stays_wide(term, self.sizes):
             kernel = wide_product
         args = [known[term.args[i]] for i in order or range(len(term.args))]
         if order is None and term.dtype == np.float32 and _goes_on(term):

@@ -66,14 +66,15 @@ _LOGARITHMS = frozenset("log log2 log10 log1p".split())
 _LOGARITHM = 7.3  # of a float32
 
 
-def reached(term: Term, known: Mapping[Term, Reach]) -> Reach:
+def reached(term: Term, known: Mapping[Term, Reach], bounds: Mapping[Term, float]) -> Reach:
     """The reach of a term in float64.
 
     Args:
         term: an operation of float32.
         known: the reaches of terms held in float64; the others are held in float32.
+        bounds: the logarithms of bounds of terms held in float32, as ``sizes`` has them.
     """
-    args = [known.get(a) or _held(a) for a in term.args]
+    args = [known.get(a) or _held(a, bounds[a]) for a in term.args]
     if term.op.name == "scaled_product":
         powers, factor, again = term.params
         if again:
@@ -85,7 +86,7 @@ def reached(term: Term, known: Mapping[Term, Reach]) -> Reach:
             down += float(abs(p)) * (x.down if p > 0 else x.up)
         return Reach(up, down)
     if term.op.name == "exp":
-        return Reach(min(_held(term).up, 2 * _SINGLE), 2 * _SINGLE)
+        return Reach(min(_held(term, bounds[term]).up, 2 * _SINGLE), 2 * _SINGLE)
     if term.op.name == "compensated_sum":
         up, left = 0.0, [x.up for x in args]
         for n in term.params[2]:
@@ -104,12 +105,12 @@ def reached(term: Term, known: Mapping[Term, Reach]) -> Reach:
     )
 
 
-def _held(term: Term) -> Reach:
+def _held(term: Term, bound: float) -> Reach:
     lo, hi = term.facts.lo, term.facts.hi
     least = max(lo, -hi)
     down = -_bits(least) if least > 0 else _LEAST
     up = _LOGARITHM if term.op.name in _LOGARITHMS else _bits(max(abs(lo), abs(hi)))
-    return Reach(min(up, _SINGLE), min(down, _LEAST))
+    return Reach(min(up, bound, _SINGLE), min(down, _LEAST))
 
 
 def sizes(order: Sequence[Term], wide: Container[Term]) -> dict[Term, float]:
