@@ -5,7 +5,8 @@ derivative by its first input, as a conventional framework computes it and stabi
 against the oracle. *worse by more than k*: by more than k ulp than naive; *naive right*: of those,
 the points where naive is within 64 ulp, so that something was there to be spoilt (at the others
 both are lost, and which is nearer is chance); *made up*: a number where the oracle proves that
-there is none (mostly the slope 0 by what a mask blocks, where the program has no value).
+there is none (mostly the slope 0 by what a mask blocks, where the program has no value; the slope
+0 of what is one number at the point and on both sides is none: ``judge.level``).
 Synthesis takes seconds for each program and is left out unless asked for.
 
 ``--jobs 2`` uses two processes; a run that was stopped goes on with ``--resume``. Programs that
@@ -18,13 +19,11 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,13 +31,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.measure import arguments, console, save, table
+from benchmarks.judge import level
+from benchmarks.measure import arguments, console, limited, save, table
 from benchmarks.shrink import formula, shrink
 from stablegrad import ops
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import INPUT, const
-from stablegrad.oracle import Truth, err_ulp, truth
+from stablegrad.oracle import Status, Truth, err_ulp, truth
 from stablegrad.oracle.truth import taylor
 from stablegrad.program import compile_terms
 from stablegrad.settings import Settings
@@ -147,6 +147,13 @@ def results(case: Case, scalar: Case, data: Sequence[Array], settings: Settings)
             for whole, part in ((t.value, limit.value), (t.status, limit.status)):
                 whole[places] = part
             t.offset[places] = limit.offset
+        flat = t.undefined & (b == 0) if order else np.zeros(b.shape, bool)
+        if flat.any():
+            some = {x: v[flat] for x, v in bindings.items()}
+            known = np.where(true[0].decided, true[0].value, np.nan)[flat]
+            still = level(scalar.root, scalar.by, some, known, budget=BUDGET, limits=False)
+            t.value[flat] = np.where(still, 0, t.value[flat])
+            t.status[flat] = np.where(still, Status.DECIDED, t.status[flat])
         found[kind] = Results(a, b, t)
     return found
 
@@ -234,29 +241,6 @@ def run(seed: int, options: Options, counts: dict[str, Counter[str]]) -> list[di
                 }
             )
     return found
-
-
-class LateError(Exception):
-    """A program took too long."""
-
-
-@contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Give up after so many seconds of CPU time, where the system can tell."""
-    if not hasattr(signal, "SIGVTALRM"):
-        yield
-        return
-
-    def late(*_: object) -> None:
-        raise LateError(f"more than {seconds:.0f} s")
-
-    before = signal.signal(signal.SIGVTALRM, late)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
 
 
 def chunk(seeds: Sequence[int], options: Options) -> dict[str, Any]:

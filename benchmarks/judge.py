@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad import oracle
+from stablegrad.ir import Term
+
 RIGHT_ULP = 64
 SHARP_ULP = 4
 WRONG = math.inf
@@ -74,3 +77,27 @@ def case_error(results: list[Any], case: Mapping[str, Any]) -> float:
         pairs = [(got[k], truth[k]) for k in truth] if isinstance(truth, dict) else [(got, truth)]
         worst = max(worst, *[worst_ulp(g, t, case["dtype"]) for g, t in pairs])
     return worst
+
+
+ASIDE = (-(2.0**-20), -(2.0**-40), 2.0**-40, 2.0**-20)
+"""How far to both sides of a point a function is looked at, relative to the point."""
+
+
+def level(root: Term, by: Term, bindings: Mapping[Term, Any], value: Any, **options: Any) -> Any:
+    """Where a function is one finite number at a point and on both sides of it: its slope is 0.
+
+    The oracle's series does not tell that of sqrt(hypot(y - y, 0)): a root has none at 0.
+
+    Args:
+        root: the program, of scalars.
+        by: the input that is moved.
+        bindings: the points.
+        value: the true values there, nan where there is none.
+        options: those of the oracle.
+    """
+    same = np.isfinite(value)
+    x = np.asarray(bindings[by])
+    for share in ASIDE if same.any() else ():
+        beside = oracle.truth(root, {**bindings, by: x + share * np.where(x == 0, 1, x)}, **options)
+        same = same & beside.decided & (beside.value == value)
+    return same

@@ -8,9 +8,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -178,3 +180,26 @@ def figure(x: float | None) -> str:
     if x is None:
         return "-"
     return f"{x:.0f}" if abs(x) >= 100 else f"{x:.3g}"
+
+
+class LateError(Exception):
+    """A program took too long."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Give up after so many seconds of CPU time, where the system can tell."""
+    if not hasattr(signal, "SIGVTALRM"):
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise LateError(f"more than {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGVTALRM, late)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)

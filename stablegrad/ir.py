@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from weakref import ref
 from zlib import crc32
@@ -134,7 +135,9 @@ class Term:
                 if term.known_key is not None:
                     continue
                 args = [a.known_key for a in term.args]
-                term.known_key = hash((term.op.uid, stable_hash(term.params), term.shape, *args))
+                term.known_key = hash(
+                    (_coded(term.op.name), stable_hash(term.params), term.shape, *args)
+                )
             known = self.known_key
             assert known is not None
         return known
@@ -287,6 +290,12 @@ def stable_hash(value: Any) -> int:
     if isinstance(value, slice):
         return stable_hash(("slice", value.start, value.stop, value.step))
     return crc32(repr(value).encode())
+
+
+@cache
+def _coded(name: str) -> int:
+    """What an op adds to a key: of its name, as the order of declarations is no structure."""
+    return crc32(name.encode())
 
 
 def topological(roots: Iterable[Term], stop: Callable[[Term], bool] | None = None) -> list[Term]:

@@ -57,6 +57,8 @@ CASES: dict[tuple[str, str], list[tuple[Any, Any, Any]]] = {
         (lambda x: snp.cummax(x)[2], TIED, [1.0, 0.0, 0.0]),
         (lambda x: snp.cummin(-x).sum(), TIED, [-3.0, 0.0, 0.0]),
         (lambda x: snp.maximum(x[0], x[1]), [1.0, 1.0], [1.0, 0.0]),
+        (lambda x: snp.maximum(x[1], x[0]), [1.0, 1.0], [0.0, 1.0]),
+        (lambda x: snp.minimum(x[1], x[0] * 2), [1.0, 2.0], [0.0, 1.0]),
         (lambda x: snp.max(x.reshape(2, 2), axis=1).sum(), [1.0, 1.0, 3.0, 4.0], [1, 0, 0, 1]),
     ],
     ("ties", "nan"): [

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from inspect import signature
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -226,3 +229,47 @@ def test_rules_without_an_end_are_told(endless):
     x = make(INPUT, (), (0,), (), np.dtype(np.float64))
     with pytest.raises(RuntimeError, match=r"rules loop at .*grows"):
         Rewriter((database,), Settings())([sg.ops.cos(x)])
+
+
+SHUFFLED = """
+import random, sys
+
+class Shuffle:  # once the ops are declared, before the rules are made of them
+    def find_spec(self, name, path, target=None):
+        if name == "stablegrad.rules":
+            from stablegrad import ir
+            ops = list(ir.OPS.values())
+            uids = sorted(op.uid for op in ops)
+            order = random.Random(int(sys.argv[1])).sample(ops, len(ops))
+            ir.OPS.clear()
+            for op, uid in zip(order, uids):
+                ir.OPS[op.name] = op
+                object.__setattr__(op, "uid", uid)
+            print(len(ops) > 300)
+
+sys.meta_path.insert(0, Shuffle())
+from tests.test_invariance import DATABASES, normal_forms, numbered_program
+from stablegrad.ir import topological
+
+roots = normal_forms(DATABASES, [numbered_program(seed) for seed in range(int(sys.argv[2]))])
+for term in topological(roots):
+    print(term.op.name, term.params, term.key, [a.key for a in term.args])
+for rule in DATABASES[0].rules:
+    print(rule.name, rule.lhs.key if hasattr(rule, "lhs") else rule.roots)
+"""
+
+
+def test_the_order_in_which_ops_are_declared_never_changes_a_program():
+    """Rules are completed, sums ordered and ties decided by names and structure alone."""
+
+    def made(shuffle: int) -> str:
+        command = [sys.executable, "-c", SHUFFLED, str(shuffle), str(PROGRAMS)]
+        root = Path(__file__).parents[1]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+        return done.stdout
+
+    expected = made(0)
+    assert expected.startswith("True")
+    assert len(expected.splitlines()) > PROGRAMS
+    for shuffle in range(1, 5):
+        assert made(shuffle) == expected, f"shuffle {shuffle}"

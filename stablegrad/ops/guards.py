@@ -30,7 +30,8 @@ def propagates(rest: Term, x: Term) -> bool:
     near = {rest}
     level = {rest}
     for _ in range(4):
-        level = {a for t in level if t.op.elementwise for a in t.args}
+        # a condition does not show a nan
+        level = {a for t in level if t.op.elementwise for a in t.args if a.dtype.kind != "b"}
         near |= level
     return (x in near) or (x.facts.defined and roots <= near)
 

@@ -87,7 +87,11 @@ def multiple(x: Pair, c: Rational) -> Pair:
 
 
 def product(factors: Sequence[tuple[Pair, Rational]], xp: Any) -> Pair:
-    """A product of powers of pairs."""
+    """A product of powers of pairs; a power of a quotient as such: squares may leave the range."""
+    if len(factors) == 2 and factors[0][1] == -factors[1][1] and abs(factors[0][1]) > 1:
+        (x, p), (y, _) = factors
+        ratio = pairs.divide(x, y) if p > 0 else pairs.divide(y, x)
+        return product([(ratio, abs(p))], xp)
     above = below = None
     for x, p in factors:
         base = pairs.sqrt(xp, x) if isinstance(p, Fraction) else x

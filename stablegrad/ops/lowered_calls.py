@@ -24,7 +24,9 @@ from stablegrad.ops.shared_pairs import run_code_at
 SURE = 2.0**-50
 """The relative error with which a value is as good as known."""
 _ALARM = 4.0  # how much greater than the sum the greatest addend may be
-REDOING = frozenset({"redone_sum", "redone_call", "redone_power", "redone_gap"})
+REDOING = frozenset(
+    {"redone_sum", "redone_call", "redone_power", "redone_gap", "redone_comparison"}
+)
 """The ops that run codes."""
 
 

@@ -17,6 +17,7 @@ import scipy.special
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
+from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.pair_codes import ENOUGH, Bounded, Code, Function, columns, is_exact, spread
 from stablegrad.ops.pairs import two_sum
 from stablegrad.ops.record import broadcast, declare
@@ -24,6 +25,7 @@ from stablegrad.ops.settled import LOST, settle
 from stablegrad.ops.shared_pairs import run_code_at
 
 _ROUNDED = 2.0**-53
+_NEAR = 2.0**-20  # a difference that is farther off is no matter of a slope
 _FAR = 2.0**-44  # a pair that differs more from the rounded argument left the range
 
 
@@ -145,6 +147,10 @@ CORRECTED: dict[str, Corrected] = {
         _above(2.0), lambda x, lo, y, n: y + (np.exp(x) - (n + 1) * y) / x * lo
     ),
     "sinhc": _sloped(_beyond(2.0), lambda x, y: (np.cosh(x) - y) / x),
+    "sinhc_derivative": Corrected(
+        _beyond(2.0),
+        lambda x, lo, y, n: y + ((np.sinh if n % 2 else np.cosh)(x) - (n + 1) * y) / x * lo,
+    ),
     "sinc_unnormalised": _sloped(_beyond(2.0), lambda x, y: (np.cos(x) - y) / x),
     "sinc_unnormalised_derivative": Corrected(
         _beyond(2.0),
@@ -227,15 +233,25 @@ def _redone_call(
         (hi, lo), error = run_code_at(xp, felt, leaves, rounded, code, is_enough)
         rest = (hi - near) + (lo - under)
         better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
-        # the linear functions of a difference are such near it alone
-        better = better & ((count == 1) | (error + np.abs(rest) < 1.0))
-        again = corrected.value(near, rest, at, *parameters)
-        off = corrected.value(near, rest + error, at, *parameters)
+        better = better & ((count == 1) | (error < 1.0))
+        if count == 2 and np.any(np.abs(rest) > _NEAR):  # of large numbers: no slope reaches it
+            near, rest, start = hi, lo, op.kernel(xp, hi, np.zeros_like(hi), **named)
+        else:
+            start = at
+        again = corrected.value(near, rest, start, *parameters)
+        off = corrected.value(near, rest + error, start, *parameters)
         pole = spread(pole, shape)[felt]
-        again = np.where(better & np.isfinite(again), again, at)
+        # a value of 0 keeps its sign
+        again = np.where(better & np.isfinite(again) & (again != 0), again, at)
         argument = (hi + LOGS.get(name, 0.0)) + lo
         sure = pole & (error <= LOST * _ROUNDED * np.abs(argument))
+        if np.any(pole & ~sure) and is_exact(rounded, code):
+            argument = np.where(pole & ~sure, np.nan, argument)
+            offset = Sum(int(LOGS[name]), ((1, len(leaves) + len(code) - 1),))
+            settle(xp, argument, pole & ~sure, columns(felt, leaves), (*code, offset))
+            sure = pole & ~np.isnan(argument)  # a negative that is below all floats is -0
         again = np.where(sure & (argument > 0), np.log(argument), again)
+        again = np.where(sure & (argument <= 0) & np.signbit(argument), np.nan, again)
         if count == 1 and not parameters and is_exact(rounded, code):
             # how far the value moves with what is not known of its argument
             loss = np.where(error < 1.0, np.abs(off - again), np.inf)
@@ -301,6 +317,24 @@ def _redone_power(
     value[felt] = again
     return value
 
+
+def _hypot_of_computed(xp: Any, x: Any, y: Any, *, partial: tuple[bool, bool]) -> Any:
+    value = OPS["hypot"].kernel(xp, x, y)
+    if xp.name != "numpy" or np.isfinite(np.add.reduce(value, axis=None)):
+        return value
+    return np.where((partial[0] & np.isnan(x)) | (partial[1] & np.isnan(y)), np.nan, value)
+
+
+HYPOT_OF_COMPUTED = declare(
+    "hypot_of_computed",
+    family="lowered",
+    params=("partial",),
+    infer=_infer,
+    kernel=_hypot_of_computed,
+    elementwise=True,
+    source="definition",
+    doc="hypot, but nan beside a leg that has no value: the other may be infinite by overflow.",
+)
 
 REDONE_POWER = declare(
     "redone_power",

@@ -2,26 +2,34 @@
 
 erf_gap((x + h)/s, x/s) is the slope times the difference of its arguments, and feels the rounding
 of both. That difference is had in pairs, from the numbers of the program. Waves feel the rounding
-of the middle between far arguments, too: their gaps are computed as what they are, in pairs.
+of the middle between far arguments, too: their gaps are computed as what they are, in pairs. So
+are logarithms of quotients and of sums of exponentials near their zeros.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.pair_codes import Code, is_enough, is_exact
+from stablegrad.ops.lowered_arithmetic import Sum
+from stablegrad.ops.pair_codes import Bounded, Code, is_enough, is_exact
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
 from stablegrad.ops.shared_pairs import run_code_at
 
 GAPS = frozenset("erf_gap ndtr_gap sigmoid_gap softplus_gap arctan_gap power_gap".split())
 WAVES = frozenset(["sin_gap", "cos_gap"])
+VANISHING = frozenset(["log_ratio", "logaddexp"])
+"""Logarithms of two numbers, which near their zero feel the rounding of both."""
+_FELT = 2.0
 _NEAR = 0.125
 _FAR = 16.0
+_FEW = 16  # ties that are settled: those of whole arrays are meant
+_UP = 1900  # bits by which the sign of what is below all floats is told
 _KNOWN = 2.0**-52
 
 
@@ -50,6 +58,9 @@ def _redone_gap(
         alarm = gap < _NEAR * size
         if name in WAVES:
             alarm = alarm | ((size > _FAR) & (size > _FAR * np.abs(value)))
+        if name in VANISHING:
+            size = np.ones_like(value) if name == "log_ratio" else size
+            alarm = size > _FELT * np.abs(value)
         alarm = alarm & np.isfinite(value)
     if not np.any(alarm):
         return value
@@ -58,7 +69,7 @@ def _redone_gap(
     before, flat = value[alarm], [x[alarm] for x in numbers]
     with np.errstate(all="ignore"):
         (hi, lo), error = run_code_at(xp, alarm, leaves, rounded, code, is_enough)
-        if name in WAVES:
+        if name in WAVES or name in VANISHING:
             known = error <= _KNOWN * np.abs(hi)
             again = np.where(known, hi + lo, before)
             if is_exact(rounded, code):
@@ -69,6 +80,62 @@ def _redone_gap(
     value[alarm] = np.where(np.isfinite(again), again, before)
     return value
 
+
+SIGNED: dict[str, Callable[[Any, Any], Any]] = {
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+}
+"""Comparisons, of two numbers as of their difference and 0."""
+
+
+def _is_told(found: Bounded) -> Any:
+    """Where the sign of a difference is known."""
+    (hi, _), error = found
+    return error < np.abs(hi)
+
+
+def _redone_comparison(
+    xp: Any,
+    value: Any,
+    a: Any,
+    b: Any,
+    *leaves: Any,
+    name: str,
+    rounded: tuple[bool, ...],
+    code: Code,
+) -> Any:
+    if xp.name != "numpy":
+        return value
+    tie = (a == b) & np.isfinite(a)
+    if not np.any(tie):
+        return value
+    value, tie, *numbers = np.broadcast_arrays(value, tie, *leaves)
+    with np.errstate(all="ignore"):
+        (hi, lo), error = run_code_at(xp, tie, leaves, rounded, code, _is_told)
+        known = error < np.abs(hi + lo)
+        gap = np.where(known, hi, np.nan)
+        if np.count_nonzero(~known) <= _FEW and is_exact(rounded, code):
+            larger = Sum(0, ((2**_UP, len(leaves) + len(code) - 1),))
+            settle(xp, gap, ~known, [x[tie] for x in numbers], (*code, larger))
+    value = np.array(value)
+    value[tie] = np.where(np.isnan(gap), value[tie], SIGNED[name](gap, 0.0))
+    return value
+
+
+REDONE_COMPARISON = declare(
+    "redone_comparison",
+    family="lowered",
+    params=("name", "rounded", "code"),
+    infer=_infer,
+    kernel=_redone_comparison,
+    elementwise=True,
+    source="Dekker 1971 for the difference in pairs",
+    doc="A comparison, given its value, of computed numbers that came out equal.",
+)
 
 REDONE_GAP = declare(
     "redone_gap",

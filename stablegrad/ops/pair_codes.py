@@ -53,6 +53,8 @@ ROUNDED = 2.0**-51
 """The relative error of an op in floats."""
 ENOUGH = 2.0**-53
 """The relative error below which a value is rounded once more, at worst."""
+_SMALL = 2.0**-200
+_LOWEST = -900  # exponents from here on leave room for the second float of a pair
 _BESIDE = 16.0  # what a step loses beside its length
 
 
@@ -127,7 +129,26 @@ def _product(step: Product, registers: Registers) -> Bounded:
     zero = value[0] == 0
     if np.any(zero):
         error = np.where(zero, _bound_of_zero(step, registers), error)
+    least = [np.min(np.abs(registers[i][0][0]), initial=1.0) for i, _ in step.factors]
+    if min(least) < _SMALL:
+        error = error + _error_below(step, registers)
     return value, error
+
+
+def _error_below(step: Product, registers: Registers) -> Any:
+    """How far a product of numbers other than 0 may be off where it, or a part, is very small."""
+    above: Any = 0
+    below: Any = 0
+    least: Any = 0
+    for i, p in step.factors:
+        size = np.frexp(registers[i][0][0])[1] * abs(float(p))
+        above, below = (above + size, below) if p > 0 else (above, below + size)
+        least = np.minimum(least, np.minimum(above, below))
+    small = above - below < _LOWEST
+    known = np.where(small, 2.0 ** (_LOWEST + 40), 0.0)
+    error = np.where((least < _LOWEST) & ~small, np.inf, known)
+    zero = np.logical_or.reduce([registers[i][0][0] == 0 for i, _ in step.factors])
+    return np.where(zero, 0.0, error)
 
 
 def _bound_of_zero(step: Product, registers: Registers) -> Any:
@@ -193,6 +214,8 @@ def evaluated_jointly(step: Function, registers: Registers) -> tuple[Bounded, Bo
 
 
 def _with_error(step: Function, call: Call, value: Pair, registers: Registers) -> Bounded:
+    if step.name in ("maximum", "minimum"):
+        return value, _error_of_choice(value, *[registers[i] for i in step.registers])
     xs = [registers[i][0] for i in step.registers]
     floor: Any = call.floor
     if call.scale is not None:
@@ -202,3 +225,11 @@ def _with_error(step: Function, call: Call, value: Pair, registers: Registers) -
     for i, slope in zip(step.registers, slopes, strict=True):
         error = error + registers[i][1] * np.abs(slope)
     return value, error
+
+
+def _error_of_choice(value: Pair, x: Bounded, y: Bounded) -> Any:
+    """How far the greater or smaller one may be off: as the other only where it may be that one."""
+    (a, c), (b, d) = x[0], y[0]
+    either = ~(np.abs((a - b) + (c - d)) > x[1] + y[1])
+    alone = np.where((value[0] == a) & (value[1] == c), x[1], y[1])
+    return np.where(either, np.maximum(x[1], y[1]), alone)

@@ -30,6 +30,4 @@ def settle(xp: Any, value: Any, open_: Any, columns: Sequence[Any], code: tuple[
     if referee is None or not np.any(open_):
         return
     found = referee([x[open_] for x in columns], code)
-    before = value[open_]
-    found = np.where(found == 0, np.copysign(found, before), found)  # a ball around 0 has no sign
-    value[open_] = np.where(np.isnan(found), before, found)
+    value[open_] = np.where(np.isnan(found), value[open_], found)

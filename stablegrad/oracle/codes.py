@@ -102,7 +102,7 @@ def _settled(numbers: Sequence[float], code: Code) -> tuple[float, int]:
                 continue
             low, high = float(ball.lower()), float(ball.upper())
         if low == high:
-            return low, cost
+            return low or (-0.0 if ball < 0 else 0.0), cost  # of what is below all floats, the sign
     return float("nan"), cost
 
 

@@ -54,8 +54,12 @@ def _pair(op: Op, spelling: Callable[..., Term]) -> Callable[..., tuple[Any, Any
 
 
 def load() -> None:
-    """Add the spellings of all ops and their completion to ``stabilize``."""
-    by_op = {op: spelling_rules(op) for op in list(OPS.values())}
+    """Add the spellings of all ops and their completion to ``stabilize``.
+
+    What was completed before takes part in what comes after: the ops come by their names, so that
+    the order in which they are declared is no matter.
+    """
+    by_op = {op: spelling_rules(op) for _, op in sorted(OPS.items())}
     base = [rule for rules in by_op.values() for rule in rules]
     for rule in base:
         stabilize.add(rule)

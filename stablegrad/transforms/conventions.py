@@ -90,10 +90,26 @@ def _choice(
         share = 0.5 if chosen == "mean" else 1 if rises else 0
         more = masked(tie, const(share, a.dtype)) if share else None
         return found if more is None else tuple([p + more for p in found])
-    if chosen == "first":
-        half = masked(tie, const(0.5, a.dtype))
-        return found[0] + half, found[1] - half
     return found
+
+
+def first_of_ties(root: Term) -> Term:
+    """The program with what is the greater or smaller of two variables as the first where they tie.
+
+    Which one a program names first is lost in canonical form.
+    """
+    done: dict[Term, Term] = {}
+    for term in topological([root]):
+        args = tuple([done[a] for a in term.args])
+        new = term
+        if args != term.args:
+            new = make(term.op, args, term.params, term.shape, term.dtype)
+        if term.op.name in ("maximum", "minimum") and not any(is_const(a) for a in args):
+            told = OPS["greater_equal" if term.op.name == "maximum" else "less_equal"](*args)
+            number = OPS["logical_not"](OPS["isnan"](new))
+            new = OPS["require"](OPS["where"](told, *args), number)
+        done[term] = new
+    return done[root]
 
 
 def _clip(out: Term, conventions: Conventions) -> tuple[Any, ...]:

@@ -10,13 +10,13 @@ and those that its derivative does not contain already are put around it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
 from stablegrad.ir import OPS, Facts, Term, topological
 from stablegrad.ops.derivative import active_terms
-from stablegrad.ops.form_records import MONOMIAL, REQUIRE
+from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import implied, of_finite_inputs
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 
@@ -94,11 +94,30 @@ def confined(
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
-            if condition.pole and dependent and condition.part not in dependent:
+            apart = condition.pole and dependent and condition.part not in dependent
+            if apart and (not _never(condition) or _is_added(condition.part, order, dependent)):
                 continue  # an infinite addend leaves the slope by what it does not depend on
             around = _around(around, condition)
         result.append(around)
     return result
+
+
+def _never(condition: Condition) -> bool:
+    """Whether a pole is that of a constant: 1/(x - x)."""
+    return condition.pole and condition.guard.facts.hi <= 0
+
+
+def _is_added(part: Term, order: Sequence[Term], dependent: Container[Term]) -> bool:
+    """Whether a part meets what depends on a variable in sums alone."""
+    free = {part}
+    for term in order:
+        if free.isdisjoint(term.args):
+            continue
+        if term not in dependent:
+            free.add(term)
+        elif term.op is not AFFINE:
+            return False
+    return True
 
 
 def _around(derivative: Term, condition: Condition) -> Term:
@@ -232,6 +251,7 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
             own += [c.part, ("root", c.guard.args[0])]
         for key in own:
             keys[key] = keys.get(key, 0) | 1 << n
+    everywhere = sum(1 << n for n, c in enumerate(conditions) if _never(c))
     within = [(n, _parts(c.context)) for n, c in enumerate(conditions) if c.context is not None]
     held: dict[Term, int] = {}
     for term in topological(found):
@@ -252,6 +272,8 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
                     p = term.params[0][i]
                     bits |= keys.get(("power", a), 0) if p < 0 else 0
                     bits |= 0 if isinstance(p, int) else keys.get(("root", a), 0)
+            if everywhere and term.op is not MONOMIAL and term.op is not AFFINE:
+                bits &= ~everywhere  # a function of what is infinite may be a number
             if masks:
                 bits = sum(1 << n for n, w in within if bits >> n & 1 and masks <= w)
         held[term] = bits

@@ -14,7 +14,7 @@ from stablegrad.ops.record import INPUT, const
 from stablegrad.rewrite import Fired, Rewriter
 from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
-from stablegrad.transforms.conventions import undefined_rows
+from stablegrad.transforms.conventions import first_of_ties, undefined_rows
 from stablegrad.transforms.differentiate import jvp, vjp
 
 _FRESH = 1 << 40  # numbers of inputs that stand for intermediate values
@@ -79,15 +79,20 @@ class Expander:
 
     def _gradients(self, y: Term, xs: Sequence[Term], seed: Term) -> list[Term]:
         stand_ins, back = self._stand_ins(xs)
-        (y,) = self.normal(rebuild([y], stand_ins))
+        (y,) = self.normal(self._told(rebuild([y], stand_ins)))
         found = vjp(y, [stand_ins.get(x, x) for x in xs], seed, self.settings)
         return rebuild(found, back)
 
     def _pushforward(self, y: Term, xs: Sequence[Term], ts: Sequence[Term]) -> Term:
         stand_ins, back = self._stand_ins(xs)
-        (y,) = self.normal(rebuild([y], stand_ins))
+        (y,) = self.normal(self._told(rebuild([y], stand_ins)))
         found = jvp(y, [stand_ins.get(x, x) for x in xs], ts, self.settings)
         return rebuild([found], back)[0]
+
+    def _told(self, roots: list[Term]) -> list[Term]:
+        """What is differentiated, with the order of arguments where a convention asks for it."""
+        asked = self.settings.conventions.ties == "first" and not self.settings.naive
+        return [first_of_ties(root) for root in roots] if asked else roots
 
     def _stand_ins(self, xs: Sequence[Term]) -> tuple[dict[Term, Term], dict[Term, Term]]:
         """Inputs in place of intermediate variables, so that no rule rewrites them away."""

@@ -20,13 +20,20 @@ from stablegrad.ops.record import CONST, const, is_float
 WIDE = np.dtype(np.float64)
 
 
+WAVES = frozenset(["sin", "cos", "tan"])
+"""Functions that take all digits of a root: of sqrt(2)*x beyond 1e30 a hundred bits are too few."""
+
+
 def fold(roots: Sequence[Term]) -> list[Term]:
     """The roots with every elementwise real subterm of constants as one exact constant."""
     done: dict[Term, Term] = {}
+    whole: dict[Term, Term] = {}
     for term in topological(roots):
-        args = tuple([done[a] for a in term.args])
+        known = whole if term.op.name in WAVES else done
+        args = tuple([known.get(a, done[a]) for a in term.args])
         new = term if args == term.args else with_args(term, args)
         if new.op is forms.MONOMIAL:
+            whole[term] = new
             new = _scaled(new)
         done[term] = _folded(new) if _foldable(new) else new
     return [done[r] for r in roots]

@@ -19,16 +19,25 @@ from stablegrad.ops import forms
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM
+from stablegrad.ops.lowered_functions import HYPOT_OF_COMPUTED
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
+from stablegrad.transforms.defined import guards
 from stablegrad.transforms.given import MOVES, is_given, is_made_of_given
 from stablegrad.transforms.plainer import plainer
 from stablegrad.transforms.products import WIDE, emit_multiple, emit_product, power_of_two, times
-from stablegrad.transforms.ranged import POWERS, as_ranged_log, as_ranged_power
+from stablegrad.transforms.ranged import (
+    POWERS,
+    as_ranged_comparison,
+    as_ranged_log,
+    as_ranged_power,
+    as_ranged_ratio,
+)
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import (
     as_redone_call,
+    as_redone_comparison,
     as_redone_gap,
     as_redone_power,
     as_redone_sum,
@@ -181,15 +190,25 @@ class Lowering:
         elif term.op.name == "log1p" and term.dtype == WIDE and not self.native:
             lowered = self._emit_call(term) or make(term.op, args, (), term.shape, dtype)
             lowered = as_ranged_log(lowered, term.args[0], self.own, plus=1)
+        elif term.op.name == "log_ratio" and term.dtype == WIDE and not self.native:
+            plain = make(term.op, args, (), term.shape, dtype)
+            lowered = as_ranged_ratio(self._emit_call(term) or plain, term, self.own)
         elif term.op.name in POWERS and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, term.params, term.shape, dtype)
             lowered = as_ranged_power(self._emit_call(term) or plain, term, self.own)
+        elif term.op.name == "hypot" and dtype == WIDE and any(legs := _partial_legs(term)):
+            plain = self.native or any(is_exact(x) for x in term.args)
+            op, params = (term.op, ()) if plain else (HYPOT_OF_COMPUTED, (legs,))
+            lowered = make(op, args, params, term.shape, dtype)
         elif (again := self._emit_call(term)) is not None:
             lowered = again
         elif args == term.args and dtype == term.dtype:
             lowered = term
         else:
             lowered = make(term.op, args, term.params, term.shape, dtype)
+        if term.dtype.kind == "b" and not self.native and term.args:
+            lowered = as_redone_comparison(lowered, term, self.own)
+            lowered = as_ranged_comparison(lowered, term, self.own)
         lowered = lowered if lowered.shape == term.shape else _shaped(lowered, term)
         if self.native or term.dtype != WIDE:
             return lowered
@@ -251,12 +270,25 @@ class Lowering:
         plain = core.op is not MONOMIAL and factor == 1
         masked = any(x.dtype.kind == "b" for x in factors)
         if plain or masked or factor < 0 or core not in self.own:
-            return make(term.op, args, (), term.shape, term.dtype)
+            whole = make(term.op, args, (), term.shape, term.dtype)
+            return as_ranged_log(whole, inner, self.own)
         xs = tuple([self.own[x] for x in factors])
         params = (tuple(factors.values()), factor)
         whole = make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
-        nested = any(x.op is AFFINE or x.op is MONOMIAL for x in factors)
-        return as_ranged_log(whole, inner, self.own) if nested else whole
+        exact = all(is_exact(x) for x in factors)
+        return whole if exact else as_ranged_log(whole, inner, self.own)
+
+
+def _partial_legs(length: Term) -> tuple[bool, ...]:
+    """Which legs of a hypotenuse, sums taken apart, are no numbers outside of some domain."""
+    return tuple([any(map(_is_partial, (x, *x.args))) for x in length.args])
+
+
+def _is_partial(x: Term) -> bool:
+    if x.op is MONOMIAL:
+        parts = zip(x.args, x.params[0], strict=True)
+        return any(not (isinstance(p, int) or a.facts.nonnegative) for a, p in parts)
+    return bool(x.op.domain) and bool(guards(x))
 
 
 def _exact_product(x: Term) -> bool:

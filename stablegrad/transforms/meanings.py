@@ -45,7 +45,7 @@ def _sigmoid(x: Term) -> Term:
 
 def _arcsinh(x: Term) -> Term:
     size = x if x.facts.nonnegative else _op("abs", x)
-    value = _log(size + _sqrt(1 + x * x))
+    value = _log(size + _hypot(x, forms.const(1, x.dtype)))
     return value if size is x else x / size * value
 
 

@@ -17,7 +17,7 @@ from stablegrad.ops.lowered_functions import REDONE_CALL
 from stablegrad.ops.lowered_logs import half_whole
 from stablegrad.ops.ranged import RANGED_PRODUCT
 from stablegrad.ops.record import const, round_to
-from stablegrad.transforms.ranged import ranged_code, ranges
+from stablegrad.transforms.ranged import ranged_code, underflows
 
 WIDE = np.dtype(np.float64)
 
@@ -63,7 +63,7 @@ def _emit_ranged(
     watched, leaves, code = found
     places = {x: i for i, (x, _) in enumerate(items)}
     plain = _scaled(items, 1, WIDE)
-    small = {x for x in watched if ranges(x) or x.op.name == "power"}  # what may underflow
+    small = {x for x in watched if underflows(x, parts[x])}
     indices = tuple(sorted({(places[lowered[x]], x in small) for x in watched}))
     args = (*plain.args, *[lowered[x] for x in leaves])
     shape = forms.broadcast(MONOMIAL, args)

@@ -8,15 +8,20 @@ from typing import Any
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.lowered_arithmetic import Sum
+from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.pair_codes import Function
-from stablegrad.ops.ranged import CODED, RANGED_LOG, RANGED_POWER, RANGING, TINY, Code
-from stablegrad.ops.record import is_float
+from stablegrad.ops.ranged import RANGED_COMPARISON, RANGED_LOG, RANGED_POWER, TINY
+from stablegrad.ops.ranged_codes import CODED, RANGING, Code, Nonzero, Rounded
+from stablegrad.ops.record import is_const, is_float
 from stablegrad.synthesis.op import SYNTHESIZED
-from stablegrad.transforms.rational import instruction
+from stablegrad.transforms.rational import instruction, is_exact
 
 POWERS = ("power", "power_derivative")
 GROWING = ("expm1", "exprel", "sinh", "cosh", "power", "gamma")
 """Functions that may leave the range where their product with another factor does not."""
+FALLING = ("power", "sech", "sech_squared")
+"""Functions that may be lost below the range where their root or product is not."""
 LIMIT = 32  # forms, functions and leaves of one code
 
 
@@ -51,8 +56,14 @@ def as_written(x: Term) -> Term:
     return naive if naive.op is MONOMIAL else x
 
 
+def underflows(x: Term, p: Any) -> bool:
+    """Whether a factor to the power p may be lost below the range, or its sign under a root."""
+    rooted = not isinstance(p, int) and (_signed(x) or x.facts.negative)
+    return rooted or ranges(x) or x.op.name in FALLING
+
+
 def _watched(x: Term, p: Any, several: bool) -> bool:
-    if several and as_written(x) is not x:
+    if underflows(x, p) and (several or not isinstance(p, int)):
         return True
     return ranges(x) or (p < 0 and _overflows(x)) or (several and x.op.name in GROWING)
 
@@ -66,7 +77,7 @@ def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus:
         lowered: the lowered terms of what that is made of.
         plus: 1 for log1p.
     """
-    grows = ranges(inner) or any(ranges(x) or x.op.name == "power" for x in forms.factors(inner))
+    grows = _signed(inner) or any(ranges(x) or x.op.name == "power" for x in forms.factors(inner))
     if not grows:
         return log
     one = forms.const(plus, inner.dtype)
@@ -77,6 +88,24 @@ def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus:
     args = (log, lowered[inner], *[lowered[x] for x in leaves])
     params = (0.0 if plus else TINY, code)
     return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), log.dtype)
+
+
+def as_ranged_ratio(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered ``log_ratio`` that is had with exponents where it is not finite.
+
+    Args:
+        value: the lowered log of a quotient.
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    x, y = term.args
+    quotient = forms.monomial({x: 1, y: -1}, term.shape, term.dtype)
+    found = None if is_exact(x) and is_exact(y) else _coded(quotient, lowered)
+    if found is None:
+        return value
+    args = (value, value, *[lowered[x] for x in found[0]])
+    shape = forms.broadcast(MONOMIAL, args)
+    return make(RANGED_LOG, args, (0.0, found[1]), shape, value.dtype)
 
 
 def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
@@ -95,6 +124,33 @@ def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
     return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
 
 
+def as_ranged_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered comparison with 0 that is had with exponents where what is compared underflowed.
+
+    Args:
+        value: the lowered comparison.
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    if term.op.name not in SIGNED or not is_const(term.args[1], 0):
+        return value
+    inner = term.args[0]
+    if inner.dtype != value.args[0].dtype or not _signed(inner):
+        return value
+    found = _coded(inner, lowered)
+    if found is None:
+        return value
+    leaves, code = found
+    args = (value, lowered[inner], *[lowered[x] for x in leaves])
+    params = (term.op.name, code)
+    return make(RANGED_COMPARISON, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def _signed(x: Term) -> bool:
+    """Whether the sign of a term is lost where it underflows: a product, or minus a function."""
+    return ranges(x) or (x.op is AFFINE and len(x.args) == 1 and not is_exact(x.args[0]))
+
+
 def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], Code] | None:
     """The leaves and the code of a term."""
     inner = _inner(term)
@@ -105,15 +161,26 @@ def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], 
     if any(x not in lowered or not is_float(x.dtype) for x in leaves):
         return None
     register = {t: i for i, t in enumerate(leaves)}
+    rounded = {t for t in leaves if not is_exact(t)}
     code: list[Any] = []
+    for i, t in enumerate(leaves):
+        if t in rounded and (t.facts.positive or t.facts.negative):
+            code.append(Nonzero(i, 1 if t.facts.positive else -1))
+            register[t] = len(leaves) + len(code) - 1
     for t in order:
         if t in inner:
-            if t.op is AFFINE or t.op is MONOMIAL:
-                code.append(instruction(t, register))
+            form = t.op is AFFINE or t.op is MONOMIAL
+            if form:
+                step = instruction(t, register)
+                if isinstance(step, Sum) and not rounded.isdisjoint(t.args):
+                    step = Rounded(step.constant, step.addends)
+                code.append(step)
             else:
-                order = t.param("n") if t.op.name == "power_derivative" else 0
-                code.append(Function(t.op.name, tuple([register[a] for a in t.args]), order))
-            register[t] = len(register)
+                n = t.param("n") if t.op.name == "power_derivative" else 0
+                code.append(Function(t.op.name, tuple([register[a] for a in t.args]), n))
+            if not form or not rounded.isdisjoint(t.args):
+                rounded.add(t)
+            register[t] = len(leaves) + len(code) - 1
     return tuple(leaves), tuple(code)
 
 
@@ -121,7 +188,7 @@ def ranges(x: Term) -> bool:
     """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
     if x.op is MONOMIAL or as_written(x) is not x:
         return True
-    if x.op.name in ("hypot", "abs"):
+    if x.op.name in ("hypot", "abs", "maximum", "minimum"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
     if x.op.name in POWERS:
         return _codable(x) and (ranges(x.args[0]) or any(map(ranges, forms.factors(x.args[0]))))
@@ -132,7 +199,7 @@ def ranges(x: Term) -> bool:
 
 def _overflows(x: Term) -> bool:
     """Whether a factor is a plain sum, which only its size can spoil."""
-    return x.op is AFFINE and len(x.args) > 1
+    return x.op is AFFINE and (len(x.args) > 1 or any(a.op.name in RANGING for a in x.args))
 
 
 def _codable(t: Term) -> bool:

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
+from stablegrad.ops.exact import to_float
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM, Product, Sum
 from stablegrad.ops.record import CONST, INPUT, LEAF
@@ -97,7 +98,13 @@ def is_exact(x: Term) -> bool:
         if x.op.name not in MOVING:
             break
         x = x.args[0]
-    return x.op is INPUT or x.op is LEAF or x.op is CONST
+    return x.op is INPUT or x.op is LEAF or (x.op is CONST and not is_long(x))
+
+
+def is_long(x: Term) -> bool:
+    """Whether a term is a number that no float holds."""
+    value = x.params[0] if x.op is CONST else 0
+    return not isinstance(value, str) and value != to_float(value)
 
 
 def instruction(t: Term, register: Mapping[Term, int]) -> Sum | Product:

@@ -12,6 +12,8 @@ from fractions import Fraction
 from typing import Any
 from weakref import WeakSet
 
+import numpy as np
+
 from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
@@ -19,11 +21,19 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER, SLOPES
-from stablegrad.ops.lowered_gaps import GAPS, REDONE_GAP, WAVES
+from stablegrad.ops.lowered_gaps import (
+    GAPS,
+    REDONE_COMPARISON,
+    REDONE_GAP,
+    SIGNED,
+    VANISHING,
+    WAVES,
+)
 from stablegrad.ops.pair_calls import CALLS
 from stablegrad.ops.pair_codes import Better, Code, Function, Select
+from stablegrad.ops.record import CONST, is_const
 from stablegrad.transforms.meanings import TWICE, has_meaning, meaning_of
-from stablegrad.transforms.rational import instruction, is_exact, rounds, usable
+from stablegrad.transforms.rational import instruction, is_exact, is_long, rounds, usable
 
 LIMIT = 96  # terms of one code: what is larger is summed from rounded addends
 HAZARD = "log_ndtr_difference_derivative"
@@ -66,6 +76,9 @@ def as_redone_call(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     inner = term.args[0]
     if len(term.args) == 2:
         inner = canonical(inner - term.args[1], below=frozenset(term.args))
+        if inner.op is CONST or is_exact(inner):  # x + y less x is y
+            args = (lowered.get(inner, inner), forms.const(0, term.dtype))
+            return make(term.op, args, term.params, forms.broadcast(AFFINE, args), term.dtype)
     code = _Code(lowered, ARGUMENT_LIMIT)
     if not code.add(inner) or not code.steps:
         return None
@@ -75,11 +88,16 @@ def as_redone_call(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
 
 
 def as_redone_gap(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
-    """A difference of values of a function, redone where its arguments are close, or far waves."""
+    """A difference of values of a function, redone where its arguments are close, or far waves.
+
+    And logarithms of two computed numbers near their zero.
+    """
     name = term.op.name
     if name in WAVES:
         meant = meaning_of(term)
         assert meant is not None
+    elif name in VANISHING and not all(is_exact(x) for x in term.args):
+        meant = term
     elif name in GAPS and not all(is_exact(x) for x in term.args):
         meant = term.args[0] - term.args[1]
     else:
@@ -90,6 +108,28 @@ def as_redone_gap(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
     params = (name, term.params, code.rounded, code.steps)
     return make(REDONE_GAP, args, params, forms.broadcast(AFFINE, args), term.dtype)
+
+
+def as_redone_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered comparison, redone where computed numbers came out equal.
+
+    Args:
+        value: the lowered comparison.
+        term: the same, canonical.
+        lowered: the lowered terms of what its arguments are made of.
+    """
+    if term.op.name not in SIGNED or all(is_exact(x) for x in term.args):
+        return value
+    a, b = term.args
+    wide = all(x.dtype == np.float64 for x in value.args)
+    if not wide or is_const(a, 0) or is_const(b, 0):
+        return value
+    code = _Code(lowered, ARGUMENT_LIMIT)
+    if not code.add(canonical(a - b, below=frozenset(term.args))) or not code.steps:
+        return value
+    args = (value, *[lowered[x] for x in (a, b, *code.leaves)])
+    params = (term.op.name, code.rounded, code.steps)
+    return make(REDONE_COMPARISON, args, params, forms.broadcast(AFFINE, args), term.dtype)
 
 
 def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
@@ -167,6 +207,11 @@ class _Code:
         """Which of the leaves are rounded results, not numbers of the program."""
         return tuple([not _is_number(x) for x in self.leaves])
 
+    @property
+    def _any_leaf(self) -> int:
+        """A leaf, one that is exact if there is any."""
+        return min(range(len(self.leaves)), key=lambda i: self.rounded[i])
+
     def add(self, root: Term) -> bool:
         """Whether the code of a term could be made."""
         apart: dict[Term, Term] = {}
@@ -179,6 +224,8 @@ class _Code:
             for t in order
             if (not self._steps(t) and t not in apart) or (t in apart and self._twice(t))
         ]
+        if not self.leaves:
+            return False
         register: dict[Term, int] = {t: i for i, t in enumerate(self.leaves)}
         steps: list[Any] = []
         for t in order:
@@ -244,6 +291,8 @@ class _Code:
         """Whether a term is some instructions."""
         if t.op is AFFINE or t.op is MONOMIAL:
             return usable(t)
+        if t.op is CONST and not isinstance(t.params[0], str):
+            return is_long(t) or t not in self.lowered
         if t.op.name == "polygamma_step":
             return t.param("n") == 0
         if t.op.name == HAZARD:
@@ -259,6 +308,8 @@ class _Code:
             for x in t.args:
                 if x.dtype.kind == "b":
                     yield Select(register[x], register[t], None)
+        elif t.op is CONST:  # as a sum, that has the shape of what it goes with
+            yield Sum(t.params[0], ((0, self._any_leaf),))
         elif t.op.name == HAZARD and t.params == (1, 0):
             yield Function("interval_hazard", tuple([register[x] for x in t.args]))
         elif t.op.name == HAZARD:  # that of the mirrored interval
