@@ -25,7 +25,7 @@ GAPS = frozenset("erf_gap ndtr_gap sigmoid_gap softplus_gap arctan_gap power_gap
 WAVES = frozenset(["sin_gap", "cos_gap"])
 VANISHING = frozenset(["log_ratio", "logaddexp"])
 """Logarithms of two numbers, which near their zero feel the rounding of both."""
-_FELT = 2.0
+_FELT = 4.0
 _NEAR = 0.125
 _FAR = 16.0
 _FEW = 16  # ties that are settled: those of whole arrays are meant
@@ -110,9 +110,10 @@ def _redone_comparison(
 ) -> Any:
     if xp.name != "numpy":
         return value
-    tie = (a == b) & np.isfinite(a)
-    if not np.any(tie):
+    tie = a == b
+    if not tie.any():
         return value
+    tie = tie & np.isfinite(a)
     value, tie, *numbers = np.broadcast_arrays(value, tie, *leaves)
     with np.errstate(all="ignore"):
         (hi, lo), error = run_code_at(xp, tie, leaves, rounded, code, _is_told)

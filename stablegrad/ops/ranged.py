@@ -89,8 +89,10 @@ def _ranged_comparison(xp: Any, value: Any, total: Any, *leaves: Any, name: str,
         return value
     lost = total == 0
     value, lost, *numbers = np.broadcast_arrays(value, lost, *leaves)
-    for x in numbers:
+    for i, x in enumerate(numbers):
         lost = lost & np.isfinite(x)
+        if i in decisive(code, len(numbers)):  # an honest zero, as of sparse data
+            lost = lost & (x != 0)
     if not np.any(lost):
         return value
     with np.errstate(all="ignore"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import reduce
+from functools import cache, reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -188,6 +188,21 @@ def _call(step: Function, registers: Sequence[Parts]) -> Parts:
         power = -1 if step.name == "sech" else -2
         return parts_product(np, [(_growing("cosh", xs[0]), power)])
     return _growing(step.name, *xs)
+
+
+@cache
+def decisive(code: Code, leaves: int) -> frozenset[int]:
+    """The leaves of a code that make it 0 where they are: the factors of a product."""
+    zeros = set(range(leaves))
+    for step in code:
+        if isinstance(step, Nonzero):
+            zeros.discard(step.register)
+        elif isinstance(step, Product):
+            if any(p < 0 for _, p in step.factors):
+                return frozenset()
+        elif isinstance(step, Function) or step.constant != 0 or len(step.addends) > 1:
+            return frozenset()
+    return frozenset(zeros)
 
 
 def run_parts(xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:

@@ -148,6 +148,8 @@ def as_ranged_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) 
 
 def _signed(x: Term) -> bool:
     """Whether the sign of a term is lost where it underflows: a product, or minus a function."""
+    if x.op.name in ("maximum", "minimum"):
+        return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
     return ranges(x) or (x.op is AFFINE and len(x.args) == 1 and not is_exact(x.args[0]))
 
 
@@ -188,7 +190,7 @@ def ranges(x: Term) -> bool:
     """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
     if x.op is MONOMIAL or as_written(x) is not x:
         return True
-    if x.op.name in ("hypot", "abs", "maximum", "minimum"):
+    if x.op.name in ("hypot", "abs"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
     if x.op.name in POWERS:
         return _codable(x) and (ranges(x.args[0]) or any(map(ranges, forms.factors(x.args[0]))))

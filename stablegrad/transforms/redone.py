@@ -122,7 +122,7 @@ def as_redone_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) 
         return value
     a, b = term.args
     wide = all(x.dtype == np.float64 for x in value.args)
-    if not wide or is_const(a, 0) or is_const(b, 0):
+    if not wide or is_const(a, 0) or is_const(b, 0) or not any(map(_rounded_twice, term.args)):
         return value
     code = _Code(lowered, ARGUMENT_LIMIT)
     if not code.add(canonical(a - b, below=frozenset(term.args))) or not code.steps:
