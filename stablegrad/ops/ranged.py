@@ -19,7 +19,7 @@ from stablegrad.ops.lowered import SCALED_PRODUCT, Origin
 from stablegrad.ops.lowered_arithmetic import Parts, parts_multiple
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_logs import log_in_parts
-from stablegrad.ops.ranged_codes import Code, floats, is_far, run_parts
+from stablegrad.ops.ranged_codes import Code, decisive, floats, is_far, run_parts
 from stablegrad.ops.record import broadcast, declare
 
 
