@@ -40,11 +40,11 @@ ZONES = (-2, -3, -4, -5, -6, -9)
 FAR = 12
 """Where no form at infinity is found, pieces end at 2**FAR."""
 PIECES = 2000
-WORK = 150_000
+WORK = 200_000
 """Steps of walks after which what is left is declined: a few seconds."""
 LONGEST_S = 4.7
 """CPU time after which what is left is declined, however slow the machine."""
-END_WORK = 60
+END_WORK = 12
 AFAR, NEAR_ENOUGH = 3, 5
 PLAIN = frozenset(
     """
@@ -214,6 +214,8 @@ class Builder:
             return False
         exact = where[1] == 0
         center = Fraction(a.x) if a.zero is None else a.zero.ball
+        # about a zero that a step of Newton encloses the function is analytic
+        roots = (1, 2, 3) if a.zero is None or a.zero.lo == 0 else (1,)
         for reach in ZONES:
             width = room + reach
             found: dict[int, End] = {}
@@ -221,7 +223,7 @@ class Builder:
                 d for d in (1, -1) if sign(self.f, X, a.x + d * 2.0 ** (width - 1)) < UNDEFINED
             ]
             for d in wanted:
-                for q in (1, 2, 3):
+                for q in roots:
                     form = self._end(center, d, q, width - width % q, zero=a.zero is not None)
                     if form is not None and (exact or not form.rate):
                         found[d] = form
