@@ -255,3 +255,20 @@ def test_references_are_read_and_written_in_order() -> None:
 
     x = jnp.array([1.0, 2.0])
     np.testing.assert_array_equal(jax.jit(sj.stabilize(f))(x), f(x))
+
+
+def test_log_sums_in_loops_count_the_greatest_once() -> None:
+    """In a loop XLA forms the argument twice, contracted in one place: no entry is the greatest."""
+    a, b = jnp.float32([2.04, -2.56, 0.42, -0.57]), jnp.float32([-0.45, -0.22, -2.02, -0.23])
+    cost = (a[:, None] - b[None]) ** 2
+
+    def potentials(cost):
+        def step(_, pair):
+            g = -0.1 * jax.scipy.special.logsumexp((pair[0][:, None] - cost) / 0.1, axis=0)
+            return -0.1 * jax.scipy.special.logsumexp((g[None] - cost) / 0.1, axis=1), g
+
+        return jax.lax.fori_loop(0, 5, step, (jnp.zeros(4), jnp.zeros(4)))
+
+    got = jax.jit(sj.stabilize(potentials))(cost)
+    for ours, theirs in zip(got, jax.jit(potentials)(cost), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)

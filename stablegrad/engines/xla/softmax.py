@@ -44,7 +44,8 @@ class _Shifted:
         """The sum of the exponentials but for one of the greatest."""
         others = self.sum(self.xp.where(self.first, _ZERO, self.e))
         more = self.sum(self.xp.where(self.first, np.float32(1), _ZERO)) - 1
-        return others + self.xp.maximum(more, 0)
+        # XLA may compute x once more for the sum, rounded otherwise: then none is told, more is -1
+        return others + self.xp.where(self.masked, _ZERO, more)
 
     @cached_property
     def weights(self) -> Any:
@@ -56,7 +57,7 @@ class _Shifted:
         """A tangent less its value where x is greatest, and less its mean by the weights."""
         xp = self.xp
         at_top = xp.max(xp.where(self.first, t, -xp.inf), axis=self.axes, keepdims=True)
-        shifted = t - at_top
+        shifted = t - xp.where(at_top == -xp.inf, _ZERO, at_top)
         weighted = xp.where(self.weights == 0, _ZERO, self.weights * shifted)
         return shifted - self.sum(weighted)
 
