@@ -17,7 +17,8 @@ class _Builders:
     def __init__(self) -> None:
         self.lock = Lock()
         self.count = 0
-        self.before = self.during = gc.get_threshold()
+        self.before = gc.get_threshold()
+        self.during: tuple[int, int, int] | None = None
 
 
 _builders = _Builders()
@@ -34,9 +35,11 @@ def seldom_collected() -> Iterator[None]:
     with state.lock:
         state.count += 1
         first, second, third = gc.get_threshold()
-        if state.count == 1 and 0 < first < SELDOM:
-            state.before, state.during = (first, second, third), (SELDOM, second, third)
-            gc.set_threshold(*state.during)
+        if state.count == 1:
+            state.before, state.during = (first, second, third), None
+            if 0 < first < SELDOM:
+                state.during = SELDOM, second, third
+                gc.set_threshold(*state.during)
     try:
         yield
     finally:

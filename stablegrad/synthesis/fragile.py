@@ -35,6 +35,8 @@ class Run:
             512. Parts that come later stay as they are, so that no program takes minutes.
         largest: ops of a part, shared ones once; what depends on one value by more is cut there.
         least: bytes of the smallest float that is judged.
+        screen: values of a term in float64. Where a float32 is near them it is not judged further:
+            what loses the digits of both loses those of one alone at other points.
     """
 
     values: Callable[[Term, Mapping[Term, Array]], Array]
@@ -45,6 +47,7 @@ class Run:
     most: int = 6144
     largest: int = 96
     least: int = SINGLE
+    screen: Callable[[Term, Mapping[Term, Array]], Array] | None = None
 
     def judges(self, dtype: Any) -> bool:
         """Whether parts of a dtype are judged."""
@@ -122,6 +125,11 @@ def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -
     from stablegrad.oracle import Status, truth
 
     got = run.values(expression, {v: x.astype(dtype) for v, x in bound.items()}).astype(np.float64)
+    if run.screen is not None and dtype == np.float32:
+        far = _far(got, run.screen(expression, bound), run.limit / 4)
+        if not far.any():
+            return False
+        got, bound = got[far], {v: x[far] for v, x in bound.items()}
     found = truth(expression, dict(bound), dtype, budget=BUDGET, limits=False)
     true = found.value.astype(np.float64)
     tiny = float(ml_dtypes.finfo(dtype).tiny)
@@ -133,3 +141,12 @@ def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -
         unit = np.spacing(np.abs(found.value[normal])).astype(np.float64)
         error = np.abs((got[normal] - true[normal]) / unit - found.offset[normal])
     return bool((~(error <= (run.limit if dtype == np.float32 else SHARP_ULP))).any())
+
+
+def _far(got: Array, wide: Array, limit: float) -> Array:
+    """Where float32 values are not within so many ulp of float64 ones."""
+    with np.errstate(all="ignore"):
+        single = wide.astype(np.float32)
+        unit = np.spacing(np.abs(single)).astype(np.float64)
+        near = (np.abs(got - wide) <= limit * unit) | (got == single)
+    return ~near
