@@ -16,7 +16,16 @@ import numpy as np
 from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.namespace import namespace
-from stablegrad.engines.xla.ranges import BITS, Reach, degrees, reached, sizes, stays_wide
+from stablegrad.engines.xla.ranges import (
+    BITS,
+    LOGARITHMS,
+    Reach,
+    degrees,
+    is_logarithm,
+    reached,
+    sizes,
+    stays_wide,
+)
 from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.engines.xla.single import (
     DEGREE,
@@ -29,7 +38,7 @@ from stablegrad.engines.xla.single import (
     wide_product,
 )
 from stablegrad.errors import UnknownNameError, message
-from stablegrad.ir import Term, topological
+from stablegrad.ir import OPS, Term, rebuild, topological
 from stablegrad.ops.record import CONST, Op, round_to
 
 Array = np.ndarray[Any, Any]
@@ -60,15 +69,34 @@ def kernel_of(op: Op, dtype: Any, *, small: bool = False) -> Callable[..., Any]:
     return KERNELS.get(op.name) or op.engine_kernels.get("xla", op.kernel)
 
 
+def once(roots: Sequence[Term]) -> list[Term]:
+    """The roots with a float32 logarithm rounded from the float64 one, where they have both."""
+    order = topological(roots)
+    logs = [t for t in order if t.op.name in LOGARITHMS]
+    wide = {
+        (t.op, t.args[0].args[0]): t
+        for t in logs
+        if t.dtype == WIDE and t.args[0].op.name == "astype"
+    }
+    images = {
+        t: OPS["astype"](wide[t.op, t.args[0]], dtype=t.dtype)
+        for t in logs
+        if t.dtype == np.float32 and (t.op, t.args[0]) in wide
+    }
+    return rebuild(roots, images) if images else list(roots)
+
+
 LENGTHS = frozenset({"norm", "hypot"})
 """Ops whose kernels give float64 and take it."""
+SHORTER = frozenset({"erfinv"})
+"""Ops that may be no normal float32 where a multiple of them is: c*x of small x, c below 1."""
 
 
 def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
     """The float32 sums and products formed in float64 whose one user goes on in float64.
 
-    What is made for masks alone does not count as a user; an exponential formed in float64 may
-    have several.
+    What is made for masks alone does not count as a user; an exponential or a logarithm formed in
+    float64 may have several.
     """
     users: dict[Term, dict[Term, None]] = {r: {} for r in roots}
     for term in reversed(order):
@@ -78,7 +106,7 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
     kept = {
         t: tuple(u)
         for t, u in users.items()
-        if t not in roots and (len(u) == 1 or (t.op.name == "exp" and _is_plain(t)))
+        if t not in roots and (len(u) == 1 or (t.op.name in ("exp", "astype") and _is_plain(t)))
     }
     single = {t: u[0] for t, u in kept.items() if len(u) == 1}
     wanted = _feeding(order, single)
@@ -137,7 +165,9 @@ def _is_plain(term: Term) -> bool:
     """Whether a float32 term is formed in float64 as it is."""
     if term.op.name == "exp":
         return term.args[0].dtype == WIDE
-    return term.op.name in PLAIN or term.op.name in LENGTHS
+    if term.op.name == "astype":
+        return term.args[0].dtype == WIDE and is_logarithm(term)
+    return term.op.name in PLAIN or term.op.name in LENGTHS or term.op.name in SHORTER
 
 
 def _goes_on(term: Term) -> bool:
@@ -225,12 +255,14 @@ class Emission:
     """Lowered terms as a function of JAX arrays: traced under jit, vmap or a lowering rule."""
 
     def __init__(self, roots: Sequence[Term], inputs: Sequence[Term]) -> None:
-        self.order = topological([*inputs, *roots])
         self.inputs = tuple(inputs)
-        self.roots = tuple(roots)
+        self.roots = tuple(once(roots))
+        self.order = topological([*self.inputs, *self.roots])
         self.degrees = degrees(self.order)
         self.kept_wide = kept_wide(self.order, self.roots)
         self.sizes = sizes(self.order, self.kept_wide)
+        made = {a for t in self.order if t.dtype.kind != "b" for a in t.args}
+        self.for_masks = set(self.order).difference(made, self.roots)
         self.shared = SharedProducts(
             {
                 t: dict(zip(t.args, map(int, t.params[0]), strict=True))
@@ -246,7 +278,7 @@ class Emission:
         for term in self.order:
             if term not in known:
                 value = self._apply(xp, term, known)
-                if term in self.kept_wide and value.dtype == WIDE:
+                if value.dtype == WIDE and (term in self.kept_wide or term in self.for_masks):
                     known[term, WIDE] = value
                 known[term] = value if value.dtype == term.dtype else value.astype(term.dtype)
         return [_shaped(xp, known[r], r) for r in self.roots]
@@ -254,6 +286,8 @@ class Emission:
     def _apply(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
         if term.op is CONST:  # scalars: XLA fills shapes itself
             return xp.asarray(round_to(term.params[0], term.dtype))
+        if term.op.name == "astype" and term in self.kept_wide:
+            return known[term.args[0]]
         params = term.static
         kernel = kernel_of(term.op, term.dtype, small=self.degrees[term] <= DEGREE)
         order = plain_order(term) if term.dtype == np.float32 else None
@@ -264,9 +298,11 @@ class Emission:
         elif stays_wide(term, self.sizes):
             kernel = wide_product
         args = [known[term.args[i]] for i in order or range(len(term.args))]
-        if order is None and term.dtype == np.float32 and _goes_on(term):
+        goes_on = term.dtype == np.float32 and _goes_on(term)
+        if order is None and (goes_on or term.op.name == "not_equal"):
             args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]
-            if term in self.kept_wide and term.op.carries == "computed":
+            computed = term.op.carries == "computed" or term.op.name in SHORTER
+            if term in self.kept_wide and computed:
                 args = [x.astype(WIDE) for x in args]
         if order is not None and "powers" in params:
             params["powers"] = tuple([params["powers"][i] for i in order])

@@ -62,7 +62,7 @@ class Reach(NamedTuple):
 
 
 _LEAST = 149
-_LOGARITHMS = frozenset("log log2 log10 log1p".split())
+LOGARITHMS = frozenset("log log2 log10 log1p".split())
 _LOGARITHM = 7.3  # of a float32
 
 
@@ -85,6 +85,8 @@ def reached(term: Term, known: Mapping[Term, Reach], bounds: Mapping[Term, float
             up += float(abs(p)) * (x.up if p > 0 else x.down)
             down += float(abs(p)) * (x.down if p > 0 else x.up)
         return Reach(up, down)
+    if term.op.name == "astype":
+        return _held(term, bounds[term])
     if term.op.name == "exp":
         return Reach(min(_held(term, bounds[term]).up, 2 * _SINGLE), 2 * _SINGLE)
     if term.op.name == "compensated_sum":
@@ -105,11 +107,18 @@ def reached(term: Term, known: Mapping[Term, Reach], bounds: Mapping[Term, float
     )
 
 
+def is_logarithm(term: Term) -> bool:
+    """Whether a term is a logarithm of a float32, maybe rounded from float64."""
+    if term.op.name == "astype":
+        (term,) = term.args
+    return term.op.name in LOGARITHMS
+
+
 def _held(term: Term, bound: float) -> Reach:
     lo, hi = term.facts.lo, term.facts.hi
     least = max(lo, -hi)
     down = -_bits(least) if least > 0 else _LEAST
-    up = _LOGARITHM if term.op.name in _LOGARITHMS else _bits(max(abs(lo), abs(hi)))
+    up = _LOGARITHM if is_logarithm(term) else _bits(max(abs(lo), abs(hi)))
     return Reach(min(up, bound, _SINGLE), min(down, _LEAST))
 
 

@@ -222,7 +222,7 @@ def _gelu_tanh_derivative(xp: Any, x: Any, *, n: int) -> Any:
 
 
 _LAST = np.float32(88.72283)  # exp of it is finite
-_DEEP, _STEP = np.float32(-60), np.float32(40)
+_DEEP, _STEP = np.float32(-64), np.float32(140)
 
 
 def _exp(xp: Any, x: Any) -> Any:
@@ -232,9 +232,17 @@ def _exp(xp: Any, x: Any) -> Any:
     near = xp.clip(x, -400.0, 200.0)
     high = xp.minimum(near.astype(np.float32), _LAST)
     rest = (near - high.astype(WIDE)).astype(np.float32)
-    deep = high < _DEEP  # there the result may be no normal float, but its multiples are
+    deep = high < _DEEP  # there the result may be no normal float, but multiples of it may be
     e = xp.exp(xp.where(deep, high + _STEP, high))
-    return (e + e * rest).astype(WIDE) * xp.where(deep, math.exp(-40.0), 1.0)
+    return (e + e * rest).astype(WIDE) * xp.where(deep, math.exp(-140.0), 1.0)
+
+
+def _erfinv(xp: Any, x: Any) -> Any:
+    """The record's kernel; of an argument in float64 without its range."""
+    value = kernels.recorded("erfinv")(xp, x.astype(np.float32))
+    if x.dtype.itemsize == 4:
+        return value
+    return xp.where(xp.abs(x) < 1e-30, x * (0.5 * math.sqrt(math.pi)), value.astype(WIDE))
 
 
 def plain_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], **_: Any) -> Any:
@@ -257,6 +265,7 @@ PLAIN = frozenset({"compensated_sum", "scaled_product"})
 
 SINGLE_KERNELS: dict[str, Callable[..., Any]] = {
     "exp": _exp,
+    "erfinv": _erfinv,
     "compensated_sum": _compensated_sum,
     "scaled_product": _scaled_product,
     "hypot": _hypot,
