@@ -26,6 +26,7 @@ from stablegrad.jax.operations import CALLED, INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
 from stablegrad.jax.residuals import Forward, Known, forwards
 from stablegrad.jax.spectra import functions_of_matrices
+from stablegrad.jax.wholes import library_wholes
 from stablegrad.ops.record import is_float
 from stablegrad.settings import Settings
 
@@ -81,6 +82,7 @@ class _Reader:
         self.reading.outputs = outputs
         equations = alive(self.equations, [a for a in outputs if isinstance(a, int)])
         mean_root_2(equations)
+        equations = library_wholes(equations, self.avals, settings)
         equations = functions_of_matrices(equations, self.avals, settings)
         equations = alive(equations, [a for a in outputs if isinstance(a, int)])
         self.equations = put_together(equations, outputs, self.avals, settings, known)

@@ -272,3 +272,20 @@ def test_log_sums_in_loops_count_the_greatest_once() -> None:
     got = jax.jit(sj.stabilize(potentials))(cost)
     for ours, theirs in zip(got, jax.jit(potentials)(cost), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("second", [jnp.float32([0.75, -1.25, 1e6]), 2.0])
+def test_a_function_of_jax_that_is_written_out_is_its_op(second: object) -> None:
+    from stablegrad.ir import topological
+
+    f = sj.stabilize(jax.scipy.special.betaln)
+    a = jnp.float32([2.5, 3.5, 1e6])
+    (e,) = jax.make_jaxpr(f)(a, second).jaxpr.eqns
+    assert "betaln" in {t.op.name for t in topological(e.params["region"].roots)}
+    with jax.enable_x64(True):
+        x, y = np.asarray(a, float), np.asarray(second, float)
+        psi, lgamma = jax.scipy.special.digamma, jax.scipy.special.gammaln
+        value = np.asarray(lgamma(x) + lgamma(y) - lgamma(x + y))
+        slope = np.asarray(psi(x) - psi(x + y))
+    np.testing.assert_allclose(f(a, second), value, rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(lambda v: f(v, second).sum())(a), slope, rtol=1e-6)

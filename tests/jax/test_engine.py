@@ -87,3 +87,54 @@ def test_products_keep_their_range_under_xla() -> None:
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(LookupError, match="numpy"):
         sg.compile(sg.ops.exp, engine="cuda")
+
+
+def test_float32_slopes_hold_beside_their_zeros_and_where_parts_underflow() -> None:
+    jax = pytest.importorskip("jax")
+    sj = pytest.importorskip("stablegrad.jax")
+    single = np.dtype(np.float32)
+    x = make(INPUT, (), (0,), (60,), single)
+    log = OPS["log"](x)
+    bell = OPS["exp"](OPS["multiply"](log * log, -0.5))
+
+    def lognormal(v):
+        return jax.numpy.exp(-(jax.numpy.log(v) ** 2) / 2) / v
+
+    slope = OPS["erfinv_slope"](x)
+    zero = (1.5 - 5**0.5 / 2, 1.5 + 5**0.5 / 2)
+    points = [np.exp(-z) * (1 + np.linspace(-0.02, 0.02, 20)) for z in zero]
+    cases = [
+        (jax.nn.silu, 1, OPS["silu_derivative"](x, n=1), np.linspace(-1.7, -0.9, 60)),
+        (
+            lambda v: jax.nn.gelu(v, approximate=False),
+            1,
+            OPS["gelu_derivative"](x, n=1),
+            np.linspace(-0.9, -0.6, 60),
+        ),
+        (
+            lambda v: jax.numpy.log(jax.numpy.exp(v) - 1),
+            0,
+            OPS["log_expm1"](x),
+            np.linspace(0.6, 0.8, 60),
+        ),
+        (
+            lognormal,
+            2,
+            bell * (log * log + 3 * log + 1) / (x * x * x),
+            np.concatenate([*points, np.logspace(-7.2, -2, 20)]),
+        ),
+        (
+            jax.scipy.special.erfinv,
+            2,
+            2 * OPS["erfinv"](x) * slope * slope,
+            np.linspace(1.2e-38, 1e-37, 60),
+        ),
+    ]
+    for f, order, term, at in cases:
+        values = at.astype(np.float32)
+        stable = sj.stabilize(f)
+        for _ in range(order):
+            stable = jax.grad(stable)
+        got = np.asarray(jax.jit(jax.vmap(stable))(values))
+        true = truth(term, {x: values}, np.float32)
+        assert err_ulp(got, true).max() <= 4, (term.op.name, err_ulp(got, true).max())
