@@ -13,6 +13,7 @@ from stablegrad.errors import DTypeError, message
 from stablegrad.ir import Term, topological
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM, Code, Sum
+from stablegrad.ops.ranged import RANGED_SUM
 from stablegrad.ops.record import CONST, INPUT, LEAF, to_float
 from stablegrad.program import program_of
 from stablegrad.rewrite import Fired
@@ -147,6 +148,8 @@ def expression(term: Term, texts: dict[Term, str]) -> str:
         return _product(term.params[0], args)
     if term.op is RATIONAL_SUM:
         return _rational(term.params[0], args)
+    if term.op is RANGED_SUM:
+        return f"{name}({_bare(args[0])})"
     if name in _INFIX and len(args) == 2:
         return f"({args[0]} {_INFIX[name]} {args[1]})"
     if name == "negative":

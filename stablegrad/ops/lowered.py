@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from functools import cache, reduce
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from stablegrad.ir import Shape, Term
-from stablegrad.ops import pairs
 from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
 from stablegrad.ops.form_records import MONOMIAL, coefficient
 from stablegrad.ops.pairs import Pair, two_prod, two_sum
 from stablegrad.ops.plain_sums import two_addends
 from stablegrad.ops.record import broadcast, declare
+from stablegrad.ops.sums_in_parts import beyond, left_range, sum_in_parts
 
 
 def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
@@ -64,6 +64,8 @@ def sum_pair(
     plain = addends[0]  # where errors overflowed, the sum as it is: inf, nan or near the end
     for p in addends[1:]:
         plain = plain + p
+    if xp.name == "numpy" and dtype == np.float64:
+        plain = beyond(plain, ~good, xs, constant, coefficients, counts)
     return xp.where(good, hi, plain), xp.where(good, lo, dtype.type(0))
 
 
@@ -127,50 +129,6 @@ def _exp_of_sum(
     total, lo = _normal(xp, sum_pair(xp, xs, constant, coefficients, counts))
     value = xp.exp(total)
     return value + xp.where(xp.isfinite(value), value * lo, lo.dtype.type(0))
-
-
-# -- sums in parts ------------------------------------------------------------------------
-
-_LOW, _HIGH = 2.0**-900, 2.0**1000
-
-
-def left_range(xp: Any, total: Any) -> Any:
-    """Where a sum of products may have lost digits to the range of floats."""
-    size = xp.abs(total)
-    return ~((size > _LOW) & (size < _HIGH))
-
-
-def sum_in_parts(
-    xp: Any,
-    xs: list[Any],
-    constant: Exact,
-    coefficients: tuple[Rational, ...],
-    counts: tuple[int, ...],
-) -> tuple[Any, Any]:
-    """A sum of multiples and products of finite floats as mantissa and exponent."""
-    addends: list[tuple[Any, Any, Any]] = []
-    if constant != 0:
-        m, e = xp.frexp(xp.full_like(xs[0], to_float(constant)))
-        addends.append((m, 0.0 * m, e.astype(np.int64)))
-    position = 0
-    for c, count in zip(coefficients, counts, strict=True):
-        m, e = xp.frexp(xs[position])
-        error, e = 0.0 * m, e.astype(np.int64)
-        if count == 2:
-            other, more = xp.frexp(xs[position + 1])
-            m, error = two_prod(m, other)
-            e = e + more
-        position += count
-        high, low = pairs.split(c)
-        m, error = pairs.multiply((m, error), (high + 0.0 * m, low + 0.0 * m))
-        addends.append((m, error, e))
-    top = reduce(xp.maximum, [xp.where(m == 0, -(10**6), e) for m, _, e in addends])
-    hi = lo = xp.zeros_like(xs[0])
-    for m, error, e in addends:
-        shift = xp.clip(e - top, -3000, 0).astype(np.int32)
-        hi, rest = two_sum(hi, xp.ldexp(m, shift))
-        lo = lo + rest + xp.ldexp(error, shift)
-    return hi + lo, xp.where(top < -(10**5), 0, top)
 
 
 # -- products -----------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from stablegrad.ir import Shape, Term
 from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered import _scaled_product, left_range, sum_in_parts, sum_pair
+from stablegrad.ops.lowered import _scaled_product, sum_pair
 from stablegrad.ops.pairs import Pair, two_prod
 from stablegrad.ops.record import broadcast, declare
+from stablegrad.ops.sums_in_parts import left_range, sum_in_parts
 
 _LN2 = pairs.split(pair_exp.LN2)
 

@@ -84,6 +84,12 @@ def _ranged_power(xp: Any, value: Any, base: Any, *leaves: Any, code: Code) -> A
     return _redone(value, base, leaves, TINY, code, lambda x: (floats(x), False))
 
 
+def _ranged_sum(xp: Any, value: Any, *leaves: Any, code: Code) -> Any:
+    if xp.name != "numpy" or np.isfinite(np.add.reduce(value, axis=None)):
+        return value
+    return _redone(value, value, leaves, 0.0, code, lambda x: (floats(x), False))
+
+
 def _ranged_comparison(xp: Any, value: Any, total: Any, *leaves: Any, name: str, code: Code) -> Any:
     if xp.name != "numpy" or np.all(total):
         return value
@@ -127,7 +133,7 @@ def _redone(
         found, none = run_parts([x[lost] for x in numbers], code)
         again, nowhere = finish(found)
     value = np.array(value)
-    again = np.where(np.isfinite(again), again, value[lost])
+    again = np.where(np.isnan(again), value[lost], again)
     value[lost] = np.where(none | nowhere, np.nan, again)
     return value
 
@@ -164,6 +170,17 @@ RANGED_POWER = declare(
     elementwise=True,
     source="x**y = exp(y*log(x))",
     doc="A power, given its value and base as floats, of a base that left their range.",
+)
+
+RANGED_SUM = declare(
+    "ranged_sum",
+    family="lowered",
+    params=("code",),
+    infer=_infer,
+    kernel=_ranged_sum,
+    elementwise=True,
+    source="sums of mantissas and exponents",
+    doc="A sum, given its value, of addends that left the range of floats: cosh(x) - cosh(y).",
 )
 
 RANGED_COMPARISON = declare(

@@ -33,6 +33,7 @@ from stablegrad.transforms.ranged import (
     as_ranged_log,
     as_ranged_power,
     as_ranged_ratio,
+    as_ranged_sum,
 )
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import (
@@ -180,6 +181,8 @@ class Lowering:
         if term.op is AFFINE:
             rational = None if widened or self.native else self._emit_whole(term, args)
             lowered = rational or _emit_sum(term, args, dtype, plain=widened or self.native)
+            if dtype == term.dtype == WIDE and not self.native and not one_sign(term):
+                lowered = as_ranged_sum(lowered, term, self.own)
         elif term.op is MONOMIAL:
             keeps = term.dtype == WIDE and not self.native
             lowered = emit_product(term, args, dtype, self.own if keeps else None)
@@ -219,9 +222,8 @@ class Lowering:
         single = len(args) == 1 and term.params[0] == 0
         if term.dtype != WIDE or single or one_sign(term) or isinstance(term.params[0], str):
             return None
-        return as_rational_sum(term, self.own) or as_redone_sum(
-            term, self.own, *_with_products(args)
-        )
+        whole = as_rational_sum(term, self.own)
+        return whole or as_redone_sum(term, self.own, *_with_products(args))
 
     def _emit_call(self, term: Term) -> Term | None:
         """A function that may feel the rounding of its argument."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
-from stablegrad.ops.lowered_arithmetic import Sum
+from stablegrad.ops.lowered_arithmetic import Product, Sum
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.pair_codes import Function
-from stablegrad.ops.ranged import RANGED_COMPARISON, RANGED_LOG, RANGED_POWER, TINY
+from stablegrad.ops.ranged import RANGED_COMPARISON, RANGED_LOG, RANGED_POWER, RANGED_SUM, TINY
 from stablegrad.ops.ranged_codes import CODED, RANGING, Code, Nonzero, Rounded
 from stablegrad.ops.record import is_const, is_float
 from stablegrad.synthesis.op import SYNTHESIZED
@@ -122,6 +123,34 @@ def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
     leaves, code = found
     args = (value, lowered[term.args[0]], *[lowered[x] for x in leaves])
     return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def as_ranged_sum(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered sum that is had with exponents where infinite addends cancel.
+
+    Args:
+        value: the lowered sum.
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    functions = [a for a in term.args if _grows(a)]
+    if not functions or sum(_is_unbounded(a) for a in term.args) < 2:
+        return value
+    found = _coded(term, lowered)
+    if found is None or not any(isinstance(step, Function | Product) for step in found[1]):
+        return value
+    leaves, code = found
+    args = (value, *[lowered[x] for x in leaves])
+    return make(RANGED_SUM, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def _grows(x: Term) -> bool:
+    """Whether an addend may overflow: a function that does, or a product with a function."""
+    return x.op.name in RANGING or (x.op is MONOMIAL and not all(map(is_exact, x.args)))
+
+
+def _is_unbounded(x: Term) -> bool:
+    return x.facts.lo == -math.inf or x.facts.hi == math.inf
 
 
 def as_ranged_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stablegrad import program
-from stablegrad.ir import OPS
+from stablegrad.ir import OPS, Term
 from stablegrad.ops import extended, shared_pairs
 from stablegrad.ops.code_pools import Pool
 from stablegrad.ops.lowered_arithmetic import Sum
@@ -56,6 +56,11 @@ def arguments(low: float, high: float) -> list[np.ndarray]:
     return [x, y]
 
 
+def in_range(root: Term) -> Term:
+    """A lowered sum without what is done where it leaves the range."""
+    return root.args[0] if root.op.name == "ranged_sum" else root
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_what_cancels_is_the_truth(name: str) -> None:
     build, low, high = PROGRAMS[name]
@@ -63,7 +68,7 @@ def test_what_cancels_is_the_truth(name: str) -> None:
     leaves = [leaf(d) for d in data]
     term = build(*leaves)
     compiled, _ = program.program_of([term], Settings())
-    assert compiled.roots[0].op.name == "redone_sum"
+    assert in_range(compiled.roots[0]).op.name == "redone_sum"
     true = truth(term, dict(zip(leaves, data, strict=True)), budget=20_000)
     with np.errstate(all="ignore"):
         error = err_ulp(program.evaluate([term], Settings())[0], true)

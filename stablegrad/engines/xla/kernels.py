@@ -23,9 +23,7 @@ from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.lowered import (
     Origin,
     exp_in_parts,
-    left_range,
     product_by_parts,
-    sum_in_parts,
     sum_pair,
 )
 from stablegrad.ops.lowered_calls import redone, sum_and_size
@@ -33,6 +31,7 @@ from stablegrad.ops.lowered_logs import careful_log, half_whole, log_in_parts
 from stablegrad.ops.pair_codes import Code
 from stablegrad.ops.ranged import split_arguments
 from stablegrad.ops.record import Op
+from stablegrad.ops.sums_in_parts import left_range, sum_in_parts
 
 Kernel = Callable[..., Any]
 Parts = list[tuple[Any, Any]]
