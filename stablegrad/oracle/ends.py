@@ -130,30 +130,30 @@ def _form(germ: Germ, reach: int, form: Format) -> End:
         if r == rate and k == 1 - leads and not all(c.contains(0) for c in x.c):
             other = x
         else:
-            error += _relative(germ, between, x, lead)
+            error += relative_bound(germ, between, x, lead)
     if not error < tolerance / 4:
         raise NoExpansionError("another scale is still seen")
     even = all(_is_even(x) for x in (lead, other) if x is not None)
-    fit = _polynomial(lead, form, even)
+    fit = polynomial(lead, form, even)
     # asked for last: more bits are dear, and for nothing where w0 is too great
     hidden = sum(_at_worst(germ, form, k, v, c, key, lead) for k, v, c in unseen)
     if not hidden < tolerance / 16:
         raise ImpreciseError("what cancels is not known well")
     error += hidden
     total, evaluation = fit.error + error, fit.evaluation + (3 * unit if leads else 0.0)
-    evaluation += _power_roundings((lead.v - rate[HIGHEST]) / germ.q) * unit
+    evaluation += power_roundings((lead.v - rate[HIGHEST]) / germ.q) * unit
     second: Fit | None = None
     if other is not None:
-        second = _polynomial(other, form, even)
+        second = polynomial(other, form, even)
         growth = 1.0
         if not _same_sign(germ, lead, other):
             between = (FLAT, 1 - 2 * leads)
-            share = _relative(germ, between, other, lead)
+            share = relative_bound(germ, between, other, lead)
             if not share < SHARE:
                 raise NoExpansionError("two terms cancel")
             growth = (1 + share) / (1 - share)
         total = error + max(fit.error, second.error) * growth
-        roundings = max(_power_roundings((x.v - rate[HIGHEST]) / germ.q) for x in (lead, other))
+        roundings = max(power_roundings((x.v - rate[HIGHEST]) / germ.q) for x in (lead, other))
         evaluation = max(fit.evaluation, second.evaluation) + (4 + roundings) * unit
         evaluation *= growth
     exponents = tuple(
@@ -229,7 +229,7 @@ def _same_sign(germ: Germ, lead: Laurent, other: Laurent) -> bool:
     return ((ranges[0] > 0) == (ranges[1] > 0)) == (logs > 0)
 
 
-def _relative(germ: Germ, between: Key, x: Laurent, lead: Laurent) -> float:
+def relative_bound(germ: Germ, between: Key, x: Laurent, lead: Laurent) -> float:
     """A bound of |x * exp(r) * log(z)**k / lead| on (0, w0]."""
     values = lead.unit_range()
     if values.contains(0):
@@ -248,7 +248,7 @@ def _relative(germ: Germ, between: Key, x: Laurent, lead: Laurent) -> float:
     return float(found.upper()) * (1 + 2.0**-40)
 
 
-def _power_roundings(p: Fraction) -> int:
+def power_roundings(p: Fraction) -> int:
     """Roundings of multiplying by z**p: a multiplication each, and each root that it takes."""
     whole, roots = divmod(abs(p.numerator), p.denominator)
     return whole + (2 * roots + (p.denominator == CUBIC) if roots else 0)
@@ -258,7 +258,8 @@ def _is_even(x: Laurent) -> bool:
     return len(x.c) > 3 and all(c.is_zero() for c in x.c[1:-1:2])
 
 
-def _polynomial(x: Laurent, form: Format, even: bool) -> Fit:
+def polynomial(x: Laurent, form: Format, even: bool) -> Fit:
+    """The polynomial in t = w/w0, or in its square, of an expansion over its leading power."""
     if len(x.c) < 2:
         raise NoExpansionError("nothing is known but a bound")
     scale = arb(1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from stablegrad.errors import StablegradError
 from stablegrad.ir import topological
+from stablegrad.oracle.formats import FLOAT64
 from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.rows import Rows
 from stablegrad.synthesis.survey import Anchor, Survey, holes, survey, zeros
@@ -25,6 +27,7 @@ from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
 if TYPE_CHECKING:
     from stablegrad.oracle.ends import End
     from stablegrad.oracle.pieces import Fit
+    from stablegrad.oracle.waves import WaveEnd
 
 BOTTOMS = {1: (-1, -3, -5, -8, -14, -24, -40), 2: (-2, -4, -8, -16, -30), 3: (-6, -12, -30)}
 TOPS = {-1: (2, 3, 4, 5, 6, 7, 9, 12), -2: (4, 6, 8, 12), -3: (6, 9, 12)}
@@ -45,6 +48,8 @@ WORK = 200_000
 LONGEST_S = 4.7
 """CPU time after which what is left is declined, however slow the machine."""
 END_WORK = 12
+BEYOND = 5
+"""Binades beyond those that are surveyed in which a form that oscillates may begin."""
 AFAR, NEAR_ENOUGH = 3, 5
 PLAIN = frozenset(
     """
@@ -142,10 +147,15 @@ class Builder:
     # -- one sign of the input --------------------------------------------------------------
 
     def _side(self, s: int) -> Side:
+        from stablegrad.oracle.waves import WaveEnd
+
         fraction = self.format.fraction
         # what one side leaves of its half of the time the other may use
         self.until_s = LONGEST_S if s < 0 else LONGEST_S / 2
-        bottom, top = self._first(BOTTOMS, s), self._first(TOPS, s)
+        bottom = self._first(BOTTOMS, s)
+        top: End | WaveEnd | None = self._first(TOPS, s)
+        if top is None:
+            top = self._waves((0, *TOPS[-1]), s, calm=True)
         low = bottom.reach if bottom else BOTTOMS[1][-1]
         high = max(low, top.reach if top else FAR)
         seen = survey(self.f, s, low, high, below=bottom is not None, above=top is not None)
@@ -154,6 +164,9 @@ class Builder:
         # where it oscillates there are neither pieces nor a form beyond
         bottom, low = (bottom, low) if seen.low == low else (None, seen.low)
         top, high = (top, high) if seen.high == high else (None, seen.high)
+        if top is None:
+            top = self._waves(range(max(high, 2), high + BEYOND), s)
+            high = max(high, top.reach) if top else high
         zones = _Zones(seen)
         for a in seen.anchors:
             self._make_zone(a, zones, s)
@@ -172,6 +185,10 @@ class Builder:
         if top is None:
             base.append(UNCOVERED)
             self._gap(s, zones, 2.0**high, math.inf)
+        elif isinstance(top, WaveEnd):
+            base.append(self.rows.waves(top))
+            if top.share:  # next to its zeros
+                self._gap(s, zones, 2.0**high, math.inf)
         else:
             base.append(self.rows.end(top))
         shift.append(fraction)
@@ -202,6 +219,32 @@ class Builder:
                 if found is not None:
                     return found
         return None
+
+    def _waves(self, reaches: Sequence[int], s: int, *, calm: bool = False) -> WaveEnd | None:
+        """The form of what oscillates that reaches farthest from infinity.
+
+        ``calm``: one that covers all floats, those next to its zeros too.
+        """
+        *nearer, last = reaches
+        farthest = self._wave(last, s, calm)
+        if farthest is None:  # what has no form there has none
+            return None
+        for reach in nearer:
+            found = self._wave(reach, s, calm)
+            # pieces are sharper where two terms are of one size
+            if found is not None and (reach > 1 or len(found.terms) == 1):
+                return found
+        return farthest
+
+    def _wave(self, reach: int, s: int, calm: bool) -> WaveEnd | None:
+        from stablegrad.oracle.waves import wave_end
+
+        # not every platform knows the sine of a great float32
+        if self._spent() or self.format is not FLOAT64:
+            return None
+        self.middle.work += END_WORK * self.middle.steps
+        found = wave_end(self.f, X, side=s, reach=reach, form=self.format)
+        return None if found is None or (calm and found.share) else found
 
     def _make_zone(self, a: Anchor, zones: _Zones, s: int) -> bool:
         """A proved neighbourhood of an anchor, if there is one."""
@@ -308,7 +351,7 @@ class Builder:
                 return self._pieces(s, e, zones, first)
         return None
 
-    def _look_from_afar(self, s: int, e: int, top: End | None) -> None:
+    def _look_from_afar(self, s: int, e: int, top: End | WaveEnd | None) -> None:
         """Let the germ at infinity stand for a function that special functions make dear."""
         from stablegrad.oracle.far import Far
 

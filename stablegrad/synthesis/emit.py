@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.oracle.formats import FLOAT64, Format
-from stablegrad.synthesis import kernel
+from stablegrad.synthesis import factors, kernel
 from stablegrad.synthesis import table as table_module
 from stablegrad.synthesis.table import UNCOVERED, Kind, Table
 
@@ -19,7 +19,12 @@ _FUNCTIONS = (
     table_module.Layout,
     table_module.layout_of,
     table_module._cells,  # noqa: SLF001 - the source of the kernel is taken whole
-    *[f for f in vars(kernel).values() if getattr(f, "__module__", "") == kernel.__name__],
+    *[
+        f
+        for module in (factors, kernel)
+        for f in vars(module).values()
+        if getattr(f, "__module__", "") == module.__name__
+    ],
 )
 
 
@@ -69,6 +74,7 @@ def _kind(k: Kind) -> str:
         f"steep={k.steep}",
         f"lift={k.lift}",
         f"plain={k.plain}",
+        f"waves={k.waves and tuple(k.waves)}",
     ]
     return f"    SimpleNamespace({', '.join(fields)}),"
 
@@ -89,9 +95,12 @@ TABLE.layout = layout_of(TABLE)"""
 def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
     jax = language == "jax"
     form = table.format
-    constants = [f"{n} = {getattr(kernel, n)!r}" for n in ("FEW", "LOG_2", "HUGE")] + [
-        f"{n} = {getattr(table_module, n)!r}" for n in ("LOOKED_THROUGH", "FINEST")
-    ]
+    known = {
+        factors: ("LOG_2", "HUGE"),
+        kernel: ("FEW",),
+        table_module: ("LOOKED_THROUGH", "FINEST"),
+    }
+    constants = [f"{n} = {getattr(m, n)!r}" for m, names in known.items() for n in names]
     sides = [
         f"    SimpleNamespace(low={s.low}, high={s.high}, base={s.base}, shift={s.shift}),"
         for s in table.sides
@@ -315,6 +324,8 @@ static inline double times_exp(double v, double hi, double lo)
 
 
 def _c_kind(i: int, k: Kind) -> list[str]:
+    if k.waves:
+        return _c_waves(i, k)
     root = {1: "y", 2: "sqrt(z)", 3: "cube_root(z)"}[abs(k.q)]
     lines = [f"    case {i}:", f"        y = {root};"]
     if k.q < 0:
@@ -359,3 +370,23 @@ def _c_kind(i: int, k: Kind) -> list[str]:
             lines.append("        v = main + v;")
     lines.append("        return v;")
     return [lines[0] + " {", *lines[1:], "    }"]
+
+
+def _c_waves(i: int, k: Kind) -> list[str]:
+    assert k.waves is not None
+    octave, factor, terms, share = k.waves
+    lines = [
+        f"    case {i}: {{",
+        f"        double a = z * {_literal(2.0**octave)}, sum = 0, size = 0;",
+        "        t = (1 / z) * SCALE[row];",
+    ]
+    for n, name in enumerate(terms):
+        times = f" * {name}(a)" if name else ""
+        lines.append(f"        v = polynomial(row + {n}, t){times}; sum += v; size += fabs(v);")
+    if share:
+        lines.append(f"        if (!(fabs(sum) >= {_literal(share)} * size)) return NAN;")
+    if factor:
+        lines.append(f"        sum *= {factor}(a);")
+    power = k.power
+    back = f"times_power(sum, z, {power.numerator}, {power.denominator})"
+    return [*lines, f"        return {back};", "    }"]

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.synthesis.factors import (
+    HUGE,
+    cube_root,
+    either,
+    exact_product,
+    exponent,
+    log_of,
+    number,
+    times_power,
+)
 from stablegrad.synthesis.table import UNCOVERED, Kind, Table
 
 FEW = 4
 """Rows that are told apart by comparing."""
-LOG_2 = 0.6931471805599453
-HUGE = 1e6
-"""Exponents beyond which exp is 0 or inf whatever is multiplied."""
 
 
 def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, Any]:
@@ -42,7 +49,7 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
         return row, xp.abs(xp.where(hi == 0, x, _from(x, hi, lo, low))), hi != 0
     for zone in table.zones:
         # a number that XLA takes for a variable: x less two constants is one difference to it
-        hi = _either(xp, form, bits >= 0, zone.hi, 0.0)
+        hi = either(xp, form, bits >= 0, zone.hi, 0.0)
         d = _from(x, hi, zone.lo, low)
         size = xp.abs(d)
         rows = xp.where(d > 0, zone.above, zone.below)
@@ -125,7 +132,7 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
     if even:
         t = _where_kind(xp, kind, even, t, lambda at: at(t) * at(t))
     value = plain = polynomial(xp, table.coefficients, row, t)
-    dressy = [i for i, k in enumerate(table.kinds) if i and not k.plain]
+    dressy = [i for i, k in enumerate(table.kinds) if i and not k.plain and not k.waves]
     # in NumPy kind by kind, else all at once: what several kinds need is computed once there
     apart = isinstance(plain, np.ndarray)
     for among in [[i] for i in dressy] if apart else [dressy]:
@@ -147,6 +154,13 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
             return dressed(xp, form, kinds, here, at(plain), log, at(z), t_, slope, off)
 
         value = _where_kind(xp, kind, among, value, finished)
+    for i in [i for i, k in enumerate(table.kinds) if k.waves]:
+
+        def oscillating(at: Callable[[Any], Any], k: Kind = table.kinds[i]) -> Any:
+            found = waved(xp, form, k, table.coefficients, at(plain), at(row), at(z), at(t))
+            return found if low is None else xp.where(at(low) == 0, found, xp.nan)
+
+        value = _where_kind(xp, kind, [i], value, oscillating)
     covered = covered & (value == value)  # two terms that overflow may have no sum
     pattern = x.view(form.integer)
     if not apart:
@@ -157,7 +171,7 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         here = pattern == np.array(point, form.name).view(form.integer)[()]
         if low is not None:
             here = here & (low == 0)
-        value = xp.where(here, _number(form, known), value)
+        value = xp.where(here, number(form, known), value)
         covered = covered | here
     return value, covered
 
@@ -189,7 +203,7 @@ def _where_kind(
 
 def _variable(xp: Any, form: Any, q: int, z: Any) -> Any:
     """z**(1/q)."""
-    root = z if abs(q) == 1 else xp.sqrt(z) if abs(q) == 2 else _cbrt(xp, form, z)
+    root = z if abs(q) == 1 else xp.sqrt(z) if abs(q) == 2 else cube_root(xp, form, z)
     return 1 / root if q < 0 else root
 
 
@@ -222,10 +236,10 @@ def dressed(
     hi = lo = 0.0
     far, back = False, None
     if slope is not None:
-        hi, lo = _product(slope, t, form.split)  # 0 for what is not steep
+        hi, lo = exact_product(slope, t, form.split)  # 0 for what is not steep
     for k, at in zip(kinds, here, strict=True):
         if k.rate:
-            high, low = _exponent(xp, form, k, z, rest)
+            high, low = exponent(xp, form, k, z, rest)
             hi, lo = _chosen(xp, at, high, hi), _chosen(xp, at, low, lo)
             far = True
     if slope is not None or far:
@@ -233,13 +247,13 @@ def dressed(
             # where exp leaves the range and the result need not
             far = (xp.abs(hi) > form.extreme) & (xp.abs(hi) < HUGE)
             small = hi < 0
-            more, rest_of_it = [_either(xp, form, small, c, -c) for c in form.log_lift]
+            more, rest_of_it = [either(xp, form, small, c, -c) for c in form.log_lift]
             nearer = hi + more
             lo = xp.where(far, lo + (((hi - nearer) + more) + rest_of_it), lo)
             hi = xp.where(far, nearer, hi)
-            back = _either(xp, form, small, 2.0**-form.lift, 2.0**form.lift)
+            back = either(xp, form, small, 2.0**-form.lift, 2.0**form.lift)
             # no product leaves the range that is not asked for: that would be slow
-            back = xp.where(far, back, _number(form, 1))
+            back = xp.where(far, back, number(form, 1))
         factor = xp.exp(hi)
         value = (value + value * lo) * factor
         log = None if log is None else (log + log * lo) * factor
@@ -248,7 +262,7 @@ def dressed(
         value = _chosen(xp, at, value * 2.0**-lift, value)
     powers = [k.power for k in kinds]
     if log is not None:
-        known = _log(xp, form, z)
+        known = log_of(xp, form, z)
         log = log * (known if rest is None else known + rest)
         apart = []
         for i, (k, at) in enumerate(zip(kinds, here, strict=True)):
@@ -267,14 +281,24 @@ def dressed(
     return value if back is None else value * back
 
 
-def _number(form: Any, value: float) -> Any:
-    """A number of the format's dtype: one of Python may be a float64 to XLA."""
-    return np.dtype(form.name).type(value)
-
-
-def _either(xp: Any, form: Any, here: Any, a: float, b: float) -> Any:
-    """One of two numbers, of the format's dtype."""
-    return xp.where(here, _number(form, a), _number(form, b))
+def waved(
+    xp: Any, form: Any, k: Kind, coefficients: Any, value: Any, row: Any, z: Any, t: Any
+) -> Any:
+    """A sum of polynomials times sines, nan where it cancels; ``value`` is the first of them."""
+    assert k.waves is not None
+    octave, factor, terms, share = k.waves
+    angle = z * 2.0**octave
+    sines = {name: getattr(xp, name)(angle) for name in {factor, *terms} - {""}}
+    total = value * sines[terms[0]] if terms[0] else value
+    size = xp.abs(total)
+    for i, name in enumerate(terms[1:], 1):
+        term = polynomial(xp, coefficients, row + i, t)
+        term = term * sines[name] if name else term
+        total, size = total + term, size + xp.abs(term)
+    if share:
+        total = xp.where(xp.abs(total) >= share * size, total, xp.nan)
+    total = total * sines[factor] if factor else total
+    return times_power(xp, form, total, z, k.power)
 
 
 def _chosen(xp: Any, here: Any, value: Any, otherwise: Any) -> Any:
@@ -297,104 +321,3 @@ def _with_powers(
         new = value if rest is None else value + value * (rest * float(p))
         value = _chosen(xp, at, times_power(xp, form, new, z, p), value)
     return value
-
-
-def _raised(xp: Any, form: Any, z: Any) -> Any:
-    """z * 2**shift, for subnormals that a platform takes for zero, too."""
-    if isinstance(z, np.ndarray):
-        return z * 2.0**form.shift
-    bits = z.view(form.integer)
-    # the bits as the fraction of 1 and more: compilers do not vectorize integers to floats
-    fraction = (bits | (form.bias << form.fraction)).view(form.name) - 1
-    counted = fraction * 2.0 ** (form.shift + form.smallest + form.fraction)
-    return xp.where(bits < (1 << form.fraction), counted, z * 2.0**form.shift)
-
-
-def _log(xp: Any, form: Any, z: Any) -> Any:
-    """log(z)."""
-    if isinstance(z, np.ndarray):
-        return xp.log(z)
-    tiny = z.view(form.integer) < (1 << form.fraction)
-    found = xp.log(xp.where(tiny, _raised(xp, form, z), z))
-    return xp.where(tiny, found - form.shift * LOG_2, found)
-
-
-def times_power(xp: Any, form: Any, value: Any, z: Any, p: Fraction) -> Any:
-    """value * z**p, in steps that leave the range only where the result does."""
-    if not p:
-        return value
-    whole, part = divmod(abs(p.numerator), p.denominator)
-    # z near the ends of the range is brought to the middle, and brought back exactly
-    small, great = z < 2.0**-form.shift, z > 2.0**form.shift
-    far = small | great
-    y = xp.where(small, _raised(xp, form, z), xp.where(great, z * 2.0**-form.shift, z))
-    down = small if p > 0 else ~small
-    steps = [(y, form.shift)] * whole
-    if part:
-        root = xp.sqrt(y) if p.denominator == 2 else _cbrt(xp, form, y)
-        steps += [(root, form.shift // p.denominator)] * part
-    for step, by in steps:
-        value = value * step if p > 0 else value / step
-        back = _either(xp, form, down, 2.0**-by, 2.0**by)
-        value = value * xp.where(far, back, _number(form, 1))
-        if not isinstance(z, np.ndarray):
-            # XLA would divide by the product of two steps, which may leave the range
-            value = xp.where(z.view(form.integer) >= 0, value, _number(form, 0))
-    return value
-
-
-def _cbrt(xp: Any, form: Any, z: Any) -> Any:
-    """The cube root, which platforms give within a few ulp, within half an ulp and a little."""
-    root = xp.cbrt(z)
-    square, low = _product(root, root, form.split)
-    cube, rest = _product(square, root, form.split)
-    better = root - ((cube - z) + (rest + low * root)) / (3 * square)
-    return xp.where((z > form.small) & (z < 1 / form.small), better, root)
-
-
-def _exponent(xp: Any, form: Any, k: Kind, z: Any, rest: Any) -> tuple[Any, Any]:
-    """The exponent of the factor in two floats."""
-    hi = lo = None
-    for e, c, c_low in k.rate:
-        high, low = _power_in_two(xp, form, z, e)
-        first, second = _product(high, c, form.split)
-        second = second + low * c + high * c_low
-        if rest is not None:
-            second = second + first * (rest * float(e))
-        if hi is None:
-            hi, lo = first, second
-        else:
-            total = hi + first
-            back = total - hi
-            lo = lo + second + ((hi - (total - back)) + (first - back))
-            hi = total
-    # products of great z overflow: there the factor is 0 or inf whatever the rest
-    return hi, xp.where(xp.abs(hi) < HUGE, lo, _number(form, 0))
-
-
-def _power_in_two(xp: Any, form: Any, z: Any, e: Fraction) -> tuple[Any, Any]:
-    """z**e, e whole or a half, in two floats."""
-    base, low = z, z * 0.0
-    if e.denominator == 2:
-        base = xp.sqrt(z)
-        square, error = _product(base, base, form.split)
-        low = xp.where(base > 0, ((z - square) - error) / (2 * base), _number(form, 0))
-    high, rest = base, low
-    for _ in range(abs(e.numerator) - 1):
-        more, error = _product(high, base, form.split)
-        rest = error + (high * low + rest * base)
-        high = more
-    if e > 0:
-        return high, rest
-    inverse = 1 / high
-    product, error = _product(inverse, high, form.split)
-    return inverse, (((1 - product) - error) - inverse * rest) * inverse
-
-
-def _product(a: Any, b: Any, split: float) -> tuple[Any, Any]:
-    """a*b as a rounded product and its error (Dekker); for moderate a and b."""
-    product = a * b
-    p, q = a * split, b * split
-    a1, b1 = p - (p - a), q - (q - b)
-    a2, b2 = a - a1, b - b1
-    return product, ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2

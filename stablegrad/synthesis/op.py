@@ -9,7 +9,8 @@ import numpy as np
 from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.record import REAL, ZERO, Op, elementwise
 from stablegrad.oracle.formats import FLOAT64
-from stablegrad.synthesis.kernel import evaluate, times_power
+from stablegrad.synthesis.factors import times_power
+from stablegrad.synthesis.kernel import evaluate
 from stablegrad.synthesis.recipe import Recipe
 from stablegrad.synthesis.store import table_of
 from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry

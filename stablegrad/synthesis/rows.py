@@ -6,11 +6,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from stablegrad.oracle.formats import Format
-from stablegrad.synthesis.table import UNCOVERED, Kind
+from stablegrad.synthesis.table import UNCOVERED, Kind, Waves
 
 if TYPE_CHECKING:
     from stablegrad.oracle.ends import End
     from stablegrad.oracle.pieces import Fit
+    from stablegrad.oracle.waves import WaveEnd
 
 
 class Rows:
@@ -65,6 +66,17 @@ class Rows:
             self.add(e.log_fit, 0.0, scale, kind, e.ulp + extra_ulp)
             self.pieces -= 1
         return row
+
+    def waves(self, e: WaveEnd) -> int:
+        """The rows of a form that oscillates, one for each of its terms."""
+        names = tuple([name for name, _ in e.terms])
+        waves = Waves(e.octave, e.factor, names, e.share)
+        kind = Kind(q=e.q, power=e.power, waves=waves)
+        first = len(self.kind)
+        for _, coefficients in e.terms:
+            row = self.add(None, 0.0, 2.0**e.reach, kind, e.ulp)
+            self.coefficients[row] = coefficients
+        return first
 
 
 def two_floats(c: Fraction, form: Format) -> tuple[float, float]:

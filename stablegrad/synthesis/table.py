@@ -14,7 +14,7 @@ import numpy as np
 from stablegrad.oracle.formats import FLOAT64, FORMATS, Format
 
 Array = np.ndarray[Any, Any]
-FORMAT = 4
+FORMAT = 5
 MAGIC = b"stablegrad kernel\n"
 """Changed whenever a table means something else than before."""
 UNCOVERED = 0
@@ -45,11 +45,28 @@ def unframed(data: bytes) -> tuple[dict[str, Any], bytes]:
     return about, body[4 + size :]
 
 
+class Waves(NamedTuple):
+    """What rows that follow one another are multiplied with, the sines of one angle.
+
+    Attributes:
+        octave: the angle is 2**octave * z.
+        factor: "sin" or "cos", of which all is a multiple, or "".
+        terms: of each row "sin", "cos", or "" for 1.
+        share: what the sum has to be of the sizes of its terms, else there is no value.
+    """
+
+    octave: int
+    factor: str
+    terms: tuple[str, ...]
+    share: float
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """How rows are put to use: ``exp(rate) * (z**power * A(t) + z**log_power * log(z) * B(t))``.
 
-    Steep rows are ``A(t) * exp(slope * t)``; ``2**-lift`` is a factor of what has it.
+    Steep rows are ``A(t) * exp(slope * t)``; ``2**-lift`` is a factor of what has it. Rows with
+    ``waves`` are ``z**power * factor * (A(t) + B(t) * sin(angle) + C(t) * cos(angle))``.
 
     Attributes:
         q: t = (z**(1/q) - center) * scale.
@@ -58,6 +75,7 @@ class Kind:
         even: the polynomials are in t*t.
         rate: exponents of z, whole or halves, with their coefficient in two floats.
         steep: there is a slope, each row its own.
+        waves: sines and cosines, each with its row.
     """
 
     q: int = 1
@@ -69,22 +87,23 @@ class Kind:
     even: bool = False
     steep: bool = False
     lift: int = 0
+    waves: Waves | None = None
 
     @property
     def plain(self) -> bool:
         """Whether the polynomial is the result."""
-        return not (self.power or self.log or self.rate or self.steep or self.lift) and (
-            self.q == 1
-        )
+        dressed = self.power or self.log or self.rate or self.steep or self.lift or self.waves
+        return not dressed and self.q == 1
 
     def to_list(self) -> list[Any]:
         rate = [[str(e), hi.hex(), lo.hex()] for e, hi, lo in self.rate]
         powers = str(self.power), str(self.log_power)
-        return [self.q, *powers, self.main, self.log, rate, self.even, self.steep, self.lift]
+        data = [self.q, *powers, self.main, self.log, rate, self.even, self.steep, self.lift]
+        return data if self.waves is None else [*data, list(self.waves)]
 
     @staticmethod
     def from_list(data: list[Any]) -> Kind:
-        q, power, log_power, main, log, rate, even, steep, lift = data
+        q, power, log_power, main, log, rate, even, steep, lift, *waves = data
         return Kind(
             int(q),
             Fraction(power),
@@ -95,6 +114,7 @@ class Kind:
             bool(even),
             bool(steep),
             int(lift),
+            *[Waves(int(o), str(f), tuple(map(str, t)), float(s)) for o, f, t, s in waves],
         )
 
 

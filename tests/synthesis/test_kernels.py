@@ -85,7 +85,7 @@ def test_a_kernel_is_sharp_within_its_bound_and_without_gaps(name: str) -> None:
 
 
 def test_what_is_not_covered_is_a_gap_and_never_wrong() -> None:
-    f = (1 - ops.cos(x)) / (x * x)  # double zeros that are no floats
+    f = (1 - ops.cos(x * x)) / x  # double zeros that are no floats
     table = Builder(recipe(f, x)).build()
     xs = inputs(table)
     error, covered, normal = errors(f, table, xs)
@@ -289,7 +289,7 @@ def test_what_cannot_be_made_is_declined(f: Term) -> None:
 
 
 def test_many_zones_are_found_by_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    f = ops.sin(x) / x
+    f = ops.cos(x) / x - ops.sin(x) / (x * x)
     table = Builder(recipe(f, x)).build()
     assert len(table.zones) > 8
     assert table.layout.cells is not None
@@ -297,7 +297,8 @@ def test_many_zones_are_found_by_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     apart = replace(table)  # zone after zone
     assert apart.layout.cells is None
     xs = np.concatenate([inputs(table), [z.hi for z in table.zones]])
-    (value, covered), (other, also) = (evaluate(np, xs, t) for t in (table, apart))
+    with np.errstate(all="ignore"):
+        (value, covered), (other, also) = (evaluate(np, xs, t) for t in (table, apart))
     assert np.array_equal(covered, also)
     # next to the ends of zones one takes the zone and one the piece: both are proved
     assert np.mean(value[covered] == other[covered]) > 0.98
@@ -307,7 +308,8 @@ def test_many_zones_are_found_by_cells(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_table_of_the_whole_domain_leaves_the_naive_form_out() -> None:
     jax = pytest.importorskip("jax")
     f = ops.exp(ops.log(ops.cosh(x))) - 1
-    for expression, total in ((f, True), (ops.sin(x) / x, False), (ops.log(1 + x), False)):
+    waves = ops.cos(x) / x - ops.sin(x) / (x * x)
+    for expression, total in ((f, True), (waves, False), (ops.log(1 + x), False)):
         what = recipe(expression, x)
         assert table_of(what).total == total
         with jax.enable_x64(True):
