@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from stablegrad.ir import OPS, Term, make, topological
+from stablegrad.jax.constants import mean_root_2
 from stablegrad.jax.equations import Equation, Literal, alive, literal_term, ordered, terms_of
 from stablegrad.jax.levels import Flags, within
 from stablegrad.jax.links import Links, Port
@@ -270,7 +271,8 @@ class _Chain:
             found = terms_of(e, args)  # type: ignore[arg-type]
             assert found is not None
             terms.update(zip(e.outputs, found, strict=True))
-        return region_of([terms[o] for o in outputs], inputs, links.settings), leaves, numbers
+        roots = mean_root_2([terms[o] for o in outputs])
+        return region_of(roots, inputs, links.settings), leaves, numbers
 
     def _equation(
         self,

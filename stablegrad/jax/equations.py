@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from stablegrad.ir import OPS, Term, rebuild
 from stablegrad.jax.marks import Mark
 from stablegrad.jax.operations import translate
 from stablegrad.jax.regions import Region, plain
-from stablegrad.ops.record import const, is_float, round_to
-from stablegrad.rules.roots import square_root
+from stablegrad.ops.record import const
 
 
 @dataclass(slots=True)
@@ -47,13 +45,11 @@ class Equation:
 class Literal:
     """A constant of a program."""
 
-    __slots__ = ("aval", "meant", "value")
+    __slots__ = ("aval", "value")
 
-    def __init__(self, value: Any, aval: Any, meant: Any = None) -> None:
+    def __init__(self, value: Any, aval: Any) -> None:
         self.value = value
         self.aval = aval
-        self.meant = meant
-        """The number that it stands for, where that is no float."""
 
 
 def terms_of(e: Equation, args: Sequence[Term]) -> list[Term] | None:
@@ -75,41 +71,7 @@ def literal_term(literal: Literal) -> Term | None:
     aval = literal.aval
     if not plain(aval) or aval.shape != ():
         return None
-    if literal.meant is not None:
-        return const(literal.meant, aval.dtype)
     return const(np.asarray(literal.value, aval.dtype)[()], aval.dtype)
-
-
-def mean_root_2(equations: Sequence[Equation]) -> None:
-    """Let a float of sqrt(1/2) in the argument of an error function be sqrt(1/2).
-
-    Whoever writes erf(x/sqrt(2)), as JAX's own gelu and ndtr do, means the normal distribution:
-    with the float for the number it is off by x**2 units in the tails.
-    """
-    maker = {o: e for e in equations for o in e.outputs}
-    for e in equations:
-        if e.name not in ("erf", "erfc") or e.source is None:
-            continue
-        found = maker.get(e.inputs[0])
-        while found is not None and found.name in ("abs", "neg", "copy"):
-            found = maker.get(found.inputs[0])
-        if found is None or found.name not in ("mul", "div"):
-            continue
-        for i, x in enumerate(found.inputs):
-            if isinstance(x, Literal) and (found.name == "mul" or i == 1):
-                found.inputs[i] = _meant(x, Fraction(1, 2) if found.name == "mul" else Fraction(2))
-
-
-def _meant(literal: Literal, square: Fraction) -> Literal:
-    """A constant as the root of a number, if it is the float nearest to it or to minus it."""
-    aval = literal.aval
-    if not plain(aval) or aval.shape != () or not is_float(aval.dtype):
-        return literal
-    value = float(np.asarray(literal.value, aval.dtype))
-    root = square_root(square)
-    if abs(value) != float(round_to(root, aval.dtype)):
-        return literal
-    return Literal(literal.value, aval, -root if value < 0 else root)
 
 
 def alive(equations: Sequence[Equation], wanted: Iterable[int]) -> list[Equation]:

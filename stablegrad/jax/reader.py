@@ -20,7 +20,8 @@ from jax.extend import source_info_util
 
 from stablegrad.ir import Term
 from stablegrad.jax.chains import put_together
-from stablegrad.jax.equations import Equation, Literal, alive, literal_term, mean_root_2, terms_of
+from stablegrad.jax.constants import mean_root_2
+from stablegrad.jax.equations import Equation, Literal, alive, literal_term, terms_of
 from stablegrad.jax.links import Links
 from stablegrad.jax.operations import CALLED, INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
@@ -81,7 +82,6 @@ class _Reader:
         outputs = self._flatten(jaxpr, env)
         self.reading.outputs = outputs
         equations = alive(self.equations, [a for a in outputs if isinstance(a, int)])
-        mean_root_2(equations)
         equations = library_wholes(equations, self.avals, settings)
         equations = functions_of_matrices(equations, self.avals, settings)
         equations = alive(equations, [a for a in outputs if isinstance(a, int)])
@@ -258,7 +258,8 @@ class _Reader:
             found = terms_of(e, tuple(args))
             assert found is not None
             terms.update(zip(e.outputs, found, strict=True))
-        region = region_of([terms[o] for o in wanted], [terms[a] for a in inputs], self.settings)
+        roots = mean_root_2([terms[o] for o in wanted])
+        region = region_of(roots, [terms[a] for a in inputs], self.settings)
         return Step(list(inputs), wanted, region, None)
 
 

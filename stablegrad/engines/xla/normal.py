@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.xla import kernels
-from stablegrad.engines.xla.logistic import distance, horner, log1p_between
+from stablegrad.engines.xla.logistic import horner, log1p_between
 
 WIDE = np.dtype(np.float64)
 _MIDDLE = 3.0
@@ -34,9 +34,9 @@ _ERFCX = (
 _ROOT_HALF = np.float32(0.7071067811865476)
 _DENSITY = 0.3989422804014327  # 1/sqrt(2*pi)
 
-# the zero of gelu's slope is at minus this; the slope over the distance to it and over
-# exp(-x**2/2), in (t - 3)/(t + 3): Chebyshev interpolation, 1e-9
-_ZERO = 0.7517915246935645
+# next to minus the zero of gelu's slope: a float, and the slope there over exp(-x**2/2); the
+# rest of that over the distance, in (t - 3)/(t + 3): Chebyshev interpolation, 1e-9
+_ZERO, _AT_ZERO = np.float32(0.7517915368080139), np.float32(-6.934385667122436e-09)
 _SLOPE = (
     -0.4592201210832812,
     0.09979166538429249,
@@ -52,11 +52,16 @@ _SLOPE = (
 )
 
 
+def _place(xp: Any, t: Any) -> Any:
+    """(t - 3)/(t + 3)."""
+    near = xp.minimum(t, np.float32(1e30))
+    return (near - _MIDDLE) / (near + _MIDDLE)
+
+
 def _scaled_tail(xp: Any, a: Any) -> tuple[Any, Any]:
     """P and t + 1/2 of a = |x|: their quotient is erfcx(t), t = a/sqrt(2)."""
     t = a * _ROOT_HALF
-    near = xp.minimum(t, np.float32(1e30))
-    return horner((near - _MIDDLE) / (near + _MIDDLE), _ERFCX), t + np.float32(0.5)
+    return horner(_place(xp, t), _ERFCX), t + np.float32(0.5)
 
 
 _DEEP, _STEP = np.float32(120.0), np.float32(48.0)
@@ -128,9 +133,9 @@ def gelu_slope(xp: Any, x: Any, *, n: int) -> Any:
     if n != 1:
         wide = kernels.recorded("gelu_derivative")(xp, x.astype(WIDE), n=n)
         return wide.astype(x.dtype)
-    a = xp.minimum(xp.abs(x), np.float32(1e3))
-    t = a * _ROOT_HALF
-    rest = _bell_times(xp, a, distance(a, _ZERO) * horner((t - _MIDDLE) / (t + _MIDDLE), _SLOPE))
+    a = xp.abs(x)
+    gap = xp.minimum(a, np.float32(1e3)) - _ZERO
+    rest = _bell_times(xp, a, gap * horner(_place(xp, a * _ROOT_HALF), _SLOPE) + _AT_ZERO)
     return xp.where(x < 0, rest, 1 - rest)
 
 
