@@ -15,8 +15,9 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from stablegrad.engines.xla import Emission, kept_wide
+from stablegrad.engines.xla import Emission
 from stablegrad.engines.xla.single import SINGLE_KERNELS, WIDE
+from stablegrad.engines.xla.widths import kept_wide
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.jax.tidy import tidy
 from stablegrad.ops import forms

@@ -19,9 +19,7 @@ from stablegrad.engines.xla.namespace import namespace
 from stablegrad.engines.xla.ranges import (
     BITS,
     LOGARITHMS,
-    Reach,
     degrees,
-    is_logarithm,
     reached,
     sizes,
     stays_wide,
@@ -37,6 +35,8 @@ from stablegrad.engines.xla.single import (
     plain_product,
     wide_product,
 )
+from stablegrad.engines.xla.vanishing import repaired, repairs
+from stablegrad.engines.xla.widths import SHORTER, kept_wide, leaving, takes
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import OPS, Term, rebuild, topological
 from stablegrad.ops.record import CONST, Op, round_to
@@ -86,138 +86,6 @@ def once(roots: Sequence[Term]) -> list[Term]:
     return rebuild(roots, images) if images else list(roots)
 
 
-LENGTHS = frozenset({"norm", "hypot"})
-"""Ops whose kernels give float64 and take it."""
-SHORTER = frozenset({"erfinv"})
-"""Ops that may be no normal float32 where a multiple of them is: c*x of small x, c below 1."""
-
-
-def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
-    """The float32 sums and products formed in float64 whose one user goes on in float64.
-
-    What is made for masks alone does not count as a user; an exponential or a logarithm formed in
-    float64 may have several.
-    """
-    users: dict[Term, dict[Term, None]] = {r: {} for r in roots}
-    for term in reversed(order):
-        if term in users and term.dtype.kind != "b":
-            for a in term.args:
-                users.setdefault(a, {})[term] = None
-    kept = {
-        t: tuple(u)
-        for t, u in users.items()
-        if t not in roots and (len(u) == 1 or (t.op.name in ("exp", "astype") and _is_plain(t)))
-    }
-    single = {t: u[0] for t, u in kept.items() if len(u) == 1}
-    wanted = _feeding(order, single)
-    goes_on = _going_on(order, kept)
-    bounds = sizes(order, ())
-    reach: dict[Term, Reach] = {}
-    found: set[Term] = set()
-    for term in order:
-        if term.dtype != np.float32 or not _goes_on(term):
-            continue
-        there = _is_plain(term) or term in wanted or any(a in found for a in term.args)
-        if there and term in goes_on:
-            size = reached(term, reach, bounds)
-            if size.up <= BITS and all(
-                u.up <= BITS for u in _used(term, size, reach, kept, bounds)
-            ):
-                found.add(term)
-                reach[term] = size
-    return found
-
-
-def _used(
-    term: Term,
-    size: Reach,
-    reach: dict[Term, Reach],
-    kept: dict[Term, tuple[Term, ...]],
-    bounds: dict[Term, float],
-) -> list[Reach]:
-    """The reaches of what is made of a term of some size, past what only passes it on."""
-    known, found, pending = {**reach, term: size}, [], [term]
-    while pending:
-        for user in kept[pending.pop()]:
-            made = reached(user, known, bounds)
-            if user.op.carries == "passed":
-                known[user] = made
-                pending.append(user)
-            else:
-                found.append(made)
-    return found
-
-
-def _going_on(order: Sequence[Term], kept: dict[Term, tuple[Term, ...]]) -> set[Term]:
-    """The terms whose users are float32 arithmetic, past what only passes them on."""
-    found: set[Term] = set()
-    for term in reversed(order):
-        users = kept.get(term, ())
-        if users and all(
-            u.dtype == np.float32 and (u in found if u.op.carries == "passed" else _goes_on(u))
-            for u in users
-        ):
-            found.add(term)
-    return found
-
-
-def _is_plain(term: Term) -> bool:
-    """Whether a float32 term is formed in float64 as it is."""
-    if term.op.name == "exp":
-        return term.args[0].dtype == WIDE
-    if term.op.name == "astype":
-        return term.args[0].dtype == WIDE and is_logarithm(term)
-    return term.op.name in PLAIN or term.op.name in LENGTHS or term.op.name in SHORTER
-
-
-def _goes_on(term: Term) -> bool:
-    return _is_plain(term) or term.op.carries != ""
-
-
-def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
-    """The arithmetic that only goes into a sum whose addends may cancel: its rounding shows there.
-
-    No further than one operation: beyond, float64 would cost more than it gives. The factors of a
-    product in the sum count where they are sums themselves.
-    """
-    found: set[Term] = set()
-    for term in reversed(order):
-        user = single.get(term)
-        if user is None or term.dtype != np.float32 or user.dtype != np.float32:
-            continue
-        if not term.op.carries:
-            continue
-        direct = _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user))
-        if direct or (user in found and user.op.carries == "passed"):
-            found.add(term)
-    return found
-
-
-def _addends(term: Term) -> list[Term]:
-    """The arguments of a sum that are addends, not factors of one."""
-    if term.op.name != "compensated_sum":
-        return list(term.args)
-    found, position = [], 0
-    for count in term.params[2]:
-        if count == 1:
-            found.append(term.args[position])
-        position += count
-    return found
-
-
-def _cancels(term: Term) -> bool:
-    """Whether a sum may be less than its addends by the signs that facts tell."""
-    name = term.op.name
-    if name == "compensated_sum":
-        return True
-    if name not in ("add", "subtract"):
-        return False
-    a, b = (x.facts for x in term.args)
-    if name == "subtract":
-        return not ((a.lo >= 0 and b.hi <= 0) or (a.hi <= 0 and b.lo >= 0))
-    return not ((a.lo >= 0 and b.lo >= 0) or (a.hi <= 0 and b.hi <= 0))
-
-
 PLAIN_FORMS = {
     "scaled_product": plain_product,
     "hypot": plain_hypot,
@@ -260,14 +128,20 @@ class Emission:
         self.order = topological([*self.inputs, *self.roots])
         self.degrees = degrees(self.order)
         self.kept_wide = kept_wide(self.order, self.roots)
+        self.bounds = sizes(self.order, ())
+        self.leaving = leaving(self.order, self.bounds, self.kept_wide) & set(self.kept_wide)
         self.sizes = sizes(self.order, self.kept_wide)
         made = {a for t in self.order if t.dtype.kind != "b" for a in t.args}
         self.for_masks = set(self.order).difference(made, self.roots)
+        plain = {t for t in self.order if t.dtype == np.float32 and plain_order(t) is not None}
+        self.repairs = repairs(self.order, self.kept_wide, plain)
         self.shared = SharedProducts(
             {
                 t: dict(zip(t.args, map(int, t.params[0]), strict=True))
                 for t in self.order
-                if stays_wide(t, self.sizes) and all(p == int(p) for p in t.params[0])
+                if t not in self.repairs
+                and stays_wide(t, self.sizes)
+                and all(p == int(p) for p in t.params[0])
             }
         )
 
@@ -298,12 +172,18 @@ class Emission:
         elif stays_wide(term, self.sizes):
             kernel = wide_product
         args = [known[term.args[i]] for i in order or range(len(term.args))]
-        goes_on = term.dtype == np.float32 and _goes_on(term)
+        goes_on = term.dtype == np.float32 and takes(term)
         if order is None and (goes_on or term.op.name == "not_equal"):
             args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]
             computed = term.op.carries == "computed" or term.op.name in SHORTER
-            if term in self.kept_wide and computed:
+            by_parts = self._by_parts(term)
+            if by_parts:
+                kernel = KERNELS["scaled_product"]
+            if by_parts or term in self.leaving or (term in self.kept_wide and computed):
                 args = [x.astype(WIDE) for x in args]
+        for repair in self.repairs.get(term, ()):
+            i = order.index(repair.position) if order else repair.position
+            args[i] = repaired(xp, args[i], repair, known)
         if order is not None and "powers" in params:
             params["powers"] = tuple([params["powers"][i] for i in order])
         if term.dtype.itemsize == 4 and term.op.name in REFLECTED:
@@ -317,6 +197,12 @@ class Emission:
         except import_jax().errors.JAXTypeError:
             # series that end when their terms are small, and the like: the kernel looks at values
             return xp.asarray(on_host(term.op, term.shape)(xp, *args, **params))
+
+    def _by_parts(self, term: Term) -> bool:
+        """Whether a product of what is held in float64 may leave the range of float64."""
+        if term.op.name != "scaled_product" or not any(a in self.kept_wide for a in term.args):
+            return False
+        return reached(term, self.kept_wide, self.bounds).up > BITS
 
     def _shared_product(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
         """A product of factors and of pairs that others have, too: known by their numbers."""

@@ -62,6 +62,8 @@ class Reach(NamedTuple):
 
 
 _LEAST = 149
+SINGLE_UP, SINGLE_DOWN = _SINGLE + 8, _LEAST + 8
+"""Beyond these a value leaves the range of float32 by more than a sum of a few numbers does."""
 LOGARITHMS = frozenset("log log2 log10 log1p".split())
 _LOGARITHM = 7.3  # of a float32
 
@@ -74,7 +76,12 @@ def reached(term: Term, known: Mapping[Term, Reach], bounds: Mapping[Term, float
         known: the reaches of terms held in float64; the others are held in float32.
         bounds: the logarithms of bounds of terms held in float32, as ``sizes`` has them.
     """
-    args = [known.get(a) or _held(a, bounds[a]) for a in term.args]
+    found = _reached(term, [known.get(a) or _held(a, bounds[a]) for a in term.args], bounds)
+    told = _told(term)
+    return Reach(min(found.up, told.up), min(found.down, told.down))
+
+
+def _reached(term: Term, args: list[Reach], bounds: Mapping[Term, float]) -> Reach:
     if term.op.name == "scaled_product":
         powers, factor, again = term.params
         if again:
@@ -114,12 +121,17 @@ def is_logarithm(term: Term) -> bool:
     return term.op.name in LOGARITHMS
 
 
-def _held(term: Term, bound: float) -> Reach:
+def _told(term: Term) -> Reach:
+    """What facts tell."""
     lo, hi = term.facts.lo, term.facts.hi
     least = max(lo, -hi)
-    down = -_bits(least) if least > 0 else _LEAST
-    up = _LOGARITHM if is_logarithm(term) else _bits(max(abs(lo), abs(hi)))
-    return Reach(min(up, bound, _SINGLE), min(down, _LEAST))
+    return Reach(_bits(max(abs(lo), abs(hi))), -_bits(least) if least > 0 else math.inf)
+
+
+def _held(term: Term, bound: float) -> Reach:
+    told = _told(term)
+    up = _LOGARITHM if is_logarithm(term) else told.up
+    return Reach(min(up, bound, _SINGLE), min(told.down, _LEAST))
 
 
 def sizes(order: Sequence[Term], wide: Container[Term]) -> dict[Term, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from operator import mul
 from typing import Any
 
@@ -245,6 +245,42 @@ def _erfinv(xp: Any, x: Any) -> Any:
     return xp.where(xp.abs(x) < 1e-30, x * (0.5 * math.sqrt(math.pi)), value.astype(WIDE))
 
 
+# -- logarithms ---------------------------------------------------------------------------
+
+FAR_LOGARITHMS = {
+    "log": math.log(2),
+    "log2": 1.0,
+    "log10": math.log10(2),
+    "log1p": math.log(2),
+    "arcsinh": math.log(2),
+    "arccosh": math.log(2),
+}
+"""What a factor of two in a great argument adds. These take an argument in float64."""
+_FAR = 2.0**100
+_MIDDLE = 50
+"""log1p(x), arcsinh(x/2) and arccosh(x/2) are log(x) to all digits at 2 to this power."""
+
+
+def _logarithm(name: str) -> Callable[..., Any]:
+    """A float32 logarithm; of an argument in float64 beyond the range of float32, too."""
+
+    def kernel(xp: Any, x: Any) -> Any:
+        f = partial(kernels.recorded(name), xp)
+        if x.dtype.itemsize == 4:
+            return f(x)
+        size = xp.abs(x) if name == "arcsinh" else x
+        far = size > _FAR
+        if name in ("log", "log2", "log10"):
+            far = far | ((size < 1 / _FAR) & (size > 0))
+        bits = xp.lax.bitcast_convert_type(xp.where(far, x, 1.0), np.int64)
+        k = xp.where(far, xp.maximum(((bits >> 52) & 0x7FF) - (1023 + _MIDDLE), -1022), 0)
+        near = (x * xp.two_to(-k, WIDE)).astype(np.float32)
+        more = k.astype(np.int32).astype(np.float32) * np.float32(FAR_LOGARITHMS[name])
+        return f(near) + (xp.copysign(more, near) if name == "arcsinh" else more)
+
+    return kernel
+
+
 def plain_product(xp: Any, *xs: Any, powers: tuple[Rational, ...], **_: Any) -> Any:
     """A product in the order given, in float32."""
     return reduce(mul, [x for x, p in zip(xs, powers, strict=True) for _ in range(int(p))])
@@ -265,6 +301,7 @@ PLAIN = frozenset({"compensated_sum", "scaled_product"})
 
 SINGLE_KERNELS: dict[str, Callable[..., Any]] = {
     "exp": _exp,
+    **{name: _logarithm(name) for name in FAR_LOGARITHMS},
     "erfinv": _erfinv,
     "compensated_sum": _compensated_sum,
     "scaled_product": _scaled_product,

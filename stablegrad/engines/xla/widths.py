@@ -1,0 +1,203 @@
+"""Which float32 terms are formed in float64 and stay there for what is made of them."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Container, MutableMapping, Sequence
+
+import numpy as np
+
+from stablegrad.engines.xla.ranges import (
+    BITS,
+    SINGLE_DOWN,
+    SINGLE_UP,
+    Reach,
+    is_logarithm,
+    reached,
+    sizes,
+)
+from stablegrad.engines.xla.single import FAR_LOGARITHMS, PLAIN, WIDE
+from stablegrad.ir import Term
+
+LENGTHS = frozenset({"norm", "hypot"})
+"""Ops whose kernels give float64 and take it."""
+SHORTER = frozenset({"erfinv"})
+"""Ops that may be no normal float32 where a multiple of them is: c*x of small x, c below 1."""
+
+
+def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> dict[Term, Reach]:
+    """The float32 sums and products formed in float64 whose users go on in float64.
+
+    What is made for masks alone does not count as a user. What is formed in float64 as it is may
+    have several, other arithmetic one; what a logarithm or a length would lose for its range is
+    kept whoever else uses it.
+
+    Returns:
+        These terms and how great they may be.
+    """
+    users: dict[Term, dict[Term, None]] = {r: {} for r in roots}
+    for term in reversed(order):
+        if term in users and term.dtype.kind != "b":
+            for a in term.args:
+                users.setdefault(a, {})[term] = None
+    kept = {
+        t: tuple(u)
+        for t, u in users.items()
+        if t not in roots and (len(u) == 1 or (t.dtype == np.float32 and _is_plain(t)))
+    }
+    single = {t: u[0] for t, u in kept.items() if len(u) == 1}
+    goes_on = _going_on(order, kept)
+    bounds = sizes(order, ())
+    left = leaving(order, bounds, goes_on)
+    kept |= {t: tuple(users[t]) for t in left if t in users}
+    goes_on |= left
+    wanted = _feeding(order, single) | left
+    found: dict[Term, Reach] = {}
+    for term in order:
+        if term.dtype != np.float32 or not _goes_on(term):
+            continue
+        there = _is_plain(term) or term in wanted or any(a in found for a in term.args)
+        if there and term in goes_on:
+            size = reached(term, found, bounds)
+            parts = term in left  # products of it are formed by parts if need be
+            if size.up <= BITS and all(
+                made.up <= BITS or (parts and user.op.name == "scaled_product")
+                for user, made in _used(term, size, found, kept, bounds)
+            ):
+                found[term] = size
+    return found
+
+
+def _used(
+    term: Term,
+    size: Reach,
+    reach: MutableMapping[Term, Reach],
+    kept: dict[Term, tuple[Term, ...]],
+    bounds: dict[Term, float],
+) -> list[tuple[Term, Reach]]:
+    """What is made of a term of some size and its reach, past what only passes the term on."""
+    known = ChainMap({term: size}, reach)
+    found, pending = [], [term]
+    while pending:
+        for user in kept.get(pending.pop(), ()):
+            made = reached(user, known, bounds)
+            if user.op.carries == "passed":
+                known[user] = made
+                pending.append(user)
+            else:
+                found.append((user, made))
+    return found
+
+
+def _going_on(order: Sequence[Term], kept: dict[Term, tuple[Term, ...]]) -> set[Term]:
+    """The terms whose users are float32 arithmetic, past what only passes them on."""
+    found: set[Term] = set()
+    for term in reversed(order):
+        users = kept.get(term, ())
+        if users and all(
+            u.dtype == np.float32 and (u in found if u.op.carries == "passed" else takes(u))
+            for u in users
+        ):
+            found.add(term)
+    return found
+
+
+def _is_plain(term: Term) -> bool:
+    """Whether a float32 term is formed in float64 as it is."""
+    if term.op.name == "exp":
+        return term.args[0].dtype == WIDE
+    if term.op.name == "astype":
+        return term.args[0].dtype == WIDE and is_logarithm(term)
+    return term.op.name in PLAIN or term.op.name in LENGTHS or term.op.name in SHORTER
+
+
+def _goes_on(term: Term) -> bool:
+    return _is_plain(term) or term.op.carries != ""
+
+
+def takes(term: Term) -> bool:
+    """Whether a float32 term makes use of an argument in float64."""
+    return _goes_on(term) or term.op.name in FAR_LOGARITHMS
+
+
+def leaving(
+    order: Sequence[Term], bounds: dict[Term, float], goes_on: Container[Term]
+) -> set[Term]:
+    """The float32 arithmetic that may leave the range of float32 where what is made of it does not.
+
+    Logarithms, lengths and quotients are made of it: 1 + x**2 in the logarithm of a density, x/s
+    in sqrt(1 + (x/s)**2). Sums of a few numbers leave the range at its very end only, and stay.
+
+    Args:
+        order: the terms.
+        bounds: as ``sizes`` has them.
+        goes_on: the terms whose users go on in float64.
+    """
+    reach: dict[Term, Reach] = {}
+    for term in order:
+        if term.dtype == np.float32 and _goes_on(term):
+            reach[term] = reached(term, reach, bounds)
+    found: set[Term] = set()
+    for user in reversed(order):
+        if user.dtype == np.float32:
+            args = user.args if user in found else _narrowing(user, goes_on)
+            found |= {a for a in args if _leaves(reach.get(a))}
+    return found
+
+
+def _narrowing(user: Term, goes_on: Container[Term]) -> Sequence[Term]:
+    """The arguments of a term that may be beyond the range of float32 where the term is not."""
+    name = user.op.name
+    if name in FAR_LOGARITHMS or (name in LENGTHS and user in goes_on):
+        return user.args
+    if name == "scaled_product":
+        return [a for a, p in zip(user.args, user.params[0], strict=False) if p < 0]
+    return user.args[1:] if name == "divide" else ()
+
+
+def _leaves(reach: Reach | None) -> bool:
+    return reach is not None and (reach.up > SINGLE_UP or reach.down > SINGLE_DOWN)
+
+
+def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
+    """The arithmetic that only goes into a sum whose addends may cancel: its rounding shows there.
+
+    No further than one operation: beyond, float64 would cost more than it gives. The factors of a
+    product in the sum count where they are sums themselves.
+    """
+    found: set[Term] = set()
+    for term in reversed(order):
+        user = single.get(term)
+        if user is None or term.dtype != np.float32 or user.dtype != np.float32:
+            continue
+        if not term.op.carries:
+            continue
+        direct = _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user))
+        if direct or (user in found and user.op.carries == "passed"):
+            found.add(term)
+    return found
+
+
+def _addends(term: Term) -> list[Term]:
+    """The arguments of a sum that are addends, not factors of one."""
+    if term.op.name != "compensated_sum":
+        return list(term.args)
+    found, position = [], 0
+    for count in term.params[2]:
+        if count == 1:
+            found.append(term.args[position])
+        position += count
+    return found
+
+
+def _cancels(term: Term) -> bool:
+    """Whether a sum may be less than its addends by the signs that facts tell."""
+    name = term.op.name
+    if name == "compensated_sum":
+        return True
+    if name not in ("add", "subtract"):
+        return False
+    a, b = (x.facts for x in term.args)
+    if name == "subtract":
+        return not ((a.lo >= 0 and b.hi <= 0) or (a.hi <= 0 and b.lo >= 0))
+    return not ((a.lo >= 0 and b.lo >= 0) or (a.hi <= 0 and b.hi <= 0))
