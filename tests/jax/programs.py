@@ -80,6 +80,7 @@ def rematted(f):
 
 
 def sharded(f):
+    assert jax.device_count() > 1, "a module started JAX on import: programs.py was too late"
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("d",))
 
     def over(t):
