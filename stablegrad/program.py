@@ -17,7 +17,7 @@ import numpy as np
 from stablegrad.canonical import FILLED
 from stablegrad.collecting import seldom_collected
 from stablegrad.engines import plan
-from stablegrad.engines.numpy import PLAIN, Plan
+from stablegrad.engines.numpy import BARE, Plan
 from stablegrad.guarded import GuardedPlan
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import spectral
@@ -113,7 +113,7 @@ def values_of(
         shape = () if term.op is CONST else values.shape
         args = tuple([done[a] for a in term.args])
         done[term] = make(term.op, args, term.params, shape, dtype)
-    run = Plan([lowered(done[expression])], inputs, names=PLAIN)
+    run = Plan([lowered(done[expression])], inputs, names=BARE)
     return np.broadcast_to(run(list(bound.values()))[0], values.shape)
 
 

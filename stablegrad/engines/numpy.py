@@ -35,7 +35,7 @@ class Namespace:
 
 
 class _Plain(Namespace):
-    """With balls for the few elements for which pairs are slow, which decide nothing."""
+    """With balls for the few elements for which pairs are slow."""
 
     in_balls = staticmethod(in_balls)
 
@@ -49,7 +49,9 @@ class _Decided(_Plain):
 
 xp = _Decided()
 PLAIN = _Plain()
-"""Without the referee: what floats and pairs of them give."""
+"""Without the referee: what floats, pairs of them and a few balls give."""
+BARE = Namespace()
+"""What floats and pairs of them give, as any engine has them."""
 
 
 def kernel_of(op: Op) -> Callable[..., Any]:

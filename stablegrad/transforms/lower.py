@@ -19,6 +19,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM
+from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM
 from stablegrad.ops.lowered_functions import HYPOT_OF_COMPUTED
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
@@ -181,7 +182,8 @@ class Lowering:
         if term.op is AFFINE:
             rational = None if widened or self.native else self._emit_whole(term, args)
             lowered = rational or _emit_sum(term, args, dtype, plain=widened or self.native)
-            if dtype == term.dtype == WIDE and not self.native and not one_sign(term):
+            ranging = dtype == term.dtype == WIDE and not self.native and not one_sign(term)
+            if ranging and lowered.op is not RATIONAL_SUM:  # which keeps its range
                 lowered = as_ranged_sum(lowered, term, self.own)
         elif term.op is MONOMIAL:
             keeps = term.dtype == WIDE and not self.native

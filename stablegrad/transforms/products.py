@@ -15,7 +15,8 @@ from stablegrad.ops.forms import MONOMIAL, Rational
 from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT, Origin
 from stablegrad.ops.lowered_functions import REDONE_CALL
 from stablegrad.ops.lowered_logs import half_whole
-from stablegrad.ops.ranged import RANGED_PRODUCT
+from stablegrad.ops.lowered_structured import SETTLED_STEEP
+from stablegrad.ops.ranged import RANGED_PRODUCT, RANGED_SUM
 from stablegrad.ops.record import const, round_to
 from stablegrad.transforms.ranged import ranged_code, underflows
 
@@ -110,7 +111,8 @@ def _origins(items: list[tuple[Term, Rational]]) -> list[tuple[Origin, tuple[Ter
     These are exponentials in float64, and sums of products: a square overflows at 1e154.
     """
     found: list[tuple[Origin, tuple[Term, ...]]] = []
-    for i, (x, p) in enumerate(items):
+    for i, (factor, p) in enumerate(items):
+        x = _plain(factor)
         if x.op is EXP_OF_SUM:
             constant, coefficients, counts = x.params
             found.append(((i, "e", constant, coefficients, counts), x.args))
@@ -121,6 +123,13 @@ def _origins(items: list[tuple[Term, Rational]]) -> list[tuple[Origin, tuple[Ter
             constant, coefficients, counts = x.params
             found.append(((i, "sum", constant, coefficients, counts), x.args))
     return found
+
+
+def _plain(x: Term) -> Term:
+    """A lowered factor without what is done for its rare elements."""
+    while x.op is SETTLED_STEEP or x.op is RANGED_SUM:
+        x = x.args[0]
+    return x
 
 
 def _ranging(x: Term) -> bool:
