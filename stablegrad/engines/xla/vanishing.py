@@ -25,6 +25,8 @@ _MOST = {8: 12, 4: 64}
 """By size of the float: the greatest degree of a polynomial that counts."""
 _NUMBERS = 8
 """The most numbers it may be made of."""
+_FEW = 2
+"""So many where they are others than those that make the exponential vanish: a network has many."""
 _DECAYING = {
     "exp": -1,
     "exp2": -1,
@@ -47,11 +49,12 @@ _OF_POSITIVE = frozenset(["log1p", "sqrt"])
 
 
 class Growth(NamedTuple):
-    """A term as a polynomial of numbers: its degree and what its being finite depends on."""
+    """A term as a polynomial: its degree, what its being finite depends on, what it grows by."""
 
     degree: float
     finite: frozenset[Term] = frozenset()
     nonzero: frozenset[Term] = frozenset()
+    by: frozenset[Term] = frozenset()
 
 
 class Gone(NamedTuple):
@@ -109,12 +112,19 @@ def repairs(
                 beside = [j for j in falling if j != i]
                 rounded = term in plain and other is not None and other.degree > 1
                 if beside and other and (a in lost or rounded) and a.op is not INPUT:
-                    made.append(Repair(i, int(p < 0), gone[term.args[beside[0]]], other))
+                    fall = gone[term.args[beside[0]]]
+                    if len(other.finite) <= _FEW or _grow_together(growths.get(fall.inner), other):
+                        made.append(Repair(i, int(p < 0), fall, other))
             if term.op.name != "compensated_sum":
                 gone[term] = gone[term.args[falling[0]]]._replace(degree=degree)
         if made:
             found[term] = made
     return found
+
+
+def _grow_together(inner: Growth | None, growth: Growth) -> bool:
+    """Whether a factor may overflow by the numbers that make another vanish, not just beside it."""
+    return inner is None or not inner.by.isdisjoint(growth.by)
 
 
 def _degree(
@@ -152,7 +162,7 @@ def _growth(term: Term, known: Mapping[Term, Growth | None]) -> Growth | None:
     if term.op is CONST:
         return None if isinstance(term.params[0], str) else Growth(0)
     if term.op is INPUT:
-        return Growth(1, frozenset([term])) if is_float(term.dtype) else None
+        return Growth(1, frozenset([term]), by=frozenset([term])) if is_float(term.dtype) else None
     name = term.op.name
     args = [known[a] for a in term.args if is_float(a.dtype)]
     if not args or not all(args):
@@ -182,7 +192,11 @@ def _growth(term: Term, known: Mapping[Term, Growth | None]) -> Growth | None:
     else:
         return None
     few = len(finite) + len(nonzero) <= _NUMBERS
-    return Growth(0 if bounded else degree, finite, nonzero) if few else None
+    if not few:
+        return None
+    if bounded or degree == 0:
+        return Growth(0, finite, nonzero)
+    return Growth(degree, finite, nonzero, frozenset[Term]().union(*[g.by for g in parts]))
 
 
 def repaired(xp: Any, value: Any, repair: Repair, known: Mapping[Any, Any]) -> Any:
@@ -190,8 +204,9 @@ def repaired(xp: Any, value: Any, repair: Repair, known: Mapping[Any, Any]) -> A
     inner, side, _ = repair.gone
     u = known[inner]
     there = xp.abs(u) > GONE if side == 0 else side * u > GONE
+    fill: Any = value.dtype.type(repair.fill)
     for x in sorted(repair.growth.finite, key=lambda x: x.params):
-        there = there & xp.isfinite(known[x])
+        fill = fill + 0 * known[x]  # nan where it is not finite: cheaper than one more mask
     for x in repair.growth.nonzero:
         there = there & (known[x] != 0)
-    return xp.where(there, value.dtype.type(repair.fill), value)
+    return xp.where(there, fill.astype(value.dtype), value)
