@@ -29,6 +29,19 @@ def example_names(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace.update(sg=sg, np=np)
 
 
+_drawn: dict[str, Any] = {}
+"""By module, the state of its random numbers when its first test starts."""
+
+
+@pytest.fixture(autouse=True)
+def same_numbers(request: pytest.FixtureRequest) -> None:
+    """Every test of a module with an ``RNG`` has the same data, in whatever order tests run."""
+    module = getattr(request, "module", None)
+    rng = getattr(module, "RNG", None)
+    if module is not None and isinstance(rng, np.random.Generator):
+        rng.bit_generator.state = _drawn.setdefault(module.__name__, rng.bit_generator.state)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def kernels_in_a_folder_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Synthesized kernels of tests do not go where the user's are."""
