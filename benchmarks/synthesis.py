@@ -257,7 +257,7 @@ def speed(names: Sequence[str], n: int) -> list[dict[str, Any]]:
         rows.append({"function": name, "load_ms": 1e3 * load_s, "ns": row})
     columns = list(rows[0]["ns"])
     table(
-        f"CPU ns for each of {n} elements; ms to load a kernel from disk",
+        f"CPU ns for each of {n} elements, and on all cores by the clock; ms to load from disk",
         ["function", *columns, "load ms"],
         [
             [r["function"], *[figure(r["ns"].get(c)) for c in columns], figure(r["load_ms"])]

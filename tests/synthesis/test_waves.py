@@ -8,7 +8,7 @@ from flint import arb
 
 from stablegrad import ops
 from stablegrad.ir import Term
-from stablegrad.oracle import Status, truth
+from stablegrad.oracle import truth
 from stablegrad.oracle.formats import FLOAT64
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.walk import NoExpansionError, walk
@@ -17,6 +17,7 @@ from stablegrad.settings import Settings
 from stablegrad.synthesis import Builder, X, evaluate, recipe
 from stablegrad.synthesis.table import Table
 from stablegrad.transforms.expand import derivative
+from tests.synthesis.test_kernels import errors
 
 x = X
 RAW = Settings(excluded=frozenset({"stabilize"}))
@@ -61,17 +62,6 @@ def inputs(n: int) -> np.ndarray:
     return found[np.isfinite(found)]
 
 
-def judged(f: Term, table: Table, xs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Error in ulp, what is covered, and where the truth is a normal float."""
-    with np.errstate(all="ignore"):
-        value, covered = evaluate(np, xs, table)
-        true = truth(f, {x: xs}, budget=6400, limits=False)
-        normal = (true.status == Status.DECIDED) & np.isfinite(true.value)
-        normal &= np.abs(true.value) >= np.finfo(np.float64).tiny
-        error = np.abs((value - true.value) / np.spacing(np.abs(true.value)) - true.offset)
-    return error, np.asarray(covered), normal
-
-
 def forms(table: Table) -> list[float]:
     return [k.waves.share for k in table.kinds if k.waves]
 
@@ -83,7 +73,7 @@ def test_what_never_cancels_has_no_gap(name: str) -> None:
     assert forms(table)
     assert not any(forms(table))
     xs = inputs(200)
-    error, covered, normal = judged(f, table, xs)
+    error, covered, normal = errors(f, table, xs)
     far = normal & (np.abs(xs) >= 64)
     assert normal.sum() > 200
     assert far.sum() > 60
@@ -95,7 +85,7 @@ def test_what_never_cancels_has_no_gap(name: str) -> None:
 def test_such_tables_are_whole(name: str) -> None:
     table = made(WHOLE[name])
     assert table.complete
-    assert judged(WHOLE[name], table, inputs(100))[1].all()
+    assert errors(WHOLE[name], table, inputs(100))[1].all()
 
 
 @pytest.mark.parametrize("name", ZEROS)
@@ -104,7 +94,7 @@ def test_next_to_zeros_of_a_sum_it_declines(name: str) -> None:
     table = made(f)
     assert forms(table) == [SHARE]
     xs = inputs(250)
-    error, covered, normal = judged(f, table, xs)
+    error, covered, normal = errors(f, table, xs)
     assert error[normal & covered].max() <= min(4, table.bound_ulp)
     outside = xs[normal & ~covered]
     assert all(any(lo <= v <= hi for lo, hi in table.gaps) for v in outside.tolist())
@@ -118,7 +108,7 @@ def test_every_input_next_to_a_zero_is_right_or_declined() -> None:
     turns = 2 * np.pi * np.arange(8, 200)
     zeros = turns - 12 / turns
     xs = np.concatenate([zeros, zeros * (1 + 2.0**-20), zeros + 8 / turns, zeros - 9 / turns])
-    error, covered, normal = judged(f, table, xs)
+    error, covered, normal = errors(f, table, xs)
     assert not covered[: 2 * zeros.size].any()
     assert covered[2 * zeros.size :].any()
     assert error[normal & covered].max() <= 4

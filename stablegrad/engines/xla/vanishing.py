@@ -4,7 +4,7 @@ The slope of x*sigmoid(g(x)) is a multiple of g'(x)*sigmoid_slope(g(x)), of exp(
 is another polynomial times the exponential. Far out the polynomial is no float and the other
 factor is 0. Where the argument of the exponential is beyond ``GONE`` no polynomial of floats makes
 a float of the product; so there the great factor counts as 0, if the numbers it is made of are
-finite and what it is divided by is not 0.
+finite and what it is divided by is not 0; where both grow by the same numbers, or it has few.
 """
 
 from __future__ import annotations
