@@ -36,7 +36,7 @@ from stablegrad.engines.xla.single import (
     wide_product,
 )
 from stablegrad.engines.xla.vanishing import repaired, repairs
-from stablegrad.engines.xla.widths import SHORTER, kept_wide, leaving, takes
+from stablegrad.engines.xla.widths import is_computed, kept_wide, leaving, takes
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import OPS, Term, rebuild, topological
 from stablegrad.ops.record import CONST, Op, round_to
@@ -175,11 +175,10 @@ class Emission:
         goes_on = term.dtype == np.float32 and takes(term)
         if order is None and (goes_on or term.op.name == "not_equal"):
             args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]
-            computed = term.op.carries == "computed" or term.op.name in SHORTER
             by_parts = self._by_parts(term)
             if by_parts:
                 kernel = KERNELS["scaled_product"]
-            if by_parts or term in self.leaving or (term in self.kept_wide and computed):
+            if by_parts or term in self.leaving or (term in self.kept_wide and is_computed(term)):
                 args = [x.astype(WIDE) for x in args]
         for repair in self.repairs.get(term, ()):
             i = order.index(repair.position) if order else repair.position

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial, reduce
 from operator import mul
 from typing import Any
@@ -56,7 +57,20 @@ def _compensated_sum(
         c = round_to(coefficients[0], xs[0].dtype)[()]  # one rounding, as it is
         pair = xs[0] + xs[1] if coefficients[0] == coefficients[1] else xs[0] - xs[1]
         return pair if c == 1 else c * pair
+    if rounds_once(constant, coefficients, counts):
+        x, y = (x if c == 1 else x * x.dtype.type(c) for x, c in zip(xs, coefficients, strict=True))
+        return x + y
     return _total(xs, constant, coefficients, counts)
+
+
+_EXACT = frozenset([Fraction(s, n) for s in (1, -1) for n in (1, 2, 4, 8)])
+
+
+def rounds_once(
+    constant: Exact, coefficients: tuple[Rational, ...], counts: tuple[int, ...]
+) -> bool:
+    """Whether a sum has but one rounding in the dtype of its addends, and stays in its range."""
+    return constant == 0 and counts == (1, 1) and _EXACT.issuperset(coefficients)
 
 
 def _scaled_product(

@@ -16,7 +16,7 @@ from stablegrad.engines.xla.ranges import (
     reached,
     sizes,
 )
-from stablegrad.engines.xla.single import FAR_LOGARITHMS, PLAIN, WIDE
+from stablegrad.engines.xla.single import FAR_LOGARITHMS, PLAIN, WIDE, rounds_once
 from stablegrad.ir import Term
 
 LENGTHS = frozenset({"norm", "hypot"})
@@ -108,11 +108,23 @@ def _is_plain(term: Term) -> bool:
         return term.args[0].dtype == WIDE
     if term.op.name == "astype":
         return term.args[0].dtype == WIDE and is_logarithm(term)
-    return term.op.name in PLAIN or term.op.name in LENGTHS or term.op.name in SHORTER
+    name = term.op.name
+    if name == "compensated_sum" and rounds_once(*term.params):
+        return False
+    return name in PLAIN or name in LENGTHS or name in SHORTER
+
+
+def is_computed(term: Term) -> bool:
+    """Whether a term that is kept in float64 has its arguments brought to float64."""
+    return (
+        term.op.carries == "computed"
+        or term.op.name in SHORTER
+        or term.op.name == "compensated_sum"
+    )
 
 
 def _goes_on(term: Term) -> bool:
-    return _is_plain(term) or term.op.carries != ""
+    return _is_plain(term) or term.op.carries != "" or term.op.name in PLAIN
 
 
 def takes(term: Term) -> bool:
@@ -170,7 +182,7 @@ def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
         user = single.get(term)
         if user is None or term.dtype != np.float32 or user.dtype != np.float32:
             continue
-        if not term.op.carries:
+        if not term.op.carries and term.op.name != "compensated_sum":
             continue
         direct = _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user))
         if direct or (user in found and user.op.carries == "passed"):
