@@ -149,8 +149,8 @@ def sin_cos_pi_pair(xp: Any, x: Any) -> tuple[Pair, Pair]:
 
 def _turned(xp: Any, found: tuple[Pair, Pair], quadrant: Any) -> tuple[Pair, Pair]:
     (s_hi, s_lo), (c_hi, c_lo) = found
-    s_hi, c_hi = _rotate(xp, s_hi, c_hi, quadrant)
-    s_lo, c_lo = _rotate(xp, s_lo, c_lo, quadrant)
+    s_hi, c_hi = rotate(xp, s_hi, c_hi, quadrant)
+    s_lo, c_lo = rotate(xp, s_lo, c_lo, quadrant)
     return (s_hi, s_lo), (c_hi, c_lo)
 
 
@@ -160,7 +160,7 @@ def sin_cos_pi(xp: Any, x: Any) -> Pair:
     hi, lo = two_prod(r, PI[0])
     lo = xp.where(xp.abs(r) < 1e-280, 0.0, lo + r * PI[1])
     s, c = xp.sin(hi), xp.cos(hi)
-    return _rotate(xp, s + c * lo, c - s * lo, quadrant)
+    return rotate(xp, s + c * lo, c - s * lo, quadrant)
 
 
 def _reduce(xp: Any, x: Any) -> Pair:
@@ -170,7 +170,7 @@ def _reduce(xp: Any, x: Any) -> Pair:
     return x - 0.5 * halves, halves.astype(xp.int64) & 3
 
 
-def _rotate(xp: Any, s: Any, c: Any, quadrant: Any) -> Pair:
+def rotate(xp: Any, s: Any, c: Any, quadrant: Any) -> Pair:
     """Turn sine and cosine by a number of quarter turns."""
     odd = (quadrant & 1) == 1
     sine, cosine = xp.where(odd, c, s), xp.where(odd, s, c)

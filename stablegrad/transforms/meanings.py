@@ -20,6 +20,7 @@ from stablegrad.ops.pairs import pi
 from stablegrad.ops.record import VARIABLE
 
 ONE = forms.const(1, np.dtype(np.float64))
+HALF_PI = Fraction(pi() / 2).limit_denominator(1 << 120)
 TWO_OVER_ROOT_PI = Fraction(2 / pi().sqrt()).limit_denominator(1 << 120)
 
 
@@ -259,6 +260,8 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "logit_slope": lambda x: 1 / (x * (1 - x)),
     "arcsinh": _arcsinh,
     "arccosh1p": lambda u: _log1p(u + _sqrt(u * (2 + u))),
+    "fresnel_sine_slope": lambda x: _op("sin", forms.scale(HALF_PI, x * x)),
+    "fresnel_cosine_slope": lambda x: _op("cos", forms.scale(HALF_PI, x * x)),
     "arctanh": lambda x: (_log1p(x) - _log1p(-x)) / 2,
 }
 """Ops as functions that are known to pairs, where the first spelling of the op is no such.

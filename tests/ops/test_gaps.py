@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from stablegrad.ir import OPS
 from stablegrad.ops.pair_trig import quarter_turns
+from stablegrad.ops.pairs import pi
 from stablegrad.oracle import truth
 from stablegrad.testing import check_op, variable
 
 SEED = 20261130
 
 
-@pytest.mark.parametrize("name", ["sin_gap", "cos_gap", "arc_between"])
+@pytest.mark.parametrize(
+    "name", ["sin_gap", "cos_gap", "arc_between", "sin_of_difference", "cos_of_difference"]
+)
 def test_gaps_at_large_angles(name: str) -> None:
     """Angles of every size, some of them nearly whole half turns apart."""
     rng = np.random.default_rng(SEED)
@@ -25,6 +30,18 @@ def test_gaps_at_large_angles(name: str) -> None:
     report = check_op(OPS[name], points=[a, b], dtypes=(np.float64,), orders=0)
     assert report.ok, str(report)
     assert report.points > n // 2
+
+
+@pytest.mark.parametrize("name", ["sin_of_difference", "cos_of_difference"])
+def test_differences_nearer_to_a_zero_than_their_last_place(name: str) -> None:
+    """a - b is a multiple of pi/2 to twice the precision, or beside it by a part of its rest."""
+    k = np.arange(1, 400)
+    exact = [Fraction(pi(100)) * int(i) / 2 for i in k]
+    a = np.array([float(x) for x in exact])
+    rest = np.array([float(x - Fraction(float(y))) for x, y in zip(exact, a, strict=True)])
+    scale = np.random.default_rng(SEED).choice([1.0, 1.0 + 1e-15, 1.001, 0.5], len(k))
+    report = check_op(OPS[name], points=[a, -rest * scale], dtypes=(np.float64,), orders=0)
+    assert report.ok, str(report)
 
 
 def test_quarter_turns_of_floats_of_every_size() -> None:
