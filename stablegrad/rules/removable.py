@@ -38,6 +38,8 @@ OVER: dict[str, tuple[Quotient, int]] = {
     "coshm1": (_half_sinhc, 2),
 }
 """Functions f, and the function f(u)/u**k with its k."""
+EVERYWHERE = ("sqrt1pm1",)
+"""Those of them whose quotient is as good far from 0."""
 POWERS = {"powm1": "log", "pow1pm1": "log1p"}
 """Functions expm1(y*log(x)), and their logarithms."""
 INVERSES = ("log1mexp_slope", "log_expm1_slope")
@@ -130,7 +132,7 @@ def zero_over_shared_factor(term: Term) -> Term | None:
         scale = Fraction(c) ** p * zero.sign
         over = forms.scale(forms.exact_ratio(scale), forms.power(zero.over(u), zero.p))
         near = forms.product([over, _times(others, forms.factors(core), p, term)])
-        if zero.over is _over_root:
+        if f.op.name in EVERYWHERE:
             return forms.with_shape(near, term.shape)
         if u.facts.hi <= -NEAR or (u.facts.lo >= NEAR and zero.low > -math.inf):
             continue
