@@ -139,6 +139,9 @@ def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype:
             inner = [(prod(c, k), y) for k, y in zip(x.params[1], x.args, strict=True)]
             constant = plus(constant, times(c, x.params[0]))
             return affine(constant, {y: k for k, y in inner}, shape, dtype)
+        if constant == -c and x.op is MONOMIAL and all(y.dtype.kind == "b" for y in x.args):
+            other = OPS["logical_not"](x.args[0] if len(x.args) == 1 else OPS["equal"](x, 1))
+            return scale(constant, monomial({other: 1}, shape, dtype))  # 1 - [c]
     if len(items) > 1:
         items.sort(key=_by_key)
     args = tuple([x for x, _ in items])

@@ -19,7 +19,7 @@ from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.pair_codes import ENOUGH, Bounded, Code, Function, columns, is_exact, spread
-from stablegrad.ops.pairs import two_sum
+from stablegrad.ops.pairs import two_prod, two_sum
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
 from stablegrad.ops.shared_pairs import run_code_at
@@ -122,6 +122,14 @@ def _error_density(x: Any) -> Any:
     return 2.0 / math.sqrt(math.pi) * np.exp(-x * x)
 
 
+def _sin_of_root(x: Any, lo: Any, y: Any) -> Any:
+    """sin(r)/r of r = sqrt(x + lo), whose rounding sin feels as that of x."""
+    r = np.sqrt(x)
+    square, rest = two_prod(r, r)
+    d = ((x - square) - rest + lo) / (2.0 * r)
+    return (np.sin(r) * np.cos(d) + np.cos(r) * np.sin(d)) / (r + d)
+
+
 def _tan(x: Any, lo: Any, y: Any) -> Any:
     t = np.tan(lo)
     return (y + t) / (1.0 - y * t)
@@ -160,6 +168,8 @@ CORRECTED: dict[str, Corrected] = {
     "cos": Corrected(_beyond(1.0), lambda x, lo, y: y * np.cos(lo) - np.sin(x) * np.sin(lo)),
     "cosm1": Corrected(_beyond(1.0), _cosm1),
     "tan": Corrected(_beyond(1.0), _tan),
+    "sin_sqrt_over_sqrt": Corrected(_above(4.0), _sin_of_root),
+    "sinh_sqrt_over_sqrt": _sloped(_above(4.0), lambda x, y: (np.cosh(np.sqrt(x)) - y) / (2.0 * x)),
     "coshm1": _sloped(_beyond(2.0), lambda x, y: np.sinh(x)),
     "log_expm1_slope": _sloped(_below(-2.0), lambda x, y: y * (1.0 - y)),
     "erfc": _sloped(_above(1.0), lambda x, y: -_error_density(x)),

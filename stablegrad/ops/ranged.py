@@ -19,7 +19,7 @@ from stablegrad.ops.lowered import SCALED_PRODUCT, Origin
 from stablegrad.ops.lowered_arithmetic import Parts, parts_multiple
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_logs import log_in_parts
-from stablegrad.ops.ranged_codes import Code, decisive, floats, is_far, run_parts
+from stablegrad.ops.ranged_codes import Code, decisive, floats, is_far, optional, run_parts
 from stablegrad.ops.record import broadcast, declare
 
 
@@ -52,8 +52,7 @@ def _ranged_product(
     if lost is False:
         return value
     value, lost, *numbers = np.broadcast_arrays(value, lost, *leaves)
-    for x in numbers:
-        lost = lost & np.isfinite(x)
+    lost = lost & _known(numbers, code)
     if not np.any(lost):
         return value
     with np.errstate(all="ignore"):
@@ -95,10 +94,9 @@ def _ranged_comparison(xp: Any, value: Any, total: Any, *leaves: Any, name: str,
         return value
     lost = total == 0
     value, lost, *numbers = np.broadcast_arrays(value, lost, *leaves)
-    for i, x in enumerate(numbers):
-        lost = lost & np.isfinite(x)
-        if i in decisive(code, len(numbers)):  # an honest zero, as of sparse data
-            lost = lost & (x != 0)
+    lost = lost & _known(numbers, code)
+    for i in decisive(code, len(numbers)):  # an honest zero, as of sparse data
+        lost = lost & (numbers[i] != 0)
     if not np.any(lost):
         return value
     with np.errstate(all="ignore"):
@@ -125,8 +123,7 @@ def _redone(
     if not np.any(lost):
         return value
     value, lost, *numbers = np.broadcast_arrays(value, lost, *leaves)
-    for x in numbers:
-        lost = lost & np.isfinite(x)
+    lost = lost & _known(numbers, code)
     if not np.any(lost):
         return value
     with np.errstate(all="ignore"):
@@ -136,6 +133,13 @@ def _redone(
     again = np.where(np.isnan(again), value[lost], again)
     value[lost] = np.where(none | nowhere, np.nan, again)
     return value
+
+
+def _known(numbers: Sequence[Any], code: Code) -> Any:
+    """Where the numbers that a code starts from are finite."""
+    less = optional(code)
+    finite = [np.isfinite(x) for i, x in enumerate(numbers) if i not in less]
+    return np.logical_and.reduce(finite)
 
 
 TINY = 4 * float(np.finfo(np.float64).tiny)

@@ -29,10 +29,22 @@ from stablegrad.ops.pair_codes import Function
 
 
 class Rounded(NamedTuple):
-    """A sum of which an addend is a rounded result: where it cancels nothing is known of it."""
+    """A sum of rounded addends: where it loses more than some bits nothing is known of it.
+
+    But what a register says, if that holds the sum as it was computed.
+    """
 
     constant: Rational
     addends: tuple[tuple[Rational, int], ...]
+    bits: int
+    known: int | None = None
+
+
+class Masked(NamedTuple):
+    """A product, 0 where one of some conditions does not hold."""
+
+    product: Product
+    masks: tuple[int, ...]
 
 
 class Nonzero(NamedTuple):
@@ -42,13 +54,16 @@ class Nonzero(NamedTuple):
     sign: int
 
 
-Code = tuple[Sum | Rounded | Product | Function | Nonzero, ...]
+Code = tuple[Sum | Rounded | Product | Masked | Function | Nonzero, ...]
 
 _MOST = 2.0**45  # exponents up to here are reduced to enough digits
 _FARTHEST = 2.0**48  # exponents farther off are no farther
 _SURE = 2.0**58  # powers of such that are no longer told apart
 _LARGE = 40.0  # from here on exp(-2*x) is nothing beside 1
-_CANCELLED = 3  # bits that a sum of rounded numbers may lose
+CANCELLED = 3
+"""Bits that a sum of rounded numbers may lose."""
+IN_PAIRS = 96
+"""Bits that a sum of pairs may lose."""
 _LN2 = pairs.split(pair_exp.LN2)
 
 
@@ -200,14 +215,21 @@ def decisive(code: Code, leaves: int) -> frozenset[int]:
         elif isinstance(step, Product):
             if any(p < 0 for _, p in step.factors):
                 return frozenset()
-        elif isinstance(step, Function) or step.constant != 0 or len(step.addends) > 1:
+        elif isinstance(step, Function | Masked) or step.constant != 0 or len(step.addends) > 1:
             return frozenset()
     return frozenset(zeros)
 
 
+@cache
+def optional(code: Code) -> frozenset[int]:
+    """The leaves that a code can do without: they need not be finite."""
+    return frozenset([s.known for s in code if isinstance(s, Rounded) and s.known is not None])
+
+
 def run_parts(xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:
     """The result of a code on finite floats, and where it is the root of a negative."""
-    registers = [normal_parts(np, (x, 0.0 * x, np.zeros(x.shape, np.int64))) for x in xs]
+    numbers = [x.astype(float) if x.dtype.kind == "b" else x for x in xs]
+    registers = [normal_parts(np, (x, 0.0 * x, np.zeros(x.shape, np.int64))) for x in numbers]
     none = np.zeros(xs[0].shape, bool)
     far = _Far()
     for step in code:
@@ -220,20 +242,37 @@ def run_parts(xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:
             out = np.where(zero, 0.5 * step.sign, m), low, np.where(zero, -int(_FARTHEST), e)
             far.made(out, [registers[step.register]])
         elif isinstance(step, Product):
-            factors = [(registers[i], p) for i, p in step.factors]
-            for x, p in factors:
-                none |= (x[0] < 0) & isinstance(p, Fraction)
-            out = _product(factors)
+            out, rooted = _rooted(step, registers)
+            none |= rooted
+        elif isinstance(step, Masked):
+            out, rooted = _rooted(step.product, registers)
+            holds = np.logical_and.reduce([registers[i][0] != 0 for i in step.masks])
+            none |= rooted & holds
+            zero = np.zeros(none.shape)
+            out = _either(holds, out, (zero, zero, np.zeros(none.shape, np.int64)))
         else:
             terms = [parts_multiple(np, registers[i], c) for c, i in step.addends]
             if step.constant != 0:
                 terms.append(parts_constant(np, step.constant, terms[0]))
             out = parts_sum(np, terms)
-            out = _told(out, terms) if isinstance(step, Rounded) else out
+            if isinstance(step, Rounded):
+                out = _told(out, terms, step.bits)
+                if step.known is not None:
+                    own = registers[step.known]
+                    out = _either(np.isnan(out[0]) & np.isfinite(own[0]), own, out)
             far.summed(terms)
         registers.append(out)
     m, low, e = registers[-1]
     return (np.where(far.lost(registers), np.nan, m), low, e), none
+
+
+def _rooted(step: Product, registers: Sequence[Parts]) -> tuple[Parts, Any]:
+    """A product, and where it has the root of a negative."""
+    factors = [(registers[i], p) for i, p in step.factors]
+    none: Any = False
+    for x, p in factors:
+        none = none | ((x[0] < 0) & isinstance(p, Fraction))
+    return _product(factors), none
 
 
 class _Far:
@@ -268,9 +307,9 @@ def is_far(x: Parts) -> Any:
     return np.abs(x[2]) > _MOST
 
 
-def _told(total: Parts, terms: Sequence[Parts]) -> Parts:
-    """A sum of rounded numbers, nan where it cancelled."""
+def _told(total: Parts, terms: Sequence[Parts], bits: int) -> Parts:
+    """A sum, nan where it lost more than some bits."""
     zero = np.iinfo(np.int64).min // 2
     top = reduce(np.maximum, [np.where(m == 0, zero, e) for m, _, e in terms])
-    lost = (top != zero) & ((total[0] == 0) | (top - total[2] > _CANCELLED))
+    lost = (top != zero) & ((total[0] == 0) | (top - total[2] > bits))
     return np.where(lost, np.nan, total[0]), total[1], total[2]

@@ -46,6 +46,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "sin": arb.sin,
     "cos": arb.cos,
     "tan": arb.tan,
+    "sin_sqrt_over_sqrt": lambda x: x.sqrt().sin() / x.sqrt(),
     "tanh": arb.tanh,
     "sech_squared": lambda x: 1 / x.cosh() ** 2,
     "arctan": arb.atan,

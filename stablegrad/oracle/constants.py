@@ -18,7 +18,10 @@ from flint import arb
 from stablegrad.ops.exact import LONG
 from stablegrad.oracle.precision import precision
 
+WHOLE = "1"
+"""The square of a root, of twice as many digits, is a short rational again."""
 IRRATIONAL: dict[str, Callable[[], Any]] = {
+    WHOLE: lambda: arb(1),
     "1/sqrt(pi)": lambda: 1 / arb.pi().sqrt(),
     "1/sqrt(2 pi)": lambda: 1 / (2 * arb.pi()).sqrt(),
     "sqrt(pi)": lambda: arb.pi().sqrt(),
@@ -31,9 +34,10 @@ IRRATIONAL: dict[str, Callable[[], Any]] = {
     "1/log(10)": lambda: 1 / arb(10).log(),
 }
 ROOT = "sqrt"
-"""The root of a factor, in place of a name."""
+"""The root of a factor, with its sign, in place of a name."""
 FACTOR_BITS = 60
 NEAR = 2.0**-122
+NEAR_ENOUGH = 2.0**-85
 SIMPLE = 10_000
 
 
@@ -45,9 +49,9 @@ def as_arb(x: Any) -> Any:
         found = known(x)
         if found is not None:
             name, factor = found
-            return (
-                _exactly(factor).sqrt() if name == ROOT else IRRATIONAL[name]() * _exactly(factor)
-            )
+            if name == ROOT:
+                return _signed_root(factor)
+            return IRRATIONAL[name]() * _exactly(factor)
     return _exactly(x)
 
 
@@ -55,22 +59,30 @@ def _exactly(x: Fraction) -> Any:
     return arb(flint.fmpq(x.numerator, x.denominator))
 
 
+def _signed_root(square: Fraction) -> Any:
+    root = _exactly(abs(square)).sqrt()
+    return root if square > 0 else -root
+
+
 @lru_cache(maxsize=1024)
 def known(x: Fraction) -> tuple[str, Fraction] | None:
     """(name, factor) of an irrational number that x is 128 bits of, times a short rational."""
     top = x.numerator
-    if (top // (top & -top)).bit_length() < LONG:
+    length = (top // (top & -top)).bit_length()
+    if length < LONG:
         return None
     scale = Fraction(2) ** (x.denominator.bit_length() - top.bit_length())
     with precision(300):
         for name, number in IRRATIONAL.items():
             mantissa, exponent = (_exactly(x * scale) / number()).mid().man_exp()
             near = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
-            factor = _short(near)
+            factor = _short(near) if name != WHOLE or length >= 2 * LONG else None
             if factor is not None:
                 return name, factor / scale
-    square = _short((x * scale) ** 2) if x > 0 else None
-    return None if square is None or _is_square(square) else (ROOT, square / scale**2)
+    square = _short((x * scale) ** 2)
+    if square is None or _is_square(square):
+        return None
+    return ROOT, (square if x > 0 else -square) / scale**2
 
 
 def _is_square(x: Fraction) -> bool:
@@ -88,15 +100,29 @@ def _short(near: Fraction) -> Fraction | None:
 
 @lru_cache(maxsize=1024)
 def completed(x: Fraction) -> Fraction:
-    """128 bits of an irrational number times a short rational that x is 90 bits of, or x."""
+    """128 bits of an irrational number times a short rational that x is 90 bits of, or x.
+
+    Or of the root of a short rational: sin(sqrt(2)*x) takes all digits of it.
+    """
     with precision(300):
-        for number in IRRATIONAL.values():
+        for name, number in IRRATIONAL.items():
+            if name == WHOLE:  # exp(1e-30) is not 1
+                continue
             ratio = _exactly(x) / number()
             factor = Fraction(float(ratio.mid())).limit_denominator(SIMPLE)
             if not factor or abs(factor.numerator) > SIMPLE:
                 continue
-            if abs(ratio / _exactly(factor) - 1) < arb(2) ** -85:
-                with precision(128):
-                    mantissa, exponent = (number() * _exactly(factor)).mid().man_exp()
-                return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
-    return x
+            if abs(ratio / _exactly(factor) - 1) < NEAR_ENOUGH:
+                return _digits(lambda factor=factor, number=number: number() * _exactly(factor))
+        square = (x * x).limit_denominator(SIMPLE)
+        far = abs(x * x - square) > square * NEAR_ENOUGH
+        if not (square and abs(square.numerator) <= SIMPLE) or far or _is_square(square):
+            return x
+    return _digits(lambda: _signed_root(square if x > 0 else -square))
+
+
+def _digits(number: Callable[[], Any]) -> Fraction:
+    """128 bits of a number."""
+    with precision(128):
+        mantissa, exponent = number().mid().man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)

@@ -14,7 +14,9 @@ from collections.abc import Container, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
+from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Facts, Term, topological
+from stablegrad.ops import forms
 from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import implied, of_finite_inputs
@@ -22,6 +24,13 @@ from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 
 SUMS = frozenset(("sum", "mean"))
 """Reductions whose value exists only where all that they take in has one."""
+PARTIAL = frozenset(
+    """
+    log_ratio one_plus_log_ratio log_ratio1p log_step logdiffexp deviance log_ndtr_difference
+    log_sigmoid_difference
+    """.split()
+)
+"""Functions of several arguments that have no value at some, which are no box."""
 _NONE: frozenset[Term] = frozenset()
 
 
@@ -165,6 +174,8 @@ def _own(term: Term) -> Iterator[tuple[Term, bool]]:
             yield OPS["isfinite"](inner), True
         return
     if term.op is not MONOMIAL:
+        if term.op.name in PARTIAL and not term.facts.defined:
+            yield OPS["logical_not"](OPS["isnan"](term)), False
         for guard in guards(term):
             yield guard, False
         for x, domain in zip(term.args, term.op.domain, strict=False):
@@ -240,6 +251,16 @@ def _blocks_zeros(mask: Term) -> bool:
     )
 
 
+def _slopes(part: Term) -> Iterator[Term]:
+    """The partials of a function that has no value everywhere, which have none there either."""
+    if part.op.name not in PARTIAL or part.op.partials is None:
+        return
+    given = frozenset((part, *part.args))
+    for partial in part.op.partials(part, *part.args):
+        slope = canonical(partial, given)
+        yield slope.args[1] if slope.op is REQUIRE else forms.split(slope)[1]
+
+
 def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, int]:
     """By term of the derivatives, which conditions make it nan (or infinite) as they are."""
     keys: dict[object, int] = {}
@@ -248,7 +269,7 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
         if c.pole:  # the derivative has a pole too, or the guard of the partial
             own += [("power", c.guard.args[0]), *guards(c.part)]
         else:
-            own += [c.part, ("root", c.guard.args[0])]
+            own += [c.part, ("root", c.guard.args[0]), *_slopes(c.part)]
         for key in own:
             keys[key] = keys.get(key, 0) | 1 << n
     everywhere = sum(1 << n for n, c in enumerate(conditions) if _never(c))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+from stablegrad.cost import one_sign
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
@@ -13,7 +14,16 @@ from stablegrad.ops.lowered_arithmetic import Product, Sum
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.pair_codes import Function
 from stablegrad.ops.ranged import RANGED_COMPARISON, RANGED_LOG, RANGED_POWER, RANGED_SUM, TINY
-from stablegrad.ops.ranged_codes import CODED, RANGING, Code, Nonzero, Rounded
+from stablegrad.ops.ranged_codes import (
+    CANCELLED,
+    CODED,
+    IN_PAIRS,
+    RANGING,
+    Code,
+    Masked,
+    Nonzero,
+    Rounded,
+)
 from stablegrad.ops.record import is_const, is_float
 from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.transforms.rational import instruction, is_exact
@@ -189,30 +199,55 @@ def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], 
         return None
     order = topological([term], stop=lambda t: t not in inner)
     leaves = [t for t in order if t not in inner]
-    if any(x not in lowered or not is_float(x.dtype) for x in leaves):
+    if any(x not in lowered for x in leaves):
         return None
-    register = {t: i for i, t in enumerate(leaves)}
-    rounded = {t for t in leaves if not is_exact(t)}
+    rounded = _rounded(order, inner)
+    felt = {a for t in inner if t.op.name not in ("exp", "log") for a in t.args}
+    own = [t for t in order if t in felt and t in inner and t in lowered and _may_cancel(t)]
+    given = [*leaves, *own]
+    register = {t: i for i, t in enumerate(given)}
     code: list[Any] = []
+
+    def put(t: Term, step: Any) -> None:
+        code.append(step)
+        register[t] = len(given) + len(code) - 1
+
     for i, t in enumerate(leaves):
         if t in rounded and (t.facts.positive or t.facts.negative):
-            code.append(Nonzero(i, 1 if t.facts.positive else -1))
-            register[t] = len(leaves) + len(code) - 1
+            put(t, Nonzero(i, 1 if t.facts.positive else -1))
     for t in order:
-        if t in inner:
-            form = t.op is AFFINE or t.op is MONOMIAL
-            if form:
-                step = instruction(t, register)
-                if isinstance(step, Sum) and not rounded.isdisjoint(t.args):
-                    step = Rounded(step.constant, step.addends)
-                code.append(step)
-            else:
-                n = t.param("n") if t.op.name == "power_derivative" else 0
-                code.append(Function(t.op.name, tuple([register[a] for a in t.args]), n))
-            if not form or not rounded.isdisjoint(t.args):
-                rounded.add(t)
-            register[t] = len(leaves) + len(code) - 1
-    return tuple(leaves), tuple(code)
+        if t not in inner:
+            continue
+        if t.op is AFFINE or t.op is MONOMIAL:
+            known = register.get(t)
+            step = instruction(t, register)
+            masks = tuple([register[a] for a in t.args if a.dtype.kind == "b"])
+            if isinstance(step, Sum) and not all(map(is_exact, t.args)):
+                bits = CANCELLED if t in rounded else IN_PAIRS
+                step = Rounded(step.constant, step.addends, bits, known)
+            put(t, Masked(step, masks) if masks and isinstance(step, Product) else step)
+        else:
+            n = t.param("n") if t.op.name == "power_derivative" else 0
+            put(t, Function(t.op.name, tuple([register[a] for a in t.args]), n))
+    return tuple(given), tuple(code)
+
+
+def _may_cancel(t: Term) -> bool:
+    several = t.op is AFFINE and len(t.args) + (t.params[0] != 0) > 1
+    return several and not one_sign(t) and not all(map(is_exact, t.args))
+
+
+def _rounded(order: Sequence[Term], inner: Container[Term]) -> set[Term]:
+    """Which terms of a code are, or are made of, rounded results."""
+    rounded: set[Term] = set()
+    for t in order:
+        if t not in inner:
+            by_itself = is_float(t.dtype) and not is_exact(t)
+        else:
+            by_itself = not (t.op is AFFINE or t.op is MONOMIAL)
+        if by_itself or (t in inner and not rounded.isdisjoint(t.args)):
+            rounded.add(t)
+    return rounded
 
 
 def ranges(x: Term) -> bool:
@@ -241,7 +276,7 @@ def _codable(t: Term) -> bool:
         return True
     if t.op is AFFINE:
         return not isinstance(t.params[0], str)
-    return all(x.dtype.kind != "b" for x in t.args)
+    return any(is_float(x.dtype) for x in t.args)
 
 
 def _inner(term: Term) -> dict[Term, None] | None:

@@ -99,6 +99,12 @@ def test_a_squared_root_of_a_negative_is_no_number(program):
 NOWHERE: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
     "masked argument": (lambda x, y: OPS["log1p"](minimum(x, y)), 1.0, -16.0),
     "masked argument of a root": (lambda x, y: sqrt(minimum(x, y)), 1.0, -16.0),
+    "masked quotient": (lambda x, y: log(y / minimum(x, 2.0)), 33554432.0, -0.25),
+    "masked log of a quotient of sums": (
+        lambda x, y: log(maximum(x, 1.0) / (1.0 - y)),
+        0.5,
+        2.0,
+    ),
     "pole beyond a mask": (lambda x, y: log(minimum(x, y)), 1.0, 0.0),
     "beside a mask": (lambda x, y: log(y) + maximum(x, 0.5), -1.0, -2.0),
     "weighted by zero": (lambda x, y: log(x) * y, -1.0, 0.0),

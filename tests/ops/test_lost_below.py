@@ -107,6 +107,16 @@ SLOPES: dict[str, tuple[Program, float, float]] = {
     "a tie of large numbers": (lambda x, y: maximum(y, logaddexp(y, x + y)), -5.6e-17, -8.1e118),
     "root of what underflows": (lambda x, y: x / sqrt(cosh(x) ** 2) + sigmoid(x), 700.0, 1.0),
     "tail at a large logarithm": (lambda x, y: logaddexp(sin(x), arcsinh(y)), -0.2, 5e234),
+    "wave of a root": (lambda x, y: cos(sqrt(x * y)), 12.0, 8981002904897391.0),
+    "wave of the root of a reciprocal": (lambda x, y: cos(sqrt(-1.0 / x)), -5.2e-16, 1.0),
+    "all digits of a root below": (lambda x, y: sin(expm1(hypot(x, x))), 60.0, 1.0),
+    "what is no branch": (lambda x, y: exp(y - minimum(x, 2.0) + x), -1.2e285, 6.2e144),
+    "branch beyond the range": (lambda x, y: sigmoid(maximum(x**6, x)), 1.9e81, 1.0),
+    "what cancels below what grows": (
+        lambda x, y: 1.0 / (cosh((x + log_sigmoid(1.0 / y)) - 1.0 / y) + 2.0),
+        2.0**40,
+        -1.727233711018889e-77,
+    ),
     "derivatives that grow": (lambda x, y: sinh(hypot(x, y)) / hypot(x, y), 32.0, 1.0),
 }
 
