@@ -16,7 +16,7 @@ from jax.interpreters import ad
 from stablegrad.errors import StablegradError
 from stablegrad.jax.marks import inside
 from stablegrad.jax.operations import TRANSLATIONS, translate
-from stablegrad.jax.primitive import pushed
+from stablegrad.jax.primitive import is_placed, pushed
 from stablegrad.jax.regions import Region, numbered, plain, region_of
 from stablegrad.ops.record import is_float
 from stablegrad.settings import Settings
@@ -56,7 +56,7 @@ def _rule(
     **params: Any,
 ) -> tuple[Any, Any]:
     settings = inside.value
-    if settings is None:
+    if settings is None or any(is_placed(jax.typeof(x)) for x in primals):
         return theirs(primals, tangents, **params)
     region = applied(primitive.name, [jax.typeof(x) for x in primals], params, settings)
     if region is None or not all(is_float(r.dtype) for r in region.roots):

@@ -59,7 +59,7 @@ _LOGICAL = {"and": "logical_and", "or": "logical_or", "xor": "logical_xor", "not
 ELEMENTWISE = frozenset([*_SAME, *_RENAMED, "integer_pow", "pow", "convert_element_type", "copy"])
 """Operations on each element alone, their arguments all of one shape or scalars."""
 _COMPARISONS = frozenset("eq ne lt le gt ge is_finite".split())
-_INTEGER_INPUTS = _COMPARISONS | {"convert_element_type", "stop_gradient"}
+_INTEGER_INPUTS = _COMPARISONS | {"convert_element_type", "stop_gradient", "select_n"}
 
 LIBRARY: dict[str, str] = {
     "logaddexp": "logaddexp",
@@ -167,13 +167,26 @@ def _clamp(args: Terms, params: Params) -> list[Term]:
 @_translation("select_n")
 def _select_n(args: Terms, params: Params) -> list[Term] | None:
     which, *cases = args
-    if which.dtype.kind != "b" or len(cases) != 2 or not is_float(cases[0].dtype):
-        if which.dtype.kind == "b" and len(cases) == 2 and cases[0].dtype.kind == "b":
-            no, yes = cases
-            both = OPS["logical_and"](which, yes)
-            return [OPS["logical_or"](both, OPS["logical_and"](OPS["logical_not"](which), no))]
+    if all(c.dtype.kind == "b" for c in cases):
+        if which.dtype.kind != "b":
+            return None
+        no, yes = cases
+        both = OPS["logical_and"](which, yes)
+        return [OPS["logical_or"](both, OPS["logical_and"](OPS["logical_not"](which), no))]
+    if not all(is_float(c.dtype) for c in cases):
         return None
-    return [OPS["where"](which, cases[1], cases[0])]
+    chosen = cases[0]
+    for i, case in enumerate(cases[1:], 1):
+        chosen = OPS["where"](_is_number(which, i), case, chosen)
+    return [chosen]
+
+
+def _is_number(which: Term, i: int) -> Term:
+    """Whether an index is a number other than 0; the index of two branches is a truth value."""
+    truth = which.op.name == "astype" and which.args[0].dtype.kind == "b"
+    if truth or which.dtype.kind == "b":
+        return which.args[0] if truth else which
+    return OPS["equal"](which, const(i, which.dtype))
 
 
 @_translation("convert_element_type")
@@ -186,7 +199,8 @@ def _convert(args: Terms, params: Params) -> list[Term] | None:
         return [x]
     if dtype.kind == "b":
         return [OPS["not_equal"](x, const(0, x.dtype))]
-    return [OPS["astype"](x, dtype=dtype)] if is_float(dtype) else None
+    known = is_float(dtype) or (x.dtype.kind == "b" and dtype.kind in "iu")
+    return [OPS["astype"](x, dtype=dtype)] if known else None
 
 
 # -- shapes -------------------------------------------------------------------------------

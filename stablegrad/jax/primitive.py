@@ -48,6 +48,12 @@ def _common(args: Sequence[Any]) -> list[Any]:
     ]
 
 
+def is_placed(aval: Any) -> bool:
+    """Whether a type says how its values are split over devices."""
+    sharding = getattr(aval, "sharding", None)
+    return sharding is not None and any(s is not None for s in sharding.spec)
+
+
 def typed(x: Any, aval: Any) -> Any:
     """A value as an array, of the weak type that it has without us."""
     if not isinstance(x, jax.Array) and isinstance(aval, ShapedArray):

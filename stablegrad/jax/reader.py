@@ -56,6 +56,8 @@ class Reading:
     outputs: list[Any] = field(default_factory=list)
     passed: list[tuple[str, str]] = field(default_factory=list)
     """The primitives that were passed through, each with its place."""
+    avals: list[Any] = field(default_factory=list)
+    """The types of all numbers."""
     links: Links | None = None
     """What is left of derivatives taken inside, if there were any."""
 
@@ -70,7 +72,7 @@ class _Reader:
         self.settings = settings
         self.avals: list[Any] = []
         self.equations: list[Equation] = []
-        self.reading = Reading()
+        self.reading = Reading(avals=self.avals)
         jaxpr = closed.jaxpr
         env: dict[Any, Any] = {}
         for v in jaxpr.invars:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 from jax import lax
+from jax.sharding import NamedSharding
 
-from stablegrad.jax.primitive import apply
+from stablegrad.jax.primitive import apply, is_placed
 from stablegrad.jax.reader import Equation, Literal, read
 from stablegrad.jax.report import Report
 from stablegrad.settings import Settings
@@ -37,7 +39,8 @@ class Rewriter:
         for step in reading.steps:
             inputs = [value(a) for a in step.inputs]
             if step.region is not None:
-                found: Sequence[Any] = apply(step.region, inputs)
+                kinds = [reading.avals[o] for o in step.outputs]
+                found: Sequence[Any] = placed(partial(apply, step.region), inputs, kinds)
             else:
                 assert step.equation is not None
                 found = self._equation(step.equation, inputs)
@@ -55,6 +58,22 @@ class Rewriter:
         if handler is not None:
             return handler(self, {**e.source.params, "before": e.before}, inputs)
         return bind(e.source, e.source.params, inputs)
+
+
+def placed(f: Callable[[Values], Sequence[Any]], args: Values, kinds: Sequence[Any]) -> Values:
+    """The results of f, of types that say how they are split, where those of the program do.
+
+    Inside, the partitioner finds how: it is told at the ends, as by the program.
+    """
+    types = [*kinds, *map(jax.typeof, args)]
+    found = next((a.sharding.mesh for a in types if is_placed(a)), None)
+    if found is None:
+        return list(f(args))
+    given = tuple([NamedSharding(found, a.sharding.spec) for a in kinds])
+    inner = jax.sharding.auto_axes(
+        lambda *values: tuple(f(list(values))), axes=found.explicit_axes, out_sharding=given
+    )
+    return list(jax.jit(inner)(*args))
 
 
 def bind(eqn: Any, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
@@ -110,10 +129,24 @@ def _while(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequen
     of_cond, of_body, start = inputs[:n], inputs[n : n + m], inputs[n + m :]
     body, condition = params["body_jaxpr"], params["cond_jaxpr"]
     kinds = [v.aval.dtype for v in body.jaxpr.outvars]
+    (goes_on,) = condition.jaxpr.outvars
+    axes = tuple(range(len(goes_on.aval.shape)))
+
+    def go(state: Values) -> Any:
+        return rewriter.run(condition, [*of_cond, *state])[0]
+
+    def step(state: Values) -> Values:
+        new = rewriter.run(body, [*of_body, *state])
+        if axes:  # under vmap: what has come to its end stays
+            which = go(state)
+            new = [
+                lax.select(lax.broadcast_in_dim(which, x.shape, axes), x, y)
+                for x, y in zip(_as(new, kinds), state, strict=True)
+            ]
+        return _as(new, kinds)
+
     return lax.while_loop(
-        lambda state: rewriter.run(condition, [*of_cond, *state])[0],
-        lambda state: _as(rewriter.run(body, [*of_body, *state]), kinds),
-        _as(start, kinds),
+        lambda state: jax.numpy.any(go(state)) if axes else go(state), step, _as(start, kinds)
     )
 
 
@@ -144,13 +177,11 @@ def _shard_map(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Se
 
 
 def _jit(rewriter: Rewriter, params: dict[str, Any], inputs: Values) -> Sequence[Any]:
-    placed = {
-        key: params[key]
-        for key in ("in_shardings", "out_shardings")
-        if all(type(s).__name__ != "UnspecifiedValue" for s in params[key]) and params[key]
-    }
-    if "out_shardings" in placed:
-        placed["out_shardings"] = list(placed["out_shardings"])
+    placed = {}
+    for key in ("in_shardings", "out_shardings"):
+        given = [None if type(s).__name__ == "UnspecifiedValue" else s for s in params[key]]
+        if any(s is not None for s in given):
+            placed[key] = tuple(given) if key == "in_shardings" else given
     donated = tuple([i for i, d in enumerate(params["donated_invars"]) if d])
     f = rewriter.function(params["jaxpr"])
     f.__name__ = params["name"]

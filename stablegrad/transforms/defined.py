@@ -155,6 +155,8 @@ def _conditions(
             contexts[inner], tops[inner] = None, tops.get(inner, _NONE) | {inner}
         if not term.op.elementwise:
             continue
+        for mask in _masks(term):
+            context = _both(context, mask)
         for guard, pole in _own(term):
             if not (context is not None and implied(guard, _parts(context))):
                 found.append(Condition(guard, term, pole, top, context))
@@ -200,12 +202,14 @@ def _looked_at(term: Term, context: Term | None) -> Iterator[tuple[Term, Term | 
         yield a, _both(context, condition)
         yield b, _both(context, OPS["logical_not"](condition))
         return
-    for mask in term.args if term.op is MONOMIAL else ():
-        if mask.dtype.kind == "b":
-            context = _both(context, mask)
     for arg in term.args:
         if is_float(arg.dtype):
             yield arg, context
+
+
+def _masks(term: Term) -> list[Term]:
+    """What must hold, lest a product is 0 whatever its factors are."""
+    return [a for a in term.args if a.dtype.kind == "b"] if term.op is MONOMIAL else []
 
 
 def _moving(y: Term, seeds: Sequence[Term]) -> Term | None:
