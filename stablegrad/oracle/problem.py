@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import Term, topological
+from stablegrad.ir import Shape, Term, topological
 from stablegrad.ops.record import is_float
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.evaluate import bind, evaluate, is_elementwise
@@ -129,8 +129,8 @@ class Problem:
                 bound[t] = bind(v[places], None if d is None else d[places], order)
         size = 1 if places is None else len(places)
         return [
-            _coefficients(out, k, size)
-            for out in evaluate(self.terms, bound, flat=self.flat)
+            _coefficients(out if self.flat else _filled(out, t.shape), k, size)
+            for t, out in zip(self.terms, evaluate(self.terms, bound, flat=self.flat), strict=True)
             for k in self.orders
         ]
 
@@ -235,6 +235,11 @@ class Problem:
             r.value[won], r.offset[won] = again.value[won], again.offset[won]
             r.status[won] = Status.LIMIT if self.single() is None else Status.DECIDED
             r.bits = max(r.bits, again.bits)
+
+
+def _filled(out: Array, shape: Shape) -> Array:
+    """An array of a term's shape: 1 - mean(x) is held as one number, whatever its shape."""
+    return np.broadcast_to(out, shape) if out.size < math.prod(shape) else out
 
 
 def _coefficients(out: Array, order: int, size: int) -> list[Ball]:

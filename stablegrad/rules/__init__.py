@@ -21,6 +21,7 @@ THEMES = (
     "moments",
     "powers",
     "quotients",
+    "reductions",
     "removable",
     "roots",
     "shares",

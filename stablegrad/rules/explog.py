@@ -7,6 +7,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational
 from stablegrad.ops.exponential import exp, log
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.roots import square_root
@@ -230,6 +231,58 @@ def log_of_sinh(x: Term) -> Pair:
 def ratio_of_bessel_functions(x: Term) -> Pair:
     """i1(x)/i0(x) is inf/inf for large x."""
     return OPS["i1"](x) / OPS["i0"](x), OPS["log_i0_derivative"](x, n=1)
+
+
+SCALED = {"i0": "i0e", "i1": "i1e"}
+"""Bessel functions, and what is left of them under exp(-|x|)."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: exp(y) * OPS["i0"](x),
+    source="i0(x) = i0e(x)*exp(|x|)",
+    group="exponentials",
+    among=tuple(SCALED),
+)
+def growth_times_bessel_function(term: Term) -> Term | None:
+    """exp(-x)*i0(x), or exp(k*cos(x))/i0(k), is 0*inf or inf/inf for large x."""
+    parts = forms.factors(term)
+    bell = next((x for x in parts if x.op.name == "exp"), None)
+    found = {x: p for x, p in parts.items() if x.op.name in SCALED}
+    if bell is None or not found:
+        return None
+    exponents: list[tuple[Rational, Term]] = [(parts.pop(bell), bell.args[0])]
+    for x, p in found.items():
+        exponents.append((p, OPS["abs"](*x.args)))
+        del parts[x]
+        scaled = OPS[SCALED[x.op.name]](*x.args)
+        parts[scaled] = p + parts.get(scaled, 0)
+    growth = exp(forms.total(exponents, term.shape, term.dtype))
+    left = forms.monomial({x: p for x, p in parts.items() if p != 0}, None, term.dtype)
+    return forms.with_shape(forms.product([growth, left]), term.shape)
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: exp(OPS["abs"](x)) * OPS["i0e"](x),
+    source="definition",
+    group="exponentials",
+    among=tuple(SCALED.values()),
+)
+def scaled_bessel_function_times_growth(term: Term) -> Term | None:
+    """exp(|x|)*i0e(x) is i0(x): its derivative is no sum that cancels.
+
+    More in the exponent stays with it, and within the range.
+    """
+    parts = forms.factors(term)
+    for name, scaled in SCALED.items():
+        for x, p in parts.items():
+            if x.op.name == scaled and parts.get(bell := exp(OPS["abs"](*x.args))) == p:
+                left = {y: q for y, q in parts.items() if y is not x and y is not bell}
+                whole = forms.power(OPS[name](*x.args), p)
+                result = forms.product([whole, forms.monomial(left, None, term.dtype)])
+                return forms.with_shape(result, term.shape)
+    return None
 
 
 @stabilize.procedure(

@@ -6,6 +6,7 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational
 from stablegrad.ops.exponential import exp, expm1, log, log1p
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import (
@@ -171,7 +172,17 @@ def log_of_prod(term: Term) -> Term | None:
     facts = factors.facts
     if facts.nonnegative and (facts.hi <= 1 or facts.lo >= 1) and has_rule(log(factors)):
         return OPS["sum"](log(factors), axis=x.param("axis"), keepdims=x.param("keepdims"))
-    return OPS["log_prod"](factors, axis=x.param("axis"), keepdims=x.param("keepdims"))
+    p, base = _power_of(factors)
+    length = OPS["log_prod"](base, axis=x.param("axis"), keepdims=x.param("keepdims"))
+    return forms.scale(p, length)
+
+
+def _power_of(x: Term) -> tuple[Rational, Term]:
+    """The p and y of x = y**p, whose products have logs together: of y**2 those of |y|."""
+    if x.op is not forms.MONOMIAL or len(x.args) != 1:
+        return 1, x
+    (p,), (y,) = x.params[0], x.args
+    return p, OPS["abs"](y) if p.numerator % 2 == 0 and not y.facts.nonnegative else y
 
 
 # -- exponentials -------------------------------------------------------------------------

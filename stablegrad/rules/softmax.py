@@ -160,6 +160,60 @@ def shifted_by_logsumexp(term: Term) -> Term | None:
 
 
 @stabilize.procedure(
+    "affine",
+    example=lambda x: (
+        OPS["logsumexp"](x, axis=-1)
+        - OPS["getitem"](x, index=(*[("slice", 0, n, 1) for n in x.shape[:-1]], 0))
+    ),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+    among=("logsumexp",),
+)
+def entry_less_logsumexp(term: Term) -> Term | None:
+    """logsumexp(x) - x[i], the loss of a class, cancels where the entry dominates."""
+    parts = list(zip(term.params[1], term.args, strict=True))
+    for c, total in parts:
+        whole = restored(total)
+        if whole.op.name != "logsumexp":
+            continue
+        (x,) = whole.args
+        axes = _axes(whole.param("axis"), x.ndim)
+        for d, entry in parts:
+            if d != -c or len(axes) != 1 or total.shape != entry.shape:
+                continue
+            inner, chain = entries(entry)
+            if inner is x and _one_of_each_row(entry, chain, axes[0], whole):
+                loss = picked(OPS["log_softmax"](x, axis=axes[0]), chain)
+                rest = [(k, y) for k, y in parts if y is not total and y is not entry]
+                if term.params[0] != 0:
+                    rest.append((1, forms.const(term.params[0], term.dtype)))
+                return forms.total([(d, loss), *rest], term.shape, term.dtype)
+    return None
+
+
+def _one_of_each_row(entry: Term, chain: list[Term], axis: int, whole: Term) -> bool:
+    """Whether the entries are one of each row that is summed, in the order of the rows."""
+    if not chain or chain[-1].op.name not in ("getitem", "take_along_axis"):
+        return False
+    taken = chain[-1]
+    if any(math.prod(t.shape) != math.prod(taken.shape) or t.op.name == "transpose" for t in chain):
+        return False
+    rows = tuple([n for k, n in enumerate(whole.args[0].shape) if k != axis])
+    if tuple([n for n in entry.shape if n != 1]) != tuple([n for n in rows if n != 1]):
+        return False
+    if taken.op.name == "take_along_axis":
+        return taken.param("axis") % whole.args[0].ndim == axis
+    index = taken.param("index")
+    if len(index) <= axis or not isinstance(index[axis], int):
+        return False
+    return all(
+        isinstance(i, tuple) and i == ("slice", 0, n, 1)
+        for k, (i, n) in enumerate(zip(index, whole.args[0].shape, strict=False))
+        if k != axis
+    )
+
+
+@stabilize.procedure(
     "softmax",
     "log_softmax",
     example=lambda x: OPS["softmax"](x - OPS["max"](x, axis=-1, keepdims=True), axis=-1),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from fractions import Fraction
 
 import numpy as np
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.dtypes import is_half
@@ -51,15 +52,18 @@ def _greatest(weights: Term | None, x: Term, total: Term) -> Term:
     return OPS["max"](counted, axis=total.param("axis"), keepdims=True)
 
 
-def _where_needed(greatest: Term) -> Term:
+def _where_needed(greatest: Term, *, above: bool = False) -> Term:
     """The shift of exponents: the greatest where its exponential leaves the range; else 0.
+
+    ``above``: where it overflows.
 
     A shift of all exponents cancels, so its own derivative, of any order, is zero. Where it is
     not needed it would cost digits: the logarithm of the sum may cancel against it.
     """
     dtype = np.float32 if is_half(greatest.dtype) else greatest.dtype
     limit = _IN_RANGE * float(np.log(np.finfo(dtype).max))
-    needed = OPS["logical_and"](OPS["isfinite"](greatest), OPS["abs"](greatest) > limit)
+    size = greatest if above else OPS["abs"](greatest)
+    needed = OPS["logical_and"](OPS["isfinite"](greatest), size > limit)
     return STOP_GRADIENT.term((OPS["where"](needed, greatest, 0.0),))
 
 
@@ -136,18 +140,88 @@ def _is_positive_sum(total: Term) -> bool:
     return found is not None and (found[0] is None or found[0].facts.nonnegative)
 
 
+# -- sums of such sums, and of exponentials -----------------------------------------------
+
+
+def _constant(total: Term) -> Rational:
+    """The constant of a flat sum; -1 for what is none, or infinite."""
+    constant = total.params[0] if total.op is forms.AFFINE else "nan"
+    return -1 if isinstance(constant, str) else constant
+
+
+def _positive_addends(total: Term) -> list[tuple[Rational, Term]] | None:
+    """The addends of a flat sum of exponentials and sums of such, and the constant; else None.
+
+    One at least is a sum, and there are two addends.
+    """
+    if _constant(total) < 0:
+        return None
+    parts: list[tuple[Rational, Term]] = list(zip(total.params[1], total.args, strict=True))
+    sums = [x for _, x in parts if _is_positive_sum(x)]
+    if not sums or len(parts) + (total.params[0] != 0) < 2 or any(c <= 0 for c, _ in parts):
+        return None
+    if any(x.shape != total.shape or not (x.op.name == "exp" or x in sums) for _, x in parts):
+        return None
+    return parts
+
+
+def _exponents(x: Term) -> tuple[Term | None, Term]:
+    """The weights and exponents of a sum of exponentials, or of one."""
+    return (None, x.args[0]) if x.op.name == "exp" else _weighted(x, plain=True) or (None, x)
+
+
+def _moved(x: Term, shift: Term) -> Term:
+    """An exponential, or a sum of such, with a shift taken off its exponents."""
+    if x.op.name == "exp":
+        return OPS["exp"](forms.total([(1, x.args[0]), (-1, shift)], x.shape, x.dtype))
+    kept = reduced(x.args[0].shape, x.param("axis"), keepdims=True)
+    return _shifted(*_exponents(x), OPS["reshape"](shift, shape=kept), x)
+
+
+def _shift_of_all(parts: list[tuple[Rational, Term]], shape: Shape, *, above: bool = False) -> Term:
+    """The greatest of all exponents where it is needed, ``above``: where they are large; else 0."""
+    greatest = []
+    for _, x in parts:
+        weights, exponents = _exponents(x)
+        one = x.op.name == "exp"
+        g = exponents if one else _greatest(weights, exponents, x)
+        greatest.append(OPS["reshape"](g, shape=shape))
+    return _where_needed(functools.reduce(OPS["maximum"], greatest), above=above)
+
+
+def _moved_total(total: Term, parts: list[tuple[Rational, Term]]) -> tuple[Term, Term]:
+    """A flat sum with the greatest of all exponents taken off, and that, where it is needed."""
+    shift = _shift_of_all(parts, total.shape)
+    addends = [(c, _moved(x, shift)) for c, x in parts]
+    if total.params[0] != 0:
+        addends.append((total.params[0], OPS["exp"](forms.scale(-1, shift))))
+    return forms.total(addends, total.shape, total.dtype), shift
+
+
 @stabilize.procedure(
     "log1p",
     example=lambda x: OPS["log1p"](OPS["sum"](OPS["exp"](x), axis=-1)),
-    source="Blanchard, Higham and Higham 2021",
+    source="log(1 + s) = m + log(exp(-m) + s*exp(-m))",
     group="softmax",
 )
 def log1p_of_sum_of_exponentials(term: Term) -> Term | None:
-    """log(1 + sum(exp(x))) overflows for large x."""
+    """log(1 + sum(exp(x))), of several such sums, or of a product of them, overflows."""
     c, total = forms.split(term.args[0])
-    if c <= 0 or not _is_positive_sum(total):
-        return None
-    return OPS["softplus"](OPS["log"](term.args[0]))
+    parts = _positive_addends(term.args[0])
+    if parts is None and c > 0 and _is_positive_sum(total):
+        parts = [(c, total)]
+    if parts is None:
+        factors = forms.factors(total)
+        product = c > 0 and all(p == 1 and _is_positive_sum(x) for x, p in factors.items())
+        return OPS["softplus"](OPS["log"](term.args[0])) if product else None
+    shift = _shift_of_all(parts, term.shape, above=True)
+    addends = [(c, _moved(x, shift)) for c, x in parts]
+    addends.append((1, OPS["expm1"](forms.scale(-1, shift))))  # nothing without a shift
+    if term.args[0].op is forms.AFFINE and term.args[0].params[0] != 0:
+        constant = forms.const(term.args[0].params[0], term.dtype)
+        addends.append((1, forms.product([constant, OPS["exp"](forms.scale(-1, shift))])))
+    inner = OPS["log1p"](forms.total(addends, term.shape, term.dtype))
+    return forms.total([(1, inner), (1, shift)], term.shape, term.dtype)
 
 
 @stabilize.procedure(
@@ -157,25 +231,68 @@ def log1p_of_sum_of_exponentials(term: Term) -> Term | None:
     group="softmax",
 )
 def log_of_sums_of_exponentials(term: Term) -> Term | None:
-    """log(c + sum(exp(x))), and of several such sums, overflows for large x."""
+    """log(c + exp(y) + sum(exp(x))), and of several such sums, overflows for large x or y."""
     (total,) = term.args
-    constant = total.params[0] if total.op is forms.AFFINE else "nan"
-    if isinstance(constant, str) or constant < 0:
+    parts = _positive_addends(total)
+    if parts is None:
         return None
-    sums = list(zip(total.params[1], total.args, strict=True))
-    if len(sums) + (constant != 0) < 2 or any(c <= 0 or not _is_positive_sum(x) for c, x in sums):
-        return None
-    if any(x.shape != total.shape for x in total.args):
-        return None
-    found: list[tuple[Rational, Term, Term | None, Term]] = []
-    for c, x in sums:
-        weights, exponents = _weighted(x, plain=True) or (None, x)
-        found.append((c, x, weights, exponents))
-    greatest = [OPS["reshape"](_greatest(w, u, x), shape=x.shape) for _, x, w, u in found]
-    shift = _where_needed(functools.reduce(OPS["maximum"], greatest))
-    addends: list[tuple[Rational, Term]] = [(constant, OPS["exp"](forms.scale(-1, shift)))]
-    for c, x, weights, exponents in found:
-        kept = reduced(x.args[0].shape, x.param("axis"), keepdims=True)
-        addends.append((c, _shifted(weights, exponents, OPS["reshape"](shift, shape=kept), x)))
-    inner = forms.total([a for a in addends if a[0] != 0], total.shape, term.dtype)
+    tops = [(c, x) for c, x in parts if x.op.name == "exp"]
+    if len(tops) == 1 and total.params[0] == 0:
+        ((k, top),) = tops
+        # the exponents are compared before anything is rounded
+        rest = [(c / Fraction(k), _moved(x, top.args[0])) for c, x in parts if x is not top]
+        more = forms.total([(forms.exact_ratio(c), x) for c, x in rest], total.shape, total.dtype)
+        logs = [(1, OPS["log1p"](more)), (1, OPS["log"](forms.scale(k, top)))]
+        return forms.total(logs, term.shape, term.dtype)
+    inner, shift = _moved_total(total, parts)
     return forms.total([(1, OPS["log"](inner)), (1, shift)], term.shape, term.dtype)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x, y: OPS["log"](OPS["norm"](y, axis=-1) * OPS["sum"](OPS["exp"](x), axis=-1)),
+    source="log(a*b) = log(a) + log(b)",
+    group="softmax",
+    among=("monomial",),
+)
+def log_of_product_with_sum(term: Term) -> Term | None:
+    """log(sum(exp(x))/sum(exp(y))), or with any positive factor: the sums overflow, logs do not."""
+    c, core = forms.split(term.args[0])
+    if c <= 0 or core.op is not forms.MONOMIAL:
+        return None
+    parts = forms.factors(core)
+    sums = {x: p for x, p in parts.items() if _is_positive_sum(x)}
+    if not sums:
+        return None
+    rest = {x: p for x, p in parts.items() if x not in sums}
+    logs = [(p, OPS["log"](x)) for x, p in sums.items()]
+    left = forms.scale(c, forms.monomial(rest, None, term.dtype))
+    logs.append((1, OPS["log"](left)))
+    return forms.total(logs, term.shape, term.dtype)
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: (
+        OPS["exp"](OPS["max"](y, axis=-1))
+        / (OPS["exp"](OPS["max"](y, axis=-1)) + OPS["sum"](OPS["exp"](x), axis=-1))
+    ),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+    among=("affine",),
+)
+def share_of_exponential(term: Term) -> Term | None:
+    """exp(y)/(exp(y) + sum(exp(x))), and shares of such sums, are inf/inf for large y or x."""
+    powers = forms.factors(term)
+    for total, p in powers.items():
+        parts = _positive_addends(total) if p == -1 else None
+        found = [(c, x) for c, x in parts or () if powers.get(x) == 1]
+        if parts is None or not found:
+            continue
+        ((_, top), *_) = found
+        inner, shift = _moved_total(total, parts)
+        share = forms.product([_moved(top, shift), forms.power(inner, -1)])
+        rest = {x: q for x, q in powers.items() if x is not top and x is not total}
+        product = forms.product([share, forms.monomial(rest, None, term.dtype)])
+        return forms.with_shape(product, term.shape)
+    return None

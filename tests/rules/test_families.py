@@ -21,6 +21,7 @@ from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
 from stablegrad.testing import leaf
 from tests.rules.more_programs import MORE
+from tests.rules.reduction_programs import REDUCTIONS
 
 WITHIN = 16.0  # ulp, for a whole program and its gradient
 UNTESTED = {"signs", "matrices"}
@@ -251,7 +252,7 @@ CASES: list[Case] = [
 ]
 
 
-CASES += MORE
+CASES += [*MORE, *REDUCTIONS]
 
 
 def built(function: Callable[..., Term], values: list[Any]) -> tuple[list[Term], Term]:

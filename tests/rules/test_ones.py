@@ -77,3 +77,8 @@ def test_ones_in_another_dtype():
     ones = sg.tensor(np.ones(2, np.float32))
     assert ones.astype(float).numpy().tolist() == [1.0, 1.0]
     assert ones.astype("bfloat16").astype(int).numpy().tolist() == [1, 1]
+
+
+def test_ones_are_standardized():
+    x = sg.tensor(np.ones(3))
+    assert ((x - snp.mean(x)) / (snp.std(x) + 1e-8)).numpy().tolist() == [0.0, 0.0, 0.0]

@@ -1,0 +1,86 @@
+"""Programs for the rules of reductions: losses of classes, sums of exponentials, products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stablegrad.ir import OPS, Term
+
+Case = tuple[str, Callable[..., Term], list[Any]]
+
+
+def f(name: str, **params: Any) -> Callable[..., Term]:
+    """The op of a name."""
+    return lambda *args: OPS[name](*args, **params)
+
+
+exp, log, sqrt, cos, norm = f("exp"), f("log"), f("sqrt"), f("cos"), f("norm", axis=-1)
+total, mean, prod = f("sum", axis=-1), f("mean", axis=-1), f("prod", axis=-1)
+greatest, least, dot, i0 = f("max", axis=-1), f("min", axis=-1), f("matmul"), f("i0")
+maximum, minimum = f("maximum"), f("minimum")
+first, column = f("getitem", index=(0,)), f("getitem", index=(("slice", 0, 2, 1), 1))
+
+REDUCTIONS: list[Case] = [
+    ("product_of_vectors", lambda x: sqrt(dot(x, x)), [[1e200, 1e200]]),
+    (
+        "product_of_vectors",
+        lambda x, y: dot(x, y) / (norm(x) * norm(y)),
+        [[1e200, 2e200], [3.0, 1]],
+    ),
+    ("greatest_exponential", lambda x: log(greatest(exp(x))), [[1000.0, 3.0]]),
+    ("greatest_exponential", lambda x: log(least(exp(x))), [[-1000.0, 3.0]]),
+    ("greater_exponential", lambda x, y: log(maximum(exp(x), exp(y))), [1000.0, 3.0]),
+    ("greater_exponential", lambda x, y: log(minimum(exp(x), exp(y))), [-1000.0, 3.0]),
+    ("log_of_prod", lambda x: log(prod(x**2)), [[1e200, -1e200, 1e-100]]),
+    ("entry_less_logsumexp", lambda x: log(total(exp(x))) - first(x), [[1000.0, 1.0, 999.0]]),
+    (
+        "entry_less_logsumexp",
+        lambda x: mean(log(total(exp(x))) - column(x)),
+        [[[1e3, 1e3 - 1, 3.0], [-900, -901.0, -899]]],
+    ),
+    ("growth_times_bessel_function", lambda x: exp(-x) * i0(x), [800.0]),
+    ("growth_times_bessel_function", lambda x, k: exp(k * cos(x)) / i0(k), [0.1, 1000.0]),
+    ("scaled_bessel_function_times_growth", lambda x: exp(f("abs")(x)) * f("i0e")(x), [1e-9]),
+    ("scaled_bessel_function_times_growth", lambda x: log(exp(f("abs")(x)) * f("i0e")(x)), [1e-6]),
+    (
+        "log_of_sums_of_exponentials",
+        lambda y, x: log(exp(y) + total(exp(x))) - y,
+        [800.0, [1.0, 799.0]],
+    ),
+    (
+        "log_of_sums_of_exponentials",
+        lambda y, x: log(exp(y) + total(exp(x))) - y,
+        [100.0, [0.2, 0.3]],
+    ),
+    (
+        "log1p_of_sum_of_exponentials",
+        lambda y, x: log(1 + exp(y) + total(exp(x))),
+        [800.0, [1.0, 799.0]],
+    ),
+    (
+        "log1p_of_sum_of_exponentials",
+        lambda x, y: log(1 + total(exp(x)) * total(exp(-y))),
+        [[1.0, 799.0], [800.0, 900.0]],
+    ),
+    (
+        "log_of_product_with_sum",
+        lambda x, y: log(total(exp(x)) * total(exp(y))),
+        [[800.0, 1.0], [-800.0, 2.0]],
+    ),
+    (
+        "log_of_product_with_sum",
+        lambda x, y: log(3 * total(exp(x)) / y),
+        [[800.0, 1.0], 7.0],
+    ),
+    (
+        "share_of_exponential",
+        lambda y, x: exp(y) / (exp(y) + total(exp(x))),
+        [-800.0, [-799.0, -801.0]],
+    ),
+    (
+        "share_of_exponential",
+        lambda x, y: -log(total(exp(x)) / (total(exp(x)) + total(exp(y)))),
+        [[800.0, 3.0], [1.0, 799.0]],
+    ),
+]
