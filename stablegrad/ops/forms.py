@@ -28,7 +28,7 @@ from stablegrad.ops.exact import (
     times,
 )
 from stablegrad.ops.form_records import AFFINE, INDICATOR, MONOMIAL, REQUIRE
-from stablegrad.ops.guards import implied, needless, not_nan, propagates
+from stablegrad.ops.guards import defined, implied, left_by, needless
 from stablegrad.ops.record import CONST, broadcast, cast, const, is_const
 
 CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
@@ -111,9 +111,8 @@ def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> T
         del parts[x]
         guards.append(x)
     result = affine(constant, parts, shape, dtype)
-    for x in guards:
-        if not propagates(result, x):
-            result = OPS["require"](result, not_nan(x))
+    for guard in left_by(guards, result):
+        result = OPS["require"](result, guard)
     return with_shape(result, shape)
 
 
@@ -354,7 +353,7 @@ class Product:
         masks = {x: p for x, p in self.parts.items() if x.dtype.kind == "b"}
         core = monomial(parts, None, self.dtype)
         guards = [g for g in self.guards if not (needless(g, core) or implied(g, masks))]
-        guards += [not_nan(x) for x in self.cancelled if not propagates(core, x)]
+        guards += left_by(self.cancelled, core)
         if not guards:
             core = monomial(parts | masks, None, self.dtype)
         if isinstance(self.coefficient, str):
@@ -373,8 +372,8 @@ class Product:
         parts = {x: p for x, p in self.parts.items() if x.dtype.kind != "b" and p != 0}
         guards = list(self.guards)
         if parts:
-            guards.append(OPS["isfinite"](monomial(parts, shape, self.dtype)))
-        guards += [not_nan(x) for x in self.cancelled]
+            guards += defined(monomial(parts, shape, self.dtype))
+        guards += [g for x in self.cancelled for g in defined(x)]
         for guard in guards:
             zero = OPS["require"](zero, guard)
         masks = {x: 1 for x in self.parts if x.dtype.kind == "b"}

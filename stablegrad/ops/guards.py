@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.record import CONST, INPUT
+from stablegrad.ops.record import CONST, INPUT, const
 
 
 def not_nan(x: Term) -> Term:
@@ -13,6 +13,50 @@ def not_nan(x: Term) -> Term:
     if x.op is INPUT or not x.facts.defined:
         return OPS["isfinite"](x)
     return OPS["logical_not"](OPS["isnan"](x))
+
+
+ENTIRE = frozenset(
+    """
+    exp exp2 expm1 sinh cosh tanh sech sin cos arctan arcsinh sigmoid softplus log_sigmoid erf erfc
+    ndtr abs hypot logaddexp maximum minimum sigmoid_slope sech_squared sigmoid_difference
+    """.split()
+)
+"""Functions that are numbers wherever their arguments are."""
+_FEW = 4
+
+
+def defined(x: Term) -> list[Term]:
+    """What must hold so that ``x`` is a number, by what it is made of: it may leave the range.
+
+    ``x*x/y - x*x/y`` is 0 at 1e200 too, if y is not.
+    """
+    found: dict[Term, None] = {}
+    stack, seen = [x], {x}
+    while stack:
+        t = stack.pop()
+        below: tuple[Term, ...] = ()
+        whole = t.op.name == "monomial" and all(isinstance(p, int) for p in t.params[0])
+        sums = t.op.name == "affine" and not isinstance(t.params[0], str)
+        if whole or sums or t.op.name in ENTIRE:
+            below = tuple([a for a in t.args if a.dtype.kind != "b"])
+        elif t.op is not CONST or isinstance(t.params[0], str):
+            found[not_nan(t)] = None
+        if whole:
+            for a, p in zip(t.args, t.params[0], strict=True):
+                if p < 0 and not a.facts.nonzero:
+                    found[OPS["not_equal"](a, const(0, a.dtype))] = None
+        masked = len(below) < len(t.args)
+        if masked or len(found) > _FEW or len(seen) > 4 * _FEW or t.shape != x.shape:
+            return [not_nan(x)]
+        stack += [a for a in below if a not in seen]
+        seen.update(below)
+    return list(found)
+
+
+def left_by(cancelled: Iterable[Term], rest: Term) -> list[Term]:
+    """The guards that cancelled terms leave behind beside ``rest``, which may show them itself."""
+    found = [g for x in cancelled if not propagates(rest, x) for g in defined(x)]
+    return list(dict.fromkeys(found))
 
 
 def of_finite_inputs(guard: Term) -> bool:

@@ -191,8 +191,10 @@ CORRECTED: dict[str, Corrected] = {
 }
 LOGS = {"log": 0.0, "log1p": 1.0}
 """Logarithms, and what is added to their argument."""
-CORRECTED["sigmoid_difference"] = CORRECTED["sigmoid"]
-CORRECTED["union_slope"] = CORRECTED["sigmoid_slope"]
+TURNING = frozenset(["sin", "cos", "tan"])
+OF_DIFFERENCE = {"sigmoid_difference": "sigmoid", "union_slope": "sigmoid_slope"}
+"""Functions of a difference, and of what."""
+CORRECTED |= {name: CORRECTED[of_one] for name, of_one in OF_DIFFERENCE.items()}
 """By op: where it feels the rounding of its argument, and the cure; by the difference of two."""
 
 
@@ -226,6 +228,8 @@ def _redone_call(
         # a logarithm of 0 may be one of what was lost beside 1
         pole = np.isinf(value) & np.isfinite(x) & (name in LOGS)
         felt = felt | pole
+        if name in TURNING and not np.isfinite(np.add.reduce(x, axis=None)):
+            felt = felt | np.isinf(x)  # what left the range has a sine
     if not np.any(felt):
         return value
     shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
@@ -262,11 +266,12 @@ def _redone_call(
             sure = pole & ~np.isnan(argument)  # a negative that is below all floats is -0
         again = np.where(sure & (argument > 0), np.log(argument), again)
         again = np.where(sure & (argument <= 0) & np.signbit(argument), np.nan, again)
-        if count == 1 and not parameters and is_exact(rounded, code):
+        if not parameters and is_exact(rounded, code):
             # how far the value moves with what is not known of its argument
             loss = np.where(error < 1.0, np.abs(off - again), np.inf)
             open_ = ~(loss <= LOST * _ROUNDED * np.abs(again)) & ~sure
-            whole = (*code, Function(name, (len(leaves) + len(code) - 1,)))
+            of_one = OF_DIFFERENCE.get(name, name)
+            whole = (*code, Function(of_one, (len(leaves) + len(code) - 1,)))
             if np.any(open_):
                 settle(xp, again, open_, columns(felt, leaves), whole)
     value = np.array(value)

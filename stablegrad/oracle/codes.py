@@ -59,6 +59,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "cosh": arb.cosh,
     "sqrt1pm1": lambda x: (1 + x).sqrt() - 1,
     "sigmoid": lambda x: 1 / (1 + (-x).exp()),
+    "sigmoid_slope": lambda x: 1 / (2 * (x / 2).cosh()) ** 2,
     "erf": arb.erf,
     "erfc": arb.erfc,
     "ndtr": _ndtr,

@@ -20,6 +20,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import implied, of_finite_inputs
+from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 
 SUMS = frozenset(("sum", "mean"))
@@ -100,12 +101,14 @@ def confined(
         functions = {t for t in parts if t.shape == x.shape}
         dependent = set() if x is y or is_const(d, 0) else active_terms(order, {x})
         around = d
+        reached: _Reached | None = None
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
-            apart = condition.pole and dependent and condition.part not in dependent
-            if apart and (not _never(condition) or _is_added(condition.part, order, dependent)):
-                continue  # an infinite addend leaves the slope by what it does not depend on
+            if condition.pole and dependent and condition.part not in dependent:
+                reached = reached or _Reached(order, dependent)
+                if not reached.by(condition):
+                    continue  # an infinite addend leaves the slope by what it does not depend on
             around = _around(around, condition)
         result.append(around)
     return result
@@ -116,17 +119,35 @@ def _never(condition: Condition) -> bool:
     return condition.pole and condition.guard.facts.hi <= 0
 
 
-def _is_added(part: Term, order: Sequence[Term], dependent: Container[Term]) -> bool:
-    """Whether a part meets what depends on a variable in sums alone."""
-    free = {part}
-    for term in order:
-        if free.isdisjoint(term.args):
-            continue
-        if term not in dependent:
-            free.add(term)
-        elif term.op is not AFFINE:
-            return False
-    return True
+class _Reached:
+    """What infinite parts that do not depend on a variable meet on their way.
+
+    In sums alone they leave the slope.
+    """
+
+    def __init__(self, order: Sequence[Term], dependent: Container[Term]) -> None:
+        self.dependent: set[Term] = set()
+        """Parts of what goes into a function, or a product, with the variable."""
+        self.turning: set[Term] = set()
+        """Parts of what goes into a wave, which has no value at infinity."""
+        for term in reversed(order):
+            if term in dependent:
+                if term.op is not AFFINE:
+                    self.dependent.update(term.args)
+                continue
+            if term in self.dependent:
+                self.dependent.update(term.args)
+            if term in self.turning or term.op.name in TURNING:
+                self.turning.update(term.args)
+
+    def by(self, condition: Condition) -> bool:
+        """Whether a pole leaves no slope; not asked where it is that of a quotient by data."""
+        part = condition.part
+        if part in self.turning:
+            return True
+        zero = condition.guard.args[0]
+        asked = _never(condition) or not (zero.op in (AFFINE, MONOMIAL) or not zero.args)
+        return asked and part in self.dependent
 
 
 def _around(derivative: Term, condition: Condition) -> Term:
@@ -272,6 +293,7 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
         own: list[object] = [c.guard]
         if c.pole:  # the derivative has a pole too, or the guard of the partial
             own += [("power", c.guard.args[0]), *guards(c.part)]
+            own += [c.part] if c.part.op is not MONOMIAL else []
         else:
             own += [c.part, ("root", c.guard.args[0]), *_slopes(c.part)]
         for key in own:

@@ -35,9 +35,9 @@ from stablegrad.ops.record import CONST, is_const
 from stablegrad.transforms.meanings import TWICE, has_meaning, meaning_of
 from stablegrad.transforms.rational import instruction, is_exact, is_long, rounds, usable
 
-LIMIT = 96  # terms of one code: what is larger is summed from rounded addends
+LIMIT = 192  # terms of one code: what is larger is summed from rounded addends
 HAZARD = "log_ndtr_difference_derivative"
-ARGUMENT_LIMIT = 64  # terms of the code of an argument
+ARGUMENT_LIMIT = 128  # terms of the code of an argument
 
 
 def as_redone_sum(

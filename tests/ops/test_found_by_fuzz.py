@@ -105,6 +105,13 @@ NOWHERE: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
         0.5,
         2.0,
     ),
+    "wave of a pole": (lambda x, y: x - sin(log(y)), 1.0, 0.0),
+    "wave of the pole of a constant": (lambda x, y: x - sin(log(y - y)), 1.0, 1.0),
+    "pole of a function beyond a mask": (
+        lambda x, y: maximum(2.0 / log(minimum(y, 1.0)), x),
+        1.0,
+        1.0,
+    ),
     "pole beyond a mask": (lambda x, y: log(minimum(x, y)), 1.0, 0.0),
     "beside a mask": (lambda x, y: log(y) + maximum(x, 0.5), -1.0, -2.0),
     "weighted by zero": (lambda x, y: log(x) * y, -1.0, 0.0),

@@ -19,6 +19,13 @@ maximum, minimum, log_sigmoid, cos = f("maximum"), f("minimum"), f("log_sigmoid"
 
 Program = Callable[[Term, Term], Term]
 
+
+def long_sum(x: Term) -> Term:
+    """The slope is one sum whose code has 78 instructions, and cancels 300 times."""
+    t = arcsinh(x) / erf(x)
+    return sin(maximum(t, logaddexp(-minimum(hypot(x, t), 0.5), sinh(t) ** 2)))
+
+
 NOWHERE: dict[str, tuple[Program, float, float]] = {
     "root of an odd power": (lambda x, y: sqrt(x * (x * x)), -4.4e-134, 1.0),
     "root of minus a square": (lambda x, y: sqrt(-x * x), 1.07e-196, 1.0),
@@ -93,6 +100,9 @@ RIGHT: dict[str, tuple[Program, float, float]] = {
     "sign of a zero": (lambda x, y: exp(1.0 / log_sigmoid(x / y)), -11.24, -0.011),
     "leg beyond the range": (lambda x, y: minimum(hypot(sin(y / x), y / x), 2.0), -2.6e-85, 1e294),
     "all digits of a root": (lambda x, y: cos(hypot(x, x)), -3.7e183, 1.0),
+    "wave of an overflow": (lambda x, y: sin(y * y), 1.0, 1.43e247),
+    "an overflow less itself": (lambda x, y: x * (x / y) - x * (x / y), 6.15e259, 1.0),
+    "waves of an overflow that cancel": (lambda x, y: cos(sinh(y)) - cos(sinh(y)) + x, 1.0, 1e4),
     "log of a quotient near 1": (lambda x, y: 1.0 / log(sigmoid(x) * cosh(y)), 1.0, 1.0),
     "soft maximum near 0": (lambda x, y: logaddexp(sin(x) - 2.0, x - 0.3), 0.0182, 1.0),
 }
@@ -117,6 +127,12 @@ SLOPES: dict[str, tuple[Program, float, float]] = {
         2.0**40,
         -1.727233711018889e-77,
     ),
+    "share of a small gap of large numbers": (
+        lambda x, y: logaddexp(hypot(x, y), (y - x) + 2.0),
+        0.015625,
+        1.2786682062094304e148,
+    ),
+    "a long sum": (lambda x, y: long_sum(x), -0.07331, 1.0),
     "derivatives that grow": (lambda x, y: sinh(hypot(x, y)) / hypot(x, y), 32.0, 1.0),
 }
 
