@@ -372,7 +372,8 @@ class Product:
         parts = {x: p for x, p in self.parts.items() if x.dtype.kind != "b" and p != 0}
         guards = list(self.guards)
         if parts:
-            guards += defined(monomial(parts, shape, self.dtype))
+            x = monomial(parts, shape, self.dtype)
+            guards += defined(x) if x.args else [OPS["isfinite"](x)]
         guards += [g for x in self.cancelled for g in defined(x)]
         for guard in guards:
             zero = OPS["require"](zero, guard)

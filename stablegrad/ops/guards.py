@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.record import CONST, INPUT, const
@@ -34,22 +35,22 @@ def defined(x: Term) -> list[Term]:
     stack, seen = [x], {x}
     while stack:
         t = stack.pop()
-        below: tuple[Term, ...] = ()
-        whole = t.op.name == "monomial" and all(isinstance(p, int) for p in t.params[0])
+        if t.op is CONST and not isinstance(t.params[0], str):
+            continue
+        powers: Any = t.params[0] if t.op.name == "monomial" else ()
+        whole = bool(powers) and all(isinstance(p, int) for p in powers)
         sums = t.op.name == "affine" and not isinstance(t.params[0], str)
-        if whole or sums or t.op.name in ENTIRE:
-            below = tuple([a for a in t.args if a.dtype.kind != "b"])
-        elif t.op is not CONST or isinstance(t.params[0], str):
+        if not (whole or sums or t.op.name in ENTIRE):
             found[not_nan(t)] = None
-        if whole:
-            for a, p in zip(t.args, t.params[0], strict=True):
-                if p < 0 and not a.facts.nonzero:
-                    found[OPS["not_equal"](a, const(0, a.dtype))] = None
-        masked = len(below) < len(t.args)
+            continue
+        for a, p in zip(t.args, powers, strict=False):
+            if whole and p < 0 and not a.facts.nonzero:
+                found[OPS["not_equal"](a, const(0, a.dtype))] = None
+        masked = any(a.dtype.kind == "b" for a in t.args)
         if masked or len(found) > _FEW or len(seen) > 4 * _FEW or t.shape != x.shape:
             return [not_nan(x)]
-        stack += [a for a in below if a not in seen]
-        seen.update(below)
+        stack += [a for a in t.args if a not in seen]
+        seen.update(t.args)
     return list(found)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from stablegrad.cost import one_sign
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Product, Sum
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.pair_codes import Function
@@ -24,7 +24,7 @@ from stablegrad.ops.ranged_codes import (
     Nonzero,
     Rounded,
 )
-from stablegrad.ops.record import is_const, is_float
+from stablegrad.ops.record import CONST, is_const, is_float
 from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.transforms.rational import instruction, is_exact
 
@@ -55,7 +55,7 @@ def ranged_code(
     if not watched:
         return None
     written = forms.product([forms.power(as_written(x), p) for x, p in parts.items()])
-    found = _coded(forms.with_shape(written, like.shape), lowered)
+    found = _coded(forms.with_shape(written, like.shape), lowered, masks=True)
     return None if found is None else (watched, *found)
 
 
@@ -70,7 +70,24 @@ def as_written(x: Term) -> Term:
 def underflows(x: Term, p: Any) -> bool:
     """Whether a factor to the power p may be lost below the range, or its sign under a root."""
     rooted = not isinstance(p, int) and (_signed(x) or x.facts.negative)
-    return rooted or ranges(x) or x.op.name in FALLING
+    return (rooted or ranges(x) or x.op.name in FALLING) and not _has_masks(x)
+
+
+def _has_masks(x: Term) -> bool:
+    """Whether a factor is made of masks: then it has zeros that are meant."""
+    stack, seen = [x], {x}
+    while stack:
+        t = stack.pop()
+        if not (t.op is AFFINE or t.op is MONOMIAL or t.op.name in CODED):
+            continue
+        if any(a.dtype.kind == "b" for a in t.args):
+            return True
+        fresh = [a for a in t.args if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+        if len(seen) > LIMIT:
+            break
+    return False
 
 
 def _watched(x: Term, p: Any, several: bool) -> bool:
@@ -146,7 +163,7 @@ def as_ranged_sum(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term
     functions = [a for a in term.args if _grows(a)]
     if not functions or sum(_is_unbounded(a) for a in term.args) < 2:
         return value
-    found = _coded(term, lowered)
+    found = _coded(term, lowered, masks=True)
     if found is None or not any(isinstance(step, Function | Product) for step in found[1]):
         return value
     leaves, code = found
@@ -192,14 +209,16 @@ def _signed(x: Term) -> bool:
     return ranges(x) or (x.op is AFFINE and len(x.args) == 1 and not is_exact(x.args[0]))
 
 
-def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], Code] | None:
-    """The leaves and the code of a term."""
+def _coded(
+    term: Term, lowered: Mapping[Term, Term], *, masks: bool = False
+) -> tuple[tuple[Term, ...], Code] | None:
+    """The leaves and the code of a term, in which there may be masks or not."""
     inner = _inner(term)
     if inner is None:
         return None
     order = topological([term], stop=lambda t: t not in inner)
     leaves = [t for t in order if t not in inner]
-    if any(x not in lowered for x in leaves):
+    if any(x not in lowered or not (masks or is_float(x.dtype)) for x in leaves):
         return None
     rounded = _rounded(order, inner)
     felt = {a for t in inner if t.op.name not in ("exp", "log") for a in t.args}
@@ -221,11 +240,11 @@ def _coded(term: Term, lowered: Mapping[Term, Term]) -> tuple[tuple[Term, ...], 
         if t.op is AFFINE or t.op is MONOMIAL:
             known = register.get(t)
             step = instruction(t, register)
-            masks = tuple([register[a] for a in t.args if a.dtype.kind == "b"])
+            over = tuple([register[a] for a in t.args if a.dtype.kind == "b"])
             if isinstance(step, Sum) and not all(map(is_exact, t.args)):
                 bits = CANCELLED if t in rounded else IN_PAIRS
                 step = Rounded(step.constant, step.addends, bits, known)
-            put(t, Masked(step, masks) if masks and isinstance(step, Product) else step)
+            put(t, Masked(step, over) if over and isinstance(step, Product) else step)
         else:
             n = t.param("n") if t.op.name == "power_derivative" else 0
             put(t, Function(t.op.name, tuple([register[a] for a in t.args]), n))
@@ -253,14 +272,21 @@ def _rounded(order: Sequence[Term], inner: Container[Term]) -> set[Term]:
 def ranges(x: Term) -> bool:
     """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
     if x.op is MONOMIAL or as_written(x) is not x:
-        return True
+        return not _is_weight(x)
     if x.op.name in ("hypot", "abs"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
     if x.op.name in POWERS:
         return _codable(x) and (ranges(x.args[0]) or any(map(ranges, forms.factors(x.args[0]))))
     return x.op is AFFINE and any(
-        a.op is MONOMIAL or a.op is AFFINE or a.op.name in RANGING for a in x.args
+        (a.op is MONOMIAL and not _is_weight(a)) or a.op is AFFINE or a.op.name in RANGING
+        for a in x.args
     )
+
+
+def _is_weight(x: Term) -> bool:
+    """Whether a product is 1 where some conditions hold, and 0 elsewhere."""
+    one = all(a.dtype.kind == "b" or (a.op is REQUIRE and a.args[0].op is CONST) for a in x.args)
+    return x.op is MONOMIAL and one
 
 
 def _overflows(x: Term) -> bool:
