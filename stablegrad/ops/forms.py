@@ -94,7 +94,7 @@ def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> T
     """The flat sum of ``c * term`` over the pairs."""
     constant: Exact = 0
     parts: dict[Term, Rational] = {}
-    guards: list[Term] = []
+    needed: dict[Term, None] = {}
     for c, t in terms:
         view = unbroadcast_view(t)
         if view.op is CONST:
@@ -106,12 +106,17 @@ def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> T
         elif view.dtype.kind == "b":  # x + (x == 0)
             _accumulate(parts, cast(OPS["indicator"](view), dtype), c)
         else:
+            while view.op is REQUIRE:  # around the sum: what is inside may have a common factor
+                needed[view.args[1]] = None
+                view = view.args[0]
             _accumulate(parts, view, c)
-    for x in [x for x, c in parts.items() if c == 0]:
+    cancelled = [x for x, c in parts.items() if c == 0]
+    for x in cancelled:
         del parts[x]
-        guards.append(x)
     result = affine(constant, parts, shape, dtype)
-    for guard in left_by(guards, result):
+    for guard in needed:
+        result = OPS["require"](result, guard)
+    for guard in left_by(cancelled, result):
         result = OPS["require"](result, guard)
     return with_shape(result, shape)
 

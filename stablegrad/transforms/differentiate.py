@@ -180,22 +180,31 @@ BOUNDED = frozenset("sigmoid tanh sech sech_squared sigmoid_slope erf ndtr".spli
 def _infinite_together(partial: Term, value: Term) -> bool:
     """Whether the partial is finite wherever ``value`` is: then nothing needs blocking.
 
-    Decided for what is infinite where a base is zero, negative powers and logarithms, and for
-    what is finite at any argument that is not nan, which makes the value nan too.
+    Decided for factors of the value, for what is infinite where a base is zero, negative powers
+    and logarithms, and for what is finite at any argument that is not nan, which makes the value
+    nan too. Outside its domain the value is nan as the partial is.
     """
-    if partial.op.name in BOUNDED and len(value.args) == 1:
+    needed = guards(value) if partial.op is forms.REQUIRE else ()
+    ratio = value.op.name == "log_ratio"  # its domain is no box: arguments of one sign
+    while partial.op is forms.REQUIRE and (ratio or partial.args[1] in needed):
+        partial = partial.args[0]
+    alike = partial.op.name in BOUNDED or (value.op.name, partial.op.name) == ("lgamma", "digamma")
+    if alike and len(value.args) == 1:
         inner = forms.split(partial.args[0])[1]
         if inner is forms.split(value.args[0])[1]:
             return True
-    poles = {x for x, p in forms.factors(forms.split(value)[1]).items() if p < 0}
-    if value.op.name in ("log", "log2", "log10"):
-        poles.add(value.args[0])
+    factors = forms.factors(forms.split(value)[1])
+    poles = {x for x, p in factors.items() if p < 0}
+    blocked = any(x.dtype.kind == "b" for x in factors)
+    known = set() if blocked else {x for x, p in factors.items() if p > 0}
+    if value.op.name in ("log", "log2", "log10", "log_ratio"):
+        poles |= set(value.args)
     for x, p in forms.factors(forms.split(partial)[1]).items():
         if x.dtype.kind == "b":
             continue
         if not isinstance(p, int) or (p < 0 and not x.facts.nonzero and x not in poles):
             return False
-        if not x.facts.defined and x not in poles:
+        if not x.facts.defined and x not in poles and x not in known:
             return False
     return True
 

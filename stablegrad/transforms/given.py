@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from stablegrad.ir import Term
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import CONST, INPUT
@@ -10,6 +12,16 @@ MOVES = frozenset(
     "reshape transpose broadcast_to concatenate flip pad windows getitem take_along_axis".split()
 )
 """Ops that only move elements, and take any dtype."""
+
+EXACT_OPS = frozenset(
+    "negative abs sign where maximum minimum fmax fmin copysign clip positive floor ceil round "
+    "trunc require stop_gradient add subtract multiply divide sqrt square reciprocal "
+    "indicator".split()
+)
+"""Elementwise ops whose native result is correctly rounded: no wider arithmetic needed."""
+
+EXTENDED = frozenset("log log1p log2 log10 power exp xlogy".split())
+"""Functions that an engine has in float32, had in float64 for what is computed there of them."""
 
 PRECISE = 24
 """Terms of an argument that is computed in float64 for the sake of one exp."""
@@ -31,6 +43,41 @@ def is_made_of_given(term: Term) -> bool:
         if is_given(t):
             continue
         if seen > PRECISE or not (t.op is AFFINE or t.op is MONOMIAL or t.op.name == "log"):
+            return False
+        stack.extend(t.args)
+    return True
+
+
+_FEW = 8
+
+
+def is_form(term: Term) -> bool:
+    """Whether a term is a sum or a product."""
+    return term.op is AFFINE or term.op is MONOMIAL
+
+
+def is_moved(term: Term) -> bool:
+    """Whether a term only moves elements, or adds a few of them."""
+    if term.op.name == "sum":
+        size = prod(term.args[0].shape)
+        return size <= _FEW * prod(term.shape)
+    return term.op.name in MOVES
+
+
+def is_near_given(term: Term) -> bool:
+    """Whether a term is one of the extended functions, of the program's numbers by arithmetic.
+
+    A chain of functions would cost too much.
+    """
+    if term.op.name not in EXTENDED:
+        return False
+    stack, seen = list(term.args), 0
+    while stack:
+        t = stack.pop()
+        seen += 1
+        if is_given(t) or t.dtype.kind == "b":
+            continue
+        if seen > PRECISE or not (is_form(t) or is_moved(t) or t.op.name in EXACT_OPS):
             return False
         stack.extend(t.args)
     return True

@@ -8,7 +8,6 @@ keep their range; the exponential of a sum takes the rounding error of the sum a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,24 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
-from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM
+from stablegrad.ops.lowered import EXP_OF_SUM
 from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM
 from stablegrad.ops.lowered_functions import HYPOT_OF_COMPUTED
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
-from stablegrad.ops.record import CONST, Exact, const, is_float, round_to
+from stablegrad.ops.record import CONST, Exact, const, is_float
 from stablegrad.transforms.defined import guards
-from stablegrad.transforms.given import MOVES, is_given, is_made_of_given
+from stablegrad.transforms.given import (
+    EXACT_OPS,
+    MOVES,
+    is_form,
+    is_given,
+    is_made_of_given,
+    is_moved,
+    is_near_given,
+)
 from stablegrad.transforms.plainer import plainer
-from stablegrad.transforms.products import WIDE, emit_multiple, emit_product, power_of_two, times
+from stablegrad.transforms.products import WIDE, emit_product, power_of_two
 from stablegrad.transforms.ranged import (
     POWERS,
     as_ranged_comparison,
@@ -45,13 +52,7 @@ from stablegrad.transforms.redone import (
     as_redone_sum,
 )
 from stablegrad.transforms.structured import as_settled
-
-EXACT_OPS = frozenset(
-    "negative abs sign where maximum minimum fmax fmin copysign clip positive floor ceil round "
-    "trunc require stop_gradient add subtract multiply divide sqrt square reciprocal "
-    "indicator".split()
-)
-"""Elementwise ops whose native result is correctly rounded: no wider arithmetic needed."""
+from stablegrad.transforms.sums import emit_sum, is_plain, with_products
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
 
@@ -71,6 +72,8 @@ class Lowering:
         """The terms computed in float64: fragile ones, and what is elementwise on such."""
         self.soft: dict[Term, Term] = {}
         """Cheap narrow terms once more in float64, for those of their users that are wide."""
+        self.deep: set[Term] = set()
+        """Terms with digits beyond float32 when wide: functions known in float64, multiples."""
         self.casts: set[Term] = set()
         """The conversions to float64 and back that lowering inserts."""
 
@@ -96,6 +99,8 @@ class Lowering:
                 self.own[term] = self._emit(term, [self.own[a] for a in term.args], term.dtype)
                 if self._may_go_wide(term):
                     self.soft[term] = self._emit_wide(term)
+                    if (is_form(term) or is_moved(term)) and not self.deep.isdisjoint(term.args):
+                        self.deep.add(term)
                 continue
             if term.dtype.kind == "b":
                 args = [self._widened(a) for a in term.args]
@@ -103,6 +108,7 @@ class Lowering:
                 continue
             self.wide[term] = self._emit_wide(term)
             self.own[term] = self._cast(self.wide[term], term.dtype)
+            self.deep.add(term)
         return [self.own[r] for r in roots]
 
     def _goes_wide(self, term: Term) -> bool:
@@ -120,7 +126,8 @@ class Lowering:
             known = op.name in NATIVE_REDUCTIONS or op.name in self.trusted
             return (wide_argument and op.name not in self.trusted) or not known
         if op.name in self.trusted:
-            return False
+            # what cancels beside a function known in float64 would lose the digits it has there
+            return op is AFFINE and not self.deep.isdisjoint(term.args) and not one_sign(term)
         if op.name == "synthesized" and term.param("recipe").format.dtype != WIDE:
             return False
         return op.elementwise and (wide_argument or fragile(term))
@@ -151,11 +158,14 @@ class Lowering:
         return wider and term.args[0] in self.wide
 
     def _may_go_wide(self, term: Term) -> bool:
-        form = term.op is AFFINE or term.op is MONOMIAL
-        if term.op.name in self.trusted and not form:
+        if not is_float(term.dtype) or term.dtype == WIDE or self.native or not term.args:
             return False
-        narrow = is_float(term.dtype) and term.dtype != WIDE and not self.native
-        return narrow and term.op.elementwise and bool(term.args) and term.op.name != "astype"
+        if is_moved(term):
+            deeper = any(a in self.soft or a in self.wide for a in term.args)
+            return bool(self.trusted) and (deeper or term.op.name == "sum")
+        if term.op.name in self.trusted and not is_form(term):
+            return is_near_given(term)
+        return term.op.elementwise and term.op.name != "astype"
 
     def _emit_wide(self, term: Term) -> Term:
         return self._emit(term, [self._widened(a) for a in term.args], WIDE)
@@ -181,7 +191,7 @@ class Lowering:
         widened = dtype != term.dtype  # then products of two narrow factors are exact
         if term.op is AFFINE:
             rational = None if widened or self.native else self._emit_whole(term, args)
-            lowered = rational or _emit_sum(term, args, dtype, plain=widened or self.native)
+            lowered = rational or emit_sum(term, args, dtype, plain=widened or self.native)
             ranging = dtype == term.dtype == WIDE and not self.native and not one_sign(term)
             if ranging and lowered.op is not RATIONAL_SUM:  # which keeps its range
                 lowered = as_ranged_sum(lowered, term, self.own)
@@ -225,7 +235,7 @@ class Lowering:
         if term.dtype != WIDE or single or one_sign(term) or isinstance(term.params[0], str):
             return None
         whole = as_rational_sum(term, self.own)
-        return whole or as_redone_sum(term, self.own, *_with_products(args))
+        return whole or as_redone_sum(term, self.own, *with_products(args))
 
     def _emit_call(self, term: Term) -> Term | None:
         """A function that may feel the rounding of its argument."""
@@ -247,7 +257,7 @@ class Lowering:
             again = self._emit_call(term)
             if again is not None:
                 return again
-        flat, counts = _with_products(addends)
+        flat, counts = with_products(addends)
         exact = constant == 0 and counts == (1,) and power_of_two(coefficients[0])
         if exact or isinstance(constant, str):
             return make(term.op, args, (), term.shape, term.dtype)
@@ -267,7 +277,7 @@ class Lowering:
             if again is not None:
                 return as_ranged_log(again, inner, self.own)
         if inner.op is AFFINE and core is inner and not isinstance(inner.params[0], str):
-            flat, counts = _with_products(tuple(own))
+            flat, counts = with_products(tuple(own))
             params = (inner.params[0], inner.params[1], counts)
             whole = make(LOG_OF_SUM, flat, params, inner.shape, term.dtype)
             return as_ranged_log(whole, inner, self.own)
@@ -313,7 +323,7 @@ def fragile(term: Term) -> bool:
     if term.op is AFFINE:
         ranging = any(a.op is MONOMIAL for a in term.args)  # a product may leave the range
         addends = len(term.args) + (term.params[0] != 0)
-        if addends == 1 or (addends == 2 and not ranging and _is_plain(term, term.dtype)):
+        if addends == 1 or (addends == 2 and not ranging and is_plain(term, term.dtype)):
             return False  # rounded once, as it is
         return ranging or not one_sign(term)
     if term.op is MONOMIAL:
@@ -324,14 +334,6 @@ def fragile(term: Term) -> bool:
     return term.op.name not in EXACT_OPS
 
 
-def _is_plain(term: Term, dtype: Any) -> bool:
-    """Whether a sum only adds and subtracts, and its constant is one float."""
-    constant, coefficients = term.params
-    if isinstance(constant, str) or any(c not in (1, -1) for c in coefficients):
-        return False
-    return Fraction(float(round_to(constant, dtype))) == constant
-
-
 # -- emission -----------------------------------------------------------------------------
 
 
@@ -339,61 +341,3 @@ def _shaped(lowered: Term, term: Term) -> Term:
     if lowered.op is CONST:
         return const(lowered.params[0], lowered.dtype, term.shape)
     return OPS["broadcast_to"](lowered, shape=term.shape)
-
-
-def _emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain: bool) -> Term:
-    constant, coefficients = term.params
-    if len(args) == 1 and constant == 0:
-        x, c = args[0], coefficients[0]
-        inner = term.args[0]
-        whole = times(x, c) if inner.op is MONOMIAL else None
-        return whole or emit_multiple(x, c, dtype)
-    if isinstance(constant, str):
-        return _plain_sum(constant, coefficients, args, dtype)
-    unit = _is_plain(term, dtype)
-    addends = len(args) + (constant != 0)
-    if plain or one_sign(term) or (unit and addends == 2 and not _has_products(args)):
-        return _plain_sum(constant, coefficients, args, dtype)
-    flat, counts = _with_products(args)
-    params = (constant, coefficients, counts)
-    shape = forms.broadcast(AFFINE, args)
-    return make(COMPENSATED_SUM, flat, params, shape, dtype)
-
-
-def _has_products(args: tuple[Term, ...]) -> bool:
-    return any(a.op.name in ("multiply", "square") for a in args)
-
-
-def _with_products(args: tuple[Term, ...]) -> tuple[tuple[Term, ...], tuple[int, ...]]:
-    """Addends with exact products taken apart: x*y and x**2 enter as two factors."""
-    flat: list[Term] = []
-    counts: list[int] = []
-    for a in args:
-        if a.op.name == "multiply" and CONST not in (a.args[0].op, a.args[1].op):
-            flat += a.args
-            counts.append(2)
-        elif a.op.name == "square":
-            flat += [a.args[0], a.args[0]]
-            counts.append(2)
-        else:
-            flat.append(a)
-            counts.append(1)
-    return tuple(flat), tuple(counts)
-
-
-def _plain_sum(
-    constant: Exact, coefficients: tuple[Rational, ...], args: tuple[Term, ...], dtype: Any
-) -> Term:
-    items = sorted(zip(coefficients, args, strict=True), key=lambda e: (e[0] < 0, e[1].key))
-    result: Term | None = None if constant == 0 else const(constant, dtype)
-    negative_first = result is None and items[0][0] < 0
-    for c, x in items:
-        part = emit_multiple(x, abs(c), dtype)
-        if result is None:
-            result = part
-        elif (c < 0) == negative_first:
-            result = OPS["add"](result, part)
-        else:
-            result = OPS["subtract"](result, part)
-    assert result is not None
-    return OPS["negative"](result) if negative_first else result
