@@ -27,11 +27,10 @@ from stablegrad.ops.exact import (
     rational_power,
     times,
 )
+from stablegrad.ops.flat_sums import CAP, flat_sum, split, unbroadcast_view
 from stablegrad.ops.form_records import AFFINE, INDICATOR, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import defined, implied, left_by, needless
-from stablegrad.ops.record import CONST, broadcast, cast, const, is_const
-
-CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
+from stablegrad.ops.record import CONST, broadcast, const, is_const
 
 __all__ = [
     "AFFINE",
@@ -56,13 +55,6 @@ __all__ = [
 ]
 
 
-def split(term: Term) -> tuple[Rational, Term]:
-    """A term as (coefficient, core): 3*x gives (3, x)."""
-    if term.op is AFFINE and len(term.args) == 1 and term.params[0] == 0:
-        return term.params[1][0], term.args[0]
-    return 1, term
-
-
 def with_shape(term: Term, shape: Shape) -> Term:
     """The term broadcast to ``shape``, constants and forms without a node of its own."""
     if term.shape == shape:
@@ -70,13 +62,6 @@ def with_shape(term: Term, shape: Shape) -> Term:
     if term.op is CONST or term.op is AFFINE or term.op is MONOMIAL:
         return make(term.op, term.args, term.params, shape, term.dtype)
     return OPS["broadcast_to"](term, shape=shape)
-
-
-def unbroadcast_view(term: Term) -> Term:
-    """The term below a broadcast, for use where shapes broadcast anyway."""
-    while term.op.name == "broadcast_to":
-        term = term.args[0]
-    return term
 
 
 def scale(factor: Exact, term: Term) -> Term:
@@ -92,37 +77,16 @@ def scale(factor: Exact, term: Term) -> Term:
 
 def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> Term:
     """The flat sum of ``c * term`` over the pairs."""
-    constant: Exact = 0
-    parts: dict[Term, Rational] = {}
-    needed: dict[Term, None] = {}
-    for c, t in terms:
-        view = unbroadcast_view(t)
-        if view.op is CONST:
-            constant = plus(constant, times(c, view.params[0]))
-        elif view.op is AFFINE and len(view.args) <= CAP:
-            constant = plus(constant, times(c, view.params[0]))
-            for k, x in zip(view.params[1], view.args, strict=True):
-                _accumulate(parts, x, prod(c, k))
-        elif view.dtype.kind == "b":  # x + (x == 0)
-            _accumulate(parts, cast(OPS["indicator"](view), dtype), c)
-        else:
-            while view.op is REQUIRE:  # around the sum: what is inside may have a common factor
-                needed[view.args[1]] = None
-                view = view.args[0]
-            _accumulate(parts, view, c)
+    constant, parts, guards = flat_sum(terms, dtype)
     cancelled = [x for x, c in parts.items() if c == 0]
     for x in cancelled:
         del parts[x]
     result = affine(constant, parts, shape, dtype)
-    for guard in needed:
+    for guard in guards:
         result = OPS["require"](result, guard)
     for guard in left_by(cancelled, result):
         result = OPS["require"](result, guard)
     return with_shape(result, shape)
-
-
-def _accumulate(parts: dict[Term, Rational], x: Term, c: Rational) -> None:
-    parts[x] = exact_ratio(parts[x] + c) if x in parts else c
 
 
 def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype: Any) -> Term:

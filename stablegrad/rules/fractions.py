@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from fractions import Fraction
 
 from stablegrad.ir import OPS, Term
@@ -52,25 +52,25 @@ def _to_power(a: Polynomial, n: int) -> Polynomial:
     return out
 
 
-def _sum(term: Term) -> Polynomial:
+def _sum(term: Term, whole: Container[Term]) -> Polynomial:
     """A flat sum, or one term, of which nothing is in a denominator but atoms."""
     if term.op is not AFFINE:
-        return _product(_factors(term))
+        return _product(_factors(term), whole)
     constant, coefficients = term.params
     if isinstance(constant, str):
         raise TooLargeError
     out: Polynomial = {(): Fraction(constant)} if constant != 0 else {}
     for c, x in zip(coefficients, term.args, strict=True):
-        for key, d in _product(_factors(x)).items():
+        for key, d in _product(_factors(x), whole).items():
             out[key] = out.get(key, Fraction(0)) + Fraction(c) * d
     return {key: c for key, c in out.items() if c != 0}
 
 
-def _square(x: Term) -> Polynomial | None:
+def _square(x: Term, whole: Container[Term]) -> Polynomial | None:
     """The square of a length as a sum."""
     if x.op.name != "hypot":
         return None
-    parts = [_to_power(_sum(a), 2) for a in x.args]
+    parts = [_to_power(_sum(a, whole), 2) for a in x.args]
     out = dict(parts[0])
     for key, c in parts[1].items():
         out[key] = out.get(key, Fraction(0)) + c
@@ -92,17 +92,22 @@ def _factors(term: Term) -> dict[Term, Rational]:
     return {x: p for x, p in found.items() if p != 0}
 
 
-def _product(parts: Mapping[Term, Rational]) -> Polynomial:
-    """A flat product multiplied out; sums to powers that are not whole are atoms."""
+def _product(parts: Mapping[Term, Rational], whole: Container[Term]) -> Polynomial:
+    """A flat product multiplied out; sums to powers that are not whole are atoms.
+
+    Args:
+        parts: the factors and their powers.
+        whole: sums that are atoms, too.
+    """
     out: Polynomial = {(): Fraction(1)}
     for x, p in parts.items():
         if x.dtype.kind == "b":
             raise TooLargeError
-        square = _square(x) if isinstance(p, int) and p % 2 == 0 and p > 0 else None
+        square = _square(x, whole) if isinstance(p, int) and p % 2 == 0 and p > 0 else None
         if square is not None:
             out = _times(out, _to_power(square, int(p) // 2))
-        elif x.op is AFFINE and isinstance(p, int) and p > 0:
-            out = _times(out, _to_power(_sum(x), p))
+        elif x.op is AFFINE and isinstance(p, int) and p > 0 and x not in whole:
+            out = _times(out, _to_power(_sum(x, whole), p))
         else:
             out = _times(out, {((x, Fraction(p)),): Fraction(1)})
     return out
@@ -126,7 +131,9 @@ def _rebuilt(polynomial: Polynomial, term: Term) -> Term:
     return forms.total(addends, term.shape, term.dtype)
 
 
-def _numerator(term: Term, below: Mapping[Term, int]) -> tuple[Polynomial, bool]:
+def _numerator(
+    term: Term, below: Mapping[Term, int], whole: Container[Term]
+) -> tuple[Polynomial, bool]:
     """The numerator over the common denominator, and whether anything in it cancelled."""
     total: Polynomial = {}
     size: Polynomial = {}
@@ -138,8 +145,8 @@ def _numerator(term: Term, below: Mapping[Term, int]) -> tuple[Polynomial, bool]
         parts = {} if x is None else _factors(x)
         for y, n in below.items():
             parts[y] = forms.exact_ratio(parts.get(y, 0) + n)
-        whole = _product({y: p for y, p in parts.items() if p != 0})
-        for key, d in whole.items():
+        product = _product({y: p for y, p in parts.items() if p != 0}, whole)
+        for key, d in product.items():
             total[key] = total.get(key, Fraction(0)) + Fraction(c) * d
             size[key] = size.get(key, Fraction(0)) + abs(Fraction(c) * d)
     drops_out = any(abs(total[key]) < size[key] for key in total)
@@ -180,18 +187,20 @@ def common_denominator(term: Term) -> Term | None:
     sums = [y for y in below if y.op is AFFINE or y.op.name == "hypot"]
     if not sums and not _products_of_sums(term):
         return None
-    try:
-        total, drops_out = _numerator(term, below)
-    except TooLargeError:
-        return None
-    atoms = {x for key in total for x, _ in key}
-    if not total or not drops_out or len(atoms) > ATOMS:
-        return None
-    if len(total) > FEW and not _one_sign(total):
-        return None
-    bottom = {y: -n for y, n in below.items()}
-    quotient = [_rebuilt(total, term), forms.monomial(bottom, None, term.dtype)]
-    return forms.with_shape(forms.product(quotient), term.shape)
+    # first as deep as it goes; then with what denominators are made of as it is: (x - m)**2
+    made_of = {f for y in sums for x in y.args for f in _factors(x) if f.op is AFFINE}
+    for whole in ((), made_of) if made_of else ((),):
+        try:
+            total, drops_out = _numerator(term, below, whole)
+        except TooLargeError:
+            continue
+        if not total or not drops_out or len({x for key in total for x, _ in key}) > ATOMS:
+            continue
+        if len(total) <= FEW or _one_sign(total):
+            bottom = {y: -n for y, n in below.items()}
+            quotient = [_rebuilt(total, term), forms.monomial(bottom, None, term.dtype)]
+            return forms.with_shape(forms.product(quotient), term.shape)
+    return None
 
 
 def _products_of_sums(term: Term) -> bool:

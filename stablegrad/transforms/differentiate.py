@@ -199,6 +199,8 @@ def _infinite_together(partial: Term, value: Term) -> bool:
     known = set() if blocked else {x for x, p in factors.items() if p > 0}
     if value.op.name in ("log", "log2", "log10", "log_ratio"):
         poles |= set(value.args)
+    elif value.op.name == "log1p":
+        poles.add(canonical(1 + value.args[0]))
     for x, p in forms.factors(forms.split(partial)[1]).items():
         if x.dtype.kind == "b":
             continue
