@@ -197,10 +197,26 @@ def common_denominator(term: Term) -> Term | None:
         if not total or not drops_out or len({x for key in total for x, _ in key}) > ATOMS:
             continue
         if len(total) <= FEW or _one_sign(total):
-            bottom = {y: -n for y, n in below.items()}
-            quotient = [_rebuilt(total, term), forms.monomial(bottom, None, term.dtype)]
+            bottom: Powers = tuple([(y, Fraction(-n)) for y, n in below.items()])
+            if whole:
+                total, bottom = _relative(total, bottom)
+            quotient = [_rebuilt(total, term), _rebuilt({bottom: Fraction(1)}, term)]
             return forms.with_shape(forms.product(quotient), term.shape)
     return None
+
+
+def _relative(total: Polynomial, bottom: Powers) -> tuple[Polynomial, Powers]:
+    """A numerator relative to a product of denominators in it: (x/s)**2 - 1, not x**2 - s**2."""
+    below = dict(bottom)
+    for unit in total:
+        others = [dict(key) for key in total if key != unit]
+        own = [(x, p) for x, p in unit if any(k.get(x) != p for k in others)]
+        if own and all(x in below for x, _ in own):
+            inverse: Polynomial = {_powers({x: -p for x, p in own}): Fraction(1)}
+            for x, p in own:
+                below[x] += p
+            return _times(total, inverse), _powers(below)
+    return total, bottom
 
 
 def _products_of_sums(term: Term) -> bool:

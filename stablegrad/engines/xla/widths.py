@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Container, MutableMapping, Sequence
+from collections.abc import Container, Mapping, MutableMapping, Sequence
 
 import numpy as np
 
@@ -152,19 +152,22 @@ def leaving(
     found: set[Term] = set()
     for user in reversed(order):
         if user.dtype == np.float32:
-            args = user.args if user in found else _narrowing(user, goes_on)
+            args = user.args if user in found else _narrowing(user, goes_on, reach)
             found |= {a for a in args if _leaves(reach.get(a))}
     return found
 
 
-def _narrowing(user: Term, goes_on: Container[Term]) -> Sequence[Term]:
+def _narrowing(user: Term, goes_on: Container[Term], reach: Mapping[Term, Reach]) -> Sequence[Term]:
     """The arguments of a term that may be beyond the range of float32 where the term is not."""
     name = user.op.name
     if name in FAR_LOGARITHMS or (name in LENGTHS and user in goes_on):
         return user.args
     if name == "scaled_product":
-        return [a for a, p in zip(user.args, user.params[0], strict=False) if p < 0]
-    return user.args[1:] if name == "divide" else ()
+        below = [a for a, p in zip(user.args, user.params[0], strict=False) if p < 0]
+    else:
+        below = user.args[1:] if name == "divide" else ()
+    # what is beyond the range above the line as well may be the greater one by a little
+    return user.args if any(_leaves(reach.get(a)) for a in below) else ()
 
 
 def _leaves(reach: Reach | None) -> bool:
