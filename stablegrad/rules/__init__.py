@@ -7,6 +7,7 @@ from stablegrad.rules.databases import stabilize
 
 THEMES = (
     "angles",
+    "cancelling",
     "compound",
     "differences",
     "excess",

@@ -20,6 +20,7 @@ from stablegrad.oracle import err_ulp, gradient, truth
 from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
 from stablegrad.testing import leaf
+from tests.rules.cancelling_programs import PROGRAMS
 from tests.rules.more_programs import MORE
 from tests.rules.reduction_programs import REDUCTIONS
 
@@ -252,7 +253,7 @@ CASES: list[Case] = [
 ]
 
 
-CASES += [*MORE, *REDUCTIONS]
+CASES += [*MORE, *REDUCTIONS, *PROGRAMS]
 
 
 def built(function: Callable[..., Term], values: list[Any]) -> tuple[list[Term], Term]:
