@@ -7,6 +7,7 @@ from math import prod
 from stablegrad.ir import Term
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import CONST, INPUT
+from stablegrad.ops.reduction import count
 
 MOVES = frozenset(
     "reshape transpose broadcast_to concatenate flip pad windows getitem take_along_axis".split()
@@ -49,6 +50,7 @@ def is_made_of_given(term: Term) -> bool:
 
 
 _FEW = 8
+_SLOPES = ("softmax_jvp", "log_softmax_jvp")
 
 
 def is_form(term: Term) -> bool:
@@ -81,3 +83,21 @@ def is_near_given(term: Term) -> bool:
             return False
         stack.extend(t.args)
     return True
+
+
+def is_short_slope(term: Term) -> bool:
+    """Whether a term is the slope of a softmax of few entries, cheap in float64."""
+    if term.op.name not in _SLOPES:
+        return False
+    return count(term.shape, term.param("axis")) <= _FEW
+
+
+def is_second_of_softmax(term: Term) -> bool:
+    """Whether a term is the slope of a short softmax along slopes of it: p*(1 - p)*(1 - 2*p).
+
+    Sums of weights and squares cancel in it, where the weights have float32's digits only.
+    """
+    if term.op.name != "softmax_jvp" or not is_short_slope(term):
+        return False
+    x, t = term.args
+    return t.op is MONOMIAL and any(a.op.name in _SLOPES and a.args[0] is x for a in t.args)

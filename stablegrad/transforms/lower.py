@@ -32,6 +32,8 @@ from stablegrad.transforms.given import (
     is_made_of_given,
     is_moved,
     is_near_given,
+    is_second_of_softmax,
+    is_short_slope,
 )
 from stablegrad.transforms.plainer import plainer
 from stablegrad.transforms.products import WIDE, emit_product, power_of_two
@@ -122,6 +124,8 @@ class Lowering:
             return False
         if is_half(term.dtype):
             return wide_argument or op.name not in MOVES
+        if op.name in self.trusted and is_second_of_softmax(term):
+            return True
         if op.family == "reduction":
             known = op.name in NATIVE_REDUCTIONS or op.name in self.trusted
             return (wide_argument and op.name not in self.trusted) or not known
@@ -164,7 +168,7 @@ class Lowering:
             deeper = any(a in self.soft or a in self.wide for a in term.args)
             return bool(self.trusted) and (deeper or term.op.name == "sum")
         if term.op.name in self.trusted and not is_form(term):
-            return is_near_given(term)
+            return is_near_given(term) or is_short_slope(term)
         return term.op.elementwise and term.op.name != "astype"
 
     def _emit_wide(self, term: Term) -> Term:
