@@ -270,13 +270,20 @@ FAR_LOGARITHMS = {
     "arccosh": math.log(2),
 }
 """What a factor of two in a great argument adds. These take an argument in float64."""
+_LOGARITHMS = {"log": 1.0, "log1p": 1.0, "log2": 1 / math.log(2), "log10": 1 / math.log(10)}
+"""x times the slope of these."""
 _FAR = 2.0**100
 _MIDDLE = 50
 """log1p(x), arcsinh(x/2) and arccosh(x/2) are log(x) to all digits at 2 to this power."""
 
 
 def _logarithm(name: str) -> Callable[..., Any]:
-    """A float32 logarithm; of an argument in float64 beyond the range of float32, too."""
+    """A float32 logarithm; of an argument in float64 beyond the range of float32, too.
+
+    What the argument loses when it is rounded to float32 is had to first order: it shows where
+    the logarithm is small, and that of 1 + x beside x = -1.
+    """
+    slope = _LOGARITHMS.get(name)
 
     def kernel(xp: Any, x: Any) -> Any:
         f = partial(kernels.recorded(name), xp)
@@ -288,9 +295,16 @@ def _logarithm(name: str) -> Callable[..., Any]:
             far = far | ((size < 1 / _FAR) & (size > 0))
         bits = xp.lax.bitcast_convert_type(xp.where(far, x, 1.0), np.int64)
         k = xp.where(far, xp.maximum(((bits >> 52) & 0x7FF) - (1023 + _MIDDLE), -1022), 0)
-        near = (x * xp.two_to(-k, WIDE)).astype(np.float32)
+        x = x * xp.two_to(-k, WIDE)
+        plus = 1.0 if name == "log1p" else 0.0
+        near = (x + plus).astype(np.float32)
+        value = kernels.recorded("log")(xp, near) if plus else f(near)
+        if slope is not None:
+            lost = ((plus - near.astype(WIDE)) + x).astype(np.float32)
+            usual = (near > 0) & (near < xp.inf)
+            value = value + xp.where(usual, lost / near, np.float32(0)) * np.float32(slope)
         more = k.astype(np.int32).astype(np.float32) * np.float32(FAR_LOGARITHMS[name])
-        return f(near) + (xp.copysign(more, near) if name == "arcsinh" else more)
+        return value + (xp.copysign(more, near) if name == "arcsinh" else more)
 
     return kernel
 
