@@ -195,7 +195,6 @@ _EXTRA: dict[str, Callable[[tuple[Term, ...], dict[str, Any]], list[Term] | None
     "igammac": _named("gammaincc"),
     "bessel_i0e": _named("i0e"),
     "bessel_i1e": _named("i1e"),
-    "regularized_incomplete_beta": _named("betainc"),
     "rem": _named("fmod"),
     "optimization_barrier": lambda args, params: list(args),
     "reduce_precision": lambda args, params: list(args),

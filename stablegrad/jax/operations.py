@@ -54,6 +54,7 @@ _RENAMED = {
     "bessel_i1e": "i1e",
     "igamma": "gammainc",
     "igammac": "gammaincc",
+    "regularized_incomplete_beta": "betainc",
 }
 _LOGICAL = {"and": "logical_and", "or": "logical_or", "xor": "logical_xor", "not": "logical_not"}
 ELEMENTWISE = frozenset([*_SAME, *_RENAMED, "integer_pow", "pow", "convert_element_type", "copy"])
@@ -76,7 +77,7 @@ LIBRARY: dict[str, str] = {
 CALLED: dict[str, str] = {"hypot": "hypot", "sinc": "sinc", "i0": "i0"}
 """Functions of JAX's own library, each a jit of one body, that are ops of ours."""
 
-INLINED = frozenset({"relu", "relu6", "log1mexp"})
+INLINED = frozenset({"relu", "relu6", "log1mexp", "_xlogx"})
 """Functions of JAX's own library whose bodies say all there is to say."""
 
 
