@@ -1,0 +1,148 @@
+"""Float32 densities and losses as libraries write them, at arguments where their slopes cancel.
+
+The truth is the oracle's, for the program as JAX traces it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax", reason="the bridge needs JAX: pip install stablegrad[jax]")
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import betainc, digamma, gammaln, xlog1py, xlogy
+
+import stablegrad.jax as sj
+from stablegrad.oracle import Status, err_ulp, truth
+
+WITHIN = 16  # ulp: logarithms in float32 may cancel a little
+
+
+def _gumbel(x: Any, m: Any, s: Any) -> Any:
+    z = (x - m) / s
+    return -(z + jnp.exp(-z)) - jnp.log(s)
+
+
+def _chi2(x: Any, k: Any) -> Any:
+    return (k / 2 - 1) * jnp.log(x) - x / 2 - k / 2 * jnp.log(2.0) - gammaln(k / 2)
+
+
+def _beta(x: Any, a: Any, b: Any) -> Any:
+    normal = gammaln(a) + gammaln(b) - gammaln(a + b)
+    return (a - 1) * jnp.log(x) + (b - 1) * jnp.log1p(-x) - normal
+
+
+def _pareto(x: Any, s: Any, a: Any) -> Any:
+    return jnp.log(a) + a * jnp.log(s) - (a + 1) * jnp.log(x)
+
+
+def _student_t(x: Any, k: Any, m: Any, s: Any) -> Any:
+    z = (x - m) / s
+    return -(k + 1) / 2 * jnp.log1p(z * z / k) - jnp.log(s)
+
+
+def _kumaraswamy(x: Any, a: Any, b: Any) -> Any:
+    return jnp.log(a) + jnp.log(b) + xlogy(a - 1, x) + xlog1py(b - 1, -(x**a))
+
+
+def _relaxed_bernoulli(x: Any, t: Any, logit: Any) -> Any:
+    y = jnp.log(x) - jnp.log1p(-x)
+    z = t * y - logit
+    return jnp.log(t) - z - 2 * jax.nn.softplus(-z) - jnp.log(x) - jnp.log1p(-x)
+
+
+def _huber(x: Any, y: Any) -> Any:
+    distance = jnp.abs(x - y)
+    near = jnp.minimum(distance, 1.0)
+    return 0.5 * near**2 + (distance - near)
+
+
+CASES: dict[str, tuple[Callable[..., Any], list[list[float]]]] = {
+    "Gumbel": (_gumbel, [[0.159, -0.0094, 58718.3], [7.8e-30, 5.244, 7.4e7], [1.0, 0.3, 0.7]]),
+    "chi squared": (_chi2, [[4.6165872, 5.5892911], [9.0, 11.0], [0.2, 1.1]]),
+    "beta": (_beta, [[0.39740622, 2.7187064, 4.6070871], [0.25, 3.0, 7.0]]),
+    "Pareto": (_pareto, [[5.5, 0.105, 9.5e-32], [3.0, 2.0, 1e-9]]),
+    "Student's t": (
+        _student_t,
+        [
+            [29.5126038, 3.3e-30, 0.00583152, 0.00382674],
+            [1.64e20, 0.0019499693, 0.03284, 9.3e-15],
+            [7.1e29, 2.07e-10, 1.98e38, 3.05e17],
+            [0.3, 5.0, 0.1, 2.0],
+        ],
+    ),
+    "Kumaraswamy": (_kumaraswamy, [[0.84987479, 0.99999994, 41.475185], [0.3, 2.0, 3.0]]),
+    "relaxed Bernoulli": (_relaxed_bernoulli, [[0.1098238, 0.3326251, 6.94e7], [0.4, 1.5, 0.2]]),
+    "Huber": (_huber, [[6e-7, 1.3e-30], [3e-30, 0.0], [5.0, 0.1]]),
+    "digamma beside a log": (lambda x: digamma(x) - jnp.log(x), [[3e4], [170.0], [2.0]]),
+    "log of a sum next to 1": (lambda x, y: jnp.log(x * x + y * y), [[0.6, 0.8], [0.28, 0.96]]),
+    "log1p of a square": (lambda x: jnp.log1p(-x * x), [[0.9999981], [0.99999988], [1e-9]]),
+}
+
+
+def _true(f: Callable[..., Any], columns: list[Any], place: int | None) -> Any:
+    report = sj.explain(f)(*columns)
+    (region,), (reading,) = report.regions, report.readings
+    known = dict(reading.constants) | dict(zip(reading.inputs, columns, strict=True))
+    numbers = dict(zip(region.inputs, reading.steps[0].inputs, strict=True))
+    bindings = {x: np.asarray(known[a]) for x, a in numbers.items()}
+    if place is None:
+        return truth(region.roots[0], bindings, np.float32)
+    moved = reading.inputs[place]
+    moves: Any = {
+        x: np.ones(columns[place].shape) if a is moved else 0.0 for x, a in numbers.items()
+    }
+    return truth(region.roots[0], bindings, np.float32, order=1, direction=moves)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_slopes_by_all_arguments(name: str) -> None:
+    f, points = CASES[name]
+    columns = [jnp.asarray(c, jnp.float32) for c in zip(*points, strict=True)]
+    stable = sj.stabilize(f)
+    places = tuple(range(len(columns)))
+    slopes = jax.grad(lambda *args: stable(*args).sum(), places)
+    found = [jax.jit(stable)(*columns), *jax.jit(slopes)(*columns)]
+    for place, got in zip((None, *places), found, strict=True):
+        true = _true(f, columns, place)
+        size = np.abs(np.asarray(true.value, float))
+        counts = (size >= np.finfo(np.float32).tiny) & (size <= np.finfo(np.float32).max)
+        counts &= np.asarray(true.status) <= Status.LIMIT
+        error = np.where(counts, err_ulp(np.asarray(got), true), 0.0)
+        assert (error <= WITHIN).all(), (place, [*zip(points, got, true.value, error, strict=True)])
+
+
+def test_the_bend_of_a_short_softmax_where_it_changes_its_sign() -> None:
+    mpmath = pytest.importorskip("mpmath")
+
+    def share(x: Any) -> Any:
+        return jax.nn.softmax(jnp.stack([x, 0 * x, 0 * x + 1]))[0]
+
+    xs = np.linspace(1.2, 1.4, 41, dtype=np.float32)  # 1/2 at log(1 + e) = 1.3133
+    got = jax.jit(jax.vmap(jax.grad(jax.grad(sj.stabilize(share)))))(xs)
+    for x, y in zip(xs, np.asarray(got), strict=True):
+        p = 1 / (1 + (1 + mpmath.e) * mpmath.exp(-mpmath.mpf(float(x))))
+        true = float(p * (1 - p) * (1 - 2 * p))
+        assert abs(float(y) - true) <= 2 * np.spacing(np.float32(abs(true)))
+
+
+def test_the_incomplete_beta_function_is_read() -> None:
+    mpmath = pytest.importorskip("mpmath")
+    a, b = np.array([[2.5, 0.4, 30.0], [3.5, 8.0, 0.7]], np.float32)
+    x = np.array([0.2, 1e-6, 0.95], np.float32)
+    stable = sj.stabilize(betainc)
+    got = np.asarray(jax.jit(stable)(a, b, x))
+    slope = np.asarray(jax.jit(jax.grad(lambda x: stable(a, b, x).sum()))(x))
+    for k in range(3):
+        p, q, r = (mpmath.mpf(float(v[k])) for v in (a, b, x))
+        value = mpmath.betainc(p, q, 0, r, regularized=True)
+        density = r ** (p - 1) * (1 - r) ** (q - 1) / mpmath.beta(p, q)
+        assert abs(float((got[k] - value) / value)) < 4e-7
+        assert abs(float((slope[k] - density) / density)) < 4e-7
+    by_a = jax.grad(lambda a: stable(a, b, x).sum())(a)  # JAX has none
+    assert np.isfinite(np.asarray(by_a)).all()
