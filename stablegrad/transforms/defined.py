@@ -105,7 +105,8 @@ def confined(
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
-            if condition.pole and dependent and condition.part not in dependent:
+            apart = condition.pole and dependent and condition.part not in dependent
+            if apart and not (_never(condition) and x in topological([condition.guard])):
                 reached = reached or _Reached(order, dependent)
                 if not reached.by(condition):
                     continue  # an infinite addend leaves the slope by what it does not depend on
