@@ -92,4 +92,6 @@ REDUCTIONS: list[Case] = [
     ("growth_over_growth", lambda a, x: (1 - exp(-a * x)) / (1 - exp(-a)), [-800.0, 0.3]),
     ("ratio_of_neighbouring_gammas", lambda x: gamma(x + 1) / gamma(x), [200.0]),
     ("ratio_of_neighbouring_gammas", lambda x: x**2 * gamma(x) / gamma(x + 3), [200.0]),
+    ("root_of_growth", lambda x: sqrt(exp(x * x) - 1), [30.0]),
+    ("root_of_growth", lambda x, y: y / sqrt(2 + 3 * exp(x)), [800.0, 1e170]),
 ]
