@@ -355,3 +355,11 @@ def test_equal_distances_between_tensors() -> None:
     np.testing.assert_allclose(logspace(first, last, 4).numpy(), np.logspace(*ends, 4), rtol=1e-13)
     with pytest.raises(sg.errors.DTypeError, match="geomspace of a tensor"):
         np.geomspace(first, last, 3)
+
+
+def test_lists_of_tensors_are_stacked_with_their_gradients() -> None:
+    determinant = sg.grad(lambda a, b: snp.linalg.det([[a, 1.0], [b, a]]), argnums=(0, 1))
+    assert [g.item() for g in determinant(np.float64(3.0), np.float64(2.0))] == [6.0, -1.0]
+    assert sg.grad(lambda a: snp.sum(snp.array([a, a * a, 0.1]) ** 2))(np.float64(3.0)) == 114.0
+    with pytest.raises(ShapeError, match="rows of equal length"):
+        sg.grad(lambda a: snp.sum([a, [a, a]]))(1.0)

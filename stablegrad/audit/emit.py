@@ -28,6 +28,7 @@ from stablegrad.engines.numpy import kernel_of
 from stablegrad.ir import Term, topological
 from stablegrad.ops.exact import Exact, to_float
 from stablegrad.ops.lowered_structured import SETTLED
+from stablegrad.ops.ranged import undecided
 from stablegrad.ops.record import CONST, is_float, round_to
 
 Array = np.ndarray[Any, Any]
@@ -125,12 +126,13 @@ def program(
     for term in topological(roots):
         if term in texts or term.op is CONST:
             continue
-        args = [target.constant(a, term) if a.op is CONST else texts[a] for a in term.args]
-        if term.op in SETTLED:  # source has no referee
+        plain = undecided(term)  # source has no referee
+        args = [target.constant(a, term) if a.op is CONST else texts[a] for a in plain.args]
+        if term.op in SETTLED:
             texts[term] = args[0]
             continue
         try:
-            value = target.step(shaken, term, args)
+            value = target.step(shaken, plain, args)
         except EmitError as error:
             raise EmitError(f"{term.op.name} cannot be written as source: {error}") from None
         name = f"v{len(lines)}"

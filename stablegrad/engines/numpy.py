@@ -17,7 +17,7 @@ from stablegrad.ops.dtypes import converted
 from stablegrad.ops.lowered_calls import REDOING
 from stablegrad.ops.record import CONST, Op, round_to
 from stablegrad.ops.shared_pairs import sharing
-from stablegrad.oracle.codes import in_balls, judged, settled
+from stablegrad.oracle.codes import decided, in_balls, judged, settled
 
 Array = np.ndarray[Any, Any]
 
@@ -45,6 +45,7 @@ class _Decided(_Plain):
 
     referee = staticmethod(settled)
     judge = staticmethod(judged)
+    decider = staticmethod(decided)
 
 
 xp = _Decided()

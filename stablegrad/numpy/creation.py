@@ -11,7 +11,7 @@ from stablegrad.errors import DTypeError, message
 from stablegrad.ir import OPS
 from stablegrad.tensor import Tensor, as_tensor, tensor
 from stablegrad.tensor.cells import as_dtype, freeze
-from stablegrad.tensor.core import leaf_of
+from stablegrad.tensor.core import leaf_of, stacked
 from stablegrad.tensor.naming import named
 
 
@@ -19,6 +19,9 @@ def array(object: Any, dtype: Any = None, copy: bool = True) -> Tensor:
     """A tensor with the data; Python floats become float64, as in NumPy."""
     if isinstance(object, Tensor):
         return object if dtype is None else object.astype(dtype)
+    whole = stacked(object) if isinstance(object, list | tuple) else None
+    if whole is not None:
+        return whole if dtype is None else whole.astype(dtype)
     if dtype is None and not hasattr(object, "dtype"):
         dtype = np.asarray(object).dtype
     return tensor(object, dtype)

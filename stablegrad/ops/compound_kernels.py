@@ -35,7 +35,8 @@ _TINY = 2.0**-500
 def from_excess(xp: Any, u: Any, y: Any) -> tuple[Pair, Pair, Any]:
     """The base 1 + u, its excess u and the exponent."""
     u, y = xp.broadcast_arrays(xp.asarray(u, dtype=float), xp.asarray(y, dtype=float))
-    return two_sum(1.0 + 0.0 * u, u), (u, 0.0 * u), y
+    one = xp.where(u == u, 1.0, u)  # 0*u is none at infinity
+    return two_sum(one, u), (u, 0.0 * u), y
 
 
 def from_base(xp: Any, x: Any, y: Any) -> tuple[Pair, Pair, Any]:

@@ -171,6 +171,9 @@ CORRECTED: dict[str, Corrected] = {
     "sin_sqrt_over_sqrt": Corrected(_above(4.0), _sin_of_root),
     "sinh_sqrt_over_sqrt": _sloped(_above(4.0), lambda x, y: (np.cosh(np.sqrt(x)) - y) / (2.0 * x)),
     "coshm1": _sloped(_beyond(2.0), lambda x, y: np.sinh(x)),
+    "log_expm1": _sloped(  # around its zero at log(2)
+        lambda x: (x > 0.375) & (x < 1.5), lambda x, y: -1.0 / np.expm1(-x)
+    ),
     "log_expm1_slope": _sloped(_below(-2.0), lambda x, y: y * (1.0 - y)),
     "erfc": _sloped(_above(1.0), lambda x, y: -_error_density(x)),
     "erfcx": _sloped(_below(-1.0), lambda x, y: 2.0 * x * y - 2.0 / math.sqrt(math.pi)),

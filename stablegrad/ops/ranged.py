@@ -8,19 +8,22 @@ underflowed on the way are redone from what the factors are made of, with expone
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import Shape, Term
+from stablegrad.ir import Shape, Term, make
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered import SCALED_PRODUCT, Origin
 from stablegrad.ops.lowered_arithmetic import Parts, parts_multiple
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_logs import log_in_parts
+from stablegrad.ops.lowered_structured import inputs_of
 from stablegrad.ops.ranged_codes import Code, decisive, floats, is_far, optional, run_parts
 from stablegrad.ops.record import broadcast, declare
+from stablegrad.ops.settled import decide
 
 
 def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
@@ -35,9 +38,14 @@ def _ranged_product(
     again: tuple[Origin, ...],
     watched: tuple[tuple[int, bool], ...],
     code: Code,
+    rounded: tuple[bool, ...],
+    meant: Term | None,
 ) -> Any:
     plain, leaves = split_arguments(args, powers, again)
-    value = SCALED_PRODUCT.kernel(xp, *plain, powers=powers, factor=factor, again=again)
+    if (powers, factor, again) == _ROOT:
+        value = np.sqrt(plain[0])
+    else:
+        value = SCALED_PRODUCT.kernel(xp, *plain, powers=powers, factor=factor, again=again)
     lost: Any = False
     for i, small in watched:
         x = plain[i]
@@ -45,27 +53,33 @@ def _ranged_product(
             if not np.isfinite(np.add.reduce(x, axis=None)):
                 lost = lost | np.isinf(x)
             continue
+        if np.min(x, initial=np.inf) >= TINY and np.max(x, initial=0.0) < np.inf:
+            continue
         size = np.abs(x)
         if np.min(size, initial=np.inf) >= TINY and np.max(size, initial=0.0) < np.inf:
             continue
         lost = lost | ~((size >= TINY) & (size < np.inf))
     if lost is False:
         return value
-    value, lost, *numbers = np.broadcast_arrays(value, lost, *leaves)
-    lost = lost & _known(numbers, code)
-    if not np.any(lost):
-        return value
-    with np.errstate(all="ignore"):
-        found, none = run_parts([x[lost] for x in numbers], code)
+
+    def finish(found: Parts) -> tuple[Any, Any]:
         m, low, e = parts_multiple(np, found, factor)
         again_value = np.ldexp(m + low, np.clip(e, -5000, 5000).astype(np.int32))
-    value = np.array(value)
-    again_value = np.where(np.isfinite(m + low), again_value, value[lost])
-    value[lost] = np.where(none, np.nan, again_value)
-    return value
+        return np.where(np.isfinite(m + low), again_value, np.nan), False
+
+    return _again(xp, value, lost, leaves, code, rounded, meant, finish)
 
 
-def _ranged_log(xp: Any, value: Any, total: Any, *leaves: Any, least: float, code: Code) -> Any:
+def _ranged_log(
+    xp: Any,
+    value: Any,
+    total: Any,
+    *leaves: Any,
+    least: float,
+    code: Code,
+    rounded: tuple[bool, ...],
+    meant: Term | None,
+) -> Any:
     if xp.name != "numpy":
         return value
 
@@ -74,64 +88,144 @@ def _ranged_log(xp: Any, value: Any, total: Any, *leaves: Any, least: float, cod
         found = log_in_parts(np, (x[0], x[1]), x[2], (zero, zero))
         return np.where((x[0] > 0) & ~is_far(x), found, np.nan), x[0] < 0
 
-    return _redone(value, total, leaves, least, code, log)
+    return _redone(xp, value, total, leaves, least, code, rounded, meant, log)
 
 
 def _ranged_power(xp: Any, value: Any, base: Any, *leaves: Any, code: Code) -> Any:
     if xp.name != "numpy":
         return value
-    return _redone(value, base, leaves, TINY, code, lambda x: (floats(x), False))
+    return _redone(xp, value, base, leaves, TINY, code, (), None, _as_floats)
 
 
-def _ranged_sum(xp: Any, value: Any, *leaves: Any, code: Code) -> Any:
+def _ranged_sum(
+    xp: Any,
+    value: Any,
+    *leaves: Any,
+    code: Code,
+    rounded: tuple[bool, ...],
+    meant: Term | None,
+) -> Any:
     if xp.name != "numpy" or np.isfinite(np.add.reduce(value, axis=None)):
         return value
-    return _redone(value, value, leaves, 0.0, code, lambda x: (floats(x), False))
+    return _redone(xp, value, value, leaves, 0.0, code, rounded, meant, _as_floats)
 
 
-def _ranged_comparison(xp: Any, value: Any, total: Any, *leaves: Any, name: str, code: Code) -> Any:
-    if xp.name != "numpy" or np.all(total):
+def _ranged_comparison(
+    xp: Any,
+    value: Any,
+    total: Any,
+    *leaves: Any,
+    name: str,
+    code: Code,
+    rounded: tuple[bool, ...],
+    meant: Term | None,
+) -> Any:
+    asks = name == "isfinite"
+    if xp.name != "numpy" or np.all(value if asks else total):
         return value
-    lost = total == 0
-    value, lost, *numbers = np.broadcast_arrays(value, lost, *leaves)
+    lost = np.isinf(total) if asks else total == 0
+    value, lost, *found = np.broadcast_arrays(value, lost, *leaves)
+    numbers, inputs = found[: len(rounded)], found[len(rounded) :]
     lost = lost & _known(numbers, code)
     for i in decisive(code, len(numbers)):  # an honest zero, as of sparse data
-        lost = lost & (numbers[i] != 0)
+        lost = lost & ((numbers[i] != 0) | (rounded[i] & (meant is not None)))
     if not np.any(lost):
         return value
-    with np.errstate(all="ignore"):
-        (m, _, _), _ = run_parts([x[lost] for x in numbers], code)
-    value = np.array(value)
-    value[lost] = np.where(np.isnan(m), value[lost], SIGNED[name](m, 0.0))
+    value, open_ = np.array(value), np.array(lost)
+    if numbers:
+        with np.errstate(all="ignore"):
+            (m, _, _), _ = run_parts([x[lost] for x in numbers], code)
+        told = ~np.isnan(m)
+        value[lost] = np.where(told, SIGNED[name](m, 0.0), value[lost])
+        open_[lost] = ~(told & ~_is_lost([x[lost] for x in numbers], rounded))
+    if meant is not None and np.any(open_):
+        again = value.astype(np.float64)
+        decide(xp, again, open_, meant, inputs)
+        value = again == 1
     return value
 
 
+def _is_lost(numbers: Sequence[Any], rounded: tuple[bool, ...]) -> Any:
+    """Where one of the registers that may be is lost below the range."""
+    lost: Any = False
+    for x, unsure in zip(numbers, rounded, strict=False):
+        lost = lost | (unsure & (np.abs(x) < TINY))
+    return lost
+
+
+Finish = Callable[[Parts], tuple[Any, Any]]
+"""What is made of the result of a code, nan where nothing is, and where there is no value."""
+
+
+def _as_floats(x: Parts) -> tuple[Any, Any]:
+    return floats(x), False
+
+
 def _redone(
+    xp: Any,
     value: Any,
     total: Any,
     leaves: Sequence[Any],
     least: float,
     code: Code,
-    finish: Callable[[Parts], tuple[Any, Any]],
+    rounded: tuple[bool, ...],
+    meant: Term | None,
+    finish: Finish,
 ) -> Any:
-    """The value, but what ``finish`` makes of the code where the total left the range.
-
-    And nan where that tells that there is none.
-    """
+    """The value, once more where the total left the range, or there is a pole."""
+    if np.min(total, initial=np.inf) >= least and np.max(total, initial=0.0) < np.inf:
+        return value
     size = np.abs(total)
-    lost = ~((size >= least) & (size < np.inf))
+    lost = ~((size >= least) & (size < np.inf)) | np.isinf(value)
+    return _again(xp, value, lost, leaves, code, rounded, meant, finish)
+
+
+def _again(
+    xp: Any,
+    value: Any,
+    lost: Any,
+    leaves: Sequence[Any],
+    code: Code,
+    rounded: tuple[bool, ...],
+    meant: Term | None,
+    finish: Finish,
+) -> Any:
+    """The value, but what ``finish`` makes of the code at some elements.
+
+    And nan where that tells that there is none. What a code cannot tell, as a leaf of it was lost
+    itself, is decided as what it is meant to be.
+
+    Args:
+        xp: the engine's names.
+        value: what there is.
+        lost: which elements.
+        leaves: the registers of the code, and the inputs of what is meant.
+        code: may be empty.
+        rounded: which of the registers may be lost; those behind them are inputs.
+        meant: the whole, or None.
+        finish: what is made of the code.
+    """
     if not np.any(lost):
         return value
-    value, lost, *numbers = np.broadcast_arrays(value, lost, *leaves)
+    value, lost, *found = np.broadcast_arrays(value, lost, *leaves)
+    count = len(found) if meant is None else len(rounded)
+    numbers, inputs = found[:count], found[count:]
+    open_ = lost
     lost = lost & _known(numbers, code)
-    if not np.any(lost):
+    if meant is None and not np.any(lost):
         return value
-    with np.errstate(all="ignore"):
-        found, none = run_parts([x[lost] for x in numbers], code)
-        again, nowhere = finish(found)
     value = np.array(value)
-    again = np.where(np.isnan(again), value[lost], again)
-    value[lost] = np.where(none | nowhere, np.nan, again)
+    if code and np.any(lost):
+        with np.errstate(all="ignore"):
+            parts, none = run_parts([x[lost] for x in numbers], code)
+            again, nowhere = finish(parts)
+        none = none | nowhere
+        value[lost] = np.where(none, np.nan, np.where(np.isnan(again), value[lost], again))
+        told = none | ~np.isnan(again)
+        open_ = np.array(open_)
+        open_[lost] = ~told | _is_lost([x[lost] for x in numbers], rounded)
+    if meant is not None and np.any(open_):
+        decide(xp, value, open_, meant, inputs)
     return value
 
 
@@ -139,8 +233,10 @@ def _known(numbers: Sequence[Any], code: Code) -> Any:
     """Where the numbers that a code starts from are finite."""
     less = optional(code)
     finite = [np.isfinite(x) for i, x in enumerate(numbers) if i not in less]
-    return np.logical_and.reduce(finite)
+    return np.logical_and.reduce(finite) if finite else True
 
+
+_ROOT = (Fraction(1, 2),), 1, ()
 
 TINY = 4 * float(np.finfo(np.float64).tiny)
 """Below this a factor may have lost digits."""
@@ -157,7 +253,7 @@ def split_arguments(
 RANGED_LOG = declare(
     "ranged_log",
     family="lowered",
-    params=("least", "code"),
+    params=("least", "code", "rounded", "meant"),
     infer=_infer,
     kernel=_ranged_log,
     elementwise=True,
@@ -179,7 +275,7 @@ RANGED_POWER = declare(
 RANGED_SUM = declare(
     "ranged_sum",
     family="lowered",
-    params=("code",),
+    params=("code", "rounded", "meant"),
     infer=_infer,
     kernel=_ranged_sum,
     elementwise=True,
@@ -190,7 +286,7 @@ RANGED_SUM = declare(
 RANGED_COMPARISON = declare(
     "ranged_comparison",
     family="lowered",
-    params=("name", "code"),
+    params=("name", "code", "rounded", "meant"),
     infer=_infer,
     kernel=_ranged_comparison,
     elementwise=True,
@@ -201,7 +297,7 @@ RANGED_COMPARISON = declare(
 RANGED_PRODUCT = declare(
     "ranged_product",
     family="lowered",
-    params=("powers", "factor", "again", "watched", "code"),
+    params=("powers", "factor", "again", "watched", "code", "rounded", "meant"),
     infer=_infer,
     kernel=_ranged_product,
     elementwise=True,
@@ -209,3 +305,14 @@ RANGED_PRODUCT = declare(
     doc="A product of powers of sums and products, of which neither intermediates nor factors "
     "leave the range.",
 )
+
+DECIDED = (RANGED_PRODUCT, RANGED_LOG, RANGED_SUM, RANGED_COMPARISON)
+"""What may be decided: the last parameter says as what, the last arguments are the inputs."""
+
+
+def undecided(term: Term) -> Term:
+    """A lowered term as it is where nothing decides."""
+    if term.op not in DECIDED or term.params[-1] is None:
+        return term
+    args = term.args[: -len(inputs_of(term.params[-1]))]
+    return make(term.op, args, (*term.params[:-1], None), term.shape, term.dtype)

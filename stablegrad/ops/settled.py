@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.ir import Term
+
 LOST = 64.0
 """How many units in the last place must be at stake."""
 
@@ -31,3 +33,30 @@ def settle(xp: Any, value: Any, open_: Any, columns: Sequence[Any], code: tuple[
         return
     found = referee([x[open_] for x in columns], code)
     value[open_] = np.where(np.isnan(found), value[open_], found)
+
+
+FEW = 32
+"""Elements of one result that are decided: each takes a fraction of a millisecond."""
+
+
+def decide(xp: Any, value: Any, open_: Any, meant: Term, inputs: Sequence[Any]) -> None:
+    """Put the truth into elements of a value of which an argument was lost below the range.
+
+    Elements with an input that is 0 are left alone: a zero that is made of one is honest.
+
+    Args:
+        xp: the engine's names; without a ``decider`` nothing changes.
+        value: an array, written to.
+        open_: where it is not known.
+        meant: the elementwise program that it is the value of.
+        inputs: the values of its inputs, in the shape of the value.
+    """
+    decider = getattr(xp, "decider", None)
+    if decider is None:
+        return
+    for x in inputs:
+        open_ = open_ & np.isfinite(x) & (x != 0)
+    places = np.flatnonzero(open_)[:FEW]
+    if places.size:
+        columns = [x.flat[places] for x in inputs]
+        value.flat[places] = decider(meant, value.flat[places], columns)

@@ -46,12 +46,12 @@ def as_arb(x: Any) -> Any:
     if not isinstance(x, Fraction):
         return arb(x)
     if x.numerator.bit_length() >= LONG:
-        found = known(x)
+        found = _sum(x)
         if found is not None:
-            name, factor = found
-            if name == ROOT:
-                return _signed_root(factor)
-            return IRRATIONAL[name]() * _exactly(factor)
+            name, factor, whole = found
+            root = name == ROOT
+            number = _signed_root(factor) if root else IRRATIONAL[name]() * _exactly(factor)
+            return number + whole if whole else number
     return _exactly(x)
 
 
@@ -62,6 +62,26 @@ def _exactly(x: Fraction) -> Any:
 def _signed_root(square: Fraction) -> Any:
     root = _exactly(abs(square)).sqrt()
     return root if square > 0 else -root
+
+
+@lru_cache(maxsize=1024)
+def _sum(x: Fraction) -> tuple[str, Fraction, int] | None:
+    """(name, factor, n) of an irrational number, times a short rational, plus an integer."""
+    found = known(x)
+    if found is not None:
+        return (*found, 0)
+    for whole in BESIDE if _SMALL < abs(x) < 1 / _SMALL else ():
+        # of one size with x, so that as many of its bits are looked at
+        if abs(x) <= 8 * abs(x - whole) <= 32 * abs(x):
+            found = known(x - whole)
+            if found is not None and found[0] != WHOLE:
+                return (*found, whole)
+    return None
+
+
+_SMALL = Fraction(1, 16)
+BESIDE = (1, -1, 2, -2, 3, -3, 4, -4)
+"""What stands beside a logarithm: 2 + log(2)."""
 
 
 @lru_cache(maxsize=1024)

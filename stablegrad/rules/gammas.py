@@ -102,3 +102,41 @@ def _pair(term: Term, parts: list[Part | None], i: int, j: int) -> Term:
     if term.params[0] != 0:
         rest.append((1, forms.const(term.params[0], term.dtype)))
     return forms.total(rest, term.shape, term.dtype)
+
+
+FARTHEST = 8
+"""Steps of gamma's recurrence that are cheaper, and nearer to the truth, than two gammas."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["gamma"](x + 2) / OPS["gamma"](x),
+    source="DLMF 5.5.1",
+    group="gammas",
+    among=("gamma",),
+)
+def ratio_of_neighbouring_gammas(term: Term) -> Term | None:
+    """gamma(x + n)/gamma(x) is inf/inf for large x: x*(x + 1)*...*(x + n - 1)."""
+    powers = forms.factors(term)
+    found = [(f, p) for f, p in powers.items() if f.op.name == "gamma"]
+    for top, p in found:
+        for below, q in found:
+            if p != -q:
+                continue
+            steps = bare(plain_difference(top.args[0], below.args[0]))
+            if steps.op is not CONST or steps.params[0] not in range(1, FARTHEST + 1):
+                continue
+            (x,) = below.args
+            rest = {y: r for y, r in powers.items() if y is not top and y is not below}
+            shape = x.shape
+            run = [
+                forms.total([(1, x), (k, _one(x))], shape, x.dtype) for k in range(steps.params[0])
+            ]
+            whole = [forms.power(y, p) for y in run]
+            product = forms.product([*whole, forms.monomial(rest, None, term.dtype)])
+            return forms.with_shape(product, term.shape)
+    return None
+
+
+def _one(like: Term) -> Term:
+    return forms.const(1, like.dtype)

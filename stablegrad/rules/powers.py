@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import has_rule, other_factors
 
@@ -59,3 +60,48 @@ def slope_of_power_by_exponent(term: Term) -> Term | None:
     held = OPS["where"](OPS["greater"](x, 1.0), float("inf"), OPS["minimum"](x, 0.0))
     edge = OPS["power_derivative"](held, y, n=0, m=1)
     return forms.with_shape(OPS["where"](OPS["isfinite"](logarithm), slope, edge), term.shape)
+
+
+LARGE = {8: 500.0, 4: 60.0, 2: 8.0}
+"""By bytes of a float: from here on exp(x) plus or less a number is exp(x)."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["sqrt"](OPS["expm1"](x)),
+    source="(exp(x) - 1)**p = exp(p*x)*(1 - exp(-x))**p",
+    group="powers",
+    among=("expm1", "exp"),
+)
+def root_of_growth(term: Term) -> Term | None:
+    """sqrt(exp(x) - 1) and sqrt(2 + exp(x)) are finite to twice the x at which exp overflows."""
+    for base, p in forms.factors(term).items():
+        found = _growth(base) if p.denominator != 1 and abs(p) < 1 else None
+        if found is None:
+            continue
+        c, x = found
+        large = OPS["greater"](x, LARGE[min(8, x.dtype.itemsize)])
+        scale = forms.power(forms.const(c, x.dtype), p)
+        far = forms.product([scale, OPS["exp"](forms.scale(p, x))])
+        held = OPS["where"](large, 1.0, base)  # where the root is of what has overflowed
+        root = OPS["where"](large, far, forms.power(held, p))
+        product = forms.product([root, other_factors(term, base)])
+        return forms.with_shape(product, term.shape)
+    return None
+
+
+def _growth(base: Term) -> tuple[Rational, Term] | None:
+    """The c and x of exp(x) - 1, or of a small number plus c*exp(x), if x may be large."""
+    c: Rational = 1
+    if base.op is forms.AFFINE and len(base.args) == 1 and 0 < abs(_number(base)) < 1000:
+        (c,), (base,) = base.params[1], base.args
+        if base.op.name != "exp":
+            return None
+    elif base.op.name != "expm1":
+        return None
+    (x,) = base.args
+    return (c, x) if c > 0 and x.facts.hi > LARGE[min(8, x.dtype.itemsize)] else None
+
+
+def _number(total: Term) -> Rational:
+    return 0 if isinstance(total.params[0], str) else total.params[0]

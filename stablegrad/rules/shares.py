@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exponential import exp, log
 from stablegrad.ops.forms import Rational
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.removable import zero_over_shared_factor
 from stablegrad.rules.simpler import is_lost, plain_difference
 from stablegrad.rules.softmax import entries, picked
+from stablegrad.rules.weighted import is_shifted, positive_addends, where_needed
 
 FEW = 300.0
 """Exponents up to here leave a sum of exponentials in the range of floats."""
@@ -210,3 +214,71 @@ def log_ratio_of_shares(term: Term) -> Term | None:
         a if x is None else OPS["where"](lost, 1.0, a) for x, a in zip(logs, term.args, strict=True)
     ]
     return OPS["where"](lost, result, OPS["log_ratio"](*held))
+
+
+# -- growth over growth -------------------------------------------------------------------
+
+
+def _growths(total: Term) -> list[Term]:
+    """The exponentials, or those less one, that addends of a flat sum have as a factor."""
+    if total.op is not forms.AFFINE:
+        return [total] if total.op.name == "expm1" else []
+    found = [[f for f, p in forms.factors(x).items() if _grows(f) and p == 1] for x in total.args]
+    return [fs[0] for fs in found if len(fs) == 1]
+
+
+def _grows(f: Term) -> bool:
+    return f.op.name in ("exp", "expm1") and f.args[0].facts.hi > FEW and not is_shifted(f.args[0])
+
+
+def _less(x: Term, f: Term, shift: Term) -> Term:
+    """x*exp(-shift), where f, an exponential or one less one, is a factor of x."""
+    rest = {y: p for y, p in forms.factors(x).items() if y is not f}
+    (y,) = f.args
+    shape = forms.broadcast(forms.AFFINE, (f, shift))
+    moved = f.op(forms.total([(1, y), (-1, shift)], shape, x.dtype))
+    if f.op.name == "expm1":  # exp(max(y, 0)) times what is left of it
+        above = forms.total([(1, OPS["maximum"](y, 0.0)), (-1, shift)], shape, x.dtype)
+        share = forms.product([OPS["sign"](y), OPS["expm1"](forms.scale(-1, OPS["abs"](y)))])
+        far = forms.product([OPS["exp"](above), forms.scale(-1, share)])
+        moved = OPS["where"](OPS["greater"](shift, 0.0), far, moved)
+    return forms.product([moved, forms.monomial(rest, None, x.dtype)])
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["exp"](x) / (y + y * OPS["expm1"](x)),
+    source="Blanchard, Higham and Higham 2021",
+    group="quotients",
+    among=("exp", "expm1"),
+)
+def growth_over_growth(term: Term) -> Term | None:
+    """a*exp(x)/(b + c*exp(x)), as in logistic growth, is inf/inf for large x."""
+    powers = forms.factors(term)
+    tops = [f for f, p in powers.items() if p == 1 and _grows(f)]
+    below = [t for t, p in powers.items() if p == -1 and _growths(t)]
+    if len(tops) != 1 or len(below) != 1:
+        return None
+    (top,), (total,) = tops, below
+    if _exponentials(total) is not None or positive_addends(total) is not None:
+        return None  # shares, which have rules of their own
+    if total.op is not forms.AFFINE and zero_over_shared_factor(term) is not None:
+        return None  # where both vanish comes first
+    growths = _growths(total)
+    shift = where_needed(functools.reduce(OPS["maximum"], [f.args[0] for f in growths]), above=True)
+    if total.op is forms.AFFINE:
+        off = OPS["exp"](forms.scale(-1, shift))
+        parts = []
+        for c, x in zip(total.params[1], total.args, strict=True):
+            own = [f for f in growths if f in forms.factors(x)]
+            parts.append((c, _less(x, own[0], shift) if own else forms.product([x, off])))
+        if total.params[0] != 0:
+            parts.append((total.params[0], off))
+        moved = forms.total(parts, total.shape, total.dtype)
+    else:
+        moved = _less(total, total, shift)
+    rest = {x: p for x, p in powers.items() if x is not top and x is not total}
+    share = forms.product([_less(top, top, shift), forms.power(moved, -1)])
+    return forms.with_shape(
+        forms.product([share, forms.monomial(rest, None, term.dtype)]), term.shape
+    )

@@ -29,7 +29,7 @@ def _weighted(total: Term, *, plain: bool = False) -> tuple[Term | None, Term] |
         return None
     parts = forms.factors(forms.split(total.args[0])[1])
     top = next((t for t, p in parts.items() if t.op.name == "exp" and p == 1), None)
-    if top is None or _is_shifted(top.args[0]):
+    if top is None or is_shifted(top.args[0]):
         return None
     rest = {t: p for t, p in parts.items() if t is not top}
     if not rest:
@@ -37,7 +37,8 @@ def _weighted(total: Term, *, plain: bool = False) -> tuple[Term | None, Term] |
     return forms.monomial(rest, None, total.dtype), top.args[0]
 
 
-def _is_shifted(x: Term) -> bool:
+def is_shifted(x: Term) -> bool:
+    """Whether a shift has been taken off an exponent."""
     if x.op is not forms.AFFINE:
         return False
     bare = [a.args[0] if a.op.name == "reshape" else a for a in x.args]
@@ -52,7 +53,7 @@ def _greatest(weights: Term | None, x: Term, total: Term) -> Term:
     return OPS["max"](counted, axis=total.param("axis"), keepdims=True)
 
 
-def _where_needed(greatest: Term, *, above: bool = False) -> Term:
+def where_needed(greatest: Term, *, above: bool = False) -> Term:
     """The shift of exponents: the greatest where its exponential leaves the range; else 0.
 
     ``above``: where it overflows.
@@ -69,7 +70,7 @@ def _where_needed(greatest: Term, *, above: bool = False) -> Term:
 
 def _shift(weights: Term | None, x: Term, total: Term) -> Term:
     """The shift for one sum."""
-    return _where_needed(_greatest(weights, x, total))
+    return where_needed(_greatest(weights, x, total))
 
 
 def _shifted(weights: Term | None, x: Term, shift: Term, total: Term) -> Term:
@@ -149,7 +150,7 @@ def _constant(total: Term) -> Rational:
     return -1 if isinstance(constant, str) else constant
 
 
-def _positive_addends(total: Term) -> list[tuple[Rational, Term]] | None:
+def positive_addends(total: Term) -> list[tuple[Rational, Term]] | None:
     """The addends of a flat sum of exponentials and sums of such, and the constant; else None.
 
     One at least is a sum, and there are two addends.
@@ -186,7 +187,7 @@ def _shift_of_all(parts: list[tuple[Rational, Term]], shape: Shape, *, above: bo
         one = x.op.name == "exp"
         g = exponents if one else _greatest(weights, exponents, x)
         greatest.append(OPS["reshape"](g, shape=shape))
-    return _where_needed(functools.reduce(OPS["maximum"], greatest), above=above)
+    return where_needed(functools.reduce(OPS["maximum"], greatest), above=above)
 
 
 def _moved_total(total: Term, parts: list[tuple[Rational, Term]]) -> tuple[Term, Term]:
@@ -207,7 +208,7 @@ def _moved_total(total: Term, parts: list[tuple[Rational, Term]]) -> tuple[Term,
 def log1p_of_sum_of_exponentials(term: Term) -> Term | None:
     """log(1 + sum(exp(x))), of several such sums, or of a product of them, overflows."""
     c, total = forms.split(term.args[0])
-    parts = _positive_addends(term.args[0])
+    parts = positive_addends(term.args[0])
     if parts is None and c > 0 and _is_positive_sum(total):
         parts = [(c, total)]
     if parts is None:
@@ -233,7 +234,7 @@ def log1p_of_sum_of_exponentials(term: Term) -> Term | None:
 def log_of_sums_of_exponentials(term: Term) -> Term | None:
     """log(c + exp(y) + sum(exp(x))), and of several such sums, overflows for large x or y."""
     (total,) = term.args
-    parts = _positive_addends(total)
+    parts = positive_addends(total)
     if parts is None:
         return None
     tops = [(c, x) for c, x in parts if x.op.name == "exp"]
@@ -285,7 +286,7 @@ def share_of_exponential(term: Term) -> Term | None:
     """exp(y)/(exp(y) + sum(exp(x))), and shares of such sums, are inf/inf for large y or x."""
     powers = forms.factors(term)
     for total, p in powers.items():
-        parts = _positive_addends(total) if p == -1 else None
+        parts = positive_addends(total) if p == -1 else None
         found = [(c, x) for c, x in parts or () if powers.get(x) == 1]
         if parts is None or not found:
             continue

@@ -13,6 +13,7 @@ from stablegrad.errors import DTypeError, ShapeError, message
 from stablegrad.ir import Shape, Term
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.record import CONST, LEAF, const, is_float
+from stablegrad.ops.shape import stack
 from stablegrad.settings import Settings, current
 from stablegrad.tensor import history
 from stablegrad.tensor.base import Lazy
@@ -259,8 +260,38 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 
 def as_tensor(data: Any) -> Tensor:
-    """The tensor itself, or a tensor of the data."""
-    return data if isinstance(data, Tensor) else tensor(data)
+    """The tensor itself, or a tensor of the data; lists of tensors with gradients are stacked."""
+    if isinstance(data, Tensor):
+        return data
+    whole = stacked(data) if isinstance(data, list | tuple) else None
+    return tensor(data) if whole is None else whole
+
+
+def stacked(data: list[Any] | tuple[Any, ...]) -> Tensor | None:
+    """The tensor of nested lists that hold tensors with gradients; else None."""
+    found: list[Tensor] = []
+    rest: list[Any] = [data]
+    while rest:
+        x = rest.pop()
+        if isinstance(x, list | tuple):
+            rest += x
+        elif isinstance(x, Tensor):
+            found.append(x)
+    if not any(t._requires for t in found):
+        return None
+    dtype = np.result_type(*[t.dtype for t in found])
+    return _stacked(data, dtype if is_float(dtype) else None)
+
+
+def _stacked(data: Any, dtype: Any) -> Tensor:
+    if isinstance(data, Tensor):
+        return data
+    if not isinstance(data, list | tuple):
+        return tensor(data, dtype)
+    rows = [_stacked(x, dtype) for x in data]
+    if len({r.shape for r in rows}) > 1:
+        raise ShapeError(message("a list with tensors", "rows of equal length"))
+    return stack(rows)
 
 
 def leaf_of(value: Array, *, requires_grad: bool = False, origin: Term | None = None) -> Tensor:

@@ -105,7 +105,8 @@ def confined(
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
-            if condition.pole and dependent and condition.part not in dependent:
+            apart = condition.pole and dependent and condition.part not in dependent
+            if apart and not (_never(condition) and x in topological([condition.guard])):
                 reached = reached or _Reached(order, dependent)
                 if not reached.by(condition):
                     continue  # an infinite addend leaves the slope by what it does not depend on
@@ -325,3 +326,33 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
                 bits = sum(1 << n for n, w in within if bits >> n & 1 and masks <= w)
         held[term] = bits
     return held
+
+
+def partial_legs(length: Term) -> tuple[bool, ...]:
+    """Which legs of a hypotenuse are no numbers outside of some domain."""
+    return tuple([_has_domain(x) for x in length.args])
+
+
+_LOOKED_AT = 64  # terms of a leg
+
+
+def _has_domain(x: Term) -> bool:
+    """Whether one of the last ops of a term is no function of all numbers."""
+    stack, seen = [x], {x}
+    while stack:
+        t = stack.pop()
+        if _is_partial(t):
+            return True
+        fresh = [] if t.facts.defined else [a for a in t.args if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+        if len(seen) > _LOOKED_AT:
+            return False
+    return False
+
+
+def _is_partial(x: Term) -> bool:
+    if x.op is MONOMIAL:
+        parts = zip(x.args, x.params[0], strict=True)
+        return any(not (isinstance(p, int) or a.facts.nonnegative) for a, p in parts)
+    return bool(x.op.domain) and bool(guards(x))

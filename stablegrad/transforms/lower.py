@@ -23,7 +23,7 @@ from stablegrad.ops.lowered_functions import HYPOT_OF_COMPUTED
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float
-from stablegrad.transforms.defined import guards
+from stablegrad.transforms.defined import partial_legs
 from stablegrad.transforms.given import (
     EXACT_OPS,
     MOVES,
@@ -39,6 +39,8 @@ from stablegrad.transforms.plainer import plainer
 from stablegrad.transforms.products import WIDE, emit_product, power_of_two
 from stablegrad.transforms.ranged import (
     POWERS,
+    SLOW,
+    as_ranged_call,
     as_ranged_comparison,
     as_ranged_log,
     as_ranged_power,
@@ -215,7 +217,7 @@ class Lowering:
         elif term.op.name in POWERS and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, term.params, term.shape, dtype)
             lowered = as_ranged_power(self._emit_call(term) or plain, term, self.own)
-        elif term.op.name == "hypot" and dtype == WIDE and any(legs := _partial_legs(term)):
+        elif term.op.name == "hypot" and dtype == WIDE and any(legs := partial_legs(term)):
             plain = self.native or any(is_exact(x) for x in term.args)
             op, params = (term.op, ()) if plain else (HYPOT_OF_COMPUTED, (legs,))
             lowered = make(op, args, params, term.shape, dtype)
@@ -231,6 +233,8 @@ class Lowering:
         lowered = lowered if lowered.shape == term.shape else _shaped(lowered, term)
         if self.native or term.dtype != WIDE:
             return lowered
+        if term.op.name in SLOW:
+            lowered = as_ranged_call(lowered, term)
         return as_settled(lowered, term, self.own)
 
     def _emit_whole(self, term: Term, args: tuple[Term, ...]) -> Term | None:
@@ -295,18 +299,6 @@ class Lowering:
         whole = make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
         exact = all(is_exact(x) for x in factors)
         return whole if exact else as_ranged_log(whole, inner, self.own)
-
-
-def _partial_legs(length: Term) -> tuple[bool, ...]:
-    """Which legs of a hypotenuse, sums taken apart, are no numbers outside of some domain."""
-    return tuple([any(map(_is_partial, (x, *x.args))) for x in length.args])
-
-
-def _is_partial(x: Term) -> bool:
-    if x.op is MONOMIAL:
-        parts = zip(x.args, x.params[0], strict=True)
-        return any(not (isinstance(p, int) or a.facts.nonnegative) for a, p in parts)
-    return bool(x.op.domain) and bool(guards(x))
 
 
 def _exact_product(x: Term) -> bool:

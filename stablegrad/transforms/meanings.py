@@ -18,6 +18,7 @@ from stablegrad.ops.forms import MONOMIAL
 from stablegrad.ops.pair_calls import CALLS
 from stablegrad.ops.pairs import pi
 from stablegrad.ops.record import VARIABLE
+from stablegrad.transforms.rational import POWERS
 
 ONE = forms.const(1, np.dtype(np.float64))
 HALF_PI = Fraction(pi() / 2).limit_denominator(1 << 120)
@@ -308,8 +309,7 @@ def has_meaning(name: str) -> bool:
 def meaning_of(t: Term) -> Term | None:
     """A term as functions that are known to pairs."""
     if t.op is MONOMIAL and not any(x.dtype.kind == "b" for x in t.args):
-        logs = [forms.scale(p, _log(x)) for x, p in zip(t.args, t.params[0], strict=True)]
-        return _exp(forms.total([(1, x) for x in logs], t.shape, t.dtype))
+        return _by_logs(t)
     if t.op.name == "polygamma_step":
         x, h = t.args
         n = t.param("n")
@@ -322,6 +322,19 @@ def meaning_of(t: Term) -> Term | None:
         if meaning is None
         else meaning(*t.args, **dict(zip(t.op.params, t.params, strict=True)))
     )
+
+
+def _by_logs(t: Term) -> Term:
+    """A product, what has powers that no multiplication makes by their logarithms."""
+    factors = dict(zip(t.args, t.params[0], strict=True))
+    plain = {x: p for x, p in factors.items() if abs(p) <= POWERS and (2 * p) % 1 == 0}
+    logs: list[tuple[Any, Term]] = []
+    for x, p in factors.items():
+        if x not in plain:
+            even = isinstance(p, int) and p % 2 == 0
+            logs.append((p, _log(_op("abs", x) if even else x)))
+    rest = _exp(forms.total(logs, t.shape, t.dtype))
+    return forms.product([forms.monomial(plain, t.shape, t.dtype), rest]) if plain else rest
 
 
 def _power_meaning(t: Term) -> Term:

@@ -12,6 +12,7 @@ from stablegrad.ops.guards import not_nan
 from stablegrad.transforms.rational import is_exact
 
 SECANTS = {"sech": 1, "sech_squared": 2}
+WAVES = {"sin_of_difference": "sin", "cos_of_difference": "cos"}
 
 
 def plainer(roots: Sequence[Term]) -> list[Term]:
@@ -20,9 +21,10 @@ def plainer(roots: Sequence[Term]) -> list[Term]:
     Negative powers of sech, in which rules write those of cosh, are what they are: the kernel of
     cosh is the better one, and a quotient rounds once more. And maximum(a, b) - a is
     maximum(b - a, 0): 0 where a is the greater one, although a is rounded before it is compared.
+    Waves of a difference of computed numbers feel the rounding of these.
     """
     order = topological(roots)
-    if not any(_over_secant(t) or _beyond_one(t) or _is_step(t) for t in order):
+    if not any(_over_secant(t) or _beyond_one(t) or _is_step(t) or _is_wave(t) for t in order):
         return list(roots)
     done: dict[Term, Term] = {}
     for term in order:
@@ -39,6 +41,9 @@ def plainer(roots: Sequence[Term]) -> list[Term]:
             b, h = args
             parts = [(1, b), (1, OPS["log_expm1"](h))]
             whole = forms.with_shape(forms.total(parts, term.shape, term.dtype), term.shape)
+        elif _is_wave(term):
+            gap = forms.total([(1, args[0]), (-1, args[1])], term.shape, term.dtype)
+            whole = forms.with_shape(OPS[WAVES[term.op.name]](gap), term.shape)
         elif _over_secant(whole):
             powers: dict[Term, Rational] = {}
             for x, p in zip(args, term.params[0], strict=True):
@@ -72,3 +77,7 @@ def _beyond_one(term: Term) -> tuple[Rational, str, Term, Term] | None:
 
 def _is_step(term: Term) -> bool:
     return term.op.name == "log_exp_step" and not all(is_exact(x) for x in term.args)
+
+
+def _is_wave(term: Term) -> bool:
+    return term.op.name in WAVES and not all(is_exact(x) for x in term.args)

@@ -18,7 +18,12 @@ from stablegrad.ops.lowered_logs import half_whole
 from stablegrad.ops.lowered_structured import SETTLED_STEEP
 from stablegrad.ops.ranged import RANGED_PRODUCT, RANGED_SUM
 from stablegrad.ops.record import const, round_to
-from stablegrad.transforms.ranged import ranged_code, underflows
+from stablegrad.transforms.ranged import (
+    is_over_its_own,
+    ranged_code,
+    underflows,
+)
+from stablegrad.transforms.vanishing import vanishing_inputs
 
 WIDE = np.dtype(np.float64)
 
@@ -61,14 +66,16 @@ def _emit_ranged(
     found = ranged_code({x: p for x, p in parts.items() if x.dtype.kind != "b"}, lowered, term)
     if found is None:
         return None
-    watched, leaves, code = found
+    watched, leaves, code, rounded = found
     places = {x: i for i, (x, _) in enumerate(items)}
     plain = _scaled(items, 1, WIDE)
-    small = {x for x in watched if underflows(x, parts[x])}
+    small = {x for x in watched if underflows(x, parts[x]) or is_over_its_own(x, parts[x], parts)}
     indices = tuple(sorted({(places[lowered[x]], x in small) for x in watched}))
-    args = (*plain.args, *[lowered[x] for x in leaves])
+    inputs = vanishing_inputs(term)
+    args = (*plain.args, *[lowered[x] for x in leaves], *(inputs or ()))
     shape = forms.broadcast(MONOMIAL, args)
-    return make(RANGED_PRODUCT, args, (*plain.params, indices, code), shape, WIDE)
+    params = (*plain.params, indices, code, rounded, None if inputs is None else term)
+    return make(RANGED_PRODUCT, args, params, shape, WIDE)
 
 
 def times(x: Term, c: Rational) -> Term | None:
@@ -76,6 +83,8 @@ def times(x: Term, c: Rational) -> Term | None:
     if x.op is not SCALED_PRODUCT and x.op is not RANGED_PRODUCT:
         return None
     powers, factor, *others = x.params
+    if x.op is RANGED_PRODUCT and others[-1] is not None:
+        others[-1] = forms.scale(c, others[-1])
     params = (powers, forms.exact_ratio(factor * c), *others)
     return make(x.op, x.args, params, x.shape, x.dtype)
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from stablegrad.cost import one_sign
-from stablegrad.ir import Term, make, topological
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Product, Sum
@@ -27,18 +27,21 @@ from stablegrad.ops.ranged_codes import (
 from stablegrad.ops.record import CONST, is_const, is_float
 from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.transforms.rational import instruction, is_exact
+from stablegrad.transforms.vanishing import vanishes, vanishing_inputs
 
 POWERS = ("power", "power_derivative")
 GROWING = ("expm1", "exprel", "sinh", "cosh", "power", "gamma")
 """Functions that may leave the range where their product with another factor does not."""
 FALLING = ("power", "sech", "sech_squared")
 """Functions that may be lost below the range where their root or product is not."""
+SLOW = ("arcsinh", "arccosh")
+"""Functions that are in range where their argument is not."""
 LIMIT = 32  # forms, functions and leaves of one code
 
 
 def ranged_code(
     parts: Mapping[Term, Any], lowered: Mapping[Term, Term], like: Term
-) -> tuple[tuple[Term, ...], tuple[Term, ...], Code] | None:
+) -> tuple[tuple[Term, ...], tuple[Term, ...], Code, tuple[bool, ...]] | None:
     """What may leave the range in a product, and how it is had with exponents.
 
     Args:
@@ -47,16 +50,25 @@ def ranged_code(
         like: the product.
 
     Returns:
-        The factors to watch, the leaves of the code, and the code; None where no factor is a
-        sum of products, a product under a root or the like.
+        The factors to watch, the leaves of the code, the code, and which of the leaves may be
+        lost themselves; None where no factor is a sum of products, a product under a root or
+        the like.
     """
     several = len(parts) > 1
-    watched = tuple([x for x, p in parts.items() if _watched(x, p, several)])
+    watched = tuple(
+        [
+            x
+            for x, p in parts.items()
+            if _watched(x, p, several) or _is_whole(x, p, parts) or is_over_its_own(x, p, parts)
+        ]
+    )
     if not watched:
         return None
     written = forms.product([forms.power(as_written(x), p) for x, p in parts.items()])
     found = _coded(forms.with_shape(written, like.shape), lowered, masks=True)
-    return None if found is None else (watched, *found)
+    if found is None:
+        return (watched, (), (), ()) if vanishing_inputs(like) is not None else None
+    return watched, *found
 
 
 def as_written(x: Term) -> Term:
@@ -69,7 +81,7 @@ def as_written(x: Term) -> Term:
 
 def underflows(x: Term, p: Any) -> bool:
     """Whether a factor to the power p may be lost below the range, or its sign under a root."""
-    rooted = not isinstance(p, int) and (_signed(x) or x.facts.negative)
+    rooted = not isinstance(p, int) and vanishes(x)
     return (rooted or ranges(x) or x.op.name in FALLING) and not _has_masks(x)
 
 
@@ -93,7 +105,21 @@ def _has_masks(x: Term) -> bool:
 def _watched(x: Term, p: Any, several: bool) -> bool:
     if underflows(x, p) and (several or not isinstance(p, int)):
         return True
-    return ranges(x) or (p < 0 and _overflows(x)) or (several and x.op.name in GROWING)
+    grows = x.op.name in GROWING and (several or not isinstance(p, int))
+    return ranges(x) or (p < 0 and _overflows(x)) or grows
+
+
+def _is_whole(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
+    """Whether a factor is under one of its addends, which may overflow: 1 + u under u."""
+    grown = [a for a in x.args if a in parts and _is_unbounded(a)] if x.op is AFFINE else []
+    return p < 0 and any(parts[a] > 0 and not is_exact(a) for a in grown)
+
+
+def is_over_its_own(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
+    """Whether a factor is a function of a product over factors of it, and lost with that."""
+    inner = x.args[0] if x.op.elementwise and len(x.args) == 1 else x
+    product = p > 0 and x is not inner and inner.op is MONOMIAL
+    return product and any(parts.get(a, 0) < 0 for a in (inner, *inner.args))
 
 
 def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus: int = 0) -> Term:
@@ -106,15 +132,20 @@ def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus:
         plus: 1 for log1p.
     """
     grows = _signed(inner) or any(ranges(x) or x.op.name == "power" for x in forms.factors(inner))
-    if not grows:
+    if not (grows or (plus == 0 and vanishes(inner))):
         return log
     one = forms.const(plus, inner.dtype)
-    found = _coded(forms.total([(1, inner), (1, one)], inner.shape, inner.dtype), lowered)
+    total = forms.total([(1, inner), (1, one)], inner.shape, inner.dtype)
+    inputs = vanishing_inputs(total)
+    found = _coded(total, lowered)
     if found is None:
-        return log
-    leaves, code = found
-    args = (log, lowered[inner], *[lowered[x] for x in leaves])
-    params = (0.0 if plus else TINY, code)
+        if inputs is None:
+            return log
+        found = (), (), ()
+    leaves, code, unsure = found
+    args = (log, lowered[inner], *[lowered[x] for x in leaves], *(inputs or ()))
+    meant = None if inputs is None else OPS["log"](total)
+    params = (0.0 if plus else TINY, code, unsure, meant)
     return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), log.dtype)
 
 
@@ -131,9 +162,11 @@ def as_ranged_ratio(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
     found = None if is_exact(x) and is_exact(y) else _coded(quotient, lowered)
     if found is None:
         return value
-    args = (value, value, *[lowered[x] for x in found[0]])
+    inputs = vanishing_inputs(term)
+    args = (value, value, *[lowered[x] for x in found[0]], *(inputs or ()))
     shape = forms.broadcast(MONOMIAL, args)
-    return make(RANGED_LOG, args, (0.0, found[1]), shape, value.dtype)
+    params = (0.0, *found[1:], None if inputs is None else term)
+    return make(RANGED_LOG, args, params, shape, value.dtype)
 
 
 def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
@@ -147,7 +180,7 @@ def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
     found = _coded(term, lowered) if ranges(term) else None
     if found is None:
         return value
-    leaves, code = found
+    leaves, code, _ = found
     args = (value, lowered[term.args[0]], *[lowered[x] for x in leaves])
     return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
 
@@ -166,9 +199,26 @@ def as_ranged_sum(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term
     found = _coded(term, lowered, masks=True)
     if found is None or not any(isinstance(step, Function | Product) for step in found[1]):
         return value
-    leaves, code = found
-    args = (value, *[lowered[x] for x in leaves])
-    return make(RANGED_SUM, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
+    inputs = vanishing_inputs(term)
+    leaves, code, unsure = found
+    args = (value, *[lowered[x] for x in leaves], *(inputs or ()))
+    params = (code, unsure, None if inputs is None else term)
+    return make(RANGED_SUM, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def as_ranged_call(value: Term, term: Term) -> Term:
+    """A lowered function that grows as a logarithm, decided where its argument overflowed.
+
+    Args:
+        value: the lowered function.
+        term: the same, canonical.
+    """
+    if not _is_unbounded(term.args[0]) or is_exact(term.args[0]):
+        return value
+    inputs = vanishing_inputs(term)
+    if inputs is None:
+        return value
+    return make(RANGED_SUM, (value, *inputs), ((), (), term), value.shape, value.dtype)
 
 
 def _grows(x: Term) -> bool:
@@ -183,22 +233,33 @@ def _is_unbounded(x: Term) -> bool:
 def as_ranged_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
     """A lowered comparison with 0 that is had with exponents where what is compared underflowed.
 
+    And a question whether a number is finite, decided where that overflowed.
+
     Args:
         value: the lowered comparison.
         term: the same, canonical.
         lowered: the lowered terms of what it is made of.
     """
-    if term.op.name not in SIGNED or not is_const(term.args[1], 0):
-        return value
     inner = term.args[0]
-    if inner.dtype != value.args[0].dtype or not _signed(inner):
+    if inner.dtype != value.args[0].dtype:
         return value
-    found = _coded(inner, lowered)
-    if found is None:
+    found: tuple[tuple[Term, ...], Code, tuple[bool, ...]] | None = (), (), ()
+    if term.op.name == "isfinite":
+        inputs = vanishing_inputs(inner) if _is_unbounded(inner) and not is_exact(inner) else None
+        if inputs is None:
+            return value
+    else:
+        zero = term.op.name in SIGNED and is_const(term.args[1], 0)
+        if not zero or not (_signed(inner) or vanishes(inner)):
+            return value
+        inputs = vanishing_inputs(inner)
+        found = _coded(inner, lowered)
+    if found is None or not (found[1] or inputs):
         return value
-    leaves, code = found
-    args = (value, lowered[inner], *[lowered[x] for x in leaves])
-    params = (term.op.name, code)
+    leaves, code, unsure = found
+    args = (value, lowered[inner], *[lowered[x] for x in leaves], *(inputs or ()))
+    meant = None if inputs is None else OPS["where"](term, 1.0, 0.0)
+    params = (term.op.name, code, unsure, meant)
     return make(RANGED_COMPARISON, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
 
 
@@ -211,8 +272,11 @@ def _signed(x: Term) -> bool:
 
 def _coded(
     term: Term, lowered: Mapping[Term, Term], *, masks: bool = False
-) -> tuple[tuple[Term, ...], Code] | None:
-    """The leaves and the code of a term, in which there may be masks or not."""
+) -> tuple[tuple[Term, ...], Code, tuple[bool, ...]] | None:
+    """The leaves, the code of a term, and which of the leaves may have been lost.
+
+    There may be masks among the leaves or not.
+    """
     inner = _inner(term)
     if inner is None:
         return None
@@ -248,7 +312,8 @@ def _coded(
         else:
             n = t.param("n") if t.op.name == "power_derivative" else 0
             put(t, Function(t.op.name, tuple([register[a] for a in t.args]), n))
-    return tuple(given), tuple(code)
+    unsure = tuple([t in rounded and not t.facts.nonzero for t in given])
+    return tuple(given), tuple(code), unsure
 
 
 def _may_cancel(t: Term) -> bool:

@@ -112,6 +112,7 @@ NOWHERE: dict[str, tuple[Callable[[Term, Term], Term], float, float]] = {
         1.0,
         1.0,
     ),
+    "beside a pole of its own": (lambda x, y: minimum(x, y) - log(x - x), 1.0, 0.25),
     "pole beyond a mask": (lambda x, y: log(minimum(x, y)), 1.0, 0.0),
     "beside a mask": (lambda x, y: log(y) + maximum(x, 0.5), -1.0, -2.0),
     "weighted by zero": (lambda x, y: log(x) * y, -1.0, 0.0),

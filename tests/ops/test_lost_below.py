@@ -16,6 +16,7 @@ exp, log, log1p, sqrt, sin = f("exp"), f("log"), f("log1p"), f("sqrt"), f("sin")
 cosh, sinh, erf, erfc, expm1 = f("cosh"), f("sinh"), f("erf"), f("erfc"), f("expm1")
 hypot, logaddexp, sigmoid, arcsinh = f("hypot"), f("logaddexp"), f("sigmoid"), f("arcsinh")
 maximum, minimum, log_sigmoid, cos = f("maximum"), f("minimum"), f("log_sigmoid"), f("cos")
+tanh = f("tanh")
 
 Program = Callable[[Term, Term], Term]
 
@@ -133,6 +134,16 @@ SLOPES: dict[str, tuple[Program, float, float]] = {
         1.2786682062094304e148,
     ),
     "a long sum": (lambda x, y: long_sum(x), -0.07331, 1.0),
+    "order that rounding changed": (
+        lambda x, y: minimum(hypot(y, y), logaddexp(x, hypot(y, y))),
+        -128.0,
+        -0.2,
+    ),
+    "fourth root beside a negative": (
+        lambda x, y: maximum(erfc(sqrt(sqrt(maximum(x, 2.0))) / x**2), tanh(2.0 - x)),
+        -2.3e52,
+        1.0,
+    ),
     "derivatives that grow": (lambda x, y: sinh(hypot(x, y)) / hypot(x, y), 32.0, 1.0),
 }
 

@@ -18,7 +18,7 @@ def f(name: str, **params: Any) -> Callable[..., Term]:
 exp, log, sqrt, cos, norm = f("exp"), f("log"), f("sqrt"), f("cos"), f("norm", axis=-1)
 total, mean, prod = f("sum", axis=-1), f("mean", axis=-1), f("prod", axis=-1)
 greatest, least, dot, i0 = f("max", axis=-1), f("min", axis=-1), f("matmul"), f("i0")
-maximum, minimum = f("maximum"), f("minimum")
+maximum, minimum, gamma = f("maximum"), f("minimum"), f("gamma")
 first, column = f("getitem", index=(0,)), f("getitem", index=(("slice", 0, 2, 1), 1))
 
 REDUCTIONS: list[Case] = [
@@ -83,4 +83,15 @@ REDUCTIONS: list[Case] = [
         lambda x, y: -log(total(exp(x)) / (total(exp(x)) + total(exp(y)))),
         [[800.0, 3.0], [1.0, 799.0]],
     ),
+    ("growth_over_growth", lambda x, y: (exp(x) - 1) / (exp(y) - 1), [800.0, 799.0]),
+    (
+        "growth_over_growth",
+        lambda k, p, t: k * p * exp(t) / (k + p * (exp(t) - 1)),
+        [100.0, 3.0, 800.0],
+    ),
+    ("growth_over_growth", lambda a, x: (1 - exp(-a * x)) / (1 - exp(-a)), [-800.0, 0.3]),
+    ("ratio_of_neighbouring_gammas", lambda x: gamma(x + 1) / gamma(x), [200.0]),
+    ("ratio_of_neighbouring_gammas", lambda x: x**2 * gamma(x) / gamma(x + 3), [200.0]),
+    ("root_of_growth", lambda x: sqrt(exp(x * x) - 1), [30.0]),
+    ("root_of_growth", lambda x, y: y / sqrt(2 + 3 * exp(x)), [800.0, 1e170]),
 ]

@@ -118,6 +118,8 @@ def ranged_product(
     again: tuple[Origin, ...],
     watched: tuple[tuple[int, bool], ...],
     code: Any,
+    rounded: tuple[bool, ...],
+    meant: Any,
 ) -> Any:
     """The kernel of ``ranged_product``: factors that left the range stay lost."""
     plain, _ = split_arguments(args, powers, again)

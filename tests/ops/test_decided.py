@@ -1,0 +1,120 @@
+"""What underflows or overflows on the way is decided as what it is meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stablegrad.ir import Term
+from stablegrad.ops import settled
+from stablegrad.oracle import codes, err_ulp
+from tests.ops.test_found_by_fuzz import f, results
+
+sqrt, log, log1p, exp, expm1 = f("sqrt"), f("log"), f("log1p"), f("exp"), f("expm1")
+sin, cos, tanh, arctan, arcsinh = f("sin"), f("cos"), f("tanh"), f("arctan"), f("arcsinh")
+sinh, cosh, erf, erfc, hypot = f("sinh"), f("cosh"), f("erf"), f("erfc"), f("hypot")
+sigmoid, softplus, log_sigmoid = f("sigmoid"), f("softplus"), f("log_sigmoid")
+maximum, logaddexp = f("maximum"), f("logaddexp")
+
+Program = Callable[[Term, Term], Term]
+
+RIGHT: dict[str, tuple[Program, float, float]] = {
+    "root of a difference": (lambda x, y: sqrt(sinh(y) - y), 1.0, 3e-110),
+    "root of a shrunk number": (lambda x, y: sqrt(x - tanh(x)), 8.8e-134, 1.0),
+    "root of an angle": (lambda x, y: sqrt(arctan(1 / (y * y))), 1.0, 1e170),
+    "root of a tail": (lambda x, y: sqrt(-erf(log_sigmoid(sqrt(y)))), 1.0, 6e5),
+    "root of a log": (lambda x, y: sqrt(log1p(x * y * x)), 1e-120, 1e-100),
+    "root of growth": (
+        lambda x, y: sqrt(cosh(log1p(1 / y) * sinh(hypot(sin(1 / y), 1.0)))),
+        1.0,
+        2.2e-200,
+    ),
+    "log of cosh minus 1": (lambda x, y: log(arcsinh(cosh(y) - 1)), 1.0, 1e-170),
+    "quotient of what underflows": (lambda x, y: arcsinh(x * x) / (x * x), -3e-160, 1.0),
+    "arcsinh of what overflows": (
+        lambda x, y: arcsinh(cosh(maximum(-1.0, y * sin(y * (y * y))))),
+        1.0,
+        -7100000.0,
+    ),
+    "share of what overflows": (lambda x, y: sigmoid(log(softplus(y * y))), 1.0, 6e172),
+    "share of two": (lambda x, y: sigmoid(log(erfc(expm1(y)) + expm1(y))), 1.0, 5.9e79),
+    "guard of what overflows": (
+        lambda x, y: maximum(y, cosh(x) / y - maximum(cosh(x) / y, 0.5)),
+        -3e32,
+        -0.03125,
+    ),
+    "zero at log(2)": (lambda x, y: log(expm1(logaddexp(y, y))), 1.0, -3.2e-291),
+    "wave near its top": (lambda x, y: cos(1 / y) - 1, 1.0, -8.5e-158),
+    "wave of a length": (lambda x, y: sin(hypot(x * 2, x * 2)), 6e304, 1.0),
+    "wave of a length with a tail": (
+        lambda x, y: cos(sqrt(hypot(y, arcsinh(erfc(y))))),
+        1.0,
+        7e104,
+    ),
+    "wave of a number and a logarithm": (
+        lambda x, y: sin(sinh(logaddexp(2 - y, 2 - y))),
+        1.0,
+        679.6725104037698,
+    ),
+    "difference of far waves": (lambda x, y: sin(x / y) - sin(x), 5.764607523034235e17, -0.2),
+    "wave beside what is rounded": (
+        lambda x, y: cos(logaddexp(cosh(log1p(y)), cosh(log1p(y)) / expm1(cosh(log1p(y))))),
+        1.0,
+        2.5e141,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_values_are_right(name: str) -> None:
+    program, *at = RIGHT[name]
+    (got, true), _ = results(program, [np.array([v]) for v in at])
+    assert true.decided.all()
+    assert np.abs(err_ulp(got, true)).max() <= 64
+
+
+NOWHERE: dict[str, tuple[Program, float, float]] = {
+    "root of a bounded function": (lambda x, y: sqrt(tanh(-(x * x))), 9.9e-178, 1.0),
+    "root of a slow function": (lambda x, y: sqrt(arcsinh(erfc(y) * x)), -1.2e195, 4.5e15),
+    "root of a quotient of tails": (lambda x, y: sqrt(erfc(y) / log1p(-erfc(y))), 1.0, 1.9e-298),
+    "root of minus a tail": (lambda x, y: sqrt(-erf(exp(y / x))), -0.25, 1.1e15),
+    "log of a log": (lambda x, y: tanh(log(log(erf(y)))), 1.0, 32.0),
+    "log of a log beside 1": (lambda x, y: x / log(log1p(-exp(y))), 1.0, -65536.0),
+    "log of a log of a tail": (lambda x, y: sigmoid(log(log_sigmoid(cosh(y)))), 1.0, -7.5),
+    "log at its pole": (lambda x, y: expm1(arcsinh(log1p(cos(y) - 2))), 1.0, 2.6e-228),
+    "leg without a value": (
+        lambda x, y: erf(hypot(sigmoid(sqrt(x)) - 1, sinh(-1 / y))),
+        -0.0625,
+        -7e-15,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_there_is_no_number_where_there_is_none(name: str) -> None:
+    program, *at = NOWHERE[name]
+    (value, true), _ = results(program, [np.array([v]) for v in at])
+    assert true.undefined.all()
+    assert np.isnan(value).all()
+
+
+def test_work_on_one_result_is_bounded_and_honest_zeros_cost_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    truth = codes.truth
+
+    def counted(term: Term, bindings: dict[Term, Any], *args: Any, **options: Any) -> Any:
+        asked.append(next(iter(bindings.values())).size)
+        return truth(term, bindings, *args, **options)
+
+    monkeypatch.setattr(codes, "truth", counted)
+    for x, most in ((np.full(1000, 1e-110), settled.FEW), (np.zeros(1000), 0)):
+        asked.clear()
+        (value, _), _ = results(lambda x, y: sqrt(sinh(x) - x), [x, np.ones(1000)])
+        assert sum(asked) <= 2 * most  # the value and its slope
+        assert (value[: settled.FEW] == (value[0] if most else 0)).all()
+    assert value[0] == 0
