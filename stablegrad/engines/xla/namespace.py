@@ -25,6 +25,8 @@ class Namespace:
         self.lax = jax.lax
         self.special = Special(self, jax)
         self._numpy = jax.numpy
+        self.maximum = _Extreme(jax.numpy.maximum, jax.lax.max)
+        self.minimum = _Extreme(jax.numpy.minimum, jax.lax.min)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._numpy, name)
@@ -41,16 +43,6 @@ class Namespace:
             return self._numpy.where(condition, x, y)
         full = [v if np.shape(v) else self.lax.broadcast(v, shape) for v in pair]
         return self.lax.select(condition, *full)
-
-    def maximum(self, x: Any, y: Any) -> Any:
-        """``jax.numpy.maximum``."""
-        pair = _alike(x, y)
-        return self._numpy.maximum(x, y) if pair is None else self.lax.max(*pair)
-
-    def minimum(self, x: Any, y: Any) -> Any:
-        """``jax.numpy.minimum``."""
-        pair = _alike(x, y)
-        return self._numpy.minimum(x, y) if pair is None else self.lax.min(*pair)
 
     def clip(self, x: Any, low: Any, high: Any) -> Any:
         """``jax.numpy.clip``."""
@@ -152,6 +144,20 @@ class Namespace:
         top = self.maximum(a, b)
         gap = self.abs(a - b)
         return self.where(a == b, top + a.dtype.type(_LN2), top + self.log1p(self.exp(-gap)))
+
+
+class _Extreme:
+    """``jax.numpy.maximum`` or ``minimum``, without promotion where the arguments are alike."""
+
+    def __init__(self, general: Any, alike: Any) -> None:
+        self.general, self.alike = general, alike
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.general, name)
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        pair = _alike(x, y)
+        return self.general(x, y) if pair is None else self.alike(*pair)
 
 
 def _alike(x: Any, y: Any) -> tuple[Any, Any] | None:
