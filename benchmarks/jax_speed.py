@@ -10,6 +10,7 @@ Run: ``python -m benchmarks.jax_speed``
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
@@ -37,6 +38,7 @@ def compiled(f: Callable[..., Any], args: Sequence[Any]) -> tuple[Any, dict[str,
     import jax
 
     jax.clear_caches()
+    gc.collect()  # what was made before is garbage of neither
     start = time.perf_counter()
     lowered = jax.jit(f).lower(*args)
     middle = time.perf_counter()

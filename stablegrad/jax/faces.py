@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from stablegrad.collecting import seldom_collected
 from stablegrad.errors import DTypeError, message
 from stablegrad.jax import inside as _  # noqa: F401 - puts the rules in JAX's table
 from stablegrad.jax.marks import inside
@@ -101,7 +102,8 @@ def _run(f: Function, args: Any, kwargs: Any, report: Report) -> Any:
     settings = current()
     with inside(settings):
         closed, shape = jax.make_jaxpr(flat, return_shape=True)(*values)
-    found = Rewriter(settings, report).run(closed, values)
+    with seldom_collected():
+        found = Rewriter(settings, report).run(closed, values)
     found = [typed(x, aval) for x, aval in zip(found, closed.out_avals, strict=True)]
     return jax.tree.unflatten(jax.tree.structure(shape), found)
 

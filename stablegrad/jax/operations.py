@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import OPS, Term
-from stablegrad.ops.record import const, is_const, is_float
+from stablegrad.ir import OPS, Term, make
+from stablegrad.ops.record import CONST, const, is_const, is_float
 
 Terms = tuple[Term, ...]
 Params = dict[str, Any]
@@ -56,6 +56,8 @@ _RENAMED = {
     "igammac": "gammaincc",
     "regularized_incomplete_beta": "betainc",
 }
+_FUNCTIONS = 8
+"""Functions of a reduction that are looked through, to find its axes."""
 _LOGICAL = {"and": "logical_and", "or": "logical_or", "xor": "logical_xor", "not": "logical_not"}
 ELEMENTWISE = frozenset([*_SAME, *_RENAMED, "integer_pow", "pow", "convert_element_type", "copy"])
 """Operations on each element alone, their arguments all of one shape or scalars."""
@@ -221,21 +223,36 @@ def _broadcast(args: Terms, params: Params) -> list[Term] | None:
 
 
 def _kept(x: Term, shape: tuple[int, ...]) -> Term | None:
-    """A reduction with its axes kept, if that is what the shape is: rules know it so."""
+    """A function of a reduction with its axes kept, if that is what the shape is.
+
+    Rules know it so: ``x - x.mean(0)`` is written with a mean that has lost its axis.
+    """
+    functions: list[Term] = []
+    while x.op.elementwise and len(functions) < _FUNCTIONS:
+        of = [a for a in x.args if a.op is not CONST or a.shape]
+        if len(of) != 1 or of[0].shape != x.shape:
+            return None
+        functions.append(x)
+        (x,) = of
     if x.op.name not in ("sum", "max", "min", "prod") or x.param("keepdims"):
         return None
     axis, whole = x.param("axis"), x.args[0]
     axes = range(whole.ndim) if axis is None else [a % whole.ndim for a in np.atleast_1d(axis)]
     if shape != tuple([1 if i in axes else n for i, n in enumerate(whole.shape)]):
         return None
-    return OPS[x.op.name](whole, axis=axis, keepdims=True)
+    kept = OPS[x.op.name](whole, axis=axis, keepdims=True)
+    for f in reversed(functions):
+        args = tuple([a if a.op is CONST and not a.shape else kept for a in f.args])
+        kept = make(f.op, args, f.params, shape, f.dtype)
+    return kept
 
 
 @_translation("reshape")
 def _reshape(args: Terms, params: Params) -> list[Term] | None:
     if len(args) != 1 or params.get("dimensions") is not None or params.get("sharding") is not None:
         return None
-    return [OPS["reshape"](args[0], shape=tuple(params["new_sizes"]))]
+    shape = tuple(params["new_sizes"])
+    return [_kept(args[0], shape) or OPS["reshape"](args[0], shape=shape)]
 
 
 @_translation("squeeze")

@@ -18,6 +18,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 
+from stablegrad.collecting import seldom_collected
 from stablegrad.engines.xla.kernels import calling_back, varying
 from stablegrad.jax.marks import Mark, application
 from stablegrad.jax.regions import Region
@@ -115,7 +116,7 @@ def _run(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[An
 
 
 def _lower(ctx: Any, *args: Any, region: Region, batch: Batch, mark: Mark | None) -> Any:
-    with jax.enable_x64(True), calling_back(_on_one_device(ctx)):
+    with jax.enable_x64(True), calling_back(_on_one_device(ctx)), seldom_collected():
         rule = mlir.lower_fun(_evaluate, multiple_results=True)
         return rule(ctx, *args, region=region, batch=batch, mark=mark)
 
@@ -157,7 +158,8 @@ def pushed(
     zeros = [ad.Zero(jax.typeof(y).to_tangent_aval()) for y in out]
     if not moved:
         return zeros
-    tangent, places = region.tangent(moved)
+    with seldom_collected():
+        tangent, places = region.tangent(moved)
     if not places:
         return zeros
     given = [tangents[i] for i in moved]
@@ -180,7 +182,8 @@ def _transpose(
         result[i] = ad.Zero(args[i].aval.to_ct_aval())
     if not given:
         return result
-    pullback, places = region.pullback(wanted, given)
+    with seldom_collected():
+        pullback, places = region.pullback(wanted, given)
     if not places:
         return result
     known = [i for i in range(len(args)) if i not in wanted]

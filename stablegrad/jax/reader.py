@@ -26,6 +26,7 @@ from stablegrad.jax.links import Links
 from stablegrad.jax.operations import CALLED, INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
 from stablegrad.jax.residuals import Forward, Known, forwards
+from stablegrad.jax.sameness import Values
 from stablegrad.jax.spectra import functions_of_matrices
 from stablegrad.jax.wholes import library_wholes
 from stablegrad.ops.record import is_float
@@ -72,6 +73,8 @@ class _Reader:
         self.settings = settings
         self.avals: list[Any] = []
         self.equations: list[Equation] = []
+        self.filled: dict[int, Equation] = {}
+        """Numbers that are arrays of one constant, and what makes them."""
         self.reading = Reading(avals=self.avals)
         jaxpr = closed.jaxpr
         env: dict[Any, Any] = {}
@@ -87,6 +90,10 @@ class _Reader:
         equations = library_wholes(equations, self.avals, settings)
         equations = functions_of_matrices(equations, self.avals, settings)
         equations = alive(equations, [a for a in outputs if isinstance(a, int)])
+        if known.equations:
+            same = Values(equations, known)
+            for e in equations:
+                e.inputs = [same.constant(a) for a in e.inputs]
         self.equations = put_together(equations, outputs, self.avals, settings, known)
         if any(e.mark is not None for e in equations):
             self.reading.links = Links(self.equations, outputs, self.avals, settings, known)
@@ -146,6 +153,8 @@ class _Reader:
                 found = self._flatten(inner.jaxpr, body, place)
                 env.update(zip(eqn.outvars, found, strict=True))
                 continue
+            if eqn.primitive.name == "pvary" and self._spread(eqn, inputs, env):
+                continue
             outputs = [self._new(v.aval) for v in eqn.outvars]
             env.update(zip(eqn.outvars, outputs, strict=True))
             e = Equation(eqn.primitive.name, inputs, outputs, eqn, ours, place)
@@ -153,7 +162,28 @@ class _Reader:
                 e.applied, e.batch = eqn.params["region"], eqn.params["batch"]
                 e.mark = eqn.params["mark"]
             self.equations.append(e)
+            if e.name == "broadcast_in_dim" and isinstance(inputs[0], Literal):
+                self.filled[outputs[0]] = e
         return [atom(v) for v in jaxpr.outvars]
+
+    def _spread(self, eqn: Any, inputs: Sequence[Any], env: dict[Any, Any]) -> bool:
+        """Take constants that vary over the axes of a shard_map for what they are."""
+        ((x,), (out,)) = inputs, eqn.outvars
+        if isinstance(x, Literal):
+            env[out] = Literal(x.value, out.aval)
+            return True
+        made = self.filled.get(x)
+        if made is None:
+            return False
+        value = made.inputs[0].value
+        number = env[out] = self._new(out.aval)
+        again = Literal(
+            value, made.inputs[0].aval.update(manual_axis_type=out.aval.manual_axis_type)
+        )
+        e = Equation(made.name, [again, *made.inputs[1:]], [number], made.source, place=made.place)
+        self.filled[number] = e
+        self.equations.append(e)
+        return True
 
     # -- terms --------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from stablegrad.engines.rounding import error_bound
 from stablegrad.engines.xla import Emission
 from stablegrad.engines.xla.single import SINGLE_KERNELS, WIDE
 from stablegrad.engines.xla.widths import kept_wide
@@ -268,6 +269,7 @@ SINGLE = Run(
     largest=LARGEST,
     least=_HALF,
     screen=NARROW.values,
+    bound=error_bound,
 )
 """Where there is no float64: a table costs some ns an element, what XLA fuses less than one, and
 programs are compiled often. So tables are for parts that are wrong at inputs of ordinary size."""

@@ -34,7 +34,7 @@ class Rewriter:
         values.update(reading.constants)
 
         def value(atom: Any) -> Any:
-            return atom.value if isinstance(atom, Literal) else values[atom]
+            return as_typed(atom) if isinstance(atom, Literal) else values[atom]
 
         for step in reading.steps:
             inputs = [value(a) for a in step.inputs]
@@ -58,6 +58,15 @@ class Rewriter:
         if handler is not None:
             return handler(self, {**e.source.params, "before": e.before}, inputs)
         return bind(e.source, e.source.params, inputs)
+
+
+def as_typed(literal: Literal) -> Any:
+    """The value of a constant, varying over the axes of a shard_map that its type has."""
+    kind = getattr(literal.aval, "manual_axis_type", None)
+    if kind is None or not kind.varying:
+        return literal.value
+    value = jax.numpy.asarray(literal.value, literal.aval.dtype)
+    return lax.pcast(value, tuple(sorted(kind.varying)), to="varying")
 
 
 def placed(f: Callable[[Values], Sequence[Any]], args: Values, kinds: Sequence[Any]) -> Values:

@@ -28,6 +28,8 @@ class Values:
         self.same: dict[int, int] = dict(known.at_hand)
         self.moved: dict[int, int] = {}
         """The value that has the same elements in another shape."""
+        self.filled: dict[int, tuple[Literal, tuple[int, ...]]] = {}
+        """The constant that all elements of a value are, and its shape."""
         self.found: dict[Key, list[int]] = {}
         self.shapes: dict[Any, Any] = {}
         self.calls: dict[Any, Any] = {}
@@ -50,9 +52,15 @@ class Values:
     def _reshaped(self, e: Equation) -> bool:
         """Note a value that is another one in another shape; whether it is one of before."""
         (y,), x = e.outputs, e.inputs[0]
-        if e.source is None or len(e.inputs) != 1 or not isinstance(x, int):
+        if e.source is None or len(e.inputs) != 1:
             return False
         before, after = e.source.invars[0].aval, e.source.outvars[0].aval
+        if isinstance(x, Literal):
+            self.filled[self.of(y)] = x, after.shape
+            return False
+        if (made := self.filled.get(self.of(x))) is not None:  # residuals have an axis at least
+            self.filled[self.of(y)] = made[0], after.shape
+            return False
         if before.size != after.size:
             return False
         first = self.moved.get(self.of(x), self.of(x))
@@ -69,8 +77,16 @@ class Values:
             atom = self.same[atom]
         return atom
 
+    def constant(self, atom: Any) -> Any:
+        """The constant that a value is, itself if it is none."""
+        if isinstance(atom, Literal):
+            return atom
+        constant, shape = self.filled.get(self.of(atom), (None, None))
+        return atom if constant is None or shape else constant
+
     def name(self, atom: Any) -> Any:
         """What tells values apart."""
+        atom = self.constant(atom)
         if isinstance(atom, int):
             return self.of(atom)
         aval = atom.aval

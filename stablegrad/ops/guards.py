@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,18 +17,14 @@ def not_nan(x: Term) -> Term:
     return OPS["logical_not"](OPS["isnan"](x))
 
 
-ENTIRE = frozenset(
-    """
-    exp exp2 expm1 sinh cosh tanh sech sin cos arctan arcsinh sigmoid softplus log_sigmoid erf erfc
-    ndtr abs hypot logaddexp maximum minimum sigmoid_slope sech_squared sigmoid_difference
-    """.split()
-)
-"""Functions that are numbers wherever their arguments are."""
+UNBOUNDED = frozenset("sinh cosh arcsinh sin cos abs hypot".split())
+"""Functions that are numbers at all numbers, and no finite ones at infinities."""
+RISING = frozenset(["exp", "exp2", "expm1"])
 _FEW = 4
 
 
 def defined(x: Term) -> list[Term]:
-    """What must hold so that ``x`` is a number, by what it is made of: it may leave the range.
+    """What must hold so that ``x`` is finite but for overflow, by what it is made of.
 
     ``x*x/y - x*x/y`` is 0 at 1e200 too, if y is not.
     """
@@ -40,17 +37,24 @@ def defined(x: Term) -> list[Term]:
         powers: Any = t.params[0] if t.op.name == "monomial" else ()
         whole = bool(powers) and all(isinstance(p, int) for p in powers)
         sums = t.op.name == "affine" and not isinstance(t.params[0], str)
-        if not (whole or sums or t.op.name in ENTIRE):
+        below = list(t.args)
+        if whole:
+            for a in [a for a, p in zip(t.args, powers, strict=True) if p < 0]:
+                below.remove(a)
+                found[OPS["logical_not"](OPS["isnan"](a))] = None
+                if not a.facts.nonzero:
+                    found[OPS["not_equal"](a, const(0, a.dtype))] = None
+        elif t.op.name in RISING:
+            found[OPS["less"](t.args[0], math.inf)] = None
+            continue
+        elif not sums and t.op.name not in UNBOUNDED:
             found[not_nan(t)] = None
             continue
-        for a, p in zip(t.args, powers, strict=False):
-            if whole and p < 0 and not a.facts.nonzero:
-                found[OPS["not_equal"](a, const(0, a.dtype))] = None
         masked = any(a.dtype.kind == "b" for a in t.args)
         if masked or len(found) > _FEW or len(seen) > 4 * _FEW or t.shape != x.shape:
             return [not_nan(x)]
-        stack += [a for a in t.args if a not in seen]
-        seen.update(t.args)
+        stack += [a for a in below if a not in seen]
+        seen.update(below)
     return list(found)
 
 

@@ -267,3 +267,35 @@ def log_of_scaled_tail(x: Term) -> Pair:
     right = OPS["log"](OPS["erfcx"](OPS["maximum"](x, 0)))
     left = x * x + OPS["log_erfc"](OPS["minimum"](x, 0))
     return OPS["log"](OPS["erfcx"](x)), OPS["where"](x < 0, left, right)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: OPS["gelu_derivative"](x, n=1) - 2 * x * OPS["exp"](-(x**2) / 2),
+    source="the slope of x*ndtr(x)",
+    group="error",
+    among=("gelu_derivative",),
+)
+def slope_of_gelu_beside_density(term: Term) -> Term | None:
+    """The slope of x*ndtr(x) + exp(-x**2/2)/sqrt(2*pi), an expected gain, is all but ndtr(x)."""
+    parts = list(zip(term.params[1], term.args, strict=True))
+    for c, slope in parts:
+        if slope.op.name != "gelu_derivative" or slope.param("n") != 1:
+            continue
+        (x,) = slope.args
+        bell = OPS["exp"](forms.scale(Fraction(-1, 2), forms.power(x, 2)))
+        wave = forms.product([x, bell])
+        if not any(_varies_as(y, wave) for _, y in parts):
+            continue
+        rest = [(d, y) for d, y in parts if y is not slope]
+        rest += [(c, OPS["ndtr"](x)), (exact_ratio(c / Fraction(_ROOT_2_PI)), wave)]
+        if term.params[0] != 0:
+            rest.append((1, forms.const(term.params[0], term.dtype)))
+        return forms.total(rest, term.shape, term.dtype)
+    return None
+
+
+def _varies_as(x: Term, y: Term) -> bool:
+    """Whether a product is another one but for constants."""
+    factors = {f: p for f, p in forms.factors(x).items() if f.op is not CONST}
+    return forms.monomial(factors, None, x.dtype) is y

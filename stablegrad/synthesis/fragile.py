@@ -37,6 +37,8 @@ class Run:
         least: bytes of the smallest float that is judged.
         screen: values of a term in float64. Where a float32 is near them it is not judged further:
             what loses the digits of both loses those of one alone at other points.
+        bound: the greatest error in ulp that a term may have in float32 at given points. Where
+            that is within the limit, the term is not run to be judged.
     """
 
     values: Callable[[Term, Mapping[Term, Array]], Array]
@@ -48,6 +50,7 @@ class Run:
     largest: int = 96
     least: int = SINGLE
     screen: Callable[[Term, Mapping[Term, Array]], Array] | None = None
+    bound: Callable[[Term, Mapping[Term, Array]], float] | None = None
 
     def judges(self, dtype: Any) -> bool:
         """Whether parts of a dtype are judged."""
@@ -124,8 +127,11 @@ def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -
     """Whether an expression as it would be run is off by too much at one of some points."""
     from stablegrad.oracle import Status, truth
 
+    single = dtype == np.float32
+    if single and run.bound is not None and run.bound(expression, bound) <= run.limit:
+        return False
     got = run.values(expression, {v: x.astype(dtype) for v, x in bound.items()}).astype(np.float64)
-    if run.screen is not None and dtype == np.float32:
+    if single and run.screen is not None:
         far = _far(got, run.screen(expression, bound), run.limit / 4)
         if not far.any():
             return False

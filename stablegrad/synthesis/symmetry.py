@@ -90,11 +90,16 @@ class _Weights:
 
 def dot(a: Vector, b: Vector) -> Fraction:
     """The inner product."""
-    return a[0] * b[0] + a[1] * b[1]
+    return sum([p * q for p, q in zip(a, b, strict=True) if p and q], start=Fraction())
 
 
 def _plus(a: Vector, b: Vector, times: Fraction | int = 1) -> Vector:
-    return a[0] + times * b[0], a[1] + times * b[1]
+    # most are 0, and fractions are slow
+    x, y = [
+        p if not q else q if times == 1 and not p else p + times * q
+        for p, q in zip(a, b, strict=True)
+    ]
+    return x, y
 
 
 def symmetry(root: Term, a: Term, b: Term, kind: str) -> Symmetry | None:

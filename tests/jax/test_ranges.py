@@ -100,3 +100,19 @@ def test_what_is_infinite_by_its_inputs_stays_no_number() -> None:
     assert f(jnp.float32(1e10), jnp.float32(1e30)) == 0
     g = jax.jit(sj.stabilize(lambda x, y: (1 + 1 / (y * y)) * jnp.exp(-x * x)))
     assert np.isnan(g(jnp.float32(1e10), jnp.float32(0)))
+
+
+@pytest.mark.parametrize("number", [1.0, 1e-3, 1e5])
+def test_a_length_beside_a_number_is_right_in_float32_alone(number: float) -> None:
+    c = np.float32(number)
+    f = jax.vmap(jax.value_and_grad(sj.stabilize(lambda x: jnp.hypot(x, c))))
+    x = np.concatenate([X, np.float32([0.0, 6.5615587, 1.0269641, np.inf, -np.inf])])
+    value, slope = jax.jit(f)(x)
+    wide = x.astype(np.float64)
+    length = np.hypot(wide, np.float64(c))
+    with np.errstate(invalid="ignore"):
+        unit = np.where(np.isinf(wide), np.sign(wide), wide / length)
+    np.testing.assert_array_max_ulp(value, length.astype(np.float32), 1)
+    normal = np.abs(unit) > np.finfo(np.float32).tiny
+    np.testing.assert_array_max_ulp(slope[normal], unit[normal].astype(np.float32), 3)
+    assert "f64" not in jax.jit(f).lower(x).as_text()

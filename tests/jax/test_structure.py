@@ -94,3 +94,47 @@ def test_types_that_say_how_arrays_are_split(f: Callable[[Any], Any]) -> None:
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
             text = jax.jit(ours).lower(x).compile().as_text()
             assert ("all-" in text) <= ("all-" in jax.jit(theirs).lower(x).compile().as_text())
+
+
+def _of_devices(body: Callable[..., Any]) -> Callable[..., Any]:
+    mesh = jax.make_mesh((8,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    return jax.shard_map(body, mesh=mesh, in_specs=(P(), P("d")), out_specs=P("d"))
+
+
+BODIES = {
+    "a constant": lambda w, x: jnp.log(1 - jax.nn.sigmoid(w * x)),
+    "an array of constants": lambda w, x: jnp.log(jnp.ones(1) - jax.nn.sigmoid(w * x)),
+    "in a scan": lambda w, x: lax.scan(
+        lambda c, t: (jnp.where(t > 0, jnp.log(1 - jax.nn.sigmoid(w * x)), c), None),
+        0 * x,
+        jnp.arange(2.0),
+    )[0],
+    "for each": lambda w, x: jnp.log(1 - jax.nn.sigmoid(w * x[0]))[None],
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_constants_among_what_varies_over_devices(name: str) -> None:
+    """The types of a shard_map make a value of each constant: it is the constant still."""
+    f = _of_devices(BODIES[name])
+    w, x = jnp.float32(60.0), jnp.full(8, 60.0)
+    np.testing.assert_allclose(jax.jit(S(f))(w, x), -3600, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.grad(lambda w: S(f)(w, x).sum()))(w), -480, rtol=1e-6)
+    if name not in ("in a scan", "an array of constants"):  # they stay op by op inside
+        slope = S(jax.grad(lambda w: f(w, x).sum()))
+        np.testing.assert_allclose(jax.jit(slope)(w), -480, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "centered",
+    [
+        lambda x: x - x.mean(0),
+        lambda x: x - x.mean(),
+        lambda x: x - x.mean(1)[:, None],
+        lambda x: x - x.mean(1).reshape(-1, 1),
+    ],
+)
+def test_means_that_have_lost_their_axis_are_means(centered: Callable[[Any], Any]) -> None:
+    x = np.float32([[1e6, 1e6 + 0.5], [1e6 + 0.25, 1e6 - 1], [1e6 + 2, 1e6]])
+    want = centered(x.astype(float))
+    np.testing.assert_allclose(jax.jit(S(centered))(x), want, rtol=1e-6)

@@ -104,6 +104,11 @@ RIGHT: dict[str, tuple[Program, float, float]] = {
     "wave of an overflow": (lambda x, y: sin(y * y), 1.0, 1.43e247),
     "an overflow less itself": (lambda x, y: x * (x / y) - x * (x / y), 6.15e259, 1.0),
     "waves of an overflow that cancel": (lambda x, y: cos(sinh(y)) - cos(sinh(y)) + x, 1.0, 1e4),
+    "over itself beside an overflow": (
+        lambda x, y: minimum(erf(x), log(sinh(y) ** 2)) / minimum(erf(x), log(sinh(y) ** 2)) + x,
+        1.0,
+        7.0e13,
+    ),
     "log of a quotient near 1": (lambda x, y: 1.0 / log(sigmoid(x) * cosh(y)), 1.0, 1.0),
     "soft maximum near 0": (lambda x, y: logaddexp(sin(x) - 2.0, x - 0.3), 0.0182, 1.0),
 }
@@ -166,3 +171,21 @@ def test_an_infinite_constant_addend_leaves_the_slope():
     x = np.array([-3.0, 0.25])
     _, (slope, true) = results(lambda x, y: sqrt(x * x + 1.0) + 1.0 / (y - y), [x, x])
     assert np.abs(err_ulp(slope, true)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "zero"),
+    [
+        (tanh, np.inf, True),
+        (exp, -np.inf, True),
+        (exp, np.inf, False),
+        (lambda x: 1.0 / x, np.inf, True),
+        (lambda x: 1.0 / x, 0.0, False),
+        (lambda x: logaddexp(x, 0.0), -np.inf, True),
+        (sin, np.inf, False),
+    ],
+)
+def test_what_cancels_at_infinity_is_0_where_it_is_finite(function, x, zero):
+    data = [np.array([x]), np.array([1.0])]
+    (value, _), _ = results(lambda x, y: function(x) - function(x), data)
+    assert value == 0 if zero else np.isnan(value)

@@ -94,4 +94,14 @@ REDUCTIONS: list[Case] = [
     ("ratio_of_neighbouring_gammas", lambda x: x**2 * gamma(x) / gamma(x + 3), [200.0]),
     ("root_of_growth", lambda x: sqrt(exp(x * x) - 1), [30.0]),
     ("root_of_growth", lambda x, y: y / sqrt(2 + 3 * exp(x)), [800.0, 1e170]),
+    (
+        "slope_of_gelu_beside_density",
+        lambda x: x * f("ndtr")(x) + exp(-x * x / 2) * 0.3989422804014327,
+        [-20.0],
+    ),
+    (
+        "slope_of_gelu_beside_density",
+        lambda x: 2 * f("gelu")(x) + exp(-(x**2) / 2) / 1.2533141373155001,
+        [-20.0],
+    ),
 ]

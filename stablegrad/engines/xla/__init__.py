@@ -26,6 +26,7 @@ from stablegrad.engines.xla.ranges import (
 )
 from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.engines.xla.single import (
+    BESIDE,
     DEGREE,
     PLAIN,
     SINGLE_KERNELS,
@@ -36,7 +37,7 @@ from stablegrad.engines.xla.single import (
     wide_product,
 )
 from stablegrad.engines.xla.vanishing import repaired, repairs
-from stablegrad.engines.xla.widths import is_computed, kept_wide, leaving, takes
+from stablegrad.engines.xla.widths import is_computed, kept_wide, leaving, number_beside, takes
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import OPS, Term, rebuild, topological
 from stablegrad.ops.record import CONST, Op, round_to
@@ -134,6 +135,12 @@ class Emission:
         made = {a for t in self.order if t.dtype.kind != "b" for a in t.args}
         self.for_masks = set(self.order).difference(made, self.roots)
         plain = {t for t in self.order if t.dtype == np.float32 and plain_order(t) is not None}
+        self.beside = {
+            t: BESIDE[t.op.name, number]
+            for t in self.order
+            if (number := number_beside(t)) is not None
+            and self.kept_wide.keys().isdisjoint({t, *t.args})
+        }
         self.repairs = repairs(self.order, self.kept_wide, plain)
         self.shared = SharedProducts(
             {
@@ -167,6 +174,8 @@ class Emission:
         order = plain_order(term) if term.dtype == np.float32 else None
         if order is not None:
             kernel = PLAIN_FORMS[term.op.name]
+        elif term in self.beside:
+            kernel = self.beside[term]
         elif term in self.shared.parts:
             return self._shared_product(xp, term, known)
         elif stays_wide(term, self.sizes):

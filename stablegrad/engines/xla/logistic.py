@@ -22,19 +22,20 @@ _ATANH = (
 )
 
 
-def horner(x: Any, coefficients: tuple[float, ...]) -> Any:
-    """A polynomial in float32, the lowest power first."""
-    total: Any = np.float32(coefficients[-1])
-    for c in coefficients[-2::-1]:
-        total = total * x + np.float32(c)
+def horner(xp: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
+    """A polynomial, the lowest power first."""
+    number = x.dtype.type
+    total: Any = number(coefficients[-1])
+    for c in coefficients[-2::-1]:  # JAX traces operators three times as long
+        total = xp.lax.add(xp.lax.mul(total, x), number(c))
     return total
 
 
-def log1p_between(v: Any) -> Any:
+def log1p_between(xp: Any, v: Any) -> Any:
     """log1p(v) of -1/2 <= v <= 1: 2*atanh(v/(2 + v))."""
     r = 1 / (2 + v)
     z = v * r
-    return v * (r * horner(z * z, _ATANH))
+    return v * (r * horner(xp, z * z, _ATANH))
 
 
 _FAR, _STEP = 64.0, np.float32(16)
@@ -60,12 +61,12 @@ def sigmoid_slope(xp: Any, x: Any) -> Any:
 
 def softplus(xp: Any, x: Any) -> Any:
     """The kernel of ``softplus``."""
-    return xp.maximum(x, 0) + log1p_between(xp.exp(-xp.abs(x)))
+    return xp.maximum(x, 0) + log1p_between(xp, xp.exp(-xp.abs(x)))
 
 
 def log_sigmoid(xp: Any, x: Any) -> Any:
     """The kernel of ``log_sigmoid``."""
-    return xp.minimum(x, 0) - log1p_between(xp.exp(-xp.abs(x)))
+    return xp.minimum(x, 0) - log1p_between(xp, xp.exp(-xp.abs(x)))
 
 
 def sech_squared(xp: Any, x: Any) -> Any:
@@ -114,7 +115,7 @@ def silu_slope(xp: Any, x: Any) -> Any:
     value = xp.where(left, small, great) * (1 + near * xp.where(left, great, low))
     value = value * xp.where(left, scale, 1)
     gap = near - _ZERO
-    return xp.where(xp.abs(gap) < _NEAR, horner(gap, _BESIDE_ZERO), value)
+    return xp.where(xp.abs(gap) < _NEAR, horner(xp, gap, _BESIDE_ZERO), value)
 
 
 _LOG_2 = np.float32(0.6931471824645996)

@@ -25,11 +25,28 @@ class Namespace:
         self.lax = jax.lax
         self.special = Special(self, jax)
         self._numpy = jax.numpy
+        self.maximum = _Extreme(jax.numpy.maximum, jax.lax.max)
+        self.minimum = _Extreme(jax.numpy.minimum, jax.lax.min)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._numpy, name)
         setattr(self, name, value)
         return value
+
+    # -- without promotion, which is most of the time that tracing takes ------------------------
+
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
+        """``jax.numpy.where``."""
+        shape = np.shape(condition)
+        pair = _alike(x, y)
+        if pair is None or not shape or any(np.shape(v) not in ((), shape) for v in pair):
+            return self._numpy.where(condition, x, y)
+        full = [v if np.shape(v) else self.lax.broadcast(v, shape) for v in pair]
+        return self.lax.select(condition, *full)
+
+    def clip(self, x: Any, low: Any, high: Any) -> Any:
+        """``jax.numpy.clip``."""
+        return self.minimum(high, self.maximum(low, x))
 
     # -- mantissa and exponent --------------------------------------------------------------
 
@@ -127,6 +144,33 @@ class Namespace:
         top = self.maximum(a, b)
         gap = self.abs(a - b)
         return self.where(a == b, top + a.dtype.type(_LN2), top + self.log1p(self.exp(-gap)))
+
+
+class _Extreme:
+    """``jax.numpy.maximum`` or ``minimum``, without promotion where the arguments are alike."""
+
+    def __init__(self, general: Any, alike: Any) -> None:
+        self.general, self.alike = general, alike
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.general, name)
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        pair = _alike(x, y)
+        return self.general(x, y) if pair is None else self.alike(*pair)
+
+
+def _alike(x: Any, y: Any) -> tuple[Any, Any] | None:
+    """Two values of one float dtype, of one shape or one of them a number; None if they are not."""
+    kinds = [getattr(v, "dtype", None) for v in (x, y)]
+    found = next((k for k in kinds if k is not None), None)
+    if found is None or found.kind != "f":
+        return None
+    pair = [found.type(v) if type(v) in (int, float) else v for v in (x, y)]
+    if any(getattr(v, "dtype", None) != found for v in pair):
+        return None
+    shapes = {np.shape(v) for v in pair} - {()}
+    return (pair[0], pair[1]) if len(shapes) == 1 else None
 
 
 def _edge(x: Any) -> Any:

@@ -61,7 +61,7 @@ def _place(xp: Any, t: Any) -> Any:
 def _scaled_tail(xp: Any, a: Any) -> tuple[Any, Any]:
     """P and t + 1/2 of a = |x|: their quotient is erfcx(t), t = a/sqrt(2)."""
     t = a * _ROOT_HALF
-    return horner(_place(xp, t), _ERFCX), t + np.float32(0.5)
+    return horner(xp, _place(xp, t), _ERFCX), t + np.float32(0.5)
 
 
 _DEEP, _STEP = np.float32(120.0), np.float32(48.0)
@@ -95,7 +95,7 @@ def log_ndtr(xp: Any, x: Any) -> Any:
     top, bottom = _scaled_tail(xp, a)
     ratio = top / bottom
     below = xp.log(0.5 * ratio) - 0.5 * a * a
-    above = log1p_between(-0.5 * _bell(xp, a) * ratio)
+    above = log1p_between(xp, -0.5 * _bell(xp, a) * ratio)
     return xp.where(x < 0, below, above)
 
 
@@ -135,7 +135,7 @@ def gelu_slope(xp: Any, x: Any, *, n: int) -> Any:
         return wide.astype(x.dtype)
     a = xp.abs(x)
     gap = xp.minimum(a, np.float32(1e3)) - _ZERO
-    rest = _bell_times(xp, a, gap * horner(_place(xp, a * _ROOT_HALF), _SLOPE) + _AT_ZERO)
+    rest = _bell_times(xp, a, gap * horner(xp, _place(xp, a * _ROOT_HALF), _SLOPE) + _AT_ZERO)
     return xp.where(x < 0, rest, 1 - rest)
 
 

@@ -324,6 +324,36 @@ def plain_hypot_unit(xp: Any, x: Any, y: Any) -> Any:
     return x / plain_hypot(xp, x, y)
 
 
+_GREAT = np.float32(2.0**50)
+
+
+def hypot_beside(xp: Any, x: Any, y: Any) -> Any:
+    """``hypot`` of a number and what may be beyond the root of the range: there it is that size."""
+    a, b = xp.abs(x), xp.abs(y)
+    top = xp.maximum(a, b)
+    a, b = xp.minimum(a, _GREAT), xp.minimum(b, _GREAT)
+    return xp.where(top > _GREAT, top, xp.sqrt(a * a + b * b))
+
+
+def unit_beside(xp: Any, x: Any, number: Any) -> Any:
+    """``hypot_unit`` of what may be beyond the root of the range, and a number."""
+    a = xp.clip(x, -_GREAT, _GREAT)
+    return a / plain_hypot(xp, a, number)
+
+
+def unit_of_number(xp: Any, number: Any, x: Any) -> Any:
+    """``hypot_unit`` of a number, and what may be beyond the root of the range."""
+    return number / hypot_beside(xp, number, x)
+
+
+BESIDE = {
+    ("hypot", 0): hypot_beside,
+    ("hypot", 1): hypot_beside,
+    ("hypot_unit", 0): unit_of_number,
+    ("hypot_unit", 1): unit_beside,
+}
+"""By op and the position of the number, lengths in float32 whatever the other argument is."""
+
 PLAIN = frozenset({"compensated_sum", "scaled_product"})
 """Kernels that are right for float64 results, too, which stay in the range of float64."""
 

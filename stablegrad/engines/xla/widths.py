@@ -18,6 +18,7 @@ from stablegrad.engines.xla.ranges import (
 )
 from stablegrad.engines.xla.single import FAR_LOGARITHMS, PLAIN, WIDE, rounds_once
 from stablegrad.ir import Term
+from stablegrad.ops.record import CONST
 
 LENGTHS = frozenset({"norm", "hypot"})
 """Ops whose kernels give float64 and take it."""
@@ -111,7 +112,25 @@ def _is_plain(term: Term) -> bool:
     name = term.op.name
     if name == "compensated_sum" and rounds_once(*term.params):
         return False
-    return name in PLAIN or name in LENGTHS or name in SHORTER
+    length = name in LENGTHS and number_beside(term) is None
+    return length or name in PLAIN or name in SHORTER
+
+
+_EVERYDAY = 2.0**20
+
+
+def number_beside(term: Term) -> int | None:
+    """The position of the one number in a float32 length that needs no float64 for its range.
+
+    What stands beside it is no sum, product or length, which may be beyond the range itself.
+    """
+    if term.dtype != np.float32 or term.op.name not in ("hypot", "hypot_unit"):
+        return None
+    if any(x.op.name in LENGTHS or _goes_on(x) for x in term.args):
+        return None
+    sizes = [abs(float(x.params[0])) if x.op is CONST else 0.0 for x in term.args]
+    found = [i for i, size in enumerate(sizes) if 1 / _EVERYDAY <= size <= _EVERYDAY]
+    return found[0] if len(found) == 1 else None
 
 
 def is_computed(term: Term) -> bool:
