@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 from jax.scipy.special import gammaln
+from jax.scipy.stats import gamma
 from jax.sharding import Mesh, PartitionSpec
 
 from stablegrad.engines.xla import kernels
@@ -81,3 +82,18 @@ def test_pairs_stay_pairs_under_the_simplifier() -> None:
             scale = np.maximum(np.abs(high), 1.0)
             off = (np.asarray(hi) - high) + (np.asarray(lo) - low)
             assert (np.abs(off) <= 2.0**-95 * scale).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5])
+def test_few_elements_of_many_are_redone_as_each_by_itself(share: float) -> None:
+    rng = np.random.default_rng(7)
+    near = 1.5 + 1e-6 * rng.normal(size=70_000)
+    x = np.where(rng.random(near.size) < share, near, rng.uniform(3, 9, near.size))
+    with jax.enable_x64(True):
+        slope = jax.jit(jax.vmap(jax.grad(stabilize(lambda v: gamma.logpdf(v, 2.5)))))
+        assert "callback" in slope.lower(x).as_text()
+        whole = np.asarray(slope(x))
+        parts = np.concatenate([np.asarray(slope(part)) for part in np.split(x, 10)])
+    np.testing.assert_array_equal(whole, parts)
+    true = (3 - 2 * x) / (2 * x)  # the numerator is exact
+    np.testing.assert_allclose(whole, true, rtol=1e-15)

@@ -43,6 +43,19 @@ VANISHING: dict[str, Callable[[Any], Any]] = {
     "(1 + x**3)*exp(-x**4)": lambda x: (1 + x**3) * jnp.exp(-(x**4)),
     "standardized": lambda x: ((x - 1) / 3) ** 4 * jnp.exp(-(((x - 1) / 3) ** 2) / 2),
     "beside a log": lambda x: x**2 * jnp.exp(-(x**4)) * jnp.log1p(x * x),
+    "Yukawa": lambda x: jnp.exp(-abs(x)) * (1 + abs(x) + x * x / 3),
+    "beside a quotient": lambda x: x**5 / (1 + x * x) * jnp.exp(-x * x),
+}
+FAR_OUT = VANISHING | {
+    "Matern": lambda x: jnp.exp(-jnp.sqrt(5 * x * x)) * (1 + jnp.sqrt(5 * x * x) + 5 * x * x / 3),
+}
+OF_TWO: dict[str, Callable[[Any, Any], Any]] = {
+    "Ricker": lambda x, s: (1 - (x / s) ** 2) * jnp.exp(-x * x / (2 * s * s)),
+    "normal": lambda x, s: jnp.exp(-(x * x) / (2 * s * s)) / jnp.sqrt(2 * jnp.pi * s * s),
+    "Maxwell": lambda x, s: x * x / s**3 * jnp.exp(-x * x / (2 * s * s)),
+    "under a choice": lambda x, s: jnp.where(x > 0, x * x * jnp.exp(-x * x * s), 0),
+    "hydrogen": lambda x, s: ((2 - x / s) * jnp.exp(-x / (2 * s))) ** 2 * x * x,
+    "gelu": lambda x, s: jax.nn.gelu(x * s),
 }
 
 
@@ -86,11 +99,50 @@ def test_slopes_are_right_op_by_op(name: str) -> None:
     _is_near(np.asarray(jax.grad(lambda x: sj.stabilize(f)(x).sum())(X)), _true(f, 1), 64)
 
 
-@pytest.mark.parametrize("name", VANISHING)
-def test_bends_far_out_are_0(name: str) -> None:
-    far = X[np.abs(X) > 1e9]
-    bend: Any = jax.jit(jax.vmap(jax.grad(jax.grad(sj.stabilize(VANISHING[name])))))
-    np.testing.assert_array_equal(np.asarray(bend(far)), 0)
+FAR = {
+    np.float32: X[np.abs(X) > 1e9],
+    np.float64: np.array([s * 10.0**k for k in (9, 40, 80, 120, 154, 200, 300) for s in (1, -1)]),
+}
+
+
+@pytest.mark.parametrize("dtype", FAR)
+@pytest.mark.parametrize("name", FAR_OUT)
+def test_bends_far_out_are_0(name: str, dtype: Any) -> None:
+    with jax.enable_x64(dtype == np.float64):
+        bend: Any = jax.jit(jax.vmap(jax.grad(jax.grad(sj.stabilize(FAR_OUT[name])))))
+        np.testing.assert_array_equal(np.asarray(bend(FAR[dtype])), 0)
+
+
+@pytest.mark.parametrize("name", FAR_OUT)
+def test_slopes_far_out_in_float64(name: str) -> None:
+    """Those of functions that end in a line or at 0: a number or 0, and never more than 2."""
+    x = FAR[np.float64]
+    with jax.enable_x64(True):
+        stable = sj.stabilize(FAR_OUT[name])
+        value, slope = (np.asarray(jax.jit(jax.vmap(f))(x)) for f in (stable, jax.grad(stable)))
+    whole = np.round(slope, 12)
+    np.testing.assert_array_equal(whole, np.where(value == 0, 0, 1))
+    np.testing.assert_array_equal(value, x * whole)
+
+
+@pytest.mark.parametrize("dtype", FAR)
+@pytest.mark.parametrize("name", OF_TWO)
+def test_slopes_by_either_number_far_out(name: str, dtype: Any) -> None:
+    x = FAR[dtype]
+    x = x[x > 0]
+    flat = np.ones if name == "gelu" else np.zeros  # s*x in the end, or 0
+    with jax.enable_x64(dtype == np.float64):
+        f = sj.stabilize(OF_TWO[name])
+        s = np.full_like(x, 1)
+
+        def run(g: Any) -> Any:
+            return np.asarray(jax.jit(jax.vmap(g))(x, s))
+
+        np.testing.assert_array_equal(run(f), x * flat(x.shape, dtype))
+        np.testing.assert_array_equal(run(jax.grad(f, 0)), flat(x.shape))
+        np.testing.assert_array_equal(run(jax.grad(f, 1)), x * flat(x.shape, dtype))
+        np.testing.assert_array_equal(run(jax.grad(jax.grad(f, 0), 0)), 0)
+        np.testing.assert_array_equal(run(jax.grad(jax.grad(f, 1), 1)), 0)
 
 
 def test_what_is_infinite_by_its_inputs_stays_no_number() -> None:

@@ -36,7 +36,7 @@ from stablegrad.engines.xla.single import (
     plain_product,
     wide_product,
 )
-from stablegrad.engines.xla.vanishing import repaired, repairs
+from stablegrad.engines.xla.vanishing import is_finite, overflows, repaired
 from stablegrad.engines.xla.widths import is_computed, kept_wide, leaving, number_beside, takes
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import OPS, Term, rebuild, topological
@@ -141,7 +141,7 @@ class Emission:
             if (number := number_beside(t)) is not None
             and self.kept_wide.keys().isdisjoint({t, *t.args})
         }
-        self.repairs = repairs(self.order, self.kept_wide, plain)
+        self.repairs, self.finite = overflows(self.order, self.kept_wide, plain)
         self.shared = SharedProducts(
             {
                 t: dict(zip(t.args, map(int, t.params[0]), strict=True))
@@ -169,6 +169,8 @@ class Emission:
             return xp.asarray(round_to(term.params[0], term.dtype))
         if term.op.name == "astype" and term in self.kept_wide:
             return known[term.args[0]]
+        if term in self.finite:
+            return is_finite(self.finite[term], known)
         params = term.static
         kernel = kernel_of(term.op, term.dtype, small=self.degrees[term] <= DEGREE)
         order = plain_order(term) if term.dtype == np.float32 else None
@@ -180,6 +182,8 @@ class Emission:
             return self._shared_product(xp, term, known)
         elif stays_wide(term, self.sizes):
             kernel = wide_product
+        elif term.op.name == "scaled_product" and term in self.kept_wide:
+            kernel = partial(kernel, wide=True)
         args = [known[term.args[i]] for i in order or range(len(term.args))]
         goes_on = term.dtype == np.float32 and takes(term)
         if order is None and (goes_on or term.op.name == "not_equal"):

@@ -273,18 +273,53 @@ def redone_sum(
     return _where_any(xp, hosted(again))(*parts)
 
 
+_SHARE, _LEAST = 16, 4096
+"""Of so many elements one has room apart; where that would be fewer, all go together."""
+
+
+def _running(xp: Any, x: Any) -> Any:
+    """Running sums, row by row by a matrix: XLA compiles ``cumsum`` for seconds."""
+    row = 64
+    if x.size <= row:
+        return x @ np.triu(np.ones((x.size, x.size)))
+    rows = xp.pad(x, (0, -x.size % row)).reshape(-1, row) @ np.triu(np.ones((row, row)))
+    last = rows[:, -1]
+    return (rows + (_running(xp, last) - last)[:, None]).ravel()[: x.size]
+
+
 def _where_any(xp: Any, again: Kernel) -> Kernel:
     """``again`` of arrays of one shape where any of the second is not 0, else the first.
 
-    Under vmap of the whole arrays, for which one call is made: a choice for each row would be
-    none, both sides being computed.
+    Of few elements it is called with these alone: bringing all of them to the host takes longer
+    than what is done there. Under vmap of the whole arrays, for which one call is made: a choice
+    for each row would be none, all sides being computed.
     """
     import jax
+
+    def none(total: Any, *_: Any) -> Any:
+        return total
+
+    def few(total: Any, alarmed: Any, *leaves: Any) -> Any:
+        room = total.size // _SHARE
+        here = alarmed.ravel() > 0
+        order = _running(xp, here.astype(np.float64)).astype(np.int32)
+        numbers = np.arange(total.size, dtype=np.int32)
+        places = xp.where(here, order - 1, room)
+        at = xp.full(room, total.size, np.int32).at[places].set(numbers, mode="drop")
+        picked = [x.ravel().at[at].get(mode="fill", fill_value=0) for x in (total, alarmed)]
+        others = [x.ravel().at[at].get(mode="clip") for x in leaves]
+        found = again(*picked, *others)
+        return total.ravel().at[at].set(found, mode="drop").reshape(total.shape)
 
     @jax.custom_batching.custom_vmap
     def chosen(total: Any, alarmed: Any, *leaves: Any) -> Any:
         parts = (total, alarmed, *leaves)
-        return xp.lax.cond(xp.max(alarmed, initial=0.0) > 0, again, lambda total, *_: total, *parts)
+        room = total.size // _SHARE
+        if room < _LEAST:
+            return xp.lax.cond(xp.max(alarmed, initial=0.0) > 0, again, none, *parts)
+        count = xp.sum((alarmed > 0).astype(np.int32))
+        which = xp.minimum(count, 1) + (count > room).astype(count.dtype)
+        return xp.lax.switch(which.astype(np.int32), [none, few, again], *parts)
 
     @chosen.def_vmap
     def _(count: int, batched: Sequence[bool], *parts: Any) -> tuple[Any, bool]:

@@ -7,7 +7,7 @@ a conversion an argument, where compensation and scaling cost ten operations and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial, reduce
 from operator import mul
@@ -27,14 +27,14 @@ DEGREE = 7
 """A product of so many float32 factors stays inside the range of float64."""
 
 
-def _total(
-    xs: tuple[Any, ...],
+def total(
+    xs: Sequence[Any],
     constant: Exact,
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
 ) -> Any:
     """A sum of multiples and products, in float64."""
-    total: Any = None if constant == 0 else round_to(constant, WIDE)[()]
+    whole: Any = None if constant == 0 else round_to(constant, WIDE)[()]
     position = 0
     for c, count in zip(coefficients, counts, strict=True):
         part = xs[position].astype(WIDE)
@@ -42,8 +42,8 @@ def _total(
             part = part * xs[position + 1].astype(WIDE)
         position += count
         part = part if c == 1 else -part if c == -1 else round_to(c, WIDE)[()] * part
-        total = part if total is None else total + part
-    return total
+        whole = part if whole is None else whole + part
+    return whole
 
 
 def _compensated_sum(
@@ -60,7 +60,7 @@ def _compensated_sum(
     if rounds_once(constant, coefficients, counts):
         x, y = (x if c == 1 else x * x.dtype.type(c) for x, c in zip(xs, coefficients, strict=True))
         return x + y
-    return _total(xs, constant, coefficients, counts)
+    return total(xs, constant, coefficients, counts)
 
 
 _EXACT = frozenset([Fraction(s, n) for s in (1, -1) for n in (1, 2, 4, 8)])
@@ -79,13 +79,15 @@ def _scaled_product(
     powers: tuple[Rational, ...],
     factor: Rational,
     again: tuple[Any, ...],
+    wide: bool = False,
 ) -> Any:
     if again or any(2 * p != int(2 * p) for p in powers):
         return kernels.scaled_product(xp, *args, powers=powers, factor=factor, again=again)
     if factor == 1 and len(powers) == 2 and powers[0] == -powers[1] and powers[0] in (2, 3, 4):
         quotient = args[0] / args[1]  # in range where its power is
+        quotient = quotient.astype(WIDE) if wide else quotient
         return reduce(mul, [quotient] * int(powers[0]))
-    if factor == 1 and all(x.dtype.itemsize == 4 for x in args):
+    if factor == 1 and not wide and all(x.dtype.itemsize == 4 for x in args):
         narrow = _narrow_product(xp, args, powers)
         if narrow is not None:
             return narrow
