@@ -182,8 +182,6 @@ class Emission:
             return self._shared_product(xp, term, known)
         elif stays_wide(term, self.sizes):
             kernel = wide_product
-        elif term.op.name == "scaled_product" and term in self.kept_wide:
-            kernel = partial(kernel, wide=True)
         args = [known[term.args[i]] for i in order or range(len(term.args))]
         goes_on = term.dtype == np.float32 and takes(term)
         if order is None and (goes_on or term.op.name == "not_equal"):

@@ -79,15 +79,13 @@ def _scaled_product(
     powers: tuple[Rational, ...],
     factor: Rational,
     again: tuple[Any, ...],
-    wide: bool = False,
 ) -> Any:
     if again or any(2 * p != int(2 * p) for p in powers):
         return kernels.scaled_product(xp, *args, powers=powers, factor=factor, again=again)
     if factor == 1 and len(powers) == 2 and powers[0] == -powers[1] and powers[0] in (2, 3, 4):
         quotient = args[0] / args[1]  # in range where its power is
-        quotient = quotient.astype(WIDE) if wide else quotient
         return reduce(mul, [quotient] * int(powers[0]))
-    if factor == 1 and not wide and all(x.dtype.itemsize == 4 for x in args):
+    if factor == 1 and all(x.dtype.itemsize == 4 for x in args):
         narrow = _narrow_product(xp, args, powers)
         if narrow is not None:
             return narrow
@@ -143,6 +141,14 @@ def _narrow_product(xp: Any, xs: tuple[Any, ...], powers: tuple[Rational, ...]) 
     if powers == (1, -0.5):
         return xs[0] * (1 / xp.sqrt(xs[1]))
     return None
+
+
+def is_narrow(powers: tuple[Rational, ...], factor: Rational) -> bool:
+    """Whether a product of float32 numbers is formed in float32, so that it may overflow."""
+    if factor != 1 or len(powers) != 2:
+        return False
+    one_way = min(powers) == 1 and max(powers) <= DEGREE // 2
+    return one_way or powers[0] == -powers[1] or powers == (1, -0.5)
 
 
 def _times(steps: list[Any]) -> Any:

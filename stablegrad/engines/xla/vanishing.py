@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stablegrad.engines.xla.single import WIDE, total
+from stablegrad.engines.xla.single import WIDE, is_narrow, total
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.lowered import EXP_OF_SUM
 from stablegrad.ops.lowered_arithmetic import Sum
@@ -130,8 +130,12 @@ def overflows(order: Sequence[Term], held: Container[Term], plain: Container[Ter
     for term in order:
         growths[term] = growth = _growth(term, growths)
         lost_arguments = any(a in lost for a in term.args)
-        name, limit = _name(term), 1 if term.dtype != np.float32 or term not in held else math.inf
-        if name in _OSCILLATING:
+        name = _name(term)
+        wide = term.dtype == np.float32 and term in held
+        if wide and name == "scaled_product":
+            wide = not is_narrow(*term.params[:2])
+        limit = math.inf if wide else 1
+        if name in _OSCILLATING and term.args[0].op is not INPUT:
             limit = -1
         if is_float(term.dtype) and (lost_arguments or growth is None or growth.degree > limit):
             lost.add(term)
