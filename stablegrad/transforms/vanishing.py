@@ -41,7 +41,7 @@ PLAIN = frozenset(
 def vanishing_inputs(term: Term) -> list[Term] | None:
     """The inputs of a small elementwise program in float64; None for others.
 
-    And for one with steps or masks: these have zeros that are meant.
+    And for one whose steps or masks make zeros: these are meant.
     """
     seen: dict[Term, None] = {}
     stack = [term]
@@ -54,9 +54,7 @@ def vanishing_inputs(term: Term) -> list[Term] | None:
             return None
         plain = t.op.elementwise or t.op.name == "broadcast_to"
         kind = t.dtype == np.float64 or (t.dtype.kind == "b" and t.op is not INPUT)
-        masked = t.op.name in STEPS or (t.op is MONOMIAL and any(_is_mask(x) for x in t.args))
-        masked = masked or (t.op.name == "clip" and any(is_const(x, 0) for x in t.args))
-        if (t.args and (masked or not plain)) or not kind:
+        if (t.args and (_has_honest_zeros(t) or not plain)) or not kind:
             _large.add(term)
             return None
         seen[t] = None
@@ -67,7 +65,7 @@ def vanishing_inputs(term: Term) -> list[Term] | None:
 TERMS = 64
 """The size of programs that are decided."""
 STEPS = frozenset(
-    "where indicator sign floor ceil round trunc heaviside remainder floor_divide mod "
+    "indicator sign floor ceil round trunc heaviside remainder floor_divide mod "
     "astype stop_gradient synthesized reduced".split()
 )
 """Ops with honest zeros, and those that are not what they are computed as."""
@@ -75,5 +73,9 @@ _large: WeakSet[Term] = WeakSet()
 """Terms that were found not to be such programs, nor is what is made of them."""
 
 
-def _is_mask(x: Term) -> bool:
-    return x.dtype.kind == "b"
+def _has_honest_zeros(t: Term) -> bool:
+    if t.op is MONOMIAL:
+        return any(x.dtype.kind == "b" for x in t.args)
+    if t.op.name in ("where", "clip"):
+        return any(is_const(x, 0) for x in t.args)
+    return t.op.name in STEPS
