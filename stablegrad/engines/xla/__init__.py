@@ -37,7 +37,14 @@ from stablegrad.engines.xla.single import (
     wide_product,
 )
 from stablegrad.engines.xla.vanishing import is_finite, overflows, repaired
-from stablegrad.engines.xla.widths import is_computed, kept_wide, leaving, number_beside, takes
+from stablegrad.engines.xla.widths import (
+    is_computed,
+    kept_wide,
+    leaving,
+    number_beside,
+    takes,
+    widens,
+)
 from stablegrad.errors import UnknownNameError, message
 from stablegrad.ir import OPS, Term, rebuild, topological
 from stablegrad.ops.record import CONST, Op, round_to
@@ -169,6 +176,8 @@ class Emission:
             return xp.asarray(round_to(term.params[0], term.dtype))
         if term.op.name == "astype" and term in self.kept_wide:
             return known[term.args[0]]
+        if widens(term) and term.args[0] in self.kept_wide:
+            return known[term.args[0], WIDE]
         if term in self.finite:
             return is_finite(self.finite[term], known)
         params = term.static

@@ -96,11 +96,17 @@ def _going_on(order: Sequence[Term], kept: dict[Term, tuple[Term, ...]]) -> set[
     for term in reversed(order):
         users = kept.get(term, ())
         if users and all(
-            u.dtype == np.float32 and (u in found if u.op.carries == "passed" else takes(u))
+            (u.dtype == np.float32 and (u in found if u.op.carries == "passed" else takes(u)))
+            or widens(u)
             for u in users
         ):
             found.add(term)
     return found
+
+
+def widens(term: Term) -> bool:
+    """Whether a term converts to float64 what is no normal float32 where a multiple of it is."""
+    return term.op.name == "astype" and term.dtype == WIDE and term.args[0].op.name in SHORTER
 
 
 def _is_plain(term: Term) -> bool:
