@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.engines.xla.gathered import gathered
 from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.namespace import namespace
@@ -24,6 +25,7 @@ from stablegrad.engines.xla.ranges import (
     sizes,
     stays_wide,
 )
+from stablegrad.engines.xla.rationals import PairRuns, rational_sums
 from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.engines.xla.single import (
     BESIDE,
@@ -149,6 +151,9 @@ class Emission:
             and self.kept_wide.keys().isdisjoint({t, *t.args})
         }
         self.repairs, self.finite = overflows(self.order, self.kept_wide, plain)
+        special = {t for t in self.order if t.dtype == np.float32 and takes(t)}
+        special.update(self.kept_wide, self.beside, self.repairs)
+        self.sequence, self.groups = gathered(self.order, special)
         self.shared = SharedProducts(
             {
                 t: dict(zip(t.args, map(int, t.params[0]), strict=True))
@@ -163,13 +168,27 @@ class Emission:
         """The values of the roots. Call it with ``jax.enable_x64(True)`` in force."""
         xp = namespace(import_jax())
         known: dict[Any, Any] = dict(zip(self.inputs, values, strict=True))
-        for term in self.order:
+        results: dict[Term, Any] = {}
+        for term in self.sequence:
+            if term in self.groups:
+                results.update(self._together(xp, self.groups[term], known))
             if term not in known:
-                value = self._apply(xp, term, known)
+                value = results.pop(term) if term in results else self._apply(xp, term, known)
                 if value.dtype == WIDE and (term in self.kept_wide or term in self.for_masks):
                     known[term, WIDE] = value
                 known[term] = value if value.dtype == term.dtype else value.astype(term.dtype)
         return [_shaped(xp, known[r], r) for r in self.roots]
+
+    def _together(self, xp: Any, terms: Sequence[Term], known: dict[Any, Any]) -> dict[Term, Any]:
+        """The values of terms of one op and shape, by one call of its kernel."""
+        first = terms[0]
+        if first.op.name == "rational_sum":
+            runs = known.setdefault(PairRuns, PairRuns(xp))
+            return dict(zip(terms, rational_sums(xp, runs, terms, known), strict=True))
+        kernel = kernel_of(first.op, first.dtype, small=self.degrees[first] <= DEGREE)
+        columns = zip(*[t.args for t in terms], strict=True)
+        args = [xp.stack([_shaped(xp, known[a], a) for a in column]) for column in columns]
+        return dict(zip(terms, kernel(xp, *args, **first.static), strict=True))
 
     def _apply(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
         if term.op is CONST:  # scalars: XLA fills shapes itself

@@ -242,6 +242,11 @@ def calling_back(allowed: bool) -> Iterator[None]:
         _calls_back.reset(token)
 
 
+def calls_back() -> bool:
+    """Whether it is allowed here."""
+    return _calls_back.get()
+
+
 ALARM = 32.0
 """How much greater than a sum its greatest addend may be: beyond, rounding shows too much."""
 
@@ -273,6 +278,27 @@ def redone_sum(
     return _where_any(xp, hosted(again))(*parts)
 
 
+def custom_vmap_of(count: int) -> Callable[[Kernel], Kernel]:
+    """For a choice that is made of whole arrays, elementwise, with so many results."""
+
+    def made(choice: Kernel) -> Kernel:
+        import jax
+
+        chosen = jax.custom_batching.custom_vmap(choice)
+
+        @chosen.def_vmap
+        def _(size: int, batched: Sequence[bool], *parts: Any) -> tuple[Any, Any]:
+            full = [
+                x if mapped else jax.numpy.broadcast_to(x, (size, *x.shape))
+                for x, mapped in zip(parts, batched, strict=True)
+            ]
+            return chosen(*full), (True,) * count if count else True
+
+        return chosen
+
+    return made
+
+
 _SHARE, _LEAST = 16, 4096
 """Of so many elements one has room apart; where that would be fewer, all go together."""
 
@@ -294,7 +320,6 @@ def _where_any(xp: Any, again: Kernel) -> Kernel:
     than what is done there. Under vmap of the whole arrays, for which one call is made: a choice
     for each row would be none, all sides being computed.
     """
-    import jax
 
     def none(total: Any, *_: Any) -> Any:
         return total
@@ -311,7 +336,7 @@ def _where_any(xp: Any, again: Kernel) -> Kernel:
         found = again(*picked, *others)
         return total.ravel().at[at].set(found, mode="drop").reshape(total.shape)
 
-    @jax.custom_batching.custom_vmap
+    @custom_vmap_of(0)
     def chosen(total: Any, alarmed: Any, *leaves: Any) -> Any:
         parts = (total, alarmed, *leaves)
         room = total.size // _SHARE
@@ -320,14 +345,6 @@ def _where_any(xp: Any, again: Kernel) -> Kernel:
         count = xp.sum((alarmed > 0).astype(np.int32))
         which = xp.minimum(count, 1) + (count > room).astype(count.dtype)
         return xp.lax.switch(which.astype(np.int32), [none, few, again], *parts)
-
-    @chosen.def_vmap
-    def _(count: int, batched: Sequence[bool], *parts: Any) -> tuple[Any, bool]:
-        full = [
-            x if mapped else xp.broadcast_to(x, (count, *x.shape))
-            for x, mapped in zip(parts, batched, strict=True)
-        ]
-        return chosen(*full), True
 
     return chosen
 

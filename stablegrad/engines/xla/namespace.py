@@ -54,13 +54,14 @@ class Namespace:
         """Mantissa in [1/2, 1) and exponent; 0, inf and nan stay, subnormals count as 0."""
         x = self.asarray(x)
         kind, digits, bias = _LAYOUT[x.dtype.itemsize]
-        exponent = (self.lax.bitcast_convert_type(self.abs(x), kind) >> digits) - (bias - 1)
-        exponent = self.clip(exponent, 1 - bias, bias - 1)
-        mantissa = x * self.two_to(-exponent, x.dtype)
-        # the greatest floats have one power of two more
-        high = self.abs(mantissa) >= 1
-        mantissa = self.where(high, mantissa * x.dtype.type(0.5), mantissa)
-        return mantissa, self.where(mantissa == 0, kind(0), exponent + high.astype(kind))
+        bits = self.lax.bitcast_convert_type(x, kind)
+        top = 2 * bias + 1
+        field = (bits >> kind(digits)) & kind(top)
+        scaled = (bits & kind(~(top << digits))) | kind((bias - 1) << digits)
+        mantissa = self.lax.bitcast_convert_type(scaled, x.dtype)
+        none = field == 0
+        mantissa = self.where(none, x * x.dtype.type(0), self.where(field == top, x, mantissa))
+        return mantissa, self.where(none, kind(0), field - kind(bias - 1))
 
     def two_to(self, k: Any, dtype: Any) -> Any:
         """2**k for whole k in the range of normal floats."""
