@@ -21,6 +21,7 @@ from stablegrad.oracle.derived import Derived, infinite
 from stablegrad.oracle.walk import ALMOST, NoExpansionError
 
 Arb = Any
+HALF = Fraction(1, 2)
 COVERS = (0, 2, 4)
 """Rows of squares in the covers of a half disk; 0 for a single box, None for no cover."""
 
@@ -43,7 +44,7 @@ def cover(center: Arb, radius: Arb, rows: int | None) -> list[Any]:
 class Jet(Derived):
     """Taylor coefficients at a point; values over a disk; values over a real interval."""
 
-    __slots__ = ("bessel", "disk", "real", "series")
+    __slots__ = ("bessel", "disk", "powers", "real", "series")
 
     def __init__(self, series: Any, disk: list[Any], real: Arb) -> None:
         self.series = series
@@ -51,6 +52,8 @@ class Jet(Derived):
         self.real = real
         self.bessel: dict[int, Jet] = {}
         """Bessel functions of this, which recurrences ask for again and again."""
+        self.powers: dict[Any, Jet] = {}
+        """Powers of this: programs have one below several lines."""
 
     @staticmethod
     def variable(center: Arb, half: Arb, radius: Arb, rows: int | None) -> Jet:
@@ -83,9 +86,13 @@ class Jet(Derived):
     # -- arithmetic -----------------------------------------------------------------------
 
     def __add__(self, other: Any) -> Jet:
-        o = self._lift(other)
-        disk = [a + b for a, b in zip(self.disk, o.disk, strict=True)]
-        return Jet(self.series + o.series, disk, self.real + o.real)
+        if not isinstance(other, Jet):
+            if other == 0:
+                return self
+            c = as_arb(other)
+            return Jet(self.series + c, [a + c for a in self.disk], self.real + c)
+        disk = [a + b for a, b in zip(self.disk, other.disk, strict=True)]
+        return Jet(self.series + other.series, disk, self.real + other.real)
 
     __radd__ = __add__
 
@@ -93,19 +100,26 @@ class Jet(Derived):
         return Jet(-self.series, [-z for z in self.disk], -self.real)
 
     def __sub__(self, other: Any) -> Jet:
-        return self + (-self._lift(other))
+        return self + -other
 
     def __rsub__(self, other: Any) -> Jet:
         return self._lift(other) - self
 
     def __mul__(self, other: Any) -> Jet:
-        o = self._lift(other)
-        disk = [a * b for a, b in zip(self.disk, o.disk, strict=True)]
-        return Jet(self.series * o.series, disk, self.real * o.real)
+        if not isinstance(other, Jet):
+            if other == 1:
+                return self
+            c = as_arb(other)
+            return Jet(self.series * c, [a * c for a in self.disk], self.real * c)
+        disk = [a * b for a, b in zip(self.disk, other.disk, strict=True)]
+        return Jet(self.series * other.series, disk, self.real * other.real)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Jet:
+        if not isinstance(other, Jet) and other:
+            c = as_arb(other)
+            return Jet(self.series / c, [a / c for a in self.disk], self.real / c)
         o = self._lift(other)
         if o.series[0].contains(0):
             raise NoExpansionError("division by zero")
@@ -113,7 +127,7 @@ class Jet(Derived):
         return Jet(self.series / o.series, disk, self.real / o.real)
 
     def __rtruediv__(self, other: Any) -> Jet:
-        return self._lift(other) / self
+        return self.power(-1) * other
 
     def __pow__(self, other: Any) -> Jet:
         return self.power(other)
@@ -126,23 +140,26 @@ class Jet(Derived):
             if not whole:
                 return (p * self.log()).exp()
             p = int(float(c))
-        p = Fraction(p)
+        if p == 1:
+            return self
+        found = self.powers.get(p)
+        if found is None:
+            found = self.powers[p] = self._power(p)
+        return found
+
+    def _power(self, p: Any) -> Jet:
         if p.denominator == 2:
-            return self.sqrt().power(p.numerator)
+            return self.power(HALF) ** p.numerator if p != HALF else self.sqrt()
         if p.denominator != 1 or abs(p) > 64:
             return (self.log() * p).exp()
-        n = abs(p.numerator)
-        out: Jet | None = None
-        x = self
-        while n:
-            if n & 1:
-                out = x if out is None else out * x
-            n >>= 1
-            if n:
-                x = x * x
-        if out is None:
-            return self.constant(1)
-        return out if p > 0 else 1 / out
+        if p < 0:
+            return self.power(-p)._inverse()
+        return Jet(self.series**p, [z**p for z in self.disk], self.real**p)
+
+    def _inverse(self) -> Jet:
+        if self.series[0].contains(0):
+            raise NoExpansionError("division by zero")
+        return Jet(self.series.inv(), [1 / z for z in self.disk], 1 / self.real)
 
     # -- order: decided on the real interval ------------------------------------------------
 

@@ -187,6 +187,9 @@ class Middle:
         self.half = Fraction(0)
         self.far: Far | None = None
         """What stands for the function where it is set."""
+        self.where: Any = None
+        self.seen: dict[Any, tuple[Jet, Jet]] = {}
+        """Walks over the interval that was asked for last: they serve with and without a slope."""
         self.work = 0.0
         """What was spent, in steps of a walk at the lowest precision."""
         self.steps = length(term, variable, Jet)
@@ -286,23 +289,30 @@ class Middle:
     def _walked(self, place: Place, *, rows: int | None, cap: int) -> Jet:
         before = flint.ctx.cap
         flint.ctx.cap = cap
-        boxes = 0 if rows is None else 1 + 2 * rows * rows
-        self.work += self.steps * (cap / LENGTHS[0] + boxes / 4) * (0.5 + flint.ctx.prec / 400)
         try:
-            h = as_arb(place.half)
-            start = as_arb(place.center * place.side)
-            x = Jet.variable(start, h, DISK * h, rows)
-            f = (
-                walk(self.term, self.variable, x)
-                if self.far is None
-                else self.far.jet(x * place.side)
-            )
+            x, f = self._jets(place, rows, cap)
             if place.slope:
-                t = (x - x.of_ball(start)) * (place.side / place.half)
+                t = (x - as_arb(place.center * place.side)) * (place.side / place.half)
                 f = f * (t * -Fraction(place.slope)).exp()
             return f
         finally:
             flint.ctx.cap = before
+
+    def _jets(self, place: Place, rows: int | None, cap: int) -> tuple[Jet, Jet]:
+        """The variable and the function."""
+        where = place.center, place.half, place.side, self.far
+        key = rows, cap, flint.ctx.prec
+        if where != self.where:
+            self.where, self.seen = where, {}
+        if key not in self.seen:
+            boxes = 0 if rows is None else 1 + 2 * rows * rows
+            self.work += self.steps * (cap / LENGTHS[0] + boxes / 4) * (0.5 + flint.ctx.prec / 400)
+            h = as_arb(place.half)
+            x = Jet.variable(as_arb(place.center * place.side), h, DISK * h, rows)
+            far = self.far
+            f = walk(self.term, self.variable, x) if far is None else far.jet(x * place.side)
+            self.seen[key] = x, f
+        return self.seen[key]
 
     def _coefficients(self, place: Place, *, cap: int = LENGTHS[0]) -> list[Arb] | None:
         """Taylor coefficients in t, or None if they are not known well enough."""

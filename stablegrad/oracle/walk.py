@@ -75,6 +75,10 @@ def _and(a: Any, b: Any) -> Any:
     return a and b
 
 
+def _where(c: Any, a: Any, b: Any) -> Any:
+    return a if c else b
+
+
 def _monomial(*xs: Any, powers: Any) -> Any:
     kept = [(x, p) for x, p in zip(xs, powers, strict=True) if x is not ALMOST and x is not True]
     if any(x is False for x, _ in kept):
@@ -88,7 +92,7 @@ _OWN: dict[str, Any] = {
     "stop_gradient": lambda x: x,
     "astype": _astype,
     "require": _require,
-    "where": lambda c, a, b: a if c else b,
+    "where": _where,
     "isfinite": lambda x: True,
     "isinf": lambda x: False,
     "isnan": lambda x: False,
@@ -167,31 +171,62 @@ class Walk:
         Raises:
             NoExpansionError: a point that the arithmetic cannot expand.
         """
-        kind = self.kind
         cells: list[Any] = [value] + [None] * (self.count - 1)
-        for i, (function, args, static, condition, name) in enumerate(self.steps, 1):
-            if function is None:
-                c = self.constants[i]
-                cells[i] = c if condition else value.constant(c)
-                continue
-            try:
-                found = function(*[cells[a] for a in args], **static)
-            except UndecidedError as error:
-                raise ImpreciseError(f"{name}: {error}") from None
-            except AttributeError as error:
-                if not (isinstance(error.obj, kind) or error.obj is kind):
-                    raise
-                raise NoExpansionError(f"{name}: {error}") from None
-            except (ZeroDivisionError, ValueError, TypeError) as error:
-                raise NoExpansionError(f"{name}: {error}") from None
-            if not condition and not isinstance(found, kind):
-                if found is ALMOST:
-                    found = 1
-                if not isinstance(found, int | float | Fraction):
-                    raise NoExpansionError(name)
-                found = value.constant(number(found))
-            cells[i] = found
+        if any(step[0] is _where for step in self.steps):
+            self._needed(cells, value)
+        else:
+            for i in range(1, self.count):
+                cells[i] = self._taken(i, cells, value)
         return cells[self.root]
+
+    def _needed(self, cells: list[Any], value: Any) -> None:
+        """Take the steps that the root needs: none of a branch that is not chosen."""
+        stack = [self.root]
+        while stack:
+            i = stack[-1]
+            if cells[i] is not None:
+                stack.pop()
+                continue
+            function, args, *_ = self.steps[i - 1]
+            if function is _where:
+                args = args[:1] if cells[args[0]] is None else (self._chosen(args, cells),)
+            missing = [a for a in args if cells[a] is None]
+            if missing:
+                stack += missing
+            else:
+                cells[i] = cells[args[0]] if function is _where else self._taken(i, cells, value)
+
+    @staticmethod
+    def _chosen(args: tuple[int, ...], cells: list[Any]) -> int:
+        try:
+            return args[1] if cells[args[0]] else args[2]
+        except UndecidedError as error:
+            raise ImpreciseError(f"where: {error}") from None
+
+    def _taken(self, i: int, cells: list[Any], value: Any) -> Any:
+        """What a step gives."""
+        kind = self.kind
+        function, args, static, condition, name = self.steps[i - 1]
+        if function is None:
+            c = self.constants[i]
+            return c if condition else value.constant(c)
+        try:
+            found = function(*[cells[a] for a in args], **static)
+        except UndecidedError as error:
+            raise ImpreciseError(f"{name}: {error}") from None
+        except AttributeError as error:
+            if not (isinstance(error.obj, kind) or error.obj is kind):
+                raise
+            raise NoExpansionError(f"{name}: {error}") from None
+        except (ZeroDivisionError, ValueError, TypeError) as error:
+            raise NoExpansionError(f"{name}: {error}") from None
+        if not condition and not isinstance(found, kind):
+            if found is ALMOST:
+                found = 1
+            if not isinstance(found, int | float | Fraction):
+                raise NoExpansionError(name)
+            found = value.constant(number(found))
+        return found
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ import numpy as np
 from stablegrad.errors import StablegradError
 from stablegrad.ir import topological
 from stablegrad.oracle.formats import FLOAT64
+from stablegrad.synthesis.parity import ODD, parity
 from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.rows import Rows
 from stablegrad.synthesis.survey import Anchor, Survey, holes, survey, zeros
@@ -118,7 +119,8 @@ class Builder:
             DeclinedError: the function is undefined everywhere, constant, or nothing of it could
                 be proved.
         """
-        sides = self._side(1), self._side(-1)
+        right, kind = self._side(1), parity(self.f, X)
+        sides = right, self._mirrored(right, kind) if kind else self._side(-1)
         rows = self.rows
         if not rows.pieces:
             raise DeclinedError("nothing could be proved of it")
@@ -193,6 +195,18 @@ class Builder:
             base.append(self.rows.end(top))
         shift.append(fraction)
         return Side(low, high, tuple(base), tuple(shift))
+
+    def _mirrored(self, right: Side, kind: int) -> Side:
+        """The left side of an even or odd function, whose right side is made."""
+        # a row knows the one zone that it is of
+        by = self.rows.again(kind) if self.zones or kind == ODD else 0
+
+        def row(r: int) -> int:
+            return r + by if r else UNCOVERED
+
+        self.zones += [Zone(-z.hi, -z.lo, z.width, row(z.below), row(z.above)) for z in self.zones]
+        self.gaps += [(-hi, -lo) for lo, hi in self.gaps]
+        return Side(right.low, right.high, tuple(map(row, right.base)), right.shift)
 
     def _end(self, center: Any, side: int, q: int, reach: int, *, zero: bool = False) -> End | None:
         from stablegrad.oracle.ends import end

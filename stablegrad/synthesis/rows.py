@@ -49,6 +49,14 @@ class Rows:
         self.kind.append(UNCOVERED)
         return len(self.kind) - 1
 
+    def again(self, sign: int) -> int:
+        """Add all rows once more, times a sign, and say by how many places they come later."""
+        by = len(self.kind) - 1
+        self.coefficients += [tuple([sign * c for c in row]) for row in self.coefficients[1:]]
+        for each in (self.center, self.scale, self.slope, self.kind):
+            each += each[1:]
+        return by
+
     def end(self, e: End, extra_ulp: float = 0.0) -> int:
         """The rows of a form next to a point or at infinity."""
         kind = Kind(
