@@ -18,7 +18,7 @@ from flint import acb, arb, arb_series
 from stablegrad.oracle.ball import UndecidedError
 from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.derived import Derived, infinite
-from stablegrad.oracle.walk import ALMOST, NoExpansionError
+from stablegrad.oracle.walk import ALMOST, HopelessError, NoExpansionError
 
 Arb = Any
 HALF = Fraction(1, 2)
@@ -44,7 +44,7 @@ def cover(center: Arb, radius: Arb, rows: int | None) -> list[Any]:
 class Jet(Derived):
     """Taylor coefficients at a point; values over a disk; values over a real interval."""
 
-    __slots__ = ("bessel", "disk", "powers", "real", "series")
+    __slots__ = ("asked", "bessel", "disk", "real", "series")
 
     def __init__(self, series: Any, disk: list[Any], real: Arb) -> None:
         self.series = series
@@ -52,8 +52,8 @@ class Jet(Derived):
         self.real = real
         self.bessel: dict[int, Jet] = {}
         """Bessel functions of this, which recurrences ask for again and again."""
-        self.powers: dict[Any, Jet] = {}
-        """Powers of this: programs have one below several lines."""
+        self.asked: dict[Any, Jet] = {}
+        """Powers and functions of this: several ops of a program ask for the same ones."""
 
     @staticmethod
     def variable(center: Arb, half: Arb, radius: Arb, rows: int | None) -> Jet:
@@ -142,9 +142,9 @@ class Jet(Derived):
             p = int(float(c))
         if p == 1:
             return self
-        found = self.powers.get(p)
+        found = self.asked.get(p)
         if found is None:
-            found = self.powers[p] = self._power(p)
+            found = self.asked[p] = self._power(p)
         return found
 
     def _power(self, p: Any) -> Jet:
@@ -153,10 +153,10 @@ class Jet(Derived):
         if p.denominator != 1 or abs(p) > 64:
             return (self.log() * p).exp()
         if p < 0:
-            return self.power(-p)._inverse()
+            return self.power(-p).inverse()
         return Jet(self.series**p, [z**p for z in self.disk], self.real**p)
 
-    def _inverse(self) -> Jet:
+    def inverse(self) -> Jet:
         if self.series[0].contains(0):
             raise NoExpansionError("division by zero")
         return Jet(self.series.inv(), [1 / z for z in self.disk], 1 / self.real)
@@ -186,13 +186,13 @@ class Jet(Derived):
     __ge__ = __gt__
 
     def __eq__(self, other: object) -> bool:
-        if infinite(other):
-            return False
+        if other is self or infinite(other):  # formulas ask so whether something is nan
+            return other is self
         return (self - other)._sign() == 0
 
     def __ne__(self, other: object) -> Any:
-        if infinite(other):
-            return True
+        if other is self or infinite(other):
+            return other is not self
         difference = self - other
         try:
             return difference._sign() != 0
@@ -223,7 +223,11 @@ class Jet(Derived):
         self, series: Callable[[Any], Any], disk: Callable[[Any], Any], real: Callable[[Any], Any]
     ) -> Jet:
         """f of self, from f of power series, of complex and of real balls."""
-        return Jet(series(self.series), [disk(z) for z in self.disk], real(self.real))
+        found = self.asked.get(series)
+        if found is None:
+            found = Jet(series(self.series), [disk(z) for z in self.disk], real(self.real))
+            self.asked[series] = found
+        return found
 
     def outer(
         self, taylor: Callable[[Arb, int], list[Arb]], disk: Any, real: Callable[[Any], Any]
@@ -353,7 +357,7 @@ def _right_half(function: Any) -> Callable[[Any], Any]:
 
 def _polygamma_taylor(c: Arb, order: int, length: int) -> list[Arb]:
     if not c > 0:
-        raise NoExpansionError("polygamma left of its pole")
+        raise (HopelessError if c < 0 else NoExpansionError)("polygamma left of its pole")
     flint.ctx.cap += order + 1
     try:
         found = arb_series([c, 1]).lgamma()

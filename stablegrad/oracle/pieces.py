@@ -22,7 +22,7 @@ from stablegrad.oracle.far import Far
 from stablegrad.oracle.formats import FLOAT64, Format
 from stablegrad.oracle.jets import COVERS, Jet
 from stablegrad.oracle.precision import precision
-from stablegrad.oracle.walk import NoExpansionError, length, walk
+from stablegrad.oracle.walk import HopelessError, NoExpansionError, UnknownOpError, length, walk
 
 Arb = Any
 LENGTHS = (36, 72, 128)
@@ -187,6 +187,8 @@ class Middle:
         self.half = Fraction(0)
         self.far: Far | None = None
         """What stands for the function where it is set."""
+        self.unknown = False
+        """Whether the last piece failed because jets do not have an op of the function."""
         self.where: Any = None
         self.seen: dict[Any, tuple[Jet, Jet]] = {}
         """Walks over the interval that was asked for last: they serve with and without a slope."""
@@ -212,6 +214,9 @@ class Middle:
                 place = Place(center, half, side)
                 try:
                     b = self._coefficients(place)
+                except HopelessError as error:
+                    self.unknown = isinstance(error, UnknownOpError)
+                    return None
                 except NoExpansionError:
                     # a nan may come from too few bits, or from a singularity
                     if k >= 2:

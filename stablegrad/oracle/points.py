@@ -15,7 +15,7 @@ from stablegrad.oracle.jets import Jet
 from stablegrad.oracle.precision import precision
 from stablegrad.oracle.rounding import Status
 from stablegrad.oracle.truth import truth
-from stablegrad.oracle.walk import ImpreciseError, NoExpansionError, walk
+from stablegrad.oracle.walk import HopelessError, ImpreciseError, NoExpansionError, walk
 
 Arb = Any
 SIGNS = (160, 800, 4000)
@@ -43,6 +43,8 @@ def sign(term: Term, variable: Term, x: float) -> int:
                 value = _taylor(term, variable, arb(x), 1)[0]
             except ImpreciseError:
                 continue
+            except HopelessError:
+                return UNKNOWN
             except NoExpansionError:
                 if bits == SIGNS[0]:
                     continue

@@ -29,6 +29,14 @@ class ImpreciseError(NoExpansionError):
     """More bits may give the expansion."""
 
 
+class HopelessError(NoExpansionError):
+    """No number of bits gives the expansion."""
+
+
+class UnknownOpError(HopelessError):
+    """Nor any other point: the arithmetic does not have the op."""
+
+
 class Almost:
     """A condition that holds but at single points: a factor of a product that is zero there too.
 
@@ -59,7 +67,7 @@ def _astype(x: Any, *, dtype: Any) -> Any:
 
 def _require(x: Any, c: Any) -> Any:
     if not c:
-        raise NoExpansionError("outside the domain")
+        raise HopelessError("outside the domain")
     return x
 
 
@@ -217,7 +225,7 @@ class Walk:
         except AttributeError as error:
             if not (isinstance(error.obj, kind) or error.obj is kind):
                 raise
-            raise NoExpansionError(f"{name}: {error}") from None
+            raise UnknownOpError(f"{name}: {error}") from None
         except (ZeroDivisionError, ValueError, TypeError) as error:
             raise NoExpansionError(f"{name}: {error}") from None
         if not condition and not isinstance(found, kind):

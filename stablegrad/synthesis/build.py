@@ -19,6 +19,7 @@ import numpy as np
 from stablegrad.errors import StablegradError
 from stablegrad.ir import topological
 from stablegrad.oracle.formats import FLOAT64
+from stablegrad.synthesis.binade import Cutter
 from stablegrad.synthesis.parity import ODD, parity
 from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.rows import Rows
@@ -27,18 +28,10 @@ from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
 
 if TYPE_CHECKING:
     from stablegrad.oracle.ends import End
-    from stablegrad.oracle.pieces import Fit
     from stablegrad.oracle.waves import WaveEnd
 
 BOTTOMS = {1: (-1, -3, -5, -8, -14, -24, -40), 2: (-2, -4, -8, -16, -30), 3: (-6, -12, -30)}
 TOPS = {-1: (2, 3, 4, 5, 6, 7, 9, 12), -2: (4, 6, 8, 12), -3: (6, 9, 12)}
-ATTEMPTS = (
-    *[(k, False) for k in (2, 3, 4)],
-    *[(k, True) for k in (2, 3, 4, 5, 6, 7, 8)],
-)
-"""How a binade is tried: into 2**k pieces, with exponential factors or without."""
-FAILURES = 8
-"""Pieces that may fail, of the smallest, before more than half of them must not."""
 ZONES = (-2, -3, -4, -5, -6, -9)
 """Binary logarithms of the width of a zone over the distance to 0 and to other such points."""
 FAR = 12
@@ -51,7 +44,7 @@ LONGEST_S = 4.7
 END_WORK = 12
 BEYOND = 5
 """Binades beyond those that are surveyed in which a form that oscillates may begin."""
-AFAR, NEAR_ENOUGH = 3, 5
+AFAR = 3
 PLAIN = frozenset(
     """
     variable const affine monomial exp log sqrt cbrt sin cos tan arctan sinh cosh tanh add subtract
@@ -76,24 +69,6 @@ class _Zones:
         """Whether an interval is in the domain and needs a piece."""
         inside = any(a <= lo and hi <= b for a, b in self.covered)
         return not inside and self.seen.defined(lo, hi)
-
-
-class _Pieces:
-    """The 2**k equal pieces of the binade 2**e; which of them are wanted, and what they are."""
-
-    def __init__(self, e: int, k: int, attempt: int) -> None:
-        self.e, self.k, self.attempt = e, k, attempt
-        self.all = range(2**k)
-        self.open = [False] * 2**k
-        self.fits: list[Fit | None] = []
-
-    def ends(self, j: int) -> tuple[float, float]:
-        start = 2.0**self.e
-        return start * (1 + j / 2**self.k), start * (1 + (j + 1) / 2**self.k)
-
-    def missing(self) -> list[tuple[float, float]]:
-        """The intervals without a piece that want one, neighbours as one."""
-        return _merged([self.ends(j) for j in self.all if self.open[j] and not self.fits[j]])
 
 
 class Builder:
@@ -312,58 +287,37 @@ class Builder:
     # -- middle ---------------------------------------------------------------------------------
 
     def _binade(self, s: int, e: int, zones: _Zones, first: int) -> tuple[int, int, int]:
-        """(where the next one may begin to try, k, first row) of the 2**k pieces of one binade."""
-        pieces = self._pieces(s, e, zones, first)
-        if pieces is None or not all(pieces.fits[j] or not pieces.open[j] for j in pieces.all):
+        """(where the next one may begin to try, k, first row) of the 2**k rows of one binade."""
+        cutter = Cutter(self.middle, s, e, self._spent)
+        made = cutter.cut(zones.wants, first)
+        missing = made.missing() if made else [(2.0**e, 2.0 ** (e + 1))]
+        if missing and not self.middle.unknown:
             # zeros, and points left out, that the survey did not see
             found = [
                 a
-                for lo, hi in (pieces.missing() if pieces else [(2.0**e, 2.0 ** (e + 1))])
+                for lo, hi in _merged(missing)
                 for a in (*zeros(self.f, s, lo, hi), *holes(self.f, s, lo, hi))
                 if all(a.x != b.x for b in zones.seen.anchors)
             ]
             zones.seen.anchors += found
-            made = [self._make_zone(a, zones, s) for a in found]
-            if any(made):
-                pieces = self._pieces(s, e, zones, first) or pieces
-        if pieces is None or not any(pieces.fits):
+            made_zones = [self._make_zone(a, zones, s) for a in found]
+            if any(made_zones):
+                made = cutter.cut(zones.wants, first) or made
+        if made is None or not any(p.fit for p in made.pieces):
             self._gap(s, zones, 2.0**e, 2.0 ** (e + 1))
             return 0, 0, UNCOVERED
         row = len(self.rows.kind)
-        for j, fit in enumerate(pieces.fits):
-            lo, hi = pieces.ends(j)
-            if fit is None:
-                self.rows.skip()
+        for p in made.pieces:
+            lo, hi = made.ends(p)
+            times = 2 ** (made.k - p.k)
+            if p.fit is None:
+                self.rows.skip(times)
                 self._gap(s, zones, lo, hi)
             else:
-                kind = Kind(steep=bool(fit.slope), lift=fit.lift)
-                self.rows.add(fit, lo + (hi - lo) / 2, 2 / (hi - lo), kind, fit.ulp)
-        return max(0, pieces.attempt - 1), pieces.k, row
-
-    def _pieces(self, s: int, e: int, zones: _Zones, first: int) -> _Pieces | None:
-        """The pieces of a binade, as many as it takes."""
-        for attempt, (k, steep) in enumerate(ATTEMPTS[first:], first):
-            last = attempt == len(ATTEMPTS) - 1
-            made = _Pieces(e, k, attempt)
-            failed = 0
-            for j in made.all:
-                lo, hi = made.ends(j)
-                fit = None
-                if zones.wants(lo, hi):
-                    made.open[j] = True
-                    if not self._spent():
-                        half = Fraction(hi - lo) / 2
-                        fit = self.middle.piece(Fraction(lo) + half, half, s, steep=steep)
-                    failed += fit is None
-                made.fits.append(fit)
-                if failed > (max(FAILURES, len(made.fits) - failed) if last else 0):
-                    break
-            if len(made.fits) == 2**k and (last or not failed):
-                return made
-            if self.middle.far is not None and k >= NEAR_ENOUGH:
-                self.middle.far = None  # its own formula may say more
-                return self._pieces(s, e, zones, first)
-        return None
+                kind = Kind(steep=bool(p.fit.slope), lift=p.fit.lift)
+                center, scale = lo + (hi - lo) / 2, 2 / (hi - lo)
+                self.rows.add(p.fit, center, scale, kind, p.fit.ulp, times)
+        return max(0, made.first - 1), made.k, row
 
     def _look_from_afar(self, s: int, e: int, top: End | WaveEnd | None) -> None:
         """Let the germ at infinity stand for a function that special functions make dear."""

@@ -28,33 +28,42 @@ class Rows:
         self.pieces = 0
         self.bound = 0.0
 
-    def add(self, fit: Fit | None, center: float, scale: float, kind: Kind, ulp: float) -> int:
+    def add(
+        self,
+        fit: Fit | None,
+        center: float,
+        scale: float,
+        kind: Kind,
+        ulp: float,
+        times: int = 1,
+    ) -> int:
+        """A piece, in as many rows as it is wider than the narrowest of its binade."""
         if kind not in self.kinds[1:]:
             self.kinds.append(kind)
-        self.coefficients.append((0.0, 0.0) if fit is None else fit.coefficients)
-        self.center.append(center)
-        self.scale.append(scale)
-        self.slope.append(0.0 if fit is None else fit.slope)
-        self.kind.append(1 + self.kinds[1:].index(kind))
+        for _ in range(times):
+            self.coefficients.append((0.0, 0.0) if fit is None else fit.coefficients)
+            self.center.append(center)
+            self.scale.append(scale)
+            self.slope.append(0.0 if fit is None else fit.slope)
+            self.kind.append(1 + self.kinds[1:].index(kind))
         self.pieces += 1
         self.bound = max(self.bound, ulp)
         return len(self.kind) - 1
 
-    def skip(self) -> int:
-        """A row for which nothing is proved."""
-        self.coefficients.append((0.0, 0.0))
-        self.center.append(0.0)
-        self.scale.append(0.0)
-        self.slope.append(0.0)
-        self.kind.append(UNCOVERED)
-        return len(self.kind) - 1
+    def skip(self, times: int) -> None:
+        """Rows for which nothing is proved."""
+        self.coefficients += [(0.0, 0.0)] * times
+        self.kind += [UNCOVERED] * times
+        for numbers in (self.center, self.scale, self.slope):
+            numbers.extend([0.0] * times)
 
     def again(self, sign: int) -> int:
         """Add all rows once more, times a sign, and say by how many places they come later."""
         by = len(self.kind) - 1
         self.coefficients += [tuple([sign * c for c in row]) for row in self.coefficients[1:]]
-        for each in (self.center, self.scale, self.slope, self.kind):
-            each += each[1:]
+        self.kind += self.kind[1:]
+        for numbers in (self.center, self.scale, self.slope):
+            numbers.extend(numbers[1:])
         return by
 
     def end(self, e: End, extra_ulp: float = 0.0) -> int:
