@@ -202,18 +202,11 @@ class Builder:
 
     def _first(self, reaches: dict[int, tuple[int, ...]], s: int) -> End | None:
         """The form that reaches farthest from 0, or from infinity."""
-        for q, (widest, *between, last) in reaches.items():
-            found = self._end(0, s, q, widest)
-            if found is not None:
-                return found
-            nearest = self._end(0, s, q, last)
-            if nearest is None:  # what has no form there has none
-                continue
-            for reach in between:
+        for q, tries in reaches.items():
+            for reach in tries:
                 found = self._end(0, s, q, reach)
                 if found is not None:
                     return found
-            return nearest
         return None
 
     def _waves(self, reaches: Sequence[int], s: int, *, calm: bool = False) -> WaveEnd | None:
@@ -255,13 +248,6 @@ class Builder:
         center = Fraction(a.x) if a.zero is None else a.zero.ball
         # about a zero that a step of Newton encloses the function is analytic
         roots = (1, 2, 3) if a.zero is None or a.zero.lo == 0 else (1,)
-        hopeless: set[tuple[int, int]] = set()
-
-        def form(d: int, q: int, reach: int) -> End | None:
-            width = room + reach
-            made = self._end(center, d, q, width - width % q, zero=a.zero is not None)
-            return made if made is not None and (exact or not made.rate) else None
-
         for reach in ZONES:
             width = room + reach
             found: dict[int, End] = {}
@@ -270,12 +256,10 @@ class Builder:
             ]
             for d in wanted:
                 for q in roots:
-                    made = None if (d, q) in hopeless else form(d, q, reach)
-                    if made is not None:
-                        found[d] = made
+                    form = self._end(center, d, q, width - width % q, zero=a.zero is not None)
+                    if form is not None and (exact or not form.rate):
+                        found[d] = form
                         break
-                    if reach == ZONES[0] and form(d, q, ZONES[-1]) is None:
-                        hopeless.add((d, q))
             if wanted and len(found) == len(wanted):
                 self._zone(a, where, found, zones)
                 return True
