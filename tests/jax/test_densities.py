@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -118,8 +119,6 @@ def test_values_and_slopes_by_all_arguments(name: str) -> None:
 
 
 def test_the_bend_of_a_short_softmax_where_it_changes_its_sign() -> None:
-    mpmath = pytest.importorskip("mpmath")
-
     def share(x: Any) -> Any:
         return jax.nn.softmax(jnp.stack([x, 0 * x, 0 * x + 1]))[0]
 
@@ -132,7 +131,6 @@ def test_the_bend_of_a_short_softmax_where_it_changes_its_sign() -> None:
 
 
 def test_the_incomplete_beta_function_is_read() -> None:
-    mpmath = pytest.importorskip("mpmath")
     a, b = np.array([[2.5, 0.4, 30.0], [3.5, 8.0, 0.7]], np.float32)
     x = np.array([0.2, 1e-6, 0.95], np.float32)
     stable = sj.stabilize(betainc)
