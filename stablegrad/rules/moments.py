@@ -11,6 +11,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational, exact_ratio
 from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import other_addends
 
 
 class _Sum(NamedTuple):
@@ -90,13 +91,6 @@ def _addends(term: Term) -> list[tuple[Rational, Term]]:
     return list(zip(term.params[1], term.args, strict=True))
 
 
-def _others(term: Term, *used: Term) -> list[tuple[Rational, Term]]:
-    rest = [(c, x) for c, x in _addends(term) if all(x is not u for u in used)]
-    if term.params[0] != 0:
-        rest.append((1, forms.const(term.params[0], term.dtype)))
-    return rest
-
-
 def _moments(term: Term) -> Iterator[tuple[Term, Term, _Sum]]:
     """The pairs of addends c*(sum(x*y) - sum(x)*sum(y)/n), each with its first as a sum."""
     sums = [(x, found) for c, x in _addends(term) if (found := _sum_of_products(c, x))]
@@ -125,7 +119,7 @@ def variance_of_moments(term: Term) -> Term | None:
             x, y = (OPS["center"](t, axis=s.axis) for t in (s.x, s.y))
             total = OPS["sum"](forms.product([x, y]), axis=s.axis, keepdims=s.keepdims)
             cured = forms.scale(s.c, total)
-        return forms.total([(1, cured), *_others(term, raw, squared)], term.shape, term.dtype)
+        return forms.total([(1, cured), *other_addends(term, raw, squared)], term.shape, term.dtype)
     return None
 
 
@@ -151,7 +145,7 @@ def square_of_difference(term: Term) -> Term | None:
         sign = -1 if (m.c < 0) != (a.c < 0) else 1
         leg = forms.total([(1, m.x), (sign, m.y)], m.x.shape, term.dtype)
         total = OPS["sum"](forms.power(leg, 2), axis=m.axis, keepdims=m.keepdims)
-        rest = _others(term, mixed, first, second)
+        rest = other_addends(term, mixed, first, second)
         return forms.total([(a.c, total), *rest], term.shape, term.dtype)
     return None
 
@@ -180,7 +174,9 @@ def deviation_from_mean(term: Term) -> Term | None:
         used = _multiple_within(term, d, x)
         if used:
             cured = OPS["center"](x, axis=below.param("axis"))
-            return forms.total([(d, cured), *_others(term, spread, *used)], term.shape, term.dtype)
+            return forms.total(
+                [(d, cured), *other_addends(term, spread, *used)], term.shape, term.dtype
+            )
     return None
 
 

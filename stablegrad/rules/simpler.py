@@ -30,6 +30,15 @@ def is_lost(x: Term) -> Term:
     return OPS["less"](x, LOST[x.dtype.itemsize])
 
 
+def other_addends(term: Term, *used: Term) -> list[tuple[Rational, Term]]:
+    """The coefficients and addends of a flat sum without some of these, its constant as one."""
+    parts = zip(term.params[1], term.args, strict=True)
+    rest = [(c, x) for c, x in parts if all(x is not u for u in used)]
+    if term.params[0] != 0:
+        rest.append((1, forms.const(term.params[0], term.dtype)))
+    return rest
+
+
 def addends(term: Term) -> int:
     """How many addends a term has as a flat sum."""
     return len(term.args) + (term.params[0] != 0) if term.op is forms.AFFINE else 1

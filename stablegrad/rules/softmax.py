@@ -10,7 +10,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import addends
+from stablegrad.rules.simpler import addends, other_addends
 
 
 def _axes(axis: object, ndim: int) -> tuple[int, ...]:
@@ -184,9 +184,7 @@ def entry_less_logsumexp(term: Term) -> Term | None:
             inner, chain = entries(entry)
             if inner is x and _one_of_each_row(entry, chain, axes[0], whole):
                 loss = picked(OPS["log_softmax"](x, axis=axes[0]), chain)
-                rest = [(k, y) for k, y in parts if y is not total and y is not entry]
-                if term.params[0] != 0:
-                    rest.append((1, forms.const(term.params[0], term.dtype)))
+                rest = other_addends(term, total, entry)
                 return forms.total([(d, loss), *rest], term.shape, term.dtype)
     return None
 
@@ -255,9 +253,7 @@ def logsumexp_of_shifted(term: Term) -> Term | None:
             if c == k and y is not total and restored(_held(y)) is restored(_held(shift)):
                 whole = inner.op.term((x,), inner.params)
                 whole = whole if total is inner else _as(whole, total)
-                rest = [(d, t) for d, t in parts if t is not total and t is not y]
-                if term.params[0] != 0:
-                    rest.append((1, forms.const(term.params[0], term.dtype)))
+                rest = other_addends(term, total, y)
                 return forms.total([(k, whole), *rest], term.shape, term.dtype)
     return None
 

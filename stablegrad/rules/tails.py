@@ -13,7 +13,7 @@ from stablegrad.ops.record import CONST
 from stablegrad.ops.special_error import erf, erfc
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.roots import square_root
-from stablegrad.rules.simpler import is_lost
+from stablegrad.rules.simpler import is_lost, other_addends
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -47,10 +47,7 @@ def difference_of_tails_over_root_2(term: Term) -> Term | None:
             if c > 0 and d == -c:
                 (p, *_), (q, *_) = (forms.split(t)[1].args for t in (tail, other))
                 gap = (exact_ratio(2 * Fraction(c)), OPS["ndtr_gap"](p, q))
-                rest = [(k, t) for k, t in addends if t is not x and t is not y]
-                if term.params[0] != 0:
-                    rest.append((1, forms.const(term.params[0], term.dtype)))
-                return forms.total([gap, *rest], term.shape, term.dtype)
+                return forms.total([gap, *other_addends(term, x, y)], term.shape, term.dtype)
     return None
 
 
@@ -287,11 +284,9 @@ def slope_of_gelu_beside_density(term: Term) -> Term | None:
         wave = forms.product([x, bell])
         if not any(_varies_as(y, wave) for _, y in parts):
             continue
-        rest = [(d, y) for d, y in parts if y is not slope]
-        rest += [(c, OPS["ndtr"](x)), (exact_ratio(c / Fraction(_ROOT_2_PI)), wave)]
-        if term.params[0] != 0:
-            rest.append((1, forms.const(term.params[0], term.dtype)))
-        return forms.total(rest, term.shape, term.dtype)
+        cured = [(c, OPS["ndtr"](x)), (exact_ratio(c / Fraction(_ROOT_2_PI)), wave)]
+        rest = other_addends(term, slope)
+        return forms.total([*cured, *rest], term.shape, term.dtype)
     return None
 
 
