@@ -183,3 +183,18 @@ def test_the_page_has_every_convention() -> None:
         assert where in page, name
         for choice, meaning in choices.items():
             assert f"`{choice}`: {meaning}" in page, (name, choice)
+
+
+@pytest.mark.parametrize(
+    ("f", "mixed"),
+    [
+        (lambda p, q: snp.sum((snp.sqrt(p) - snp.sqrt(q)) ** 2), -0.5 / 0.25),
+        (lambda p, q: snp.sum((3 * snp.sqrt(q) - 3 * snp.sqrt(p)) ** 2 * 5), -22.5 / 0.25),
+    ],
+)
+def test_a_factor_that_is_a_variable_blocks_nothing(f: Any, mixed: float) -> None:
+    """The cotangent of a square is a sum of its own, which depends on the variables as the root."""
+    x = sg.tensor(np.array([0.25, 0.25]))
+    (pp, pq), (qp, qq) = sg.hessian(f, argnums=(0, 1))(x, sg.tensor(np.array([0.25, 0.25])))
+    for block, sign in ((pp, -1), (pq, 1), (qp, 1), (qq, -1)):
+        np.testing.assert_allclose(block.numpy(), sign * mixed * np.eye(2), rtol=1e-15)

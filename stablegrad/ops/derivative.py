@@ -8,7 +8,7 @@ values.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from stablegrad.errors import ShapeError, message
@@ -116,3 +116,25 @@ def active_terms(order: Iterable[Term], variables: set[Term]) -> set[Term]:
         if term not in active and is_float(term.dtype) and any(a in active for a in term.args):
             active.add(term)
     return active
+
+
+def depending(program: set[Term], active: set[Term]) -> Callable[[Term], bool]:
+    """Whether a term depends on the variables; it may be none of the program.
+
+    The cotangent of t**2 is 2*t, a sum of its own where t is one.
+    """
+    known: dict[Term, bool] = {}
+
+    def depends(x: Term) -> bool:
+        stack = [x]
+        while stack:
+            t = stack[-1]
+            fresh = [] if t in program or t in active else [a for a in t.args if a not in known]
+            if fresh:
+                stack += fresh
+                continue
+            known[t] = t in active or (t not in program and any(known[a] for a in t.args))
+            stack.pop()
+        return known[x]
+
+    return depends

@@ -16,7 +16,7 @@ from stablegrad.canonical import canonical
 from stablegrad.errors import NotDifferentiableError, message
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import forms
-from stablegrad.ops.derivative import CUSTOM, active_terms
+from stablegrad.ops.derivative import CUSTOM, active_terms, depending
 from stablegrad.ops.forms import AFFINE, INDICATOR, MONOMIAL
 from stablegrad.ops.record import (
     CONST,
@@ -46,6 +46,7 @@ class Calculus:
         self.program = set(order)
         self.active = active
         """The terms that depend on the variables of differentiation."""
+        self._depends = depending(self.program, active)
 
     def partials(self, out: Term) -> tuple[Any, ...]:
         """One partial per argument; for flat products the Iverson factors of zero factors."""
@@ -99,7 +100,7 @@ class Calculus:
         if blocking and not partial.facts.defined and not _infinite_together(partial, value):
             for x, p in forms.factors(forms.split(factor)[1]).items():
                 blocks = p > 0 and x.dtype.kind != "b" and x.op is not CONST
-                if blocks and x not in self.active and not x.facts.nonzero:
+                if blocks and not x.facts.nonzero and not self._depends(x):
                     nonzero = _is_not_zero(x)
                     infinite = OPS["logical_not"](OPS["isfinite"](value))
                     masks.append(OPS["logical_or"](nonzero, infinite))
