@@ -22,12 +22,15 @@ from stablegrad.ops.settled import LOST, settle
 from stablegrad.ops.shared_pairs import run_code_at
 
 GAPS = frozenset("erf_gap ndtr_gap sigmoid_gap softplus_gap arctan_gap power_gap".split())
+INTERVALS = frozenset(["log_ndtr_difference", "log_ndtr_difference_derivative"])
+"""The log of a short interval's probability, and its derivatives: powers of 1 over its length."""
 WAVES = frozenset(["sin_gap", "cos_gap"])
 VANISHING = frozenset(["log_ratio", "logaddexp"])
 """Logarithms of two numbers, which near their zero feel the rounding of both."""
 _FELT = 4.0
 _NEAR = 0.125
 _FAR = 16.0
+_SHORT = 0.0625  # of an interval beside one over its place: its probability is as its length
 _CLOSE = 2.0**-50  # of two numbers that rounding may have put in another order
 _FEW = 16  # ties that are settled: those of whole arrays are meant
 _UP = 1900  # bits by which the sign of what is below all floats is told
@@ -62,6 +65,8 @@ def _redone_gap(
         if name in VANISHING:
             size = np.ones_like(value) if name == "log_ratio" else size
             alarm = size > _FELT * np.abs(value)
+        if name in INTERVALS:
+            alarm = alarm & (gap * size < _SHORT)
         alarm = alarm & np.isfinite(value)
     if not np.any(alarm):
         return value
@@ -77,7 +82,12 @@ def _redone_gap(
                 settle(xp, again, ~known & (size[alarm] > LOST * np.abs(again)), flat, code)
         else:
             known = error <= _KNOWN * np.abs(hi)
-            again = np.where(known, before * (hi / (a - b)[alarm]), before)
+            step = (a - b)[alarm]
+            if name == "log_ndtr_difference":
+                better = before + np.log1p((hi - step) / step)
+            else:
+                better = before * (hi / step) ** (-sum(parameters) if name in INTERVALS else 1)
+            again = np.where(known, better, before)
     value[alarm] = np.where(np.isfinite(again), again, before)
     return value
 

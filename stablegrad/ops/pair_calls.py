@@ -208,19 +208,10 @@ def _abs(x: Pair) -> Pair:
     return sign * x[0], sign * x[1]
 
 
-_DEEP = 6.0  # where Mills's ratio can be had
-_NOTHING = 150.0  # exp(-this) is nothing beside 1, also after 2**-102 has been lost
-
-
-def _interval_hazard(x: Pair, y: Pair) -> Pair:
-    """The density at x over ndtr(x) - ndtr(y), x > y, where one of the two tails is alone."""
-    gap = 0.5 * (y[0] - x[0]) * (y[0] + x[0])
-    alone = (x[0] < -_DEEP) & (gap > _NOTHING)
-    nothing = (y[0] >= 0) & (-gap > _NOTHING)
-    t = np.where(alone, -x[0], 2 * _DEEP), np.where(alone, -x[1], 0.0)
-    hi, lo = pairs.divide(_one(t), pair_error.mills(t))
-    value = np.where(alone, hi, np.where(nothing, 0.0, np.nan))
-    return value, np.where(alone, lo, 0.0)
+def _interval_slopes(x: Any, y: Any, z: Any) -> tuple[Any, Any]:
+    """No less than those of the hazard at x by x and by y."""
+    other = z * np.exp(np.minimum(0.5 * (x - y) * (x + y), 600.0))
+    return z * (np.abs(x) + z), z * other
 
 
 def _erfcx(x: Pair) -> Pair:
@@ -277,9 +268,7 @@ CALLS: dict[str, Call] = {
     "erfcx": Call(_erfcx, lambda x, y: 2.0 * np.abs(x) * y + 1.2, 3e5),
     "log_ndtr": Call(lambda x: pair_error.log_ndtr(_log, x), lambda x, y: _hazard(x), 3e5),
     "log_ndtr_derivative": Call(pair_error.log_ndtr_slope, lambda x, y: 1.0 + 0.0 * y, 3e5),
-    "interval_hazard": Call(
-        _interval_hazard, lambda x, y, z: (np.where(z == 0, 0.0, 1.0), 0.0 * z)
-    ),
+    "interval_hazard": Call(pair_error.interval_hazard, _interval_slopes, 3e5),
     "lgamma": Call(_lgamma, lambda x, y: np.abs(np.log(x)) + 1.0 / x, 200.0),
     "digamma": Call(_digamma, lambda x, y: _digamma_slope(x), 20.0),
     "lgamma_step": Call(

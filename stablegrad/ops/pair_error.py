@@ -18,6 +18,7 @@ _LEVELS = 80
 _FAR = 30.0  # of the normal distribution; beyond this its density, as a pair, leaves the range
 _MOST = 120  # terms of the series, of which 90 are needed at its end
 _SERIES_END = 2.0**-110
+_SHORT_TERMS = 54  # 1/(2**27 27!) is below 2**-110
 
 
 with localcontext() as _context:
@@ -133,3 +134,57 @@ def log_ndtr(log: Any, x: Pair) -> Pair:
     tail = log(pairs.multiply(mills(t), _like(x[0], _DENSITY_AT_0)))
     far = pairs.add((-0.5 * square[0], -0.5 * square[1]), tail)
     return _chosen(deep, far, near)
+
+
+_NOTHING = 150.0  # exp(-this) is nothing beside 1, also after 2**-102 has been lost
+
+
+def interval_hazard(x: Pair, y: Pair) -> Pair:
+    """The density at x over ndtr(x) - ndtr(y), x > y; nan where one is too far out.
+
+    With p = (x*x - y*y)/4 and q = (x - y)**2/8 it is exp(-p - q) over the integral of
+    exp(-p*u - q*u*u), |u| < 1, times half of x - y, which serves where both are small. In a tail it
+    is one over a difference of Mills's ratios, in the middle of the distribution over one of ndtr.
+    """
+    step, twice = pairs.add(x, pairs.negative(y)), pairs.add(x, y)
+    hi, lo = pairs.multiply(step, twice)
+    p = 0.25 * hi, 0.25 * lo
+    hi, lo = pairs.multiply(step, step)
+    q = 0.125 * hi, 0.125 * lo
+    short = (np.abs(p[0]) < 0.5) & (q[0] < 0.5) & (step[0] > 0)
+    value = _short_hazard(_where(short, step, 1.0), _where(short, p, 0.0), _where(short, q, 0.125))
+    if np.all(short):
+        return value
+    turned = p[0] > 0  # the mirrored interval lies to the left, the density is that at its end
+    left = _chosen(turned, pairs.negative(y), x)
+    right = _chosen(turned, pairs.negative(x), y)
+    steep = -2.0 * np.abs(p[0]), np.where(turned, -2.0 * p[1], 2.0 * p[1])
+    tail = (left[0] < -_DEEP) & ~short & (step[0] > 0)
+    fall = pair_exp.exp(np, _where(tail & (steep[0] > -_NOTHING), steep, 0.0))
+    fall = _where(tail & (steep[0] > -_NOTHING), fall, 0.0)
+    near = mills(_where(tail, pairs.negative(left), _DEEP))
+    far = mills(_where(tail, pairs.negative(right), _DEEP))
+    ratio = pairs.add(near, pairs.negative(pairs.multiply(far, fall)))
+    top = _chosen(turned, fall, _like(x[0], (1.0, 0.0)))
+    outside = pairs.divide(top, _where(tail, ratio, 1.0))
+    middle = ~short & ~tail & (np.abs(x[0]) < _FAR) & (step[0] > 0)
+    inner = _where(middle, left, 0.5), _where(middle, right, -0.5)
+    share = pairs.add(ndtr(inner[0]), pairs.negative(ndtr(inner[1])))
+    across = pairs.divide(normal_density(_where(middle, x, 0.0)), share)
+    nothing = ~short & ~tail & (x[0] >= _FAR)
+    other = _where(~nothing, _where(middle, across, np.nan), 0.0)
+    return _chosen(short, value, _chosen(tail, outside, other))
+
+
+def _short_hazard(step: Pair, p: Pair, q: Pair) -> Pair:
+    """By the power series c of exp(-p*u - q*u*u): (n + 1) c[n + 1] = -p c[n] - 2q c[n - 1]."""
+    before, term = _like(p[0], (0.0, 0.0)), _like(p[0], (1.0, 0.0))
+    total = term
+    p, twice_q = pairs.negative(p), (-2.0 * q[0], -2.0 * q[1])
+    for n in range(1, _SHORT_TERMS):
+        after = pairs.add(pairs.multiply(p, term), pairs.multiply(twice_q, before))
+        before, term = term, pairs.divide(after, _like(p[0], (float(n), 0.0)))
+        if n % 2 == 0:
+            total = pairs.add(total, pairs.divide(term, _like(p[0], (n + 1.0, 0.0))))
+    bell = pair_exp.exp(np, pairs.add(p, (0.5 * twice_q[0], 0.5 * twice_q[1])))
+    return pairs.divide(bell, pairs.multiply(total, step))

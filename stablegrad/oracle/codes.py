@@ -35,6 +35,14 @@ def _ndtr(x: Any) -> Any:
     return (-x * arb(0.5).sqrt()).erfc() / 2
 
 
+def _interval_hazard(x: Any, y: Any) -> Any:
+    if x + y > 0:  # the tail on the left is no difference from 1
+        share = _ndtr(-y) - _ndtr(-x)
+    else:
+        share = _ndtr(x) - _ndtr(y)
+    return (-x * x / 2).exp() / ((2 * arb.pi()).sqrt() * share)
+
+
 CALLS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "maximum": arb.max,
@@ -79,6 +87,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "erfcx": lambda x: (x * x).exp() * x.erfc(),
     "log_ndtr": lambda x: _ndtr(x).log(),
     "log_ndtr_derivative": lambda x: (-x * x / 2).exp() / ((2 * arb.pi()).sqrt() * _ndtr(x)),
+    "interval_hazard": _interval_hazard,
     "gamma": arb.gamma,
     "lgamma": arb.lgamma,
     "digamma": arb.digamma,

@@ -140,6 +140,14 @@ def _log_ndtr_derivative(x: Term, n: int) -> Term | None:
     return -hazard * (x + hazard) if n == 2 else None
 
 
+def _interval_hazards(x: Term, y: Term, n: int, m: int) -> Term | None:
+    """Second derivatives of log_ndtr_difference by the first, which are known to pairs."""
+    if n + m != 2:
+        return None
+    at_x, at_y = (OPS["log_ndtr_difference_derivative"](x, y, n=k, m=1 - k) for k in (1, 0))
+    return {(2, 0): -at_x * (x + at_x), (1, 1): -at_x * at_y, (0, 2): -at_y * (y + at_y)}[n, m]
+
+
 def _hypot(x: Term, y: Term) -> Term:
     """As squares may not be formed, the greater one times the length beside it."""
     x, y = _op("abs", x), _op("abs", y)
@@ -251,6 +259,7 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "erf_gap": lambda a, b: _op("erf", a) - _op("erf", b),
     "ndtr_gap": lambda a, b: _op("ndtr", a) - _op("ndtr", b),
     "log_ndtr_derivative": _log_ndtr_derivative,
+    "log_ndtr_difference_derivative": _interval_hazards,
     "sin_gap": lambda a, b: _op("sin", a) - _op("sin", b),
     "cos_gap": lambda a, b: _op("cos", a) - _op("cos", b),
     "arcsin_slope": lambda x, n: forms.power(1 - x * x, Fraction(-n, 2)),
@@ -274,7 +283,7 @@ TWICE = frozenset(
     """
     exprel exprel_derivative sinhc sinhc_derivative sinc_unnormalised sinc_unnormalised_derivative
     log1prel_derivative logrel logrel_derivative log_exprel log_exprel_derivative geometric_sum
-    compound_sum log_ndtr pow1p_derivative powm1_derivative
+    compound_sum log_ndtr log_ndtr_difference_derivative pow1p_derivative powm1_derivative
     """.split()
 )
 """Ops whose meaning cancels somewhere: there their own values are known better."""

@@ -23,6 +23,7 @@ from stablegrad.ops.lowered_calls import REDONE_SUM
 from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER, SLOPES
 from stablegrad.ops.lowered_gaps import (
     GAPS,
+    INTERVALS,
     REDONE_COMPARISON,
     REDONE_GAP,
     SIGNED,
@@ -98,7 +99,7 @@ def as_redone_gap(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
         assert meant is not None
     elif name in VANISHING and not all(is_exact(x) for x in term.args):
         meant = term
-    elif name in GAPS and not all(is_exact(x) for x in term.args):
+    elif name in GAPS | INTERVALS and not all(is_exact(x) for x in term.args):
         meant = term.args[0] - term.args[1]
     else:
         return None

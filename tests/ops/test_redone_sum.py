@@ -98,13 +98,13 @@ def test_functions_in_pairs_keep_ninety_bits(name: str) -> None:
         x = np.minimum(x, 20.0) * rng.choice([-1.0, 1.0], POINTS)
     rest = x * rng.uniform(-1e-17, 1e-17, POINTS)
     if name == "interval_hazard":
-        x = -6.0 - np.exp(rng.uniform(-5, 4, POINTS))
+        x = rng.choice([1.0, 6.0, 25.0], POINTS) * rng.uniform(-1.0, 1.0, POINTS)
         rest = x * rng.uniform(-1e-17, 1e-17, POINTS)
     call = polygamma(2) if name == "polygamma" else CALLS[name]
     pair = name in ("arctan2", "log_ratio", "lgamma_step", "digamma_step", "maximum", "minimum")
     args = [(x, rest), (x[::-1], rest[::-1])][: 2 if pair else 1]
     if name == "interval_hazard":
-        args.append((5.0 * x, 0.0 * x))
+        args.append((x - np.exp(rng.uniform(-15, 4, POINTS)), 0.0 * x))
     params: dict[str, int] = {"n": 1, "m": 0} if name == "interval_hazard" else {}
     orders = {"polygamma": 2, "digamma_step": 0, "log_ndtr_derivative": 1}
     params |= {"n": orders[name]} if name in orders else {}

@@ -107,5 +107,5 @@ def test_what_stays_undecided_keeps_its_value() -> None:
     x = np.array([1.0, np.inf])
     code = (codes.Function("log", (0,)), codes.Function("sin", (1,)))
     assert np.isnan(codes.settled([-x], code)).all()
-    unknown = (codes.Function("interval_hazard", (0, 0)),)
+    unknown = (codes.Function("polygamma", (0,)),)
     assert np.isnan(codes.settled([x], unknown)).all()

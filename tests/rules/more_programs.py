@@ -49,7 +49,16 @@ FAR = [1e8 + 1, 1e8 + 2, 1e8 + 4.5]
 CLOSE = [1e8 + 0.1, 1e8 + 0.3, 1e8 + 0.4]
 PAIR = [FAR, [1e8 + 1.5, 1e8 + 2.25, 1e8 + 4]]
 
+
+def around(x: Term, m: Term, s: Term, half: float = 0.5) -> Term:
+    """The probability of an interval around x."""
+    return ndtr((x + half - m) / s) - ndtr((x - half - m) / s)
+
+
 MORE: list[Case] = [
+    ("log_of_negative_interval", lambda x, m, s: log(around(x, m, s)), [3.0, 1.0, 1e4]),
+    ("log_of_negative_interval", lambda x, m, s: log(around(x, m, s)), [3e4, 1.0, 1e4]),
+    ("log_of_negative_interval", lambda x, s: 2 * log(around(x, 0 * x, s, 1e-6)), [-2.5, 0.7]),
     ("log_of_tanh", lambda x: log(tanh(x / 2)), [50.0]),
     ("log_of_tanh", lambda x: log((exp(x) + exp(-x)) / (exp(x) - exp(-x))), [30.0]),
     ("log1mexp_of_exp", lambda x: log(1 - exp(-exp(x))), [-800.0]),
