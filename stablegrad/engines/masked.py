@@ -33,6 +33,8 @@ CLOSE_ULP = 1.0
 """The greatest distance of the naive form to the table."""
 STEADY = 16.0
 """The greatest ratio of two values of an op in a cell."""
+LITTLE = 2.0**-52
+"""The share of a step of which nothing may be known."""
 _SHIFT = np.int64(52 - BITS)
 _CELLS = 1 << (12 + BITS)
 _BAD, _UNKNOWN = 1, 2
@@ -120,7 +122,7 @@ class Masked:
         naive = np.broadcast_to(known[-1], x.size).reshape(x.shape)
         with np.errstate(all="ignore"):
             error = np.abs(naive - value) / np.spacing(np.abs(value))
-        # outside the domain there is nothing but the naive form
+        # what no table covers is left to the naive form, or decided where that is all rounding
         bad = covered.any(axis=1) & ~(covered & (error <= CLOSE_ULP)).all(axis=1)
         for step in known[1:]:
             if getattr(step, "shape", ()) == (x.size,) and step.dtype == WIDE:
@@ -128,6 +130,8 @@ class Masked:
                 sign = np.signbit(step.reshape(x.shape))
                 steady = size.max(axis=1) <= STEADY * size.min(axis=1)
                 bad |= ~(steady & (sign == sign[:, :1]).all(axis=1)) & covered.any(axis=1)
+                little = (np.abs(naive) < LITTLE * size).any(axis=1)
+                bad |= little & ~covered.any(axis=1)
         return bad
 
 

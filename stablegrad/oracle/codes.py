@@ -205,10 +205,10 @@ def in_balls(
                 elif type(value) is not arb:
                     registers[number] = arb(float(value))
             ball = registers[order[-1]]
-            middle = ball.mid()
+            middle = arb(0) if ball.contains(0) else ball.mid()  # no digit of it is known
             hi = float(middle)
             his.append(hi)
-            lo, radius = float(middle - hi), float(ball.rad())
+            lo, radius = float(middle - hi), float((abs(ball - middle)).upper())
             los.append(lo if abs(lo) > radius else 0.0)
             errors.append(radius + 2.0**-105 * abs(hi))
     return np.array(his), np.array(los), np.array(errors)
