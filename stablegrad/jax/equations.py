@@ -11,7 +11,7 @@ import numpy as np
 from stablegrad.errors import StablegradError
 from stablegrad.ir import OPS, Term, rebuild
 from stablegrad.jax.marks import Mark
-from stablegrad.jax.operations import translate
+from stablegrad.jax.operations import COMPOSED, translate
 from stablegrad.jax.regions import Region, plain
 from stablegrad.ops.record import const
 
@@ -60,7 +60,7 @@ def terms_of(e: Equation, args: Sequence[Term]) -> list[Term] | None:
         return rebuild(e.applied.roots, dict(zip(e.applied.inputs, args, strict=True)))
     try:
         if e.ours:
-            return [OPS[e.ours](*args)]
+            return [(COMPOSED.get(e.ours) or OPS[e.ours])(*args)]
         return translate(e.name, tuple(args), dict(e.source.params))
     except (StablegradError, KeyError):
         return None

@@ -76,8 +76,25 @@ LIBRARY: dict[str, str] = {
 }
 """Functions of JAX's own library with derivatives of their own that are ops of ours."""
 
-CALLED: dict[str, str] = {"hypot": "hypot", "sinc": "sinc", "i0": "i0"}
+CALLED: dict[str, str] = {"hypot": "hypot", "sinc": "sinc", "i0": "i0", "gammasgn": "gammasgn"}
 """Functions of JAX's own library, each a jit of one body, that are ops of ours."""
+
+
+def _gammasgn(x: Term) -> Term:
+    """The sign of gamma(x): nan at its poles, by the side at 0."""
+    below = OPS["floor"](x)
+    negative = OPS["less"](x, const(0, x.dtype))
+    pole = OPS["logical_and"](negative, OPS["equal"](x, below))
+    odd = OPS["not_equal"](below, 2 * OPS["floor"](below / 2))
+    beside = OPS["logical_and"](OPS["equal"](x, 0.0), OPS["less"](1 / x, 0.0))
+    minus = OPS["logical_or"](OPS["logical_and"](negative, odd), beside)
+    sign = OPS["where"](minus, const(-1, x.dtype), const(1, x.dtype))
+    nan = OPS["logical_or"](pole, OPS["not_equal"](x, x))
+    return OPS["where"](nan, const(float("nan"), x.dtype), sign)
+
+
+COMPOSED: dict[str, Callable[..., Term]] = {"gammasgn": _gammasgn}
+"""Such functions that are several of ours, whose own equations take bits apart."""
 
 INLINED = frozenset({"relu", "relu6", "log1mexp", "_xlogx"})
 """Functions of JAX's own library whose bodies say all there is to say."""
@@ -257,9 +274,14 @@ def _reshape(args: Terms, params: Params) -> list[Term] | None:
 
 @_translation("squeeze")
 def _squeeze(args: Terms, params: Params) -> list[Term]:
-    gone = params["dimensions"]
-    shape = tuple([n for i, n in enumerate(args[0].shape) if i not in gone])
-    return [OPS["reshape"](args[0], shape=shape)]
+    (x,), gone = args, params["dimensions"]
+    if x.op.name == "getitem":  # x[0] is a slice that is squeezed
+        given = [slice(*i[1:]) if isinstance(i, tuple) else i for i in x.params[0]]
+        if len(given) == x.ndim and all(isinstance(i, slice) for i in given):
+            index = tuple([i.start if axis in gone else i for axis, i in enumerate(given)])
+            return [OPS["getitem"](x.args[0], index=index)]
+    shape = tuple([n for i, n in enumerate(x.shape) if i not in gone])
+    return [OPS["reshape"](x, shape=shape)]
 
 
 @_translation("transpose")
@@ -349,6 +371,26 @@ for _name, _ours in (("sum", "sum"), ("max", "max"), ("min", "min"), ("prod", "p
     TRANSLATIONS[f"reduce_{_name}"] = _reduction(_ours)
 for _name, _ours in (("and", "all"), ("or", "any")):
     TRANSLATIONS[f"reduce_{_name}"] = _reduction(_ours, truth=True)
+
+
+@_translation("dot_general")
+def _dot_of_vectors(args: Terms, params: Params) -> list[Term] | None:
+    """Products of vectors, one or several, which XLA sums as it does any; not of matrices."""
+    x, y = args
+    contracted, together = params["dimension_numbers"]
+    places = [(*b, *c) for b, c in zip(together, contracted, strict=True)]
+    wanted = (params.get("preferred_element_type"), x.dtype, y.dtype)
+    if any(w not in (None, x.dtype) for w in wanted) or x.dtype.itemsize < np.float32().itemsize:
+        return None
+    if params.get("precision") is not None or params.get("out_sharding") is not None:
+        return None
+    if any(len(p) != a.ndim for p, a in zip(places, args, strict=True)):
+        return None
+    x, y = [
+        a if p == tuple(range(a.ndim)) else OPS["transpose"](a, axes=p)
+        for p, a in zip(places, args, strict=True)
+    ]
+    return [OPS["sum"](x * y, axis=tuple(range(len(together[0]), x.ndim)))]
 
 
 @_translation("cumsum")

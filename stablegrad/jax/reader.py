@@ -355,7 +355,8 @@ def _is_whole(function: str, body: Any) -> bool:
 def _body(function: str, given: tuple[Any, ...]) -> str:
     """What JAX traces a function of its own to."""
     try:
-        whole = jax.make_jaxpr(getattr(jax.numpy, function))(*given)
+        home = jax.numpy if hasattr(jax.numpy, function) else jax.scipy.special
+        whole = jax.make_jaxpr(getattr(home, function))(*given)
     except TypeError:  # of another number of arguments
         return ""
     (eqn,) = whole.jaxpr.eqns

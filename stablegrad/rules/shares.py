@@ -12,10 +12,12 @@ from stablegrad.rules.databases import stabilize
 from stablegrad.rules.removable import zero_over_shared_factor
 from stablegrad.rules.simpler import is_lost, plain_difference
 from stablegrad.rules.softmax import entries, picked
-from stablegrad.rules.weighted import is_shifted, positive_addends, where_needed
-
-FEW = 300.0
-"""Exponents up to here leave a sum of exponentials in the range of floats."""
+from stablegrad.rules.weighted import (
+    greatest_exponent,
+    is_shifted,
+    positive_addends,
+    where_needed,
+)
 
 Addend = tuple[Rational, Term | None, dict[Term, Rational]]
 """A coefficient, the exponent of an exponential (None for 0), and the other factors."""
@@ -112,18 +114,13 @@ def log_of_weighted_exponentials(term: Term) -> Term | None:
         middle = forms.total([(1, (a + b) / 2), (1, OPS["log_cosh"](half))], term.shape, term.dtype)
         return OPS["where"](OPS["less"](OPS["abs"](half), 0.5), middle, result)
     exponents = [_exponent(u, term) for _, u, _ in addends]
-    if scale != 1 or any(_is_shifted(u) for u in exponents):
+    if scale != 1 or any(is_shifted(u) for u in exponents):
         return None
     top = exponents[0]
     for u in exponents[1:]:
         top = OPS["maximum"](top, u)
-    top = OPS["stop_gradient"](OPS["where"](OPS["less"](OPS["abs"](top), FEW), 0.0, top))
+    top = where_needed(top)
     return forms.total([(1, log(_shifted(addends, top, term))), (1, top)], term.shape, term.dtype)
-
-
-def _is_shifted(u: Term) -> bool:
-    """Whether the greatest exponent has been taken off before."""
-    return u.op is forms.AFFINE and any(x.op.name == "stop_gradient" for x in u.args)
 
 
 # -- what a share leaves of 1 ---------------------------------------------------------------
@@ -228,7 +225,10 @@ def _growths(total: Term) -> list[Term]:
 
 
 def _grows(f: Term) -> bool:
-    return f.op.name in ("exp", "expm1") and f.args[0].facts.hi > FEW and not is_shifted(f.args[0])
+    if f.op.name not in ("exp", "expm1"):
+        return False
+    (x,) = f.args
+    return x.facts.hi > greatest_exponent(x.dtype) and not is_shifted(x)
 
 
 def _less(x: Term, f: Term, shift: Term) -> Term:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -41,8 +42,15 @@ def is_shifted(x: Term) -> bool:
     """Whether a shift has been taken off an exponent."""
     if x.op is not forms.AFFINE:
         return False
-    bare = [a.args[0] if a.op.name == "reshape" else a for a in x.args]
-    return any(a.op is STOP_GRADIENT for a in bare)
+    return any(_is_shift(a.args[0] if a.op.name == "reshape" else a) for a in x.args)
+
+
+def _is_shift(x: Term) -> bool:
+    """Whether a term is what ``where_needed`` makes, its gradient stopped or not any more."""
+    if x.op is STOP_GRADIENT or x.op.name != "where":
+        return x.op is STOP_GRADIENT
+    needed, greatest, _ = x.args
+    return greatest.dtype.kind == "f" and OPS["isfinite"](greatest) in needed.args
 
 
 def _greatest(weights: Term | None, x: Term, total: Term) -> Term:
@@ -53,6 +61,11 @@ def _greatest(weights: Term | None, x: Term, total: Term) -> Term:
     return OPS["max"](counted, axis=total.param("axis"), keepdims=True)
 
 
+def greatest_exponent(dtype: np.dtype[Any]) -> float:
+    """Exponents up to here leave a sum of exponentials in the range of a dtype."""
+    return _IN_RANGE * float(np.log(np.finfo(np.float32 if is_half(dtype) else dtype).max))
+
+
 def where_needed(greatest: Term, *, above: bool = False) -> Term:
     """The shift of exponents: the greatest where its exponential leaves the range; else 0.
 
@@ -61,8 +74,7 @@ def where_needed(greatest: Term, *, above: bool = False) -> Term:
     A shift of all exponents cancels, so its own derivative, of any order, is zero. Where it is
     not needed it would cost digits: the logarithm of the sum may cancel against it.
     """
-    dtype = np.float32 if is_half(greatest.dtype) else greatest.dtype
-    limit = _IN_RANGE * float(np.log(np.finfo(dtype).max))
+    limit = greatest_exponent(greatest.dtype)
     size = greatest if above else OPS["abs"](greatest)
     needed = OPS["logical_and"](OPS["isfinite"](greatest), size > limit)
     return STOP_GRADIENT.term((OPS["where"](needed, greatest, 0.0),))

@@ -218,7 +218,7 @@ class Emission:
             if by_parts:
                 kernel = KERNELS["scaled_product"]
             if by_parts or term in self.leaving or (term in self.kept_wide and is_computed(term)):
-                args = [x.astype(WIDE) for x in args]
+                args = [x if x.dtype == bool else x.astype(WIDE) for x in args]
         for repair in self.repairs.get(term, ()):
             i = order.index(repair.position) if order else repair.position
             args[i] = repaired(xp, args[i], repair, known)
