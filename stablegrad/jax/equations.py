@@ -10,8 +10,9 @@ import numpy as np
 
 from stablegrad.errors import StablegradError
 from stablegrad.ir import OPS, Term, rebuild
+from stablegrad.jax.library import COMPOSED
 from stablegrad.jax.marks import Mark
-from stablegrad.jax.operations import COMPOSED, translate
+from stablegrad.jax.operations import translate
 from stablegrad.jax.regions import Region, plain
 from stablegrad.ops.record import const
 

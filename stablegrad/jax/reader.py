@@ -22,8 +22,8 @@ from stablegrad.ir import Term
 from stablegrad.jax.chains import put_together
 from stablegrad.jax.constants import mean_root_2
 from stablegrad.jax.equations import Equation, Literal, alive, literal_term, terms_of
+from stablegrad.jax.library import CALLED, INLINED, LIBRARY
 from stablegrad.jax.links import Links
-from stablegrad.jax.operations import CALLED, INLINED, LIBRARY
 from stablegrad.jax.regions import Region, numbered, plain, region_of
 from stablegrad.jax.residuals import Forward, Known, forwards
 from stablegrad.jax.sameness import Values

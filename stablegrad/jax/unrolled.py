@@ -21,7 +21,7 @@ from jax.extend import source_info_util
 from stablegrad.errors import DTypeError
 from stablegrad.ir import OPS, Term
 from stablegrad.jax.counterparts import Traced, terms_of, whole
-from stablegrad.jax.operations import INLINED, LIBRARY
+from stablegrad.jax.library import INLINED, LIBRARY
 from stablegrad.jax.reader import library_function
 from stablegrad.jax.rewriting import bind, closed_of
 from stablegrad.jax.spread import taken

@@ -2,14 +2,14 @@
 
 Most of them are jits or have a derivative of their own, and are read by their names. ``betaln``
 is written out where it is called: some sixty equations of a series, whose derivatives are a
-program of minutes. What a function is traced to is the pattern; where a program has that, it is
-the op.
+program of minutes; ``ndtr`` is a choice of three formulas. What a function is traced to is the
+pattern; where a program has that, it is the op.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -24,8 +24,6 @@ from stablegrad.settings import Settings
 
 _Step = tuple[str, tuple[Any, ...], dict[str, Any]]
 """Of a pattern: the primitive, its arguments (numbers of steps, or literals), its parameters."""
-_NEEDED = frozenset({"lgamma", "log1p", "select_n"})
-"""The primitives without which a program has none of the functions."""
 
 
 def library_wholes(
@@ -38,33 +36,38 @@ def library_wholes(
         avals: of all numbers.
         settings: in force.
     """
-    if not settings.stabilizes or not _NEEDED.issubset([e.name for e in equations]):
+    names = frozenset([e.name for e in equations]) if settings.stabilizes else frozenset()
+    chosen = [w for w in _WHOLES if w.needed <= names]
+    if not chosen:
         return equations
     maker = {o: e for e in equations for o in e.outputs}
-    return [_whole(e, maker, avals, settings) or e for e in equations]
+    found = list(equations)
+    for whole in chosen:
+        found = [_whole(whole, e, maker, avals, settings) or e for e in found]
+    return found
 
 
 def _whole(
-    e: Equation, maker: dict[int, Equation], avals: Sequence[Any], settings: Settings
+    whole: _Whole, e: Equation, maker: dict[int, Equation], avals: Sequence[Any], settings: Settings
 ) -> Equation | None:
-    steps, last = _betaln()
-    if e.name != steps[last][0] or not plain(avals[e.outputs[0]]):
+    aval = avals[e.outputs[0]]
+    steps, last = _pattern(whole.name, whole.count)
+    if e.name != steps[last][0] or not plain(aval) or not is_float(aval.dtype):
         return None
-    given = _matched(e, maker, steps, last)
-    shape, dtype = avals[e.outputs[0]].shape, avals[e.outputs[0]].dtype
-    if given is None or not is_float(dtype):
+    given = _matched(e, maker, steps, last, whole.count)
+    if given is None:
         return None
     inputs: list[int] = []
     args: list[Term] = []
     for a in given:
         if isinstance(a, Literal):
-            args.append(const(np.asarray(a.value, dtype)[()], dtype))
+            args.append(const(np.asarray(a.value, aval.dtype)[()], aval.dtype))
             continue
         if a not in inputs:
             inputs.append(a)
         args.append(numbered(inputs.index(a), avals[a].shape, avals[a].dtype))
-    root = _of_any_sign(*args)
-    if (root.shape, root.dtype) != (shape, dtype):
+    root = whole.term(*args)
+    if (root.shape, root.dtype) != (aval.shape, aval.dtype):
         return None
     terms = [numbered(i, avals[a].shape, avals[a].dtype) for i, a in enumerate(inputs)]
     applied = region_of([root], terms, settings)
@@ -81,11 +84,29 @@ def _of_any_sign(a: Term, b: Term) -> Term:
     return OPS["where"](positive, OPS["betaln"](a, b), other)
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """A function of ``jax.scipy.special`` and the term that it is."""
+
+    name: str
+    count: int
+    """Of its arguments."""
+    term: Callable[..., Term]
+    needed: frozenset[str]
+    """Primitives without which a program has none of it."""
+
+
+_WHOLES = (
+    _Whole("betaln", 2, _of_any_sign, frozenset({"lgamma", "log1p", "select_n"})),
+    _Whole("ndtr", 1, OPS["ndtr"], frozenset({"erf", "erfc", "select_n"})),
+)
+
+
 @cache
-def _betaln() -> tuple[list[_Step], int]:
-    """The pattern of ``betaln``, its first two steps being the arguments; and its last step."""
+def _pattern(function: str, count: int) -> tuple[list[_Step], int]:
+    """The pattern of a function, its first steps being the arguments; and its last step."""
     x = jax.ShapeDtypeStruct((), np.dtype(np.float32))
-    jaxpr = jax.make_jaxpr(jax.scipy.special.betaln)(x, x).jaxpr
+    jaxpr = jax.make_jaxpr(getattr(jax.scipy.special, function))(*[x] * count).jaxpr
     steps: list[_Step] = []
 
     def step(*parts: Any) -> int:
@@ -108,7 +129,7 @@ def _betaln() -> tuple[list[_Step], int]:
 
 
 def _matched(
-    e: Equation, maker: dict[int, Equation], steps: Sequence[_Step], last: int
+    e: Equation, maker: dict[int, Equation], steps: Sequence[_Step], last: int, count: int
 ) -> list[Any] | None:
     """The arguments of a pattern that ends with an equation, None if it is none."""
     found: dict[int, Any] = {}
@@ -134,7 +155,7 @@ def _matched(
             pending.extend(zip(args, made.inputs, strict=True))
         elif not _same(Literal(n.val, n.aval), _unspread(atom, maker)):
             return None
-    return [found[0], found[1]]
+    return [found[i] for i in range(count)]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -16,8 +16,8 @@ from stablegrad.ops.exact import Rational
 from stablegrad.ops.reduction import reduced
 from stablegrad.rules.databases import stabilize
 
-_IN_RANGE = 0.8
-"""The share of the range of exponents that leaves room for weights and for their number."""
+_IN_RANGE = 0.4
+"""The share of the range of exponents that leaves room for weights and for squares of the sum."""
 
 
 def _weighted(total: Term, *, plain: bool = False) -> tuple[Term | None, Term] | None:

@@ -80,3 +80,12 @@ def test_exponents_are_shifted_in_the_range_of_float32() -> None:
     f = sj.stabilize(lambda a, b, w: jnp.log(w * jnp.exp(a) + (1 - w) * jnp.exp(b)))
     found = jax.jit(f)(np.float32(100), np.float32(98.75), np.float32(0.3))
     assert float(found) == pytest.approx(99.307958940, rel=3e-7)
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_the_normal_distribution_is_one_op(shape: tuple[int, ...]) -> None:
+    (region,) = sj.explain(lambda v: stats.norm.cdf(-v, 1.0, 2.0))(jnp.ones(shape)).regions
+    assert region.roots[0].op.name == "ndtr"
+    ratio = jax.jit(sj.stabilize(lambda a, b: special.ndtr(-a) / special.ndtr(-b)))
+    # ndtr(-40)/ndtr(-41), by mpmath
+    assert float(ratio(np.float32(40), np.float32(41))) == pytest.approx(3.977748704512e17, rel=3e-7)
