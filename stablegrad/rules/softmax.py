@@ -13,7 +13,8 @@ from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import addends, other_addends
 
 
-def _axes(axis: object, ndim: int) -> tuple[int, ...]:
+def axes_of(axis: object, ndim: int) -> tuple[int, ...]:
+    """The axes that a parameter names, from 0 on."""
     if axis is None:
         return tuple(range(ndim))
     return tuple(sorted(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,))))  # type: ignore[operator]
@@ -92,12 +93,12 @@ def softmax_of_ratio(term: Term) -> Term | None:
         argument = _sum_of_exp(total)
         if p != -1 or argument is None:
             continue
-        if argument is not top.args[0] or len(_axes(total.param("axis"), argument.ndim)) > 1:
+        if argument is not top.args[0] or len(axes_of(total.param("axis"), argument.ndim)) > 1:
             continue
         kept = total.param("keepdims") or argument.ndim == 1 or total.size == 1
         if not (kept or below is not total) or below.ndim not in (0, argument.ndim):
             continue
-        (axis,) = _axes(total.param("axis"), argument.ndim) or (0,)
+        (axis,) = axes_of(total.param("axis"), argument.ndim) or (0,)
         rest = {t: q for t, q in factors.items() if t is not top and t is not below}
         result = OPS["softmax"](argument, axis=axis)
         others = forms.monomial(rest, None, term.dtype)
@@ -152,7 +153,7 @@ def shifted_by_logsumexp(term: Term) -> Term | None:
         total = restored(below)
         if total.op.name != "logsumexp" or total.args[0] is not x:
             continue
-        axes = _axes(total.param("axis"), x.ndim)
+        axes = axes_of(total.param("axis"), x.ndim)
         if len(axes) == 1 and (total.param("keepdims") or x.ndim == 1 or below is not total):
             result = forms.scale(c, OPS["log_softmax"](x, axis=axes[0]))
             return forms.with_shape(result, term.shape)
@@ -177,19 +178,19 @@ def entry_less_logsumexp(term: Term) -> Term | None:
         if whole.op.name != "logsumexp":
             continue
         (x,) = whole.args
-        axes = _axes(whole.param("axis"), x.ndim)
+        axes = axes_of(whole.param("axis"), x.ndim)
         for d, entry in parts:
             if d != -c or len(axes) != 1 or total.shape != entry.shape:
                 continue
             inner, chain = entries(entry)
-            if inner is x and _one_of_each_row(entry, chain, axes[0], whole):
+            if inner is x and one_of_each_row(entry, chain, axes[0], whole):
                 loss = picked(OPS["log_softmax"](x, axis=axes[0]), chain)
                 rest = other_addends(term, total, entry)
                 return forms.total([(d, loss), *rest], term.shape, term.dtype)
     return None
 
 
-def _one_of_each_row(entry: Term, chain: list[Term], axis: int, whole: Term) -> bool:
+def one_of_each_row(entry: Term, chain: list[Term], axis: int, whole: Term) -> bool:
     """Whether the entries are one of each row that is summed, in the order of the rows."""
     if not chain or chain[-1].op.name not in ("getitem", "take_along_axis"):
         return False

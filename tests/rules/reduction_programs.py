@@ -21,7 +21,50 @@ greatest, least, dot, i0 = f("max", axis=-1), f("min", axis=-1), f("matmul"), f(
 maximum, minimum, gamma = f("maximum"), f("minimum"), f("gamma")
 first, column = f("getitem", index=(0,)), f("getitem", index=(("slice", 0, 2, 1), 1))
 
+
+def without_first(x: Term) -> Term:
+    """The sum of the others."""
+    return total(x) - first(x)
+
+
+def kept(x: Term, m: Term) -> Term:
+    """Exponentials of what a mask keeps."""
+    return f("where")(m > 0, exp(x), 0.0)
+
+
+def masked_softmax(x: Term, m: Term) -> Term:
+    return kept(x, m) / f("sum", axis=-1, keepdims=True)(kept(x, m))
+
+
 REDUCTIONS: list[Case] = [
+    ("sum_less_an_entry", lambda x: log(without_first(x)), [[1e20, 1.0, 2.0]]),
+    ("sum_less_an_entry", lambda x: total(x**2) - first(x) ** 2, [[1e20, 1.0, 2.0]]),
+    ("log_of_guarded_sum", lambda x: log(without_first(exp(x))), [[800.0, 1.0, 900.0]]),
+    (
+        "log_of_guarded_sum",
+        lambda x, t: log(total(exp(x / t)) - exp(first(x) / t)) / t,
+        [[8.0, 1.0, 2.0], 2.0**-8],
+    ),
+    (
+        "sum_of_masked_exponentials",
+        lambda x, m: log(total(kept(x, m))),
+        [[1e3, 800.0, 1.0], [-1.0, 1.0, 1.0]],
+    ),
+    (
+        "sum_of_masked_exponentials",
+        lambda x, m: log(mean(kept(-x, m))) + 1,
+        [[1e3, 800.0, 900.0], [-1.0, 1.0, 1.0]],
+    ),
+    (
+        "share_of_masked_exponentials",
+        lambda x, m: first(masked_softmax(x, m)),
+        [[1e3, 800.0, 1e3], [1.0, -1.0, 1.0]],
+    ),
+    (
+        "share_of_masked_exponentials",
+        lambda x, m: log(first(masked_softmax(x, m))),
+        [[-800.0, 800.0, 1.0], [1.0, -1.0, 1.0]],
+    ),
     ("product_of_vectors", lambda x: sqrt(dot(x, x)), [[1e200, 1e200]]),
     (
         "product_of_vectors",
