@@ -279,15 +279,23 @@ class Product:
                 self.multiply(x, whole)
             return
         kept: dict[Term, Rational] = {}
+        zeros: dict[Term, Rational] = {}
         for x, q in inner:
             if x.dtype.kind == "b":
                 self.multiply(x, 1)
             elif isinstance(q, int) and q % 2 == 0 and not x.facts.nonnegative:
                 self.multiply(OPS["abs"](x), prod(p, q))
-            elif x.facts.nonnegative or not isinstance(q, int):
+            elif x.facts.positive or not isinstance(q, int):
                 self.multiply(x, prod(p, q))
+            elif x.facts.nonnegative:
+                zeros[x] = q
             else:
                 kept[x] = q
+        if kept:  # beside 0 the others may be negative: the root of 0 is 0
+            kept |= zeros
+        else:
+            for x, q in zeros.items():
+                self.multiply(x, prod(p, q))
         if kept:
             self._merge(monomial(kept, term.shape, term.dtype), p)
 

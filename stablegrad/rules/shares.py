@@ -270,7 +270,7 @@ def growth_over_growth(term: Term) -> Term | None:
         off = OPS["exp"](forms.scale(-1, shift))
         parts = []
         for c, x in zip(total.params[1], total.args, strict=True):
-            own = [f for f in growths if f in forms.factors(x)]
+            own = [f for f in growths if forms.factors(x).get(f) == 1]
             parts.append((c, _less(x, own[0], shift) if own else forms.product([x, off])))
         if total.params[0] != 0:
             parts.append((total.params[0], off))

@@ -144,7 +144,7 @@ def absolute_value(term: Term) -> Term | None:
     (x,) = term.args
     if x.facts.nonnegative:
         return x
-    if x.facts.nonpositive:
+    if x.facts.negative:  # where x may be 0, -x is a zero of the other sign, which 1/|x| shows
         return forms.scale(-1, x)
     c, core = forms.split(x)
     if c not in (1, -1):

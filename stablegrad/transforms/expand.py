@@ -16,6 +16,7 @@ from stablegrad.rules import DATABASES
 from stablegrad.settings import Settings
 from stablegrad.transforms.conventions import first_of_ties, undefined_rows
 from stablegrad.transforms.differentiate import jvp, vjp
+from stablegrad.transforms.poles import constants_settled, poles_signed
 
 _FRESH = 1 << 40  # numbers of inputs that stand for intermediate values
 
@@ -34,13 +35,19 @@ class Expander:
 
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots, stabilized, differentiated and stripped of what only derivatives need."""
+        if self.settings.stabilizes:
+            roots = constants_settled(roots)
         stable = self.normal(strip(self.expand(unmarked(roots))))
         usual = self.settings.conventions.masked_rows == "zero" or self.settings.naive
         return stable if usual else undefined_rows(stable)
 
     def normal(self, roots: Sequence[Term]) -> list[Term]:
         """The roots in stable canonical form, or as they are where rules are off."""
-        return self.rewriter(roots) if self.settings.stabilizes else list(roots)
+        if not self.settings.stabilizes:
+            return list(roots)
+        found = self.rewriter(roots)
+        signed = poles_signed(roots, self.rewriter.memo)
+        return found if signed is None else self.rewriter(signed)
 
     def expand(self, roots: Sequence[Term]) -> list[Term]:
         """Replace gradient and pushforward nodes, inner ones first."""

@@ -1,0 +1,155 @@
+"""What has no finite value at any point is settled before rules see it: log(0), 1/(x - x).
+
+Rules are identities of finite numbers, facts are of finite leaves, and neither knows the sign of
+a zero: log(0) + logaddexp(-log(0), 1) is nan and no softplus, and 1/((x - x)*y) is an infinity of
+the sign of y. So constants that are 0 or no finite numbers are replaced by what they are, and a
+quotient by what is 0 throughout takes its sign from the program as it is written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stablegrad.ir import OPS, Term, make, rebuild, topological
+from stablegrad.ops.form_records import REQUIRE
+from stablegrad.ops.record import CONST, const, is_const, is_float
+
+ODD = frozenset("sinh tanh sin tan arctan arcsin arcsinh arctanh expm1 log1p erf sqrt cbrt".split())
+"""Functions that keep the sign of a zero."""
+BITS = 400
+
+
+class _Known(NamedTuple):
+    """What is the same at all finite points."""
+
+    ball: Any
+    """Its value, as the oracle has it; None for a constant or a zero that is not asked for yet."""
+    pure: bool
+    """Whether it is made of constants alone, and not of x - x."""
+
+
+def constants_settled(roots: Sequence[Term]) -> list[Term]:
+    """The roots with every part that is 0 or no finite number at all points as a constant."""
+    known: dict[Term, _Known] = {}
+    found: dict[Term, Term] = {}
+    for term in topological(roots):
+        args = term.args
+        if not args:
+            if term.op is CONST and is_float(term.dtype):
+                known[term] = _Known(None, True)
+        elif args[0] in known or args[0] is args[-1]:
+            if not (term.op.elementwise and is_float(term.dtype)):
+                continue
+            if args[0] is args[-1] and term.op.name == "subtract" and args[0] not in known:
+                known[term] = _Known(None, False)
+            elif all(a in known for a in args):
+                pure = all(known[a].pure for a in args)
+                ball = _ball(term, known)
+                known[term] = _Known(ball, pure)
+                value = _special(ball)
+                if value is not None and (pure or math.isnan(value)):
+                    found[term] = _settled(value, term)
+    return rebuild(roots, found) if found else list(roots)
+
+
+def _settled(value: float, term: Term) -> Term:
+    if not math.isnan(value):
+        return const(value, term.dtype, term.shape)
+    zero = const(0, term.dtype, term.shape)
+    # a guard, which derivatives know
+    return OPS["require"](zero, OPS["not_equal"](zero, zero))
+
+
+def _ball(term: Term, known: Mapping[Term, _Known]) -> Any:
+    """What an op makes of constants."""
+    from stablegrad.oracle.ball import UNKNOWN, UndecidedError  # flint is slow to import
+    from stablegrad.oracle.evaluate import evaluate, step
+    from stablegrad.oracle.precision import precision
+
+    with precision(BITS), np.errstate(all="ignore"):
+        balls: list[Any] = []
+        for a in term.args:
+            ball = known[a].ball
+            if ball is None:
+                pure = const(a.params[0] if a.op is CONST else 0, a.dtype)
+                ball = evaluate([pure], {})[0]
+            balls.append(ball)
+        try:
+            return step(term, balls, False)
+        except UndecidedError:
+            unknown = np.empty((), object)
+            unknown[()] = UNKNOWN
+            return unknown
+
+
+def _special(array: Any) -> float | None:
+    """The value where it is 0 or no finite number, not merely beyond the range of floats."""
+    ball = array.item()
+    if not ball.known:
+        return None
+    value = ball.c[0]
+    if value.is_zero():
+        return -0.0 if ball.negative_zero else 0.0
+    if value.is_nan():
+        return math.nan
+    return None if value.is_finite() else math.inf if value > 0 else -math.inf
+
+
+def poles_signed(roots: Sequence[Term], normal: Mapping[Term, Term]) -> list[Term] | None:
+    """The roots with quotients by 0 that have the sign they have as written; None if none is.
+
+    Args:
+        roots: the program as it is written.
+        normal: the canonical form of every term of it.
+    """
+    done: dict[Term, Term] = {}
+    found = False
+    for term in topological(roots):
+        name = term.op.name
+        args = tuple([done[a] for a in term.args])
+        same = args == term.args
+        new = term if same else make(term.op, args, term.params, term.shape, term.dtype)
+        if name in ("divide", "reciprocal") and _is_zero(normal[term.args[-1]]):
+            sign = _sign(term.args[-1], normal, done)
+            if sign is not None:
+                found = True
+                above: Any = args[0] if name == "divide" else 1.0
+                new = sign * above / normal[term.args[-1]]
+        done[term] = new
+    return [done[r] for r in roots] if found else None
+
+
+def _is_zero(term: Term) -> bool:
+    while term.op is REQUIRE:
+        term = term.args[0]
+    return term.op is CONST and term.params[0] in (0, "-0")
+
+
+def _sign(
+    zero: Term, normal: Mapping[Term, Term], done: Mapping[Term, Term]
+) -> Term | float | None:
+    """The sign of a zero, as it is written; None where it is positive."""
+    sign: Any = 1.0
+    stack = [zero]
+    while stack:
+        term = stack.pop()
+        name = term.op.name
+        if is_const(term):
+            value = term.params[0]
+            sign = -sign if value == "-0" or (not isinstance(value, str) and value < 0) else sign
+        elif name == "negative":
+            sign = -sign
+            stack += term.args
+        elif (
+            name in ("multiply", "divide")
+            or name == "reciprocal"
+            or (name in ODD and _is_zero(normal[term]))
+        ):
+            stack += term.args
+        elif not _is_zero(normal[term]):
+            sign = sign * OPS["where"](done[term] < 0.0, -1.0, 1.0)
+    return None if sign == 1.0 else sign
