@@ -20,6 +20,7 @@ from stablegrad.ops.record import CONST, const, is_const, is_float
 
 ODD = frozenset("sinh tanh sin tan arctan arcsin arcsinh arctanh expm1 log1p erf sqrt cbrt".split())
 """Functions that keep the sign of a zero."""
+QUOTIENTS = ("multiply", "divide", "reciprocal")
 BITS = 400
 
 
