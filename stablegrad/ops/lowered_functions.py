@@ -336,22 +336,23 @@ def _redone_power(
     return value
 
 
-def _hypot_of_computed(xp: Any, x: Any, y: Any, *, partial: tuple[bool, bool]) -> Any:
+def _hypot_of_computed(xp: Any, x: Any, y: Any, *partial: Any) -> Any:
     value = OPS["hypot"].kernel(xp, x, y)
     if xp.name != "numpy" or np.isfinite(np.add.reduce(value, axis=None)):
         return value
-    return np.where((partial[0] & np.isnan(x)) | (partial[1] & np.isnan(y)), np.nan, value)
+    for leg in partial:
+        value = np.where(np.isnan(leg), np.nan, value)
+    return value
 
 
 HYPOT_OF_COMPUTED = declare(
     "hypot_of_computed",
     family="lowered",
-    params=("partial",),
     infer=_infer,
     kernel=_hypot_of_computed,
     elementwise=True,
     source="definition",
-    doc="hypot, but nan beside a leg that has no value: the other may be infinite by overflow.",
+    doc="hypot, but nan where a leg has no value: the other may be infinite by overflow.",
 )
 
 REDONE_POWER = declare(

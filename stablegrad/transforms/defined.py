@@ -328,9 +328,13 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
     return held
 
 
-def partial_legs(length: Term) -> tuple[bool, ...]:
-    """Which legs of a hypotenuse are no numbers outside of some domain."""
-    return tuple([_has_domain(x) for x in length.args])
+def partial_legs(length: Term) -> list[Term]:
+    """What tells where legs of a hypotenuse are no numbers: those outside of some domain.
+
+    A wave is one wherever its argument is, infinite by overflow too, of which it is nan.
+    """
+    legs = [x for x in length.args if _has_domain(x)]
+    return [x.args[0] if x.op.name in TURNING else x for x in legs]
 
 
 _LOOKED_AT = 64  # terms of a leg

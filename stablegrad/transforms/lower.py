@@ -217,10 +217,10 @@ class Lowering:
         elif term.op.name in POWERS and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, term.params, term.shape, dtype)
             lowered = as_ranged_power(self._emit_call(term) or plain, term, self.own)
-        elif term.op.name == "hypot" and dtype == WIDE and any(legs := partial_legs(term)):
+        elif term.op.name == "hypot" and dtype == WIDE and (legs := partial_legs(term)):
             plain = self.native or any(is_exact(x) for x in term.args)
-            op, params = (term.op, ()) if plain else (HYPOT_OF_COMPUTED, (legs,))
-            lowered = make(op, args, params, term.shape, dtype)
+            op, told = (term.op, ()) if plain else (HYPOT_OF_COMPUTED, [self.own[x] for x in legs])
+            lowered = make(op, (*args, *told), (), term.shape, dtype)
         elif (again := self._emit_call(term)) is not None:
             lowered = again
         elif args == term.args and dtype == term.dtype:
