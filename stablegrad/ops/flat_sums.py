@@ -7,8 +7,8 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.exact import Exact, Rational, exact_ratio, plus, prod, times
-from stablegrad.ops.form_records import AFFINE, REQUIRE
-from stablegrad.ops.record import CONST, cast
+from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.record import CONST, cast, const
 
 CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
 
@@ -47,11 +47,11 @@ def flat_sum(
             elif view.op is AFFINE and len(view.args) <= CAP:
                 constant = plus(constant, times(c, view.params[0]))
                 for k, x in zip(view.params[1], view.args, strict=True):
-                    _accumulate(parts, x, prod(c, k))
+                    _accumulate(parts, guards, x, prod(c, k))
             elif view.dtype.kind == "b":  # x + (x == 0)
-                _accumulate(parts, cast(OPS["indicator"](view), dtype), c)
+                _accumulate(parts, guards, cast(OPS["indicator"](view), dtype), c)
             else:
-                _accumulate(parts, view, c)
+                _accumulate(parts, guards, view, c)
         if len(parts) < 2 or not any(x.op is REQUIRE for x in parts):
             return constant, parts, list(guards)
         pending = []
@@ -62,5 +62,15 @@ def flat_sum(
             pending.append((c, x))
 
 
-def _accumulate(parts: dict[Term, Rational], x: Term, c: Rational) -> None:
-    parts[x] = exact_ratio(parts[x] + c) if x in parts else c
+def _accumulate(
+    parts: dict[Term, Rational], guards: dict[Term, None], x: Term, c: Rational
+) -> None:
+    if x not in parts:
+        parts[x] = c
+        return
+    before = parts[x]
+    parts[x] = exact_ratio(before + c)
+    if before * c < 0 and parts[x] != 0 and x.op is MONOMIAL:  # infinities of both signs are nan
+        for base, p in zip(x.args, x.params[0], strict=True):
+            if p < 0 and not base.facts.nonzero:
+                guards[OPS["not_equal"](base, const(0, base.dtype))] = None

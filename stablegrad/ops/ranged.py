@@ -83,12 +83,27 @@ def _ranged_log(
     if xp.name != "numpy":
         return value
 
-    def log(x: Parts) -> tuple[Any, Any]:
-        zero = 0.0 * x[0]
-        found = log_in_parts(np, (x[0], x[1]), x[2], (zero, zero))
-        return np.where((x[0] > 0) & ~is_far(x), found, np.nan), x[0] < 0
+    return _redone(xp, value, total, leaves, least, code, rounded, meant, _log)
 
-    return _redone(xp, value, total, leaves, least, code, rounded, meant, log)
+
+def _log(x: Parts) -> tuple[Any, Any]:
+    zero = 0.0 * x[0]
+    found = log_in_parts(np, (x[0], x[1]), x[2], (zero, zero))
+    return np.where((x[0] > 0) & ~is_far(x), found, np.nan), x[0] < 0
+
+
+def _ranged_log1mexp(
+    xp: Any,
+    value: Any,
+    x: Any,
+    *leaves: Any,
+    code: Code,
+    rounded: tuple[bool, ...],
+    meant: Term | None,
+) -> Any:
+    if xp.name != "numpy" or np.max(x, initial=-1.0) < -TINY:
+        return value
+    return _redone(xp, value, np.minimum(-x, 1.0), leaves, TINY, code, rounded, meant, _log)
 
 
 def _ranged_power(xp: Any, value: Any, base: Any, *leaves: Any, code: Code) -> Any:
@@ -261,6 +276,17 @@ RANGED_LOG = declare(
     doc="A log, given its value and argument as floats, of an argument that left their range.",
 )
 
+RANGED_LOG1MEXP = declare(
+    "ranged_log1mexp",
+    family="lowered",
+    params=("code", "rounded", "meant"),
+    infer=_infer,
+    kernel=_ranged_log1mexp,
+    elementwise=True,
+    source="log(1 - exp(x)) = log(-x) + O(x)",
+    doc="log1mexp, given its value and argument as floats, of an argument that may underflow.",
+)
+
 RANGED_POWER = declare(
     "ranged_power",
     family="lowered",
@@ -306,7 +332,7 @@ RANGED_PRODUCT = declare(
     "leave the range.",
 )
 
-DECIDED = (RANGED_PRODUCT, RANGED_LOG, RANGED_SUM, RANGED_COMPARISON)
+DECIDED = (RANGED_PRODUCT, RANGED_LOG, RANGED_LOG1MEXP, RANGED_SUM, RANGED_COMPARISON)
 """What may be decided: the last parameter says as what, the last arguments are the inputs."""
 
 

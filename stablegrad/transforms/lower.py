@@ -42,10 +42,13 @@ from stablegrad.transforms.ranged import (
     SLOW,
     as_ranged_call,
     as_ranged_comparison,
-    as_ranged_log,
     as_ranged_power,
-    as_ranged_ratio,
     as_ranged_sum,
+)
+from stablegrad.transforms.ranged_logs import (
+    as_ranged_log,
+    as_ranged_log1mexp,
+    as_ranged_ratio,
 )
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import (
@@ -211,6 +214,9 @@ class Lowering:
         elif term.op.name == "log1p" and term.dtype == WIDE and not self.native:
             lowered = self._emit_call(term) or make(term.op, args, (), term.shape, dtype)
             lowered = as_ranged_log(lowered, term.args[0], self.own, plus=1)
+        elif term.op.name == "log1mexp" and term.dtype == WIDE and not self.native:
+            plain = make(term.op, args, (), term.shape, dtype)
+            lowered = as_ranged_log1mexp(self._emit_call(term) or plain, term, self.own)
         elif term.op.name == "log_ratio" and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, (), term.shape, dtype)
             lowered = as_ranged_ratio(self._emit_call(term) or plain, term, self.own)

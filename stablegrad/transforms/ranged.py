@@ -13,7 +13,11 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Product, Sum
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.pair_codes import Function
-from stablegrad.ops.ranged import RANGED_COMPARISON, RANGED_LOG, RANGED_POWER, RANGED_SUM, TINY
+from stablegrad.ops.ranged import (
+    RANGED_COMPARISON,
+    RANGED_POWER,
+    RANGED_SUM,
+)
 from stablegrad.ops.ranged_codes import (
     CANCELLED,
     CODED,
@@ -65,7 +69,7 @@ def ranged_code(
     if not watched:
         return None
     written = forms.product([forms.power(as_written(x), p) for x, p in parts.items()])
-    found = _coded(forms.with_shape(written, like.shape), lowered, masks=True)
+    found = coded(forms.with_shape(written, like.shape), lowered, masks=True)
     if found is None:
         return (watched, (), (), ()) if vanishing_inputs(like) is not None else None
     return watched, *found
@@ -122,53 +126,6 @@ def is_over_its_own(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
     return product and any(parts.get(a, 0) < 0 for a in (inner, *inner.args))
 
 
-def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus: int = 0) -> Term:
-    """A lowered log that is had with exponents where its argument left the range.
-
-    Args:
-        log: the lowered log.
-        inner: what it is the log of, canonical.
-        lowered: the lowered terms of what that is made of.
-        plus: 1 for log1p.
-    """
-    grows = _signed(inner) or any(ranges(x) or x.op.name == "power" for x in forms.factors(inner))
-    if not (grows or (plus == 0 and vanishes(inner))):
-        return log
-    one = forms.const(plus, inner.dtype)
-    total = forms.total([(1, inner), (1, one)], inner.shape, inner.dtype)
-    inputs = vanishing_inputs(total)
-    found = _coded(total, lowered)
-    if found is None:
-        if inputs is None:
-            return log
-        found = (), (), ()
-    leaves, code, unsure = found
-    args = (log, lowered[inner], *[lowered[x] for x in leaves], *(inputs or ()))
-    meant = None if inputs is None else OPS["log"](total)
-    params = (0.0 if plus else TINY, code, unsure, meant)
-    return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), log.dtype)
-
-
-def as_ranged_ratio(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
-    """A lowered ``log_ratio`` that is had with exponents where it is not finite.
-
-    Args:
-        value: the lowered log of a quotient.
-        term: the same, canonical.
-        lowered: the lowered terms of what it is made of.
-    """
-    x, y = term.args
-    quotient = forms.monomial({x: 1, y: -1}, term.shape, term.dtype)
-    found = None if is_exact(x) and is_exact(y) else _coded(quotient, lowered)
-    if found is None:
-        return value
-    inputs = vanishing_inputs(term)
-    args = (value, value, *[lowered[x] for x in found[0]], *(inputs or ()))
-    shape = forms.broadcast(MONOMIAL, args)
-    params = (0.0, *found[1:], None if inputs is None else term)
-    return make(RANGED_LOG, args, params, shape, value.dtype)
-
-
 def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
     """A lowered power that is had with exponents where its base left the range.
 
@@ -177,7 +134,7 @@ def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
         term: the same, canonical.
         lowered: the lowered terms of what it is made of.
     """
-    found = _coded(term, lowered) if ranges(term) else None
+    found = coded(term, lowered) if ranges(term) else None
     if found is None:
         return value
     leaves, code, _ = found
@@ -196,7 +153,7 @@ def as_ranged_sum(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term
     functions = [a for a in term.args if _grows(a)]
     if not functions or sum(_is_unbounded(a) for a in term.args) < 2:
         return value
-    found = _coded(term, lowered, masks=True)
+    found = coded(term, lowered, masks=True)
     if found is None or not any(isinstance(step, Function | Product) for step in found[1]):
         return value
     inputs = vanishing_inputs(term)
@@ -250,10 +207,10 @@ def as_ranged_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) 
             return value
     else:
         zero = term.op.name in SIGNED and is_const(term.args[1], 0)
-        if not zero or not (_signed(inner) or vanishes(inner)):
+        if not zero or not (is_signed(inner) or vanishes(inner)):
             return value
         inputs = vanishing_inputs(inner)
-        found = _coded(inner, lowered)
+        found = coded(inner, lowered)
     if found is None or not (found[1] or inputs):
         return value
     leaves, code, unsure = found
@@ -263,14 +220,14 @@ def as_ranged_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) 
     return make(RANGED_COMPARISON, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
 
 
-def _signed(x: Term) -> bool:
+def is_signed(x: Term) -> bool:
     """Whether the sign of a term is lost where it underflows: a product, or minus a function."""
     if x.op.name in ("maximum", "minimum"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
     return ranges(x) or (x.op is AFFINE and len(x.args) == 1 and not is_exact(x.args[0]))
 
 
-def _coded(
+def coded(
     term: Term, lowered: Mapping[Term, Term], *, masks: bool = False
 ) -> tuple[tuple[Term, ...], Code, tuple[bool, ...]] | None:
     """The leaves, the code of a term, and which of the leaves may have been lost.

@@ -1,0 +1,79 @@
+"""Which logarithms are worth a code for elements whose argument left the range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from stablegrad.ir import OPS, Term, make
+from stablegrad.ops import forms
+from stablegrad.ops.forms import MONOMIAL
+from stablegrad.ops.ranged import RANGED_LOG, RANGED_LOG1MEXP, TINY
+from stablegrad.transforms.ranged import coded, is_signed, ranges
+from stablegrad.transforms.rational import is_exact
+from stablegrad.transforms.vanishing import vanishes, vanishing_inputs
+
+
+def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus: int = 0) -> Term:
+    """A lowered log that is had with exponents where its argument left the range.
+
+    Args:
+        log: the lowered log.
+        inner: what it is the log of, canonical.
+        lowered: the lowered terms of what that is made of.
+        plus: 1 for log1p.
+    """
+    grows = is_signed(inner) or any(ranges(x) or x.op.name == "power" for x in forms.factors(inner))
+    if not (grows or (plus == 0 and vanishes(inner))):
+        return log
+    one = forms.const(plus, inner.dtype)
+    total = forms.total([(1, inner), (1, one)], inner.shape, inner.dtype)
+    inputs = vanishing_inputs(total)
+    found = coded(total, lowered)
+    if found is None:
+        if inputs is None:
+            return log
+        found = (), (), ()
+    leaves, code, unsure = found
+    args = (log, lowered[inner], *[lowered[x] for x in leaves], *(inputs or ()))
+    meant = None if inputs is None else OPS["log"](total)
+    params = (0.0 if plus else TINY, code, unsure, meant)
+    return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), log.dtype)
+
+
+def as_ranged_log1mexp(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered ``log1mexp`` that is had with exponents where its argument underflowed.
+
+    Args:
+        value: the lowered function.
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    (x,) = term.args
+    found = coded(forms.scale(-1, x), lowered) if is_signed(x) else None
+    if found is None:
+        return value
+    inputs = vanishing_inputs(term)
+    leaves, code, unsure = found
+    args = (value, lowered[x], *[lowered[t] for t in leaves], *(inputs or ()))
+    params = (code, unsure, None if inputs is None else term)
+    return make(RANGED_LOG1MEXP, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def as_ranged_ratio(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered ``log_ratio`` that is had with exponents where it is not finite.
+
+    Args:
+        value: the lowered log of a quotient.
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    x, y = term.args
+    quotient = forms.monomial({x: 1, y: -1}, term.shape, term.dtype)
+    found = None if is_exact(x) and is_exact(y) else coded(quotient, lowered)
+    if found is None:
+        return value
+    inputs = vanishing_inputs(term)
+    args = (value, value, *[lowered[x] for x in found[0]], *(inputs or ()))
+    shape = forms.broadcast(MONOMIAL, args)
+    params = (0.0, *found[1:], None if inputs is None else term)
+    return make(RANGED_LOG, args, params, shape, value.dtype)
