@@ -12,6 +12,7 @@ from stablegrad.ops.guards import not_nan
 from stablegrad.transforms.rational import is_exact
 
 SECANTS = {"sech": 1, "sech_squared": 2}
+_OTHER = {"maximum": "minimum", "minimum": "maximum"}
 WAVES = {"sin_of_difference": "sin", "cos_of_difference": "cos"}
 
 
@@ -34,7 +35,11 @@ def plainer(roots: Sequence[Term]) -> list[Term]:
         beyond = _beyond_one(term)
         if beyond is not None:
             c, choice, one, other = beyond
-            step = forms.total([(1, done[other]), (-1, done[one])], term.shape, term.dtype)
+            sign = 1
+            if c < 0:  # a - maximum(a, b) is 0 and not -0
+                c, sign, choice = -c, -1, _OTHER[choice]
+            parts = [(sign, done[other]), (-sign, done[one])]
+            step = forms.total(parts, term.shape, term.dtype)
             excess = OPS["require"](OPS[choice](step, 0.0), not_nan(done[one]))
             whole = forms.with_shape(forms.scale(c, excess), term.shape)
         elif _is_step(term):

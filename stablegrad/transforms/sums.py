@@ -77,14 +77,11 @@ def _plain_sum(
 ) -> Term:
     items = sorted(zip(coefficients, args, strict=True), key=lambda e: (e[0] < 0, e[1].key))
     result: Term | None = None if constant == 0 else const(constant, dtype)
-    negative_first = result is None and items[0][0] < 0
     for c, x in items:
         part = emit_multiple(x, abs(c), dtype)
-        if result is None:
-            result = part
-        elif (c < 0) == negative_first:
-            result = OPS["add"](result, part)
+        if result is None:  # negated first: what cancels is 0, and not -0
+            result = OPS["negative"](part) if c < 0 else part
         else:
-            result = OPS["subtract"](result, part)
+            result = OPS["subtract" if c < 0 else "add"](result, part)
     assert result is not None
-    return OPS["negative"](result) if negative_first else result
+    return result
