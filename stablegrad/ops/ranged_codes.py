@@ -130,6 +130,12 @@ def _log(x: Parts) -> Parts:
     return normal_parts(np, (np.where(good, hi, np.nan), lo, np.zeros(zero.shape, np.int64)))
 
 
+def _log_of_rounded(x: Parts) -> Parts:
+    """The logarithm of a rounded x; nothing is known of it where x is near 1."""
+    m, low, e = _log(x)
+    return np.where(np.abs(floats((m, low, e))) < 2.0**-CANCELLED, np.nan, m), low, e
+
+
 def _power(x: Parts, y: Parts) -> Parts:
     """x**y of a positive x."""
     return _exp(parts_product(np, [(_log(x), 1), (y, 1)]))
@@ -174,7 +180,14 @@ def _gamma(x: Parts) -> Parts:
     return _exp(log)
 
 
-UNARY = {"exp": _exp, "log": _log, "exprel": _exprel, "gamma": _gamma}
+LOG_OF_ROUNDED = "log_of_rounded"
+UNARY = {
+    "exp": _exp,
+    "log": _log,
+    LOG_OF_ROUNDED: _log_of_rounded,
+    "exprel": _exprel,
+    "gamma": _gamma,
+}
 
 
 def _call(step: Function, registers: Sequence[Parts]) -> Parts:

@@ -22,6 +22,7 @@ from stablegrad.ops.ranged_codes import (
     CANCELLED,
     CODED,
     IN_PAIRS,
+    LOG_OF_ROUNDED,
     RANGING,
     Code,
     Masked,
@@ -268,7 +269,10 @@ def coded(
             put(t, Masked(step, over) if over and isinstance(step, Product) else step)
         else:
             n = t.param("n") if t.op.name == "power_derivative" else 0
-            put(t, Function(t.op.name, tuple([register[a] for a in t.args]), n))
+            name = t.op.name
+            if name == "log" and t.args[0] in rounded:
+                name = LOG_OF_ROUNDED
+            put(t, Function(name, tuple([register[a] for a in t.args]), n))
     unsure = tuple([t in rounded and not t.facts.nonzero for t in given])
     return tuple(given), tuple(code), unsure
 
