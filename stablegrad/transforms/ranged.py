@@ -87,7 +87,8 @@ def as_written(x: Term) -> Term:
 def underflows(x: Term, p: Any) -> bool:
     """Whether a factor to the power p may be lost below the range, or its sign under a root."""
     rooted = not isinstance(p, int) and vanishes(x)
-    return (rooted or ranges(x) or x.op.name in FALLING) and not _has_masks(x)
+    lost = rooted or ranges(x) or x.op.name in FALLING or (p < 0 and _chosen(x))
+    return lost and not _has_masks(x)
 
 
 def _has_masks(x: Term) -> bool:
@@ -112,6 +113,11 @@ def _watched(x: Term, p: Any, several: bool) -> bool:
         return True
     grows = x.op.name in GROWING and (several or not isinstance(p, int))
     return ranges(x) or (p < 0 and _overflows(x)) or grows
+
+
+def _chosen(x: Term) -> bool:
+    """Whether a factor is the greater or smaller of some, one of them a product."""
+    return x.op.name in ("maximum", "minimum") and any(a.op is MONOMIAL for a in x.args)
 
 
 def _is_whole(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
