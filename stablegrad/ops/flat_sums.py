@@ -7,8 +7,9 @@ from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.exact import Exact, Rational, exact_ratio, plus, prod, times
-from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
-from stablegrad.ops.record import CONST, cast, const
+from stablegrad.ops.form_records import AFFINE, REQUIRE
+from stablegrad.ops.guards import pole_free
+from stablegrad.ops.record import CONST, cast
 
 CAP = 8  # operands of a flat sum or product: without a cap, chains cost quadratic time
 
@@ -70,7 +71,5 @@ def _accumulate(
         return
     before = parts[x]
     parts[x] = exact_ratio(before + c)
-    if before * c < 0 and parts[x] != 0 and x.op is MONOMIAL:  # infinities of both signs are nan
-        for base, p in zip(x.args, x.params[0], strict=True):
-            if p < 0 and not base.facts.nonzero:
-                guards[OPS["not_equal"](base, const(0, base.dtype))] = None
+    if before * c < 0 and parts[x] != 0 and not x.facts.defined:
+        guards.update(dict.fromkeys(pole_free(x)))  # infinities of both signs are nan

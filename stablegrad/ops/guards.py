@@ -58,6 +58,28 @@ def defined(x: Term) -> list[Term]:
     return list(found)
 
 
+def pole_free(x: Term) -> list[Term]:
+    """What must hold so that ``x`` is not infinite, or no number, by a quotient by 0 within it.
+
+    What is infinite by overflow, or finite beside a pole, is no concern of it: exp(-1/x**2).
+    """
+    found: list[Term] = []
+    stack, seen = [x], {x}
+    while stack and len(seen) <= 4 * _FEW:
+        t = stack.pop()
+        if t.facts.defined or not t.op.elementwise:
+            continue
+        if t.op.name == "monomial":
+            for a, p in zip(t.args, t.params[0], strict=True):
+                if p < 0 and not a.facts.nonzero and a.shape == x.shape:
+                    away = OPS["not_equal"](a, const(0, a.dtype))
+                    found.append(OPS["logical_or"](away, OPS["isfinite"](x)))
+        fresh = [a for a in t.args if a not in seen and a.dtype.kind != "b"]
+        stack += fresh
+        seen.update(fresh)
+    return found
+
+
 def left_by(cancelled: Iterable[Term], rest: Term) -> list[Term]:
     """The guards that cancelled terms leave behind beside ``rest``, which may show them itself."""
     found = [g for x in cancelled if not propagates(rest, x) for g in defined(x)]

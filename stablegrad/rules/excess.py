@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational, ratio
+from stablegrad.ops.guards import pole_free
 from stablegrad.rules.databases import stabilize
 
 
@@ -42,8 +44,21 @@ def soft_maximum_less_argument(term: Term) -> Term | None:
         for a, b in (f.args, f.args[::-1]):
             if less(rest, a):
                 step = forms.total([(1, b), (-1, a)], term.shape, term.dtype)
-                return forms.scale(c, OPS["softplus"](step))
+                result = OPS["softplus"](step)
+                for finite in () if a.facts.defined else _not_infinite(a):
+                    result = OPS["require"](result, finite)
+                return forms.scale(c, result)
     return None
+
+
+def _not_infinite(a: Term) -> list[Term]:
+    """What must hold lest ``a`` is infinite at a pole: at the end of a logarithm, of a quotient."""
+    found = pole_free(a)
+    items = zip(a.params[1], a.args, strict=True) if a.op is forms.AFFINE else ()
+    for c, x in items:
+        if c < 0 and x.op.name in ("log", "log1p") and not x.facts.defined:
+            found.append(OPS["greater"](x, -math.inf))
+    return found
 
 
 @stabilize.procedure(

@@ -7,7 +7,7 @@ from fractions import Fraction
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
-from stablegrad.ops.guards import defined
+from stablegrad.ops.guards import pole_free
 from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.excess import less, with_rest
@@ -96,7 +96,7 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
             result = cured if leg.facts.nonpositive else None
             if result is None:
                 result = OPS["where"](OPS["less"](leg, 0.0), cured, long)
-            for pole in () if bare.facts.defined else defined(bare):
+            for pole in pole_free(bare):
                 result = OPS["require"](result, pole)  # an infinite leg less itself
             return forms.with_shape(forms.scale(c, result), term.shape)
     return None

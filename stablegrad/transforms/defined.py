@@ -333,8 +333,17 @@ def partial_legs(length: Term) -> list[Term]:
 
     A wave is one wherever its argument is, infinite by overflow too, of which it is nan.
     """
-    legs = [x for x in length.args if _has_domain(x)]
-    return [x.args[0] if x.op.name in TURNING else x for x in legs]
+    return [_beyond_waves(x) for x in length.args if _has_domain(x)]
+
+
+def _beyond_waves(leg: Term) -> Term:
+    """The argument of the wave that a leg is a function of; the leg itself, if of none."""
+    x = leg
+    while x.op.elementwise and len(x.args) == 1 and not _is_partial(x):
+        if x.op.name in TURNING:
+            return x.args[0]
+        (x,) = x.args
+    return leg
 
 
 _LOOKED_AT = 64  # terms of a leg

@@ -15,20 +15,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stablegrad.ir import OPS, Term, make, rebuild, topological
-from stablegrad.ops.form_records import REQUIRE
-from stablegrad.ops.record import CONST, const, is_const, is_float
+from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
 
 ODD = frozenset("sinh tanh sin tan arctan arcsin arcsinh arctanh expm1 log1p erf sqrt cbrt".split())
 """Functions that keep the sign of a zero."""
+ITSELF = {"subtract": 0, "divide": 1}
+"""What ops of two arguments are where both are one."""
 QUOTIENTS = ("multiply", "divide", "reciprocal")
 BITS = 400
+CHOICES = ("maximum", "minimum", "where", "clip")
+_DEPTH = 8  # terms of a zero that are looked at
 
 
 class _Known(NamedTuple):
     """What is the same at all finite points."""
 
     ball: Any
-    """Its value, as the oracle has it; None for a constant or a zero that is not asked for yet."""
+    """Its value, as the oracle has it; None for a constant that was not asked for yet."""
     pure: bool
     """Whether it is made of constants alone, and not of x - x."""
 
@@ -42,11 +46,11 @@ def constants_settled(roots: Sequence[Term]) -> list[Term]:
         if not args:
             if term.op is CONST and is_float(term.dtype):
                 known[term] = _Known(None, True)
-        elif args[0] in known or args[0] is args[-1]:
+        elif args[0] in known or args[0] is args[-1] or args[-1] in known:
             if not (term.op.elementwise and is_float(term.dtype)):
                 continue
-            if args[0] is args[-1] and term.op.name == "subtract" and args[0] not in known:
-                known[term] = _Known(None, False)
+            if args[0] is args[-1] and term.op.name in ITSELF and args[0] not in known:
+                known[term] = _Known(_whole(ITSELF[term.op.name]), False)
             elif all(a in known for a in args):
                 pure = all(known[a].pure for a in args)
                 ball = _ball(term, known)
@@ -54,7 +58,19 @@ def constants_settled(roots: Sequence[Term]) -> list[Term]:
                 value = _special(ball)
                 if value is not None and (pure or math.isnan(value)):
                     found[term] = _settled(value, term)
+            elif term.op.name == "hypot" and any(_is_nan(known.get(a)) for a in args):
+                found[term] = _settled(math.nan, term)  # beside what overflows as well
     return rebuild(roots, found) if found else list(roots)
+
+
+def _whole(value: int) -> Any:
+    from stablegrad.oracle.evaluate import evaluate
+
+    return evaluate([const(value, np.float64)], {})[0]
+
+
+def _is_nan(known: _Known | None) -> bool:
+    return known is not None and known.ball is not None and known.ball.item().is_nan
 
 
 def _settled(value: float, term: Term) -> Term:
@@ -76,8 +92,7 @@ def _ball(term: Term, known: Mapping[Term, _Known]) -> Any:
         for a in term.args:
             ball = known[a].ball
             if ball is None:
-                pure = const(a.params[0] if a.op is CONST else 0, a.dtype)
-                ball = evaluate([pure], {})[0]
+                ball = evaluate([const(a.params[0], a.dtype)], {})[0]
             balls.append(ball)
         try:
             return step(term, balls, False)
@@ -114,20 +129,39 @@ def poles_signed(roots: Sequence[Term], normal: Mapping[Term, Term]) -> list[Ter
         args = tuple([done[a] for a in term.args])
         same = args == term.args
         new = term if same else make(term.op, args, term.params, term.shape, term.dtype)
-        if name in ("divide", "reciprocal") and _is_zero(normal[term.args[-1]]):
-            sign = _sign(term.args[-1], normal, done)
+        if name in ("divide", "reciprocal"):
+            below, zero = term.args[-1], args[-1]
+            sign: Any = None
+            if _is_zero(normal[below]):
+                sign, zero = _sign(below, normal, done), zero - zero
+            elif below.op.name == "negative" and _is_chosen(normal[below]):
+                sign, zero = -1.0, zero.args[0]
             if sign is not None:
                 found = True
                 above: Any = args[0] if name == "divide" else 1.0
-                new = sign * above / normal[term.args[-1]]
+                new = sign * above / zero
         done[term] = new
     return [done[r] for r in roots] if found else None
 
 
 def _is_zero(term: Term) -> bool:
-    while term.op is REQUIRE:
-        term = term.args[0]
-    return term.op is CONST and term.params[0] in (0, "-0")
+    """Whether a canonical term is 0 wherever it is finite."""
+    for _ in range(_DEPTH):
+        if term.op is CONST:
+            return term.params[0] in (0, "-0")
+        if term.op is MONOMIAL:
+            zeros = [x for x, p in zip(term.args, term.params[0], strict=True) if p == 1]
+            term = next((x for x in zeros if x.op is not INPUT), term.args[0])
+        elif term.op is REQUIRE or term.op.name in ODD:
+            term = term.args[0]
+        else:
+            return False
+    return False
+
+
+def _is_chosen(term: Term) -> bool:
+    """Whether a term is a sum that may be 0 at many points: 1 - maximum(x, 1)."""
+    return term.op is AFFINE and any(x.op.name in CHOICES for x in term.args)
 
 
 def _sign(
