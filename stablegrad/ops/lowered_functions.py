@@ -139,6 +139,7 @@ CORRECTED: dict[str, Corrected] = {
     "exp": _sloped(_beyond(2.0), lambda x, y: y),
     "exp2": _sloped(_beyond(2.0), lambda x, y: y * math.log(2.0)),
     "expm1": _sloped(_above(2.0), lambda x, y: y),
+    "expm1mx": _sloped(_above(2.0), lambda x, y: np.expm1(x)),
     "sigmoid": _sloped(_below(-2.0), lambda x, y: y * (1.0 - y)),
     "softplus": _sloped(_below(-2.0), lambda x, y: y),
     "log_sigmoid": _sloped(_above(2.0), lambda x, y: -y),

@@ -340,10 +340,26 @@ def _beyond_waves(leg: Term) -> Term:
     """The argument of the wave that a leg is a function of; the leg itself, if of none."""
     x = leg
     while x.op.elementwise and len(x.args) == 1 and not _is_partial(x):
+        (argument,) = x.args
         if x.op.name in TURNING:
-            return x.args[0]
-        (x,) = x.args
+            return leg if _has_pole(argument) else argument
+        x = argument
     return leg
+
+
+def _has_pole(x: Term) -> bool:
+    """Whether a term may be infinite where nothing overflows."""
+    stack, seen = [x], {x}
+    while stack and len(seen) <= _LOOKED_AT:
+        t = stack.pop()
+        if t.facts.defined:
+            continue
+        if any(pole for _, pole in _own(t)):
+            return True
+        fresh = [a for a in t.args if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return bool(stack)
 
 
 _LOOKED_AT = 64  # terms of a leg
@@ -354,7 +370,7 @@ def _has_domain(x: Term) -> bool:
     stack, seen = [x], {x}
     while stack:
         t = stack.pop()
-        if _is_partial(t):
+        if _is_partial(t) or (t.op.name in TURNING and _has_pole(t.args[0])):
             return True
         fresh = [] if t.facts.defined else [a for a in t.args if a not in seen]
         seen.update(fresh)

@@ -37,6 +37,10 @@ class _Known(NamedTuple):
     """Whether it is made of constants alone, and not of x - x."""
 
 
+_SIGNLESS = _Known(None, False)
+"""A zero of one sign or the other: (x - x)*y."""
+
+
 def constants_settled(roots: Sequence[Term]) -> list[Term]:
     """The roots with every part that is 0 or no finite number at all points as a constant."""
     known: dict[Term, _Known] = {}
@@ -46,31 +50,48 @@ def constants_settled(roots: Sequence[Term]) -> list[Term]:
         if not args:
             if term.op is CONST and is_float(term.dtype):
                 known[term] = _Known(None, True)
-        elif args[0] in known or args[0] is args[-1] or args[-1] in known:
-            if not (term.op.elementwise and is_float(term.dtype)):
-                continue
-            if args[0] is args[-1] and term.op.name in ITSELF and args[0] not in known:
-                known[term] = _Known(_whole(ITSELF[term.op.name]), False)
-            elif all(a in known for a in args):
-                pure = all(known[a].pure for a in args)
-                ball = _ball(term, known)
-                known[term] = _Known(ball, pure)
-                value = _special(ball)
-                if value is not None and (pure or math.isnan(value)):
-                    found[term] = _settled(value, term)
-            elif term.op.name == "hypot" and any(_is_nan(known.get(a)) for a in args):
-                found[term] = _settled(math.nan, term)  # beside what overflows as well
+        elif not (args[0] in known or args[0] is args[-1] or args[-1] in known):
+            continue
+        elif term.op.elementwise and is_float(term.dtype):
+            _meet(term, known, found)
     return rebuild(roots, found) if found else list(roots)
+
+
+def _meet(term: Term, known: dict[Term, _Known], found: dict[Term, Term]) -> None:
+    """Note what an op makes of what is known."""
+    args, name = term.args, term.op.name
+    if args[0] is args[-1] and name in ITSELF and args[0] not in known:
+        known[term] = _Known(_whole(ITSELF[name]), False)
+        return
+    met = [known.get(a) for a in args]
+    if all(k is not None and k is not _SIGNLESS for k in met):
+        known[term] = _Known(_ball(term, known), all(known[a].pure for a in args))
+        value = _special(known[term].ball)
+        if value is not None and (known[term].pure or math.isnan(value)):
+            found[term] = _settled(value, term)
+    elif name == "hypot":
+        if any(k is not None and k.ball is not None and k.ball.item().is_nan for k in met):
+            found[term] = _settled(math.nan, term)  # beside what overflows as well
+    elif name == "multiply" or name == "divide" or name in ODD:
+        zeros = [k is _SIGNLESS or _is_known_zero(a, k) for a, k in zip(args, met, strict=True)]
+        if name == "divide" and all(zeros):
+            found[term] = _settled(math.nan, term)
+        elif zeros[0] or (name == "multiply" and zeros[1]):
+            known[term] = _SIGNLESS
+
+
+def _is_known_zero(term: Term, known: _Known | None) -> bool:
+    if known is None:
+        return False
+    if known.ball is None:
+        return term.op is CONST and term.params[0] in (0, "-0")
+    return _special(known.ball) == 0
 
 
 def _whole(value: int) -> Any:
     from stablegrad.oracle.evaluate import evaluate
 
     return evaluate([const(value, np.float64)], {})[0]
-
-
-def _is_nan(known: _Known | None) -> bool:
-    return known is not None and known.ball is not None and known.ball.item().is_nan
 
 
 def _settled(value: float, term: Term) -> Term:
