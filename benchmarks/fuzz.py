@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.judge import level
+from benchmarks.judge import filled, level
 from benchmarks.measure import arguments, console, limited, save, table
 from benchmarks.shrink import formula, shrink
 from stablegrad import ops
@@ -147,6 +147,16 @@ def results(case: Case, scalar: Case, data: Sequence[Array], settings: Settings)
             for whole, part in ((t.value, limit.value), (t.status, limit.status)):
                 whole[places] = part
             t.offset[places] = limit.offset
+        holes = t.undefined & np.isfinite(b) if not order else np.zeros(b.shape, bool)
+        if holes.any():
+            some = {x: v[holes] for x, v in bindings.items()}
+            inside = filled(scalar.root, some, budget=BUDGET)
+            for whole, part in (
+                (t.value, inside.value),
+                (t.status, inside.status),
+                (t.offset, inside.offset),
+            ):
+                whole[holes] = part
         flat = t.undefined & (b == 0) if order else np.zeros(b.shape, bool)
         if flat.any():
             some = {x: v[flat] for x, v in bindings.items()}

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from stablegrad import oracle
-from stablegrad.ir import Term
+from stablegrad.ir import Term, make, rebuild, topological
+from stablegrad.ops.record import INPUT, is_float
 
 RIGHT_ULP = 64
 SHARP_ULP = 4
@@ -101,3 +102,76 @@ def level(root: Term, by: Term, bindings: Mapping[Term, Any], value: Any, **opti
         beside = oracle.truth(root, {**bindings, by: x + share * np.where(x == 0, 1, x)}, **options)
         same = same & beside.decided & (beside.value == value)
     return same
+
+
+def filled(root: Term, bindings: Mapping[Term, Any], **options: Any) -> oracle.Truth:
+    """The truth of a program with its holes filled by continuity in an intermediate value.
+
+    The oracle fills a hole where the inputs move through it: sinh(x)/x at 0. Where the value in
+    the hole does not move, sinh(u)/u of u = log(minimum(y, 1)) for y > 1, there is nothing beside
+    it, and the oracle says that there is no value. That of sinh(u)/u is 1 nevertheless, as u
+    moves: who computes it so makes nothing up. So the first part that has no value gets that of
+    ``_continued``, and what is made of it follows.
+
+    Args:
+        root: the program, of scalars.
+        bindings: the points, which have no value otherwise.
+        options: those of the oracle.
+    """
+    found = oracle.truth(root, bindings, limits=False, **options)
+    for i in range(found.value.size):
+        point = {x: np.ravel(v)[i : i + 1] for x, v in bindings.items()}
+        program = root
+        for _ in range(HOLES):
+            order = topological([program])
+            parts = oracle.truth(order, point, limits=False, **options)
+            hole = next((t for t, p in zip(order, parts, strict=True) if p.undefined.any()), None)
+            if hole is None:
+                break
+            inside = _continued(hole, point, **options)
+            if inside is None:
+                break
+            moved = _stand_in(hole, len(point))
+            point[moved] = np.array([inside])
+            (program,) = rebuild([program], {hole: moved})
+        else:
+            continue
+        last = oracle.truth(program, point, limits=False, **options)
+        if last.decided.all():
+            found.value[i], found.status[i] = last.value[0], oracle.Status.LIMIT
+            found.offset[i] = last.offset[0]
+    return found
+
+
+HOLES = 4  # in one program
+
+
+def _stand_in(inner: Term, number: int) -> Term:
+    return make(INPUT, (), (number,), inner.shape, inner.dtype)
+
+
+def _continued(root: Term, point: Mapping[Term, Any], **options: Any) -> float | None:
+    """The float that a program is by continuity in one of its intermediate values, if it is one.
+
+    The first one of which the program is a finite function on both sides tells, and by the
+    oracle's limit only: u/abs(u) has none, as 0/v beside it would pretend. It must be a float
+    exactly, and so must be what it tells.
+    """
+    for inner in topological([root]):
+        if not inner.args or inner is root or not is_float(inner.dtype):
+            continue
+        at = oracle.truth(inner, point, limits=False, **options)
+        value = at.value[0]
+        if not (at.decided[0] and np.isfinite(value) and at.offset[0] == 0):
+            continue
+        moved = _stand_in(inner, len(point))
+        (outer,) = rebuild([root], {inner: moved})
+        beside = np.array([value + share * (value or 1.0) for share in ASIDE])
+        around = {x: np.repeat(v, len(ASIDE)) for x, v in point.items()} | {moved: beside}
+        near = oracle.truth(outer, around, limits=False, **options)
+        if not (near.decided & np.isfinite(near.value)).all():
+            continue
+        limit = oracle.truth(outer, {**point, moved: at.value}, **options)
+        sure = limit.decided[0] and limit.offset[0] == 0
+        return float(limit.value[0]) if sure else None
+    return None

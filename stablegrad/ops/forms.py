@@ -29,7 +29,7 @@ from stablegrad.ops.exact import (
 )
 from stablegrad.ops.flat_sums import CAP, flat_sum, split, unbroadcast_view
 from stablegrad.ops.form_records import AFFINE, INDICATOR, MONOMIAL, REQUIRE
-from stablegrad.ops.guards import defined, implied, left_by, needless
+from stablegrad.ops.guards import defined, implied, left_by, needless, pole_free
 from stablegrad.ops.record import CONST, broadcast, const, is_const
 
 __all__ = [
@@ -318,6 +318,8 @@ class Product:
                 self.guards[condition] = None
         elif p * q < 0 and not x.facts.nonzero:
             self.guards[OPS["not_equal"](x, const(0, x.dtype))] = None
+        elif p * q < 0:  # facts are of finite numbers: erfc(1/0) is 0
+            self.guards.update(dict.fromkeys(pole_free(x, zero=True)))
         if merged == 0:
             self.cancelled.append(x)
 

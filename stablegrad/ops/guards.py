@@ -21,6 +21,7 @@ UNBOUNDED = frozenset("sinh cosh arcsinh sin cos abs hypot".split())
 """Functions that are numbers at all numbers, and no finite ones at infinities."""
 RISING = frozenset(["exp", "exp2", "expm1"])
 _FEW = 4
+_LEAST = 2.0**-1074
 
 
 def defined(x: Term) -> list[Term]:
@@ -58,11 +59,16 @@ def defined(x: Term) -> list[Term]:
     return list(found)
 
 
-def pole_free(x: Term) -> list[Term]:
+def pole_free(x: Term, *, zero: bool = False) -> list[Term]:
     """What must hold so that ``x`` is not infinite, or no number, by a quotient by 0 within it.
 
     What is infinite by overflow, or finite beside a pole, is no concern of it: exp(-1/x**2).
+    With ``zero``, so that it is not 0 by such a quotient.
     """
+    if x.facts.defined:
+        return []
+    # facts of finite numbers would prove that it is not 0
+    well = OPS["greater"](OPS["abs"](x), _LEAST) if zero else OPS["isfinite"](x)
     found: list[Term] = []
     stack, seen = [x], {x}
     while stack and len(seen) <= 4 * _FEW:
@@ -73,7 +79,7 @@ def pole_free(x: Term) -> list[Term]:
             for a, p in zip(t.args, t.params[0], strict=True):
                 if p < 0 and not a.facts.nonzero and a.shape == x.shape:
                     away = OPS["not_equal"](a, const(0, a.dtype))
-                    found.append(OPS["logical_or"](away, OPS["isfinite"](x)))
+                    found.append(OPS["logical_or"](away, well))
         fresh = [a for a in t.args if a not in seen and a.dtype.kind != "b"]
         stack += fresh
         seen.update(fresh)
