@@ -59,6 +59,7 @@ Code = tuple[Sum | Rounded | Product | Masked | Function | Nonzero, ...]
 _MOST = 2.0**45  # exponents up to here are reduced to enough digits
 _FARTHEST = 2.0**48  # exponents farther off are no farther
 _SURE = 2.0**58  # powers of such that are no longer told apart
+_TINY = 2.0**-110  # up to here expm1(x) is x, of pairs too
 _LARGE = 40.0  # from here on exp(-2*x) is nothing beside 1
 CANCELLED = 3
 """Bits that a sum of rounded numbers may lose."""
@@ -104,7 +105,10 @@ def _growing(name: str, x: Parts) -> Parts:
         sign = sign if name == "sinh" else 1.0
         m, lo, e = sign * m, sign * lo, e - 1
     inside = np.abs(value) < _LARGE
-    return _either(inside, small, (m, lo, e))
+    found = _either(inside, small, (m, lo, e))
+    if name == "cosh":
+        return found
+    return _either(np.abs(value) < _TINY, x, found)  # which has more digits than a subnormal
 
 
 def _either(first: Any, x: Parts, y: Parts) -> Parts:

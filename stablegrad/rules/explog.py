@@ -217,6 +217,32 @@ def log_of_normal_tail(term: Term) -> Term | None:
     return forms.total([(1, OPS["log_ndtr"](x)), (1, constant)], term.shape, term.dtype)
 
 
+@stabilize.procedure(
+    "log",
+    example=lambda x: log(3 / OPS["erfc"](x)),
+    source="log(c/a) = log(c) - log(a)",
+    group="logarithm",
+    among=("erfc", "monomial"),
+)
+def log_of_quotient_by_tail(term: Term) -> Term | None:
+    """log(c/erfc(x)) is infinite where erfc underflows; there log(c) cancels with nothing."""
+    c, core = forms.split(term.args[0])
+    (tail, *others) = core.args if core.op is forms.MONOMIAL else (core,)
+    if others or tail.op.name != "erfc" or core.params != ((-1,),) or not (c != 1 and c > TAIL):
+        return None
+    (x,) = tail.args
+    if x.facts.hi <= FAR:
+        return None
+    near = log(forms.scale(c, forms.power(OPS["erfc"](OPS["minimum"](x, FAR)), -1)))
+    far = log(forms.const(c, x.dtype)) - OPS["log_erfc"](x)
+    return forms.with_shape(OPS["where"](OPS["greater"](x, FAR), far, near), term.shape)
+
+
+FAR = 5.0
+TAIL = 1e-8
+"""More than the tail beyond ``FAR``."""
+
+
 @rule(
     source="sinh(x) = exp(x) * (1 - exp(-2*x)) / 2",
     group="logarithm",

@@ -92,7 +92,8 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
             long = h + OPS["abs"](bare)
             cured = forms.product([other, other, forms.power(long, -1)])
             if not long.facts.nonzero:
-                cured = OPS["where"](OPS["not_equal"](long, 0.0), cured, 0.0)
+                # 0 as the length is, and no constant, which would be one that is meant
+                cured = OPS["where"](OPS["not_equal"](long, 0.0), cured, long)
             result = cured if leg.facts.nonpositive else None
             if result is None:
                 result = OPS["where"](OPS["less"](leg, 0.0), cured, long)
