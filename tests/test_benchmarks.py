@@ -25,7 +25,9 @@ from benchmarks import (
     tables,
     training_step,
 )
-from benchmarks.judge import WRONG, error_ulp, exact, worst_ulp
+from benchmarks.judge import WRONG, error_ulp, exact, filled, worst_ulp
+from stablegrad.ir import OPS, make
+from stablegrad.ops.record import INPUT
 
 BENCHMARKS = {
     "small_expressions": small_expressions.main,
@@ -88,6 +90,16 @@ def test_saved_page_is_what_the_saved_results_say() -> None:
 def test_judge(got: float, truth: str, dtype: str, ulp: float) -> None:
     found = error_ulp(float(got), exact(truth), dtype, Fraction(0))
     assert found == ulp
+
+
+def test_judge_fills_holes_that_do_not_move() -> None:
+    x, y = (make(INPUT, (), (i,), (), np.dtype(np.float64)) for i in range(2))
+    most = OPS["log"](OPS["minimum"](y, 1.0))  # 0 around every y > 1
+    rests = y - OPS["maximum"](x, y)
+    inside = {x: np.array([1.0]), y: np.array([2.0])}
+    assert filled(OPS["sinh"](most) / most, inside).value == 1.0
+    for none in (rests / OPS["abs"](rests), OPS["sin"](1.0 / rests), OPS["log"](rests - y)):
+        assert filled(none, inside).undefined.all()
 
 
 def test_judge_measures_a_zero_among_others_by_the_greatest() -> None:
