@@ -1,7 +1,8 @@
-"""The parts of (x + i y)**-n: a family, closed under differentiation, that arctan2 needs."""
+"""Angles of points, and the parts of (x + i y)**-n, a family that their derivatives need."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import localcontext
 from fractions import Fraction
@@ -10,7 +11,8 @@ from typing import Any
 
 from stablegrad.ir import OPS, Facts, Term
 from stablegrad.ops import meanings, pairs
-from stablegrad.ops.record import NEGATIVE, POSITIVE, REAL, elementwise
+from stablegrad.ops.arithmetic import masked
+from stablegrad.ops.record import NEGATIVE, POSITIVE, REAL, elementwise, interval
 
 
 @cache
@@ -144,4 +146,60 @@ inverse_power_sin = elementwise(
     doc="Minus the imaginary part of (x + i y)**-n; for n = 1 it is y / (x**2 + y**2).",
     example=">>> sg.ops.inverse_power_sin(sg.tensor([0.0]), sg.tensor([2.0])).numpy()\n"
     "array([0.5], dtype=float32)",
+)
+
+
+_UP = 511
+"""Where the larger coordinate goes: products stay in range, smaller ones are not lost below it."""
+
+
+def _turn(xp: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """The angle of two products, in pairs."""
+    a, b, c, d = pairs.arrays(xp, a, b, c, d)
+    _, first = xp.frexp(xp.maximum(xp.abs(a), xp.abs(b)))
+    _, second = xp.frexp(xp.maximum(xp.abs(c), xp.abs(d)))
+    p, q = xp.ldexp(a, _UP - first), xp.ldexp(b, _UP - first)
+    u, v = xp.ldexp(c, _UP - second), xp.ldexp(d, _UP - second)
+    across = pairs.add(pairs.two_prod(p, v), pairs.negative(pairs.two_prod(q, u)))
+    along = pairs.add(pairs.two_prod(p, u), pairs.two_prod(q, v))
+    y, x = across[0] + across[1], along[0] + along[1]
+    # zeros have the signs of plain products, and what is infinite has no pairs
+    y = xp.where(y * x != 0, y, p * v - q * u)
+    x = xp.where(y * x != 0, x, p * u + q * v)
+    finite = xp.isfinite(a) & xp.isfinite(b) & xp.isfinite(c) & xp.isfinite(d)
+    return xp.where(finite, xp.arctan2(y, x), xp.arctan2(a * d - b * c, a * c + b * d))
+
+
+def _turn_partials(out: Term, a: Term, b: Term, c: Term, d: Term) -> tuple[Term, ...]:
+    """Those of both angles; 0 where the other point is 0 and there is no angle to turn by."""
+    sine, cosine = OPS["inverse_power_sin"], OPS["inverse_power_cos"]
+    at_first, at_second = _is_point(a, b), _is_point(c, d)
+    return (
+        masked(at_second, sine(a, b, n=1)),
+        masked(at_second, -cosine(a, b, n=1)),
+        masked(at_first, -sine(c, d, n=1)),
+        masked(at_first, cosine(c, d, n=1)),
+    )
+
+
+def _is_point(x: Term, y: Term) -> Term:
+    """Whether there is a direction."""
+    return OPS["logical_or"](OPS["not_equal"](x, 0.0), OPS["not_equal"](y, 0.0))
+
+
+turn = elementwise(
+    "turn",
+    family="trigonometric",
+    kernel=_turn,
+    ball=lambda a, b, c, d: (a * d - b * c).arctan2(a * c + b * d),
+    spellings=(lambda a, b, c, d: OPS["arctan2"](a * d - b * c, a * c + b * d),),
+    partials=_turn_partials,
+    domain=(REAL, REAL, REAL, REAL),
+    range=interval(-math.nextafter(math.pi, 4.0), math.nextafter(math.pi, 4.0)),
+    cost=7,
+    source="Dekker 1971: both products in pairs, after scaling by powers of two",
+    doc="The angle from the point (a, b) to the point (c, d), in [-pi, pi]: that of the products "
+    "a*d - b*c and a*c + b*d, which cancel and leave the range.",
+    example=">>> sg.ops.turn(sg.tensor([1.0]), 0.0, 0.0, 2.0).numpy()\n"
+    "array([1.5707964], dtype=float32)",
 )

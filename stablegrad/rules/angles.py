@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.hyperbolic import sinh
 from stablegrad.ops.trigonometric import arccos, arcsin, cos, sin
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import neighbours, opposite_pair, simpler_difference, single
+from stablegrad.rules.softmax import axes_of
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -284,3 +286,39 @@ def angle_between_vectors(term: Term) -> Term | None:
     if u.param("axis") != axis or v.param("axis") != axis or u.shape != v.shape:
         return None
     return OPS["vector_angle"](u.args[0], v.args[0], axis=axis, keepdims=c.param("keepdims"))
+
+
+@stabilize.procedure(
+    "arctan2",
+    example=lambda x, y: OPS["arctan2"](
+        _entry(_plane(x), 0) * _entry(_plane(y), 1) - _entry(_plane(x), 1) * _entry(_plane(y), 0),
+        OPS["sum"](_plane(x) * _plane(y), axis=-1),
+    ),
+    source="the sum written out",
+    group="angles",
+    among=("sum",),
+)
+def turn_of_vectors(term: Term) -> Term | None:
+    """The angle between vectors of the plane, its cosine a sum: both products leave the range."""
+    across, along = term.args
+    whole = along.op.name == "sum" and along.args[0].op is forms.MONOMIAL
+    vectors = forms.factors(along.args[0]) if whole else {}
+    if len(vectors) != 2 or any(x.shape[-1:] != (2,) or p != 1 for x, p in vectors.items()):
+        return None
+    x, y = vectors
+    last = axes_of(along.param("axis"), x.ndim) == (x.ndim - 1,)
+    if x.shape != y.shape or along.shape != x.shape[:-1] or not last:
+        return None
+    written = _entry(x, 0) * _entry(y, 0) + _entry(x, 1) * _entry(y, 1)
+    difference = _entry(x, 0) * _entry(y, 1) - _entry(x, 1) * _entry(y, 0)
+    if all(canonical(d) is not across for d in (difference, -difference)):
+        return None
+    return OPS["arctan2"](across, canonical(written))
+
+
+def _entry(x: Term, i: int) -> Term:
+    return OPS["getitem"](x, index=(..., i))
+
+
+def _plane(x: Term) -> Term:
+    return OPS["getitem"](x, index=(..., slice(0, 2)))

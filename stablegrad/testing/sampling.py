@@ -131,10 +131,9 @@ def sample_arguments(
     few = [s[evenly(len(s), 25)] for s in specials]
     grid = np.meshgrid(*few[-2:], indexing="ij")
     out = [np.concatenate([c, g.ravel()]) for c, g in zip((a, b), grid, strict=True)]
-    if len(domains) == 3:
-        first = np.resize(np.concatenate([columns[0], specials[0]]), out[0].size)
-        out.insert(0, first[rng.permutation(first.size)])
-    return out
+    leading = zip(columns[:-2], specials[:-2], strict=True)
+    firsts = [np.resize(np.concatenate(c), out[0].size) for c in leading]
+    return [*[first[rng.permutation(first.size)] for first in firsts], *out]
 
 
 def evenly(n: int, at_most: int) -> Array:

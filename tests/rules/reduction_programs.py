@@ -36,7 +36,23 @@ def masked_softmax(x: Term, m: Term) -> Term:
     return kept(x, m) / f("sum", axis=-1, keepdims=True)(kept(x, m))
 
 
+def across(x: Term, y: Term) -> Term:
+    """The product of two vectors of the plane."""
+    entries = [f("getitem", index=(i,)) for i in (0, 1)]
+    return entries[0](x) * entries[1](y) - entries[1](x) * entries[0](y)
+
+
 REDUCTIONS: list[Case] = [
+    (
+        "turn_of_vectors",
+        lambda x, y: f("arctan2")(across(x, y), total(x * y)),
+        [[1e200, 1.0], [1e200, 2e200]],
+    ),
+    (
+        "turn_of_vectors",
+        lambda x, y: f("abs")(f("arctan2")(across(x, y), dot(y, x))),
+        [[1e-170, 3e-170], [2e-170, -1e-170]],
+    ),
     ("sum_less_an_entry", lambda x: log(without_first(x)), [[1e20, 1.0, 2.0]]),
     ("sum_less_an_entry", lambda x: total(x**2) - first(x) ** 2, [[1e20, 1.0, 2.0]]),
     ("log_of_guarded_sum", lambda x: log(without_first(exp(x))), [[800.0, 1.0, 900.0]]),
