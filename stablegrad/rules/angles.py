@@ -8,6 +8,7 @@ from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.hyperbolic import sinh
+from stablegrad.ops.record import is_const
 from stablegrad.ops.trigonometric import arccos, arcsin, cos, sin
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import neighbours, opposite_pair, simpler_difference, single
@@ -276,6 +277,10 @@ def angle_between_vectors(term: Term) -> Term | None:
         low, high = (b.params[0] for b in c.args[1:])
         if not (isinstance(low, str) or isinstance(high, str)) and low <= -1 and high >= 1:
             c = c.args[0]
+    if c.op.name == "minimum" and any(is_const(a, 1) for a in c.args):
+        c = next(a for a in c.args if not is_const(a, 1))
+    size = c.op.name == "abs"  # of lines, or of quaternions, of which q and -q are one
+    c = c.args[0] if size else c
     if c.op.name != "sum" or c.args[0].op is not forms.MONOMIAL:
         return None
     units = c.args[0]
@@ -285,7 +290,11 @@ def angle_between_vectors(term: Term) -> Term | None:
     axis = c.param("axis")
     if u.param("axis") != axis or v.param("axis") != axis or u.shape != v.shape:
         return None
-    return OPS["vector_angle"](u.args[0], v.args[0], axis=axis, keepdims=c.param("keepdims"))
+    x, y = u.args[0], v.args[0]
+    if size:
+        kept = OPS["sum"](units, axis=axis, keepdims=True)
+        x = OPS["where"](OPS["less"](kept, 0.0), forms.scale(-1, x), x)
+    return OPS["vector_angle"](x, y, axis=axis, keepdims=c.param("keepdims"))
 
 
 @stabilize.procedure(

@@ -1,14 +1,15 @@
-"""What a soft maximum or a length exceeds one of its arguments by, however that is a sum."""
+"""What a function exceeds its tangent, or one of its arguments, by, in sums of several addends."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational, ratio
 from stablegrad.ops.guards import pole_free
+from stablegrad.ops.record import CONST
 from stablegrad.rules.databases import stabilize
 
 
@@ -74,3 +75,118 @@ def log_sigmoid_less_argument(term: Term) -> Term | None:
         if less(rest, f.args[0]):
             return forms.scale(-c, OPS["softplus"](forms.with_shape(f.args[0], term.shape)))
     return None
+
+
+# -- what a convex function exceeds its tangent by -------------------------------------------
+
+
+def _without(
+    term: Term, c: Rational, tangent: Mapping[Term, Rational]
+) -> dict[Term, Rational] | None:
+    """The addends of a flat sum beside c*tangent, of which a constant is part, if it has that."""
+    constant, coefficients = term.params
+    left = dict(zip(term.args, coefficients, strict=True))
+    for x, k in tangent.items():
+        if x.op is CONST:
+            constant = None if constant != c * k else 0
+        elif left.pop(x, None) != c * k:
+            return None
+    return left if constant == 0 else None
+
+
+def _of_sign(c: Rational, addends: Mapping[Term, Rational]) -> bool:
+    """Whether all addends are of the sign of c."""
+    return all(
+        x.facts.nonnegative if k * c > 0 else x.facts.nonpositive for x, k in addends.items()
+    )
+
+
+def _sum(term: Term, c: Rational, excess: Term, rest: Mapping[Term, Rational]) -> Term:
+    parts = [(c, excess), *[(k, x) for x, k in rest.items()]]
+    return forms.total(parts, term.shape, term.dtype)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda m, v: 1 + v - m * m - OPS["exp"](v),
+    source="exp(x) >= 1 + x: addends of one sign cannot cancel",
+    group="exponentials",
+    among=("exp",),
+)
+def excess_of_exponential_beside_squares(term: Term) -> Term | None:
+    """1 + v - m**2 - exp(v), the divergence of a normal latent from its prior, cancels near 0."""
+    for c, x in zip(term.params[1], term.args, strict=True):
+        if x.op.name == "exp":
+            (v,) = x.args
+            one = forms.const(1, term.dtype)
+            line = forms.total([(1, v), (1, one)], v.shape, v.dtype)
+            if line.op is not forms.AFFINE or isinstance(line.params[0], str):
+                continue
+            tangent = {y: -k for y, k in zip(line.args, line.params[1], strict=True)}
+            rest = _without(term, c, {x: 1, one: -line.params[0], **tangent})
+            if rest and _of_sign(c, rest):
+                return _sum(term, c, OPS["expm1mx"](v), rest)
+    return None
+
+
+def _powers(z: Term) -> list[tuple[Term, Term | None]]:
+    """A product, and the two that a square of a length in it makes of it: one, and the other."""
+    found: list[tuple[Term, Term | None]] = [(z, None)]
+    for f, p in forms.factors(z).items():
+        if f.op.name == "hypot" and p == 2:
+            others = {x: q for x, q in forms.factors(z).items() if x is not f}
+            a, b = [forms.monomial({x: 2, **others}, None, z.dtype) for x in f.args]
+            found += [(a, b), (b, a)]
+    return found
+
+
+def _logarithm(z: Term, known: Mapping[Term, Rational]) -> tuple[Term, Rational] | None:
+    """An addend log(y) or log_ratio(y, t), and the p for which z is y**p or (y/t)**p."""
+    powers = forms.factors(z)
+    for x in known:
+        if x.op.name == "log" and list(powers) == [x.args[0]]:
+            return x, powers[x.args[0]]
+        if x.op.name == "log_ratio" and powers.keys() == set(x.args):
+            above, below = (powers[y] for y in x.args)
+            if above == -below:
+                return x, above
+    return None
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda s, m: s * s + m * m - 1 - 2 * OPS["log"](s),
+    source="x >= 1 + log(x): addends of one sign cannot cancel",
+    group="logarithms",
+    among=("log", "log_ratio"),
+)
+def excess_over_logarithm_beside_squares(term: Term) -> Term | None:
+    """s**2 - 1 - 2*log(s) + m**2, the divergence of normal distributions, cancels near s = 1."""
+    known = dict(zip(term.args, term.params[1], strict=True))
+    for whole, c in known.items():
+        for z, other in _powers(whole):
+            found = _logarithm(z, known)
+            if found is None or any(y.op.name == "where" for y in found[0].args):
+                continue
+            x, p = found
+            one = forms.const(1, term.dtype)
+            rest = _without(term, c, {whole: 1, x: -p, one: -1})
+            if rest is not None and other is not None:
+                rest[other] = c
+            if rest and _of_sign(c, rest):
+                return _sum(term, c, _excess_over_logarithm(z, x, p), rest)
+    return None
+
+
+def _excess_over_logarithm(z: Term, logarithm: Term, p: Rational) -> Term:
+    """z - 1 - p*log(..), where z is a power of what the logarithm is of."""
+    near = OPS["greater"](z, 0.5)
+    for y in logarithm.args:  # an even power does not show that there is no logarithm
+        near = near if y.facts.positive else OPS["logical_and"](near, OPS["greater"](y, 0.0))
+    step = forms.total([(1, z), (-1, forms.const(1, z.dtype))], z.shape, z.dtype)
+    images = {y: OPS["where"](near, 1.0, y) for y in logarithm.args}
+    far = forms.monomial({images[y]: q for y, q in forms.factors(z).items()}, None, z.dtype)
+    held = logarithm.op.term(tuple([images[y] for y in logarithm.args]))
+    plain = forms.total([(1, far), (-p, held), (-1, forms.const(1, z.dtype))], z.shape, z.dtype)
+    beside = forms.scale(-1, OPS["log1pmx"](OPS["where"](near, step, 0.0)))
+    return OPS["where"](near, beside, plain)

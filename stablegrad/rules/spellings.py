@@ -12,10 +12,15 @@ from typing import Any
 
 from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.record import Op
+from stablegrad.ops.record import CONST, Op
 from stablegrad.rewrite import Database, Rewriter, Rule, make_rule
 from stablegrad.rules.databases import stabilize
 from stablegrad.settings import Settings
+
+GUARDS: dict[str, Callable[..., bool]] = {
+    "clip": lambda x, low, high: x.op is not CONST,  # a number is a bound, not what is limited
+}
+"""Guards of the rules that follow from spellings."""
 
 
 def spelling_rules(op: Op) -> list[Rule]:
@@ -27,7 +32,7 @@ def spelling_rules(op: Op) -> list[Rule]:
         rule = make_rule(
             _pair(op, spelling),
             database="stabilize",
-            where=None,
+            where=GUARDS.get(op.name),
             source=op.source,
             group="spellings",
             name=op.name,

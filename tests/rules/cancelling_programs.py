@@ -23,7 +23,43 @@ def log_student_t(x: Term, k: Term, m: Term, s: Term) -> Term:
     return -(k + 1) / 2 * OPS["log1p"](z * z / k) - OPS["log"](s)
 
 
+def divergence(m: Term, s: Term, n: Term, t: Term) -> Term:
+    """Of one normal distribution from another."""
+    return OPS["log"](t / s) + (s**2 + (m - n) ** 2) / (2 * t**2) - 0.5
+
+
+def angle_of_lines(x: Term, y: Term) -> Term:
+    """Or between orientations, which a quaternion and its negative both are."""
+    lengths = OPS["norm"](x, axis=-1) * OPS["norm"](y, axis=-1)
+    return OPS["arccos"](OPS["minimum"](OPS["abs"](OPS["sum"](x * y, axis=-1) / lengths), 1.0))
+
+
+def held(x: Term) -> Term:
+    """A probability as losses hold it inside of (0, 1)."""
+    return OPS["minimum"](OPS["maximum"](1e-25, OPS["sigmoid"](x)), 1.0)
+
+
 PROGRAMS: list[Case] = [
+    ("clip_of_difference", lambda x: OPS["log"](1 - held(x)), [45.0]),
+    ("clip_of_difference", lambda x, y: 3 * y - 3 * y * held(x), [50.0, 0.7]),
+    ("angle_between_vectors", angle_of_lines, [[1.0, 2, 3], [1.0, 2, 3 + 1e-9]]),
+    ("angle_between_vectors", angle_of_lines, [[1.0, 2, 3], [-1.0, -2, -3 + 1e-9]]),
+    (
+        "excess_of_exponential_beside_squares",
+        lambda m, v: -0.5 * (1 + v - m**2 - OPS["exp"](v)),
+        [1e-9, 3e-8],
+    ),
+    (
+        "excess_of_exponential_beside_squares",
+        lambda m, v: OPS["sum"](OPS["exp"](2 * v) + m * m - 2 * v - 1, axis=-1),
+        [[1e-6, 0.0], [1e-7, 2e-9]],
+    ),
+    (
+        "excess_over_logarithm_beside_squares",
+        lambda m, s: -OPS["log"](s) + (s**2 + m**2) / 2 - 0.5,
+        [1e-9, 1 + 1e-8],
+    ),
+    ("excess_over_logarithm_beside_squares", divergence, [0.3, 0.7, 0.3 + 1e-8, 0.7 + 1e-9]),
     ("products_that_cancel", lambda t, u, v: t * (u - v) + 1 / t + t * v, [0.3, -2.1, 2e8]),
     (
         "products_that_cancel",
