@@ -37,7 +37,7 @@ sigmoid_difference = elementwise(
     "sigmoid_difference",
     family="exponential",
     kernel=_sigmoid_difference_kernel,
-    ball=lambda a, b: 1 / (1 + (b - a).exp()),
+    ball=lambda a, b: (a - b).sigmoid(),
     partials=lambda y, a, b: antisymmetric(union_slope(a, b)),
     domain=(REAL, REAL),
     range=UNIT,

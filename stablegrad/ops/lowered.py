@@ -223,6 +223,8 @@ def _careful_product(
             found = sum_in_parts(xp, flat, constant, coefficients, counts)
         else:
             found = exp_in_parts(xp, flat, constant, coefficients, counts, kind)
+            # in range it has the rounding error of its argument, which may be a code, in it
+            finite = finite & ~((chosen[i] >= low) & (chosen[i] <= info.max))
         parts[i] = tuple([np.where(finite, a, b) for a, b in zip(found, parts[i], strict=True)])
     product = np.array(product)
     product[bad] = product_by_parts(xp, chosen[: len(xs)], parts, powers, factor, dtype)

@@ -21,9 +21,17 @@ from stablegrad.ops.lowered_arithmetic import Parts, parts_multiple
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_logs import log_in_parts
 from stablegrad.ops.lowered_structured import inputs_of
-from stablegrad.ops.ranged_codes import Code, decisive, floats, is_far, optional, run_parts
+from stablegrad.ops.ranged_codes import (
+    Code,
+    Nonzero,
+    decisive,
+    floats,
+    is_far,
+    optional,
+    run_parts,
+)
 from stablegrad.ops.record import broadcast, declare
-from stablegrad.ops.settled import decide
+from stablegrad.ops.settled import FEW, decide
 
 
 def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
@@ -160,6 +168,25 @@ def _ranged_comparison(
     return value
 
 
+def _known_result(xp: Any, value: Any, *inputs: Any, meant: Term | None) -> Any:
+    if xp.name != "numpy" or meant is None or not np.isnan(np.add.reduce(value, axis=None)):
+        return value
+    value, *found = np.broadcast_arrays(value, *inputs)
+    value = np.array(value)
+    lost = np.isnan(value) & np.logical_and.reduce([np.isfinite(x) for x in found])
+    places = np.flatnonzero(lost)
+    for some in (places[:PROBED], places[PROBED:FEW]):
+        part = value.flat[some]
+        decide(xp, part, np.isnan(part), meant, [x.flat[some] for x in found])
+        value.flat[some] = part
+        if np.isnan(part).all():  # there may be no number at all
+            break
+    return value
+
+
+PROBED = 4
+
+
 def _is_lost(numbers: Sequence[Any], rounded: tuple[bool, ...]) -> Any:
     """Where one of the registers that may be is lost below the range."""
     lost: Any = False
@@ -237,11 +264,31 @@ def _again(
         none = none | nowhere
         value[lost] = np.where(none, np.nan, np.where(np.isnan(again), value[lost], again))
         told = none | ~np.isnan(again)
+        if meant is not None:
+            told &= ~_is_felt([x[lost] for x in numbers], code, finish)
         open_ = np.array(open_)
         open_[lost] = ~told | _is_lost([x[lost] for x in numbers], rounded)
     if meant is not None and np.any(open_):
         decide(xp, value, open_, meant, inputs)
     return value
+
+
+def _is_felt(numbers: Sequence[Any], code: Code, finish: Finish) -> Any:
+    """Where a register that is no zero was lost, of which more than the sign may count.
+
+    A product with the largest number that is lost so is 0 all the same, or it does.
+    """
+    signs = {step.register: step.sign for step in code if isinstance(step, Nonzero)}
+    small = {i: np.abs(numbers[i]) < TINY for i in signs}
+    felt = np.logical_or.reduce(list(small.values())) if small else np.asarray(False)
+    if not np.any(felt):
+        return felt
+    most = [
+        np.where(small[i], TINY * signs[i], x) if i in small else x for i, x in enumerate(numbers)
+    ]
+    with np.errstate(all="ignore"):
+        found, _ = finish(run_parts(most, code)[0])
+    return felt & (found != 0)
 
 
 def _known(numbers: Sequence[Any], code: Code) -> Any:
@@ -332,7 +379,18 @@ RANGED_PRODUCT = declare(
     "leave the range.",
 )
 
-DECIDED = (RANGED_PRODUCT, RANGED_LOG, RANGED_LOG1MEXP, RANGED_SUM, RANGED_COMPARISON)
+KNOWN = declare(
+    "known_result",
+    family="lowered",
+    params=("meant",),
+    infer=_infer,
+    kernel=_known_result,
+    elementwise=True,
+    source="exp(-cosh(x))*sinh(x) vanishes where both leave the range",
+    doc="A result, given its value, that is nan where it was made of infinities that are none.",
+)
+
+DECIDED = (RANGED_PRODUCT, RANGED_LOG, RANGED_LOG1MEXP, RANGED_SUM, RANGED_COMPARISON, KNOWN)
 """What may be decided: the last parameter says as what, the last arguments are the inputs."""
 
 

@@ -1,6 +1,7 @@
 """Rational constants as balls; those that stand for an irrational number as that number.
 
-Ops keep the constants of their partials to 128 bits. Where terms cancel, what is left would be the
+Ops keep the constants of their partials to 128 bits, and those of an error function in an error
+function multiply. Where terms cancel, what is left would be the
 rounding of such a constant: so its digits are known again here, times a short rational.
 """
 
@@ -32,6 +33,12 @@ IRRATIONAL: dict[str, Callable[[], Any]] = {
     "1/log(2)": lambda: 1 / arb(2).log(),
     "log(10)": lambda: arb(10).log(),
     "1/log(10)": lambda: 1 / arb(10).log(),
+    "1/pi**1.5": lambda: 1 / arb.pi() ** arb(1.5),
+    "1/(2 pi)**1.5": lambda: 1 / (2 * arb.pi()) ** arb(1.5),
+    "1/pi**2": lambda: 1 / arb.pi() ** 2,
+    "1/pi**2.5": lambda: 1 / arb.pi() ** arb(2.5),
+    "1/(2 pi)**2.5": lambda: 1 / (2 * arb.pi()) ** arb(2.5),
+    "1/pi**3": lambda: 1 / arb.pi() ** 3,
 }
 ROOT = "sqrt"
 """The root of a factor, with its sign, in place of a name."""

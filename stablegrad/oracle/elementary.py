@@ -76,6 +76,9 @@ class Elementary:
         return self.log() / self.new((arb(10).log(),))
 
     def sigmoid(self: Ball) -> Ball:
+        if self.c[0] < 0:  # the exponential of what is far above has no bound
+            rising = self.exp()
+            return rising * (1 + rising) ** -1
         return (1 + (-self).exp()) ** -1
 
     # -- powers and roots -------------------------------------------------------------

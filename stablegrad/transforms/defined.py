@@ -19,7 +19,7 @@ from stablegrad.ir import OPS, Facts, Term, topological
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
-from stablegrad.ops.guards import implied, of_finite_inputs
+from stablegrad.ops.guards import implied, not_nan, of_finite_inputs
 from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 
@@ -105,11 +105,14 @@ def confined(
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
-            apart = condition.pole and dependent and condition.part not in dependent
+            apart = condition.pole and dependent and _is_apart(condition, dependent)
             if apart and not (_never(condition) and x in topological([condition.guard])):
                 reached = reached or _Reached(order, dependent)
                 if not reached.by(condition):
-                    continue  # an infinite addend leaves the slope by what it does not depend on
+                    # an infinite addend leaves the slope by what it does not depend on; nan none
+                    if _never(condition) and len(condition.part.args) > 1:
+                        around = OPS["require"](around, not_nan(condition.part))
+                    continue
             around = _around(around, condition)
         result.append(around)
     return result
@@ -120,10 +123,15 @@ def _never(condition: Condition) -> bool:
     return condition.pole and condition.guard.facts.hi <= 0
 
 
+def _is_apart(condition: Condition, dependent: Container[Term]) -> bool:
+    """Whether what is infinite does not depend on a variable, as a constant of a sum does not."""
+    return condition.part not in dependent or condition.part.op is AFFINE
+
+
 class _Reached:
     """What infinite parts that do not depend on a variable meet on their way.
 
-    In sums alone they leave the slope.
+    In sums alone they leave the slope, beyond all functions.
     """
 
     def __init__(self, order: Sequence[Term], dependent: Container[Term]) -> None:
@@ -133,7 +141,7 @@ class _Reached:
         """Parts of what goes into a wave, which has no value at infinity."""
         for term in reversed(order):
             if term in dependent:
-                if term.op is not AFFINE:
+                if term.op not in (AFFINE, REQUIRE) or term in self.dependent:
                     self.dependent.update(term.args)
                 continue
             if term in self.dependent:
@@ -196,6 +204,10 @@ def _own(term: Term) -> Iterator[tuple[Term, bool]]:
         inner = term.args[0]  # what cancelled may have left 1/0
         if inner.op is CONST and isinstance(inner.params[0], str) and inner.params[0] != "-0":
             yield OPS["isfinite"](inner), True
+        return
+    if term.op is AFFINE:
+        if isinstance(term.params[0], str) and term.params[0] != "nan":
+            yield OPS["isfinite"](const(term.params[0], term.dtype)), True
         return
     if term.op is not MONOMIAL:
         if term.op.name in PARTIAL and not term.facts.defined:

@@ -60,6 +60,7 @@ from stablegrad.transforms.redone import (
 )
 from stablegrad.transforms.structured import as_settled
 from stablegrad.transforms.sums import emit_sum, is_plain, with_products
+from stablegrad.transforms.vanishing import as_known
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
 
@@ -116,7 +117,7 @@ class Lowering:
             self.wide[term] = self._emit_wide(term)
             self.own[term] = self._cast(self.wide[term], term.dtype)
             self.deep.add(term)
-        return [self.own[r] for r in roots]
+        return [self.own[r] if self.native else as_known(self.own[r], r) for r in roots]
 
     def _goes_wide(self, term: Term) -> bool:
         op = term.op

@@ -37,7 +37,7 @@ from stablegrad.transforms.vanishing import vanishes, vanishing_inputs
 POWERS = ("power", "power_derivative")
 GROWING = ("expm1", "exprel", "sinh", "cosh", "power", "gamma")
 """Functions that may leave the range where their product with another factor does not."""
-FALLING = ("power", "sech", "sech_squared")
+FALLING = ("power", "sech", "sech_squared", "logrel", "logrel_derivative")
 """Functions that may be lost below the range where their root or product is not."""
 SLOW = ("arcsinh", "arccosh")
 """Functions that are in range where their argument is not."""

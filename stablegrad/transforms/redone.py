@@ -17,6 +17,7 @@ import numpy as np
 from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
+from stablegrad.ops.exact import to_float
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM
@@ -32,7 +33,7 @@ from stablegrad.ops.lowered_gaps import (
 )
 from stablegrad.ops.pair_calls import CALLS
 from stablegrad.ops.pair_codes import Better, Code, Function, Select
-from stablegrad.ops.record import CONST, is_const
+from stablegrad.ops.record import CONST, const, is_const
 from stablegrad.transforms.meanings import TWICE, has_meaning, meaning_of
 from stablegrad.transforms.rational import instruction, is_exact, is_long, rounds, usable
 
@@ -123,14 +124,50 @@ def as_redone_comparison(value: Term, term: Term, lowered: Mapping[Term, Term]) 
         return value
     a, b = term.args
     wide = all(x.dtype == np.float64 for x in value.args)
+    bare = _without_constants(term) if wide else None
+    if bare is not None:
+        x, bound, name = bare
+        return OPS[name](lowered[x], bound)
     if not wide or is_const(a, 0) or is_const(b, 0) or not any(map(_rounded_twice, term.args)):
         return value
     code = _Code(lowered, ARGUMENT_LIMIT)
-    if not code.add(canonical(a - b, below=frozenset(term.args))) or not code.steps:
+    if not code.add(canonical(a - b, below=frozenset(term.args))):
         return value
     args = (value, *[lowered[x] for x in (a, b, *code.leaves)])
-    params = (term.op.name, code.rounded, code.steps)
+    steps = code.steps or (Sum(0, ((1, 0),)),)  # y - (y - x) is x
+    params = (term.op.name, code.rounded, steps)
     return make(REDONE_COMPARISON, args, params, forms.broadcast(AFFINE, args), term.dtype)
+
+
+_FLIPPED = {
+    "greater": "less",
+    "less": "greater",
+    "greater_equal": "less_equal",
+    "less_equal": "greater_equal",
+}
+
+
+def _without_constants(term: Term) -> tuple[Term, Term, str] | None:
+    """A comparison of a number of the program plus a constant, which rounds, as of the number.
+
+    Returns:
+        The number, the bound and the comparison; None for others, and where no float is the bound.
+    """
+    total, bound = term.args if term.args[1].op is CONST else term.args[::-1]
+    name = term.op.name if total is term.args[0] else _FLIPPED.get(term.op.name, term.op.name)
+    if total.op is not AFFINE or len(total.args) != 1:
+        return None
+    x = next(iter(total.args))
+    if not is_exact(x):
+        return None
+    c0, (c,) = total.params
+    if bound.op is not CONST or c0 == 0 or isinstance(c0, str) or isinstance(bound.params[0], str):
+        return None
+    limit = (Fraction(bound.params[0]) - Fraction(c0)) / Fraction(c)
+    if limit != to_float(limit) or total.shape != x.shape:
+        return None
+    name = _FLIPPED.get(name, name) if c < 0 else name
+    return x, const(float(limit), total.dtype), name
 
 
 def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:

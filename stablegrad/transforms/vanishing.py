@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from weakref import WeakSet
 
 import numpy as np
 
-from stablegrad.ir import Term
+from stablegrad.ir import Term, make
+from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.lowered_structured import inputs_of
-from stablegrad.ops.ranged import TINY
+from stablegrad.ops.ranged import KNOWN, TINY
 from stablegrad.ops.record import INPUT, is_const
 from stablegrad.transforms.rational import is_exact
 
@@ -64,13 +67,58 @@ def vanishing_inputs(term: Term) -> list[Term] | None:
 
 TERMS = 64
 """The size of programs that are decided."""
-STEPS = frozenset(
-    "indicator sign floor ceil round trunc heaviside remainder floor_divide mod "
-    "astype stop_gradient synthesized reduced".split()
+APART = frozenset("astype stop_gradient synthesized reduced".split())
+"""Ops that are not what they are computed as."""
+STEPS = APART | frozenset(
+    "indicator sign floor ceil round trunc heaviside remainder floor_divide mod".split()
 )
-"""Ops with honest zeros, and those that are not what they are computed as."""
+"""Those, and ops with honest zeros."""
 _large: WeakSet[Term] = WeakSet()
 """Terms that were found not to be such programs, nor is what is made of them."""
+
+
+def as_known(value: Term, term: Term) -> Term:
+    """A lowered result that is decided where infinities on the way have made it nan.
+
+    exp(-cosh(x))*sinh(x) is 0 at 800, and maximum(x, sin(exp(y))) is x beyond 1.
+
+    Args:
+        value: the lowered result.
+        term: the same, canonical.
+    """
+    if value.dtype != np.float64 or value is term or is_exact(term):
+        return value
+    seen, stack, risky = {term}, [term], False
+    while stack:
+        t = stack.pop()
+        kind = t.dtype == np.float64 or (t.dtype.kind == "b" and t.op is not INPUT)
+        plain = not t.args or t.op.elementwise or t.op.name == "broadcast_to"
+        if not (kind and plain) or t.op.name in APART or len(seen) > WHOLE:
+            return value
+        risky = risky or _is_risky(t)
+        fresh = [a for a in t.args if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+    if not risky:
+        return value
+    args = (value, *inputs_of(term))
+    return make(KNOWN, args, (term,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def _is_risky(t: Term) -> bool:
+    """Whether a term may be nan by an infinity that is none: 0*inf, inf - inf or sin(inf)."""
+    if not (t.op is AFFINE or t.op is MONOMIAL or t.op.name in TURNING):
+        return False
+    far = [x for x in t.args if x.dtype.kind != "b" and not is_exact(x) and _is_unbounded(x)]
+    return bool(far) and (len(t.args) > 1 or t.op.name in TURNING)
+
+
+def _is_unbounded(x: Term) -> bool:
+    return x.facts.hi == math.inf or x.facts.lo == -math.inf or x.facts.lo <= 0 <= x.facts.hi
+
+
+WHOLE = 256
+"""The size of whole results that are decided."""
 
 
 def _has_honest_zeros(t: Term) -> bool:

@@ -1,0 +1,119 @@
+"""Faults of slopes that random programs have found: infinities that are none, and true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from stablegrad.ir import Term
+from stablegrad.oracle import err_ulp
+from tests.ops.test_found_by_fuzz import f, results
+
+exp, log, log1p, expm1, square = f("exp"), f("log"), f("log1p"), f("expm1"), f("square")
+sin, cos, tan, sinh, cosh, tanh = (f(n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh"))
+erf, erfc, hypot, arctan, abs_ = f("erf"), f("erfc"), f("hypot"), f("arctan"), f("abs")
+sigmoid, softplus, log_sigmoid = f("sigmoid"), f("softplus"), f("log_sigmoid")
+maximum, minimum, logaddexp = f("maximum"), f("minimum"), f("logaddexp")
+
+Program = Callable[[Term, Term], Term]
+
+
+def log_of_length(x: Term, y: Term) -> Term:
+    """The slope of logrel is lost below the range beside a power of logrel that is far above."""
+    length = hypot(x * y, -1.0)
+    return length - expm1(log(length)) / log(length)
+
+
+RIGHT: dict[str, tuple[Program, float, float]] = {
+    "more than a sine": (lambda x, y: maximum(x, sin(exp(y))), 16.0, 1e15),
+    "less than a sine": (lambda x, y: maximum(sin(exp(y)), x), -16.0, 1e15),
+    "less than a cosine and more": (
+        lambda x, y: maximum(logaddexp(2.0, sin(exp(exp(y)))), x),
+        -512.0,
+        272.0,
+    ),
+    "cosine under a length": (lambda x, y: maximum(sin(cosh(y)) + x, cosh(y)), 1.0, -9e192),
+    "wave below the range of exp": (
+        lambda x, y: arctan(expm1(maximum(x / cos(x), y))),
+        1.37e106,
+        1.0,
+    ),
+    "share of a power": (
+        lambda x, y: logaddexp(x - square(square(x)), arctan(square(square(x)))),
+        -2.2e133,
+        1.0,
+    ),
+    "share of a length": (
+        lambda x, y: logaddexp(x, -square(hypot(1.0, exp(x)) / x)),
+        600.0,
+        1.0,
+    ),
+    "tail of growth": (lambda x, y: erfc(sinh(x - hypot(x, y))), 2.5e117, 8.7e99),
+    "beside all floats": (
+        lambda x, y: sigmoid(minimum(x * y, 2.0)) * hypot(x * y, minimum(x * y, 2.0)),
+        -16.0,
+        2.7e272,
+    ),
+    "error function of one": (
+        lambda x, y: sin(hypot(x / erf(erf(x)), logaddexp(x, 1.0))),
+        2e-135,
+        1.0,
+    ),
+    "error function of one, in one": (
+        lambda x, y: erf(expm1(sin(hypot(x / erf(erf(x)), logaddexp(x, 1.0))))),
+        2e-135,
+        1.0,
+    ),
+    "minimum of a number and itself and some": (
+        lambda x, y: maximum(hypot(x, minimum(2.0, 2.0 + x)), 2.0 + x),
+        -2.9e-42,
+        1.0,
+    ),
+    "maximum of less some and itself": (lambda x, y: maximum(y, y - x), -7e-3, -9e176),
+    "maximum of itself and less some": (lambda x, y: maximum(y - x, y), 7e-3, -9e176),
+    "maximum with a constant": (lambda x, y: maximum(3.0, 3.0 - 2.0 * x), -1e-50, 1.0),
+    "growth of a size": (lambda x, y: log1p(softplus(expm1(abs_(log(x))))), 1.98e-264, 1.0),
+    "log of a length": (log_of_length, -8.75, -5.5e265),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_slopes_are_right(name: str) -> None:
+    program, *at = RIGHT[name]
+    _, (slope, true) = results(program, [np.array([v]) for v in at])
+    assert true.decided.all()
+    assert np.abs(err_ulp(slope, true)).max() <= 8
+
+
+NOWHERE: dict[str, tuple[Program, float, float]] = {
+    "function of an infinite sum": (lambda x, y: softplus(x + 1.0 / (y - y)), 1.0, 1.0),
+    "function of an infinite constant": (lambda x, y: softplus(x - log(y - y)), 1.0, 1.0),
+    "infinite constant of a sum": (
+        lambda x, y: log_sigmoid(x - 1.0 / (sin(y) - sin(y))),
+        1.0,
+        1.0,
+    ),
+    "infinite addend that is no number": (
+        lambda x, y: x + maximum(x - x, log_sigmoid(y)) / (x - x),
+        1.0,
+        1.0,
+    ),
+    "wave nobody knows": (lambda x, y: maximum(x, sin(exp(y))), 0.5, 1e15),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_there_is_no_slope_where_there_is_none(name: str) -> None:
+    program, *at = NOWHERE[name]
+    _, (slope, true) = results(program, [np.array([v]) for v in at])
+    assert not true.decided.any()
+    assert np.isnan(slope).all()
+
+
+def test_an_infinite_addend_leaves_the_slope_of_the_others() -> None:
+    for program in (lambda x, y: x + 1.0 / (y - y), lambda x, y: 2.0 * (x + log(y - y))):
+        _, (slope, true) = results(program, [np.array([1.5]), np.array([2.0])])
+        assert true.decided.all()
+        assert slope == true.value
