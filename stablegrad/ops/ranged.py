@@ -169,7 +169,10 @@ def _ranged_comparison(
 
 
 def _known_result(xp: Any, value: Any, *inputs: Any, meant: Term | None) -> Any:
-    if xp.name != "numpy" or meant is None or not np.isnan(np.add.reduce(value, axis=None)):
+    if xp.name != "numpy" or meant is None:
+        return value
+    total = value.item() if value.size == 1 else np.add.reduce(value, axis=None)
+    if total == total:
         return value
     value, *found = np.broadcast_arrays(value, *inputs)
     value = np.array(value)
@@ -184,7 +187,7 @@ def _known_result(xp: Any, value: Any, *inputs: Any, meant: Term | None) -> Any:
     return value
 
 
-PROBED = 4
+PROBED = 2
 
 
 def _is_lost(numbers: Sequence[Any], rounded: tuple[bool, ...]) -> Any:

@@ -107,14 +107,23 @@ def as_known(value: Term, term: Term) -> Term:
 
 def _is_risky(t: Term) -> bool:
     """Whether a term may be nan by an infinity that is none: 0*inf, inf - inf or sin(inf)."""
-    if not (t.op is AFFINE or t.op is MONOMIAL or t.op.name in TURNING):
-        return False
-    far = [x for x in t.args if x.dtype.kind != "b" and not is_exact(x) and _is_unbounded(x)]
-    return bool(far) and (len(t.args) > 1 or t.op.name in TURNING)
+    computed = [x for x in t.args if x.dtype.kind != "b" and not is_exact(x)]
+    if t.op is AFFINE:
+        return len(list(filter(_is_unbounded, computed))) > 1
+    if t.op is MONOMIAL:
+        powers = dict(zip(t.args, t.params[0], strict=True))
+        large = {x for x in computed if (_is_unbounded if powers[x] > 0 else _is_small)(x)}
+        small = {x for x in computed if (_is_small if powers[x] > 0 else _is_unbounded)(x)}
+        return bool(large and small) and len(large | small) > 1
+    return t.op.name in TURNING and any(map(_is_unbounded, computed))
 
 
 def _is_unbounded(x: Term) -> bool:
-    return x.facts.hi == math.inf or x.facts.lo == -math.inf or x.facts.lo <= 0 <= x.facts.hi
+    return x.facts.hi == math.inf or x.facts.lo == -math.inf
+
+
+def _is_small(x: Term) -> bool:
+    return x.facts.lo < TINY and x.facts.hi > -TINY
 
 
 WHOLE = 256
