@@ -5,8 +5,9 @@ derivative by its first input, as a conventional framework computes it and stabi
 against the oracle. *worse by more than k*: by more than k ulp than naive; *naive right*: of those,
 the points where naive is within 64 ulp, so that something was there to be spoilt (at the others
 both are lost, and which is nearer is chance); *made up*: a number where the oracle proves that
-there is none (mostly the slope 0 by what a mask blocks, where the program has no value; the slope
-0 of what is one number at the point and on both sides is none: ``judge.level``).
+there is none (mostly the slope 0 by what a mask blocks, where the program has no value). The slope
+0 of what is one number at the point and on both sides is none, nor is one that the values on both
+sides tell: ``judge.level`` and ``judge.confirmed``.
 Synthesis takes seconds for each program and is left out unless asked for.
 
 ``--jobs 2`` uses two processes; a run that was stopped goes on with ``--resume``. Programs that
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.judge import filled, level
+from benchmarks.judge import confirmed, filled, level
 from benchmarks.measure import arguments, console, limited, save, table
 from benchmarks.shrink import formula, shrink
 from stablegrad import ops
@@ -157,7 +158,13 @@ def results(case: Case, scalar: Case, data: Sequence[Array], settings: Settings)
                 (t.offset, inside.offset),
             ):
                 whole[holes] = part
-        flat = t.undefined & (b == 0) if order else np.zeros(b.shape, bool)
+        none = t.undefined & np.isfinite(b) if order else np.zeros(b.shape, bool)
+        flat, steep = none & (b == 0), none & (b != 0)
+        if steep.any():
+            some = {x: v[steep] for x, v in bindings.items()}
+            told = confirmed(scalar.root, scalar.by, some, b[steep], budget=BUDGET, limits=False)
+            t.value[steep] = np.where(told, b[steep], t.value[steep])
+            t.status[steep] = np.where(told, Status.DECIDED, t.status[steep])
         if flat.any():
             some = {x: v[flat] for x, v in bindings.items()}
             known = np.where(true[0].decided, true[0].value, np.nan)[flat]

@@ -175,3 +175,47 @@ def _continued(root: Term, point: Mapping[Term, Any], **options: Any) -> float |
         sure = limit.decided[0] and limit.offset[0] == 0
         return float(limit.value[0]) if sure else None
     return None
+
+
+NEAR = 2.0**-22
+CONFIRMED = Fraction(RIGHT_ULP) / 2**52
+
+
+def confirmed(
+    root: Term, by: Term, bindings: Mapping[Term, Any], slope: Any, **options: Any
+) -> Any:
+    """Where the values on both sides of a point tell a slope that the oracle's series does not.
+
+    It has none of logaddexp(0/(1/(y - y)), y), as 1/(y - y) has none, although the function is
+    logaddexp(0, y) wherever it is looked at. Quotients of exact differences, to four orders, must
+    agree with the slope within ``RIGHT_ULP``; a number by a pole or a jump does not.
+
+    Args:
+        root: the program, of scalars.
+        by: the input that is moved.
+        bindings: the points.
+        slope: the slopes to be confirmed.
+        options: those of the oracle.
+    """
+    x = np.asarray(bindings[by], np.float64)
+    step = NEAR * np.where(x == 0, 1, np.abs(x))
+    found = {
+        k: oracle.truth(root, {**bindings, by: x + k * step}, **options) for k in (-2, -1, 0, 1, 2)
+    }
+    known = np.logical_and.reduce([t.decided & np.isfinite(t.value) for t in found.values()])
+    out = np.zeros(x.shape, bool)
+    for i in np.flatnonzero(known & np.isfinite(slope)).tolist():
+        at = {k: Fraction(float((x + k * step).flat[i])) for k in found}
+        f = {k: _digits(t, i) for k, t in found.items()}
+        wide, narrow = [(f[k] - f[-k]) / (at[k] - at[-k]) for k in (2, 1)]
+        told, given = (4 * narrow - wide) / 3, Fraction(float(slope.flat[i]))
+        out.flat[i] = abs(told - given) <= abs(given) * CONFIRMED
+    return out
+
+
+def _digits(true: Any, i: int) -> Fraction:
+    """A true value with all the digits that the oracle gives."""
+    value = float(true.value.flat[i])
+    return Fraction(value) + Fraction(float(true.offset.flat[i])) * Fraction(
+        float(np.spacing(abs(value)))
+    )

@@ -187,7 +187,7 @@ def _known_result(xp: Any, value: Any, *inputs: Any, meant: Term | None) -> Any:
     return value
 
 
-PROBED = 2
+PROBED = 8
 
 
 def _is_lost(numbers: Sequence[Any], rounded: tuple[bool, ...]) -> Any:

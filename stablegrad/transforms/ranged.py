@@ -339,6 +339,12 @@ def _codable(t: Term) -> bool:
     return any(is_float(x.dtype) for x in t.args)
 
 
+def _leaves(x: Term) -> bool:
+    """Whether a number may leave the range, so that its log is had of its exponent."""
+    sides = x.args if x.op.name in ("maximum", "minimum") else (x,)
+    return any(a.op is AFFINE or a.op is MONOMIAL or a.op.name in RANGING for a in sides)
+
+
 def _inner(term: Term) -> dict[Term, None] | None:
     """The forms and functions that the code computes, where they are few."""
     inner: dict[Term, None] = {}
@@ -347,7 +353,7 @@ def _inner(term: Term) -> dict[Term, None] | None:
     while stack:
         t = stack.pop()
         form = t.op is AFFINE or t.op is MONOMIAL
-        if not (form or t.op.name in CODED):
+        if not (form or t.op.name in CODED) or (t.op.name == "log" and not _leaves(t.args[0])):
             continue
         if not _codable(t):
             if t is term:
