@@ -22,6 +22,7 @@ from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import implied, not_nan, of_finite_inputs
 from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
+from stablegrad.transforms.given import is_made_of_given
 
 SUMS = frozenset(("sum", "mean"))
 """Reductions whose value exists only where all that they take in has one."""
@@ -128,6 +129,11 @@ def _is_apart(condition: Condition, dependent: Container[Term]) -> bool:
     return condition.part not in dependent or condition.part.op is AFFINE
 
 
+def _is_asked(condition: Condition) -> bool:
+    """Whether a pole is more than that of a quotient by data."""
+    return _never(condition) or not is_made_of_given(condition.guard.args[0])
+
+
 class _Reached:
     """What infinite parts that do not depend on a variable meet on their way.
 
@@ -154,9 +160,7 @@ class _Reached:
         part = condition.part
         if part in self.turning:
             return True
-        zero = condition.guard.args[0]
-        asked = _never(condition) or not (zero.op in (AFFINE, MONOMIAL) or not zero.args)
-        return asked and part in self.dependent
+        return part in self.dependent and _is_asked(condition)
 
 
 def _around(derivative: Term, condition: Condition) -> Term:
@@ -311,7 +315,7 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
             own += [c.part, ("root", c.guard.args[0]), *_slopes(c.part)]
         for key in own:
             keys[key] = keys.get(key, 0) | 1 << n
-    everywhere = sum(1 << n for n, c in enumerate(conditions) if _never(c))
+    far = sum(1 << n for n, c in enumerate(conditions) if c.pole and _is_asked(c))
     within = [(n, _parts(c.context)) for n, c in enumerate(conditions) if c.context is not None]
     held: dict[Term, int] = {}
     for term in topological(found):
@@ -332,8 +336,8 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
                     p = term.params[0][i]
                     bits |= keys.get(("power", a), 0) if p < 0 else 0
                     bits |= 0 if isinstance(p, int) else keys.get(("root", a), 0)
-            if everywhere and term.op is not MONOMIAL and term.op is not AFFINE:
-                bits &= ~everywhere  # a function of what is infinite may be a number
+            if far and term.op is not MONOMIAL and term.op is not AFFINE:
+                bits &= ~far  # a function of what is infinite may be a number
             if masks:
                 bits = sum(1 << n for n, w in within if bits >> n & 1 and masks <= w)
         held[term] = bits

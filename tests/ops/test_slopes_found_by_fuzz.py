@@ -100,6 +100,21 @@ NOWHERE: dict[str, tuple[Program, float, float]] = {
         1.0,
         1.0,
     ),
+    "length beside a pole of a log": (
+        lambda x, y: softplus(hypot(cosh(log1p(-minimum(y, 1.0))), x)),
+        0.05,
+        1.58,
+    ),
+    "log of what is lost below the range": (
+        lambda x, y: log(x * log(maximum(erfc(x), x))),
+        -2.5876e-172,
+        1.0,
+    ),
+    "over the size of a zero": (
+        lambda x, y: logaddexp(0.5 / abs_(minimum(x, y - y)), -1.0),
+        1.0,
+        1.0,
+    ),
     "wave nobody knows": (lambda x, y: maximum(x, sin(exp(y))), 0.5, 1e15),
 }
 
