@@ -27,8 +27,8 @@ from stablegrad.audit.syntax import EmitError, definition, free, renamed
 from stablegrad.engines.numpy import kernel_of
 from stablegrad.ir import Term, topological
 from stablegrad.ops.exact import Exact, to_float
+from stablegrad.ops.known import undecided
 from stablegrad.ops.lowered_structured import SETTLED
-from stablegrad.ops.ranged import undecided
 from stablegrad.ops.record import CONST, is_float, round_to
 
 Array = np.ndarray[Any, Any]

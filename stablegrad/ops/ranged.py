@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import Shape, Term, make
+from stablegrad.ir import Shape, Term
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered import SCALED_PRODUCT, Origin
 from stablegrad.ops.lowered_arithmetic import Parts, parts_multiple
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_logs import log_in_parts
-from stablegrad.ops.lowered_structured import inputs_of
 from stablegrad.ops.ranged_codes import (
     Code,
     Nonzero,
@@ -31,10 +30,11 @@ from stablegrad.ops.ranged_codes import (
     run_parts,
 )
 from stablegrad.ops.record import broadcast, declare
-from stablegrad.ops.settled import FEW, decide
+from stablegrad.ops.settled import decide
 
 
-def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+def infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
+    """The shape of all arguments together, the dtype of the first."""
     return broadcast(MONOMIAL, args), args[0].dtype
 
 
@@ -168,28 +168,6 @@ def _ranged_comparison(
     return value
 
 
-def _known_result(xp: Any, value: Any, *inputs: Any, meant: Term | None) -> Any:
-    if xp.name != "numpy" or meant is None:
-        return value
-    total = value.item() if value.size == 1 else np.add.reduce(value, axis=None)
-    if total == total:
-        return value
-    value, *found = np.broadcast_arrays(value, *inputs)
-    value = np.array(value)
-    lost = np.isnan(value) & np.logical_and.reduce([np.isfinite(x) for x in found])
-    places = np.flatnonzero(lost)
-    for some in (places[:PROBED], places[PROBED:FEW]):
-        part = value.flat[some]
-        decide(xp, part, np.isnan(part), meant, [x.flat[some] for x in found])
-        value.flat[some] = part
-        if np.isnan(part).all():  # there may be no number at all
-            break
-    return value
-
-
-PROBED = 8
-
-
 def _is_lost(numbers: Sequence[Any], rounded: tuple[bool, ...]) -> Any:
     """Where one of the registers that may be is lost below the range."""
     lost: Any = False
@@ -319,7 +297,7 @@ RANGED_LOG = declare(
     "ranged_log",
     family="lowered",
     params=("least", "code", "rounded", "meant"),
-    infer=_infer,
+    infer=infer,
     kernel=_ranged_log,
     elementwise=True,
     source="log(m * 2**e) = log(m) + e*log(2)",
@@ -330,7 +308,7 @@ RANGED_LOG1MEXP = declare(
     "ranged_log1mexp",
     family="lowered",
     params=("code", "rounded", "meant"),
-    infer=_infer,
+    infer=infer,
     kernel=_ranged_log1mexp,
     elementwise=True,
     source="log(1 - exp(x)) = log(-x) + O(x)",
@@ -341,7 +319,7 @@ RANGED_POWER = declare(
     "ranged_power",
     family="lowered",
     params=("code",),
-    infer=_infer,
+    infer=infer,
     kernel=_ranged_power,
     elementwise=True,
     source="x**y = exp(y*log(x))",
@@ -352,7 +330,7 @@ RANGED_SUM = declare(
     "ranged_sum",
     family="lowered",
     params=("code", "rounded", "meant"),
-    infer=_infer,
+    infer=infer,
     kernel=_ranged_sum,
     elementwise=True,
     source="sums of mantissas and exponents",
@@ -363,7 +341,7 @@ RANGED_COMPARISON = declare(
     "ranged_comparison",
     family="lowered",
     params=("name", "code", "rounded", "meant"),
-    infer=_infer,
+    infer=infer,
     kernel=_ranged_comparison,
     elementwise=True,
     source="the sign of a product is that of its factors",
@@ -374,32 +352,10 @@ RANGED_PRODUCT = declare(
     "ranged_product",
     family="lowered",
     params=("powers", "factor", "again", "watched", "code", "rounded", "meant"),
-    infer=_infer,
+    infer=infer,
     kernel=_ranged_product,
     elementwise=True,
     source="IEEE 754 scaling by powers of two is exact",
     doc="A product of powers of sums and products, of which neither intermediates nor factors "
     "leave the range.",
 )
-
-KNOWN = declare(
-    "known_result",
-    family="lowered",
-    params=("meant",),
-    infer=_infer,
-    kernel=_known_result,
-    elementwise=True,
-    source="exp(-cosh(x))*sinh(x) vanishes where both leave the range",
-    doc="A result, given its value, that is nan where it was made of infinities that are none.",
-)
-
-DECIDED = (RANGED_PRODUCT, RANGED_LOG, RANGED_LOG1MEXP, RANGED_SUM, RANGED_COMPARISON, KNOWN)
-"""What may be decided: the last parameter says as what, the last arguments are the inputs."""
-
-
-def undecided(term: Term) -> Term:
-    """A lowered term as it is where nothing decides."""
-    if term.op not in DECIDED or term.params[-1] is None:
-        return term
-    args = term.args[: -len(inputs_of(term.params[-1]))]
-    return make(term.op, args, (*term.params[:-1], None), term.shape, term.dtype)

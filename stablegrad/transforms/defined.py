@@ -191,7 +191,7 @@ def _conditions(
             continue
         for mask in _masks(term):
             context = _both(context, mask)
-        for guard, pole in _own(term):
+        for guard, pole in needed(term):
             if not (context is not None and implied(guard, _parts(context))):
                 found.append(Condition(guard, term, pole, top, context))
         for arg, where in _looked_at(term, context):
@@ -200,7 +200,7 @@ def _conditions(
     return found, tops
 
 
-def _own(term: Term) -> Iterator[tuple[Term, bool]]:
+def needed(term: Term) -> Iterator[tuple[Term, bool]]:
     """What must hold of the arguments of a term for its value; whether it is infinite else."""
     if term.op is REQUIRE:
         if not of_finite_inputs(term.args[1]):
@@ -342,62 +342,3 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
                 bits = sum(1 << n for n, w in within if bits >> n & 1 and masks <= w)
         held[term] = bits
     return held
-
-
-def partial_legs(length: Term) -> list[Term]:
-    """What tells where legs of a hypotenuse are no numbers: those outside of some domain.
-
-    A wave is one wherever its argument is, infinite by overflow too, of which it is nan.
-    """
-    return [_beyond_waves(x) for x in length.args if _has_domain(x)]
-
-
-def _beyond_waves(leg: Term) -> Term:
-    """The argument of the wave that a leg is a function of; the leg itself, if of none."""
-    x = leg
-    while x.op.elementwise and len(x.args) == 1 and not _is_partial(x):
-        (argument,) = x.args
-        if x.op.name in TURNING:
-            return leg if _has_pole(argument) else argument
-        x = argument
-    return leg
-
-
-def _has_pole(x: Term) -> bool:
-    """Whether a term may be infinite where nothing overflows."""
-    stack, seen = [x], {x}
-    while stack and len(seen) <= _LOOKED_AT:
-        t = stack.pop()
-        if t.facts.defined:
-            continue
-        if any(pole for _, pole in _own(t)):
-            return True
-        fresh = [a for a in t.args if a not in seen]
-        seen.update(fresh)
-        stack += fresh
-    return bool(stack)
-
-
-_LOOKED_AT = 64  # terms of a leg
-
-
-def _has_domain(x: Term) -> bool:
-    """Whether one of the last ops of a term is no function of all numbers."""
-    stack, seen = [x], {x}
-    while stack:
-        t = stack.pop()
-        if _is_partial(t) or (t.op.name in TURNING and _has_pole(t.args[0])):
-            return True
-        fresh = [] if t.facts.defined else [a for a in t.args if a not in seen]
-        seen.update(fresh)
-        stack += fresh
-        if len(seen) > _LOOKED_AT:
-            return False
-    return False
-
-
-def _is_partial(x: Term) -> bool:
-    if x.op is MONOMIAL:
-        parts = zip(x.args, x.params[0], strict=True)
-        return any(not (isinstance(p, int) or a.facts.nonnegative) for a, p in parts)
-    return bool(x.op.domain) and bool(guards(x))

@@ -23,7 +23,6 @@ from stablegrad.ops.lowered_functions import HYPOT_OF_COMPUTED
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float
-from stablegrad.transforms.defined import partial_legs
 from stablegrad.transforms.given import (
     EXACT_OPS,
     MOVES,
@@ -35,6 +34,7 @@ from stablegrad.transforms.given import (
     is_second_of_softmax,
     is_short_slope,
 )
+from stablegrad.transforms.legs import partial_legs
 from stablegrad.transforms.plainer import plainer
 from stablegrad.transforms.products import WIDE, emit_product, power_of_two
 from stablegrad.transforms.ranged import (

@@ -10,9 +10,10 @@ import numpy as np
 from stablegrad.ir import Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.known import KNOWN
 from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.lowered_structured import inputs_of
-from stablegrad.ops.ranged import KNOWN, TINY
+from stablegrad.ops.ranged import TINY
 from stablegrad.ops.record import INPUT, is_const
 from stablegrad.transforms.rational import is_exact
 
