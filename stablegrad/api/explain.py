@@ -12,6 +12,7 @@ from typing import Any
 from stablegrad.errors import DTypeError, message
 from stablegrad.ir import Term, topological
 from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.known import KNOWN
 from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM, Code, Sum
 from stablegrad.ops.ranged import RANGED_SUM
 from stablegrad.ops.record import CONST, INPUT, LEAF, to_float
@@ -148,6 +149,8 @@ def expression(term: Term, texts: dict[Term, str]) -> str:
         return _product(term.params[0], args)
     if term.op is RATIONAL_SUM:
         return _rational(term.params[0], args)
+    if term.op is KNOWN:  # a value with the decision of its rare elements
+        return args[0]
     if term.op is RANGED_SUM:
         return f"{name}({_bare(args[0])})"
     if name in _INFIX and len(args) == 2:
