@@ -6,7 +6,7 @@ like are kept to as many bits as the oracle knows them by.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -29,14 +29,65 @@ def fold(roots: Sequence[Term]) -> list[Term]:
     done: dict[Term, Term] = {}
     whole: dict[Term, Term] = {}
     for term in topological(roots):
-        known = whole if term.op.name in WAVES else done
-        args = tuple([known.get(a, done[a]) for a in term.args])
+        if term.op.name in WAVES:
+            args = tuple([_with_all_digits(a, done) or whole.get(a, done[a]) for a in term.args])
+        else:
+            args = tuple([done[a] for a in term.args])
         new = term if args == term.args else with_args(term, args)
         if new.op is forms.MONOMIAL:
             whole[term] = new
             new = _scaled(new)
         done[term] = _folded(new) if _foldable(new) else new
     return [done[r] for r in roots]
+
+
+def _with_all_digits(argument: Term, done: Mapping[Term, Term]) -> Term | None:
+    """The argument of a wave, what is folded in it kept to all digits that a turn asks for.
+
+    None if there is no such constant, or it is one that the oracle knows by name.
+    """
+    wide: dict[Term, Term] = {}
+    order = topological([argument], stop=lambda t: done[t].op is CONST or not t.op.elementwise)
+    for t in order if len(order) <= _FEW else ():
+        if t.op is not CONST and done[t].op is CONST and (digits := _digits(t, done[t])):
+            wide[t] = const(digits, t.dtype, t.shape)
+    if not wide:
+        return None
+    new = dict(wide)
+    for t in order:
+        if t not in new:
+            inner = t.op.elementwise and t.op is not CONST
+            args = tuple([new.get(a, done[a]) for a in t.args]) if inner else ()
+            new[t] = with_args(t, args) if args else done[t]
+    return new[argument]
+
+
+_FEW = 32  # terms of an argument
+DIGITS = 1400  # bits of a multiple of the greatest float, a hundred behind the point
+
+
+def _digits(term: Term, folded: Term) -> Fraction | None:
+    """A constant to more bits than it is folded to; None where that is all of it."""
+    from stablegrad.oracle.constants import as_arb
+    from stablegrad.oracle.evaluate import evaluate
+    from stablegrad.oracle.precision import precision
+
+    value = folded.params[0]
+    if not isinstance(value, Fraction):
+        return None
+    scalars: dict[Term, Term] = {}
+    for t in topological([term]):
+        args = tuple([scalars[a] for a in t.args])
+        is_number = t.op is CONST
+        scalars[t] = (
+            const(t.params[0], _wide(t)) if is_number else make(t.op, args, t.params, (), WIDE)
+        )
+    with precision(DIGITS):
+        ball = evaluate([scalars[term]], {})[0].item()
+        if not ball.known or not ball.c[0].is_finite() or ball.c[0].overlaps(as_arb(value)):
+            return None
+        mantissa, exponent = ball.c[0].mid().man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
 def _scaled(term: Term) -> Term:
