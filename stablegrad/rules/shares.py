@@ -239,8 +239,12 @@ def _less(x: Term, f: Term, shift: Term) -> Term:
     moved = f.op(forms.total([(1, y), (-1, shift)], shape, x.dtype))
     if f.op.name == "expm1":  # exp(max(y, 0)) times what is left of it
         above = forms.total([(1, OPS["maximum"](y, 0.0)), (-1, shift)], shape, x.dtype)
-        share = forms.product([OPS["sign"](y), OPS["expm1"](forms.scale(-1, OPS["abs"](y)))])
-        far = forms.product([OPS["exp"](above), forms.scale(-1, share)])
+        if y.facts.nonnegative:  # 1 - exp(-y) beside exp(y), with which expm1(-y) would merge
+            share = forms.power(OPS["log_expm1_slope"](y), -1)
+        else:
+            share = forms.product([OPS["sign"](y), OPS["expm1"](forms.scale(-1, OPS["abs"](y)))])
+            share = forms.scale(-1, share)
+        far = forms.product([OPS["exp"](above), share])
         moved = OPS["where"](OPS["greater"](shift, 0.0), far, moved)
     return forms.product([moved, forms.monomial(rest, None, x.dtype)])
 

@@ -52,6 +52,7 @@ RIGHT: dict[str, tuple[Program, float, float]] = {
         1.0,
         1.0,
     ),
+    "growth over growth of growth": (lambda x, y: exp(x) / expm1(cosh(x)), 32.0, 1.0),
     "wave beyond the range in a length": (
         lambda x, y: sigmoid(hypot(erf(cos(cosh(y) - sqrt(y))), cosh(y))),
         1.0,
