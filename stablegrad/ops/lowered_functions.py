@@ -188,6 +188,7 @@ CORRECTED: dict[str, Corrected] = {
     "arctanh": Corrected(_beyond(0.7), _arctanh),
     "arccosh": Corrected(_below(1.5), _arccosh),
     "log1p": Corrected(_below(-0.5), _log1p),
+    "log1pmx": Corrected(_below(-0.5), lambda x, lo, y: _log1p(x, lo, y) - x - lo),
     "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
     "lgamma": _sloped(_next_to_1_or_2, lambda x, y: scipy.special.psi(x)),
     "gamma": _sloped(_above(16.0), lambda x, y: y * scipy.special.psi(x)),

@@ -52,6 +52,11 @@ RIGHT: dict[str, tuple[Program, float, float]] = {
         1.0,
         1.0,
     ),
+    "log1p less its argument beside -1": (
+        lambda x, y: log(1.0 - cos(arctan(x))) / (log(1.0 - cos(arctan(x))) + cos(arctan(x))),
+        2.0**-10,
+        1.0,
+    ),
     "growth over growth of growth": (lambda x, y: exp(x) / expm1(cosh(x)), 32.0, 1.0),
     "wave beyond the range in a length": (
         lambda x, y: sigmoid(hypot(erf(cos(cosh(y) - sqrt(y))), cosh(y))),
