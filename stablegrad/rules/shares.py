@@ -213,6 +213,32 @@ def log_ratio_of_shares(term: Term) -> Term | None:
     return OPS["where"](lost, result, OPS["log_ratio"](*held))
 
 
+@stabilize.procedure(
+    "log",
+    example=lambda x, y: OPS["log"](OPS["softmax"](x, axis=-1) + OPS["softmax"](y, axis=-1)),
+    source="log(exp(a) + exp(b)) = logaddexp(a, b)",
+    group="softmax",
+    among=("affine",),
+)
+def log_of_mixed_shares(term: Term) -> Term | None:
+    """log(softmax(x) + softmax(y)), of a mixture of classes, is -inf where both underflow."""
+    total = term.args[0]
+    if total.op is not forms.AFFINE or len(total.args) != 2 or total.params[0] != 0:
+        return None
+    logs: list[Term] = []
+    for c, share in zip(total.params[1], total.args, strict=True):
+        inner, chain = entries(share)
+        if inner.op.name != "softmax" or c <= 0:
+            return None
+        whole = picked(OPS["log_softmax"](inner.args[0], axis=inner.param("axis")), chain)
+        logs.append(whole + OPS["log"](forms.const(c, term.dtype)))
+    lost = is_lost(total)
+    held = [OPS["where"](lost, 1.0, share) for share in total.args]
+    parts = list(zip(total.params[1], held, strict=True))
+    kept = OPS["log"](forms.total(parts, total.shape, total.dtype))
+    return OPS["where"](lost, OPS["logaddexp"](*logs), kept)
+
+
 # -- growth over growth -------------------------------------------------------------------
 
 

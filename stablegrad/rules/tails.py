@@ -183,13 +183,15 @@ def density_over_tail(term: Term) -> Term | None:
     among=("ndtr", "erfc"),
 )
 def growth_times_tail(term: Term) -> Term | None:
-    """exp(a)*erfc(x), as in a normal variable plus an exponential one, is inf*0 for large both."""
+    """exp(a)*erfc(x), a normal variable plus an exponential one, is inf*0; exp(-a)/erfc(x) 0/0."""
     parts = forms.factors(term)
     bell = next((t for t, p in parts.items() if t.op.name == "exp" and p == 1), None)
-    if bell is None or bell.args[0].facts.hi <= 0:
+    if bell is None:
         return None
     for tail, p in parts.items():
-        if tail.op.name not in ("ndtr", "erfc") or p != 1:
+        if tail.op.name not in ("ndtr", "erfc") or p not in (1, -1):
+            continue
+        if bell.args[0].facts.hi <= 0 if p == 1 else bell.args[0].facts.lo >= 0:
             continue
         if tail.args[0].op is CONST or tail.args[0].op.name == "where":
             continue  # a choice has been taken away from its tail
@@ -201,12 +203,14 @@ def growth_times_tail(term: Term) -> Term | None:
         within = OPS["where"](far, x, float(_FAR_TAIL / c))
         growth = bell.args[0]
         shape = forms.broadcast(forms.AFFINE, (growth, x))
-        exponent = forms.total([(1, growth), (-square, forms.power(x, 2))], shape, term.dtype)
-        if exponent.op is CONST:
-            return None  # erfcx itself
-        scaled = forms.product([OPS["exp"](exponent), OPS["erfcx"](forms.scale(c, within))])
-        scaled = scaled if tail.op.name == "erfc" else forms.scale(Fraction(1, 2), scaled)
-        near = forms.product([bell, tail.op(OPS["where"](far, 0.0, x))])
+        fall = (-p * square, forms.power(x, 2))
+        exponent = forms.total([(1, growth), fall], shape, term.dtype)
+        if exponent.op is CONST and (p == 1 or tail.op.name == "ndtr"):
+            return None  # erfcx itself, or a hazard
+        over = forms.power(OPS["erfcx"](forms.scale(c, within)), p)
+        scaled = forms.product([OPS["exp"](exponent), over])
+        scaled = scaled if tail.op.name == "erfc" else forms.scale(Fraction(2) ** -p, scaled)
+        near = forms.product([bell, forms.power(tail.op(OPS["where"](far, 0.0, x)), p)])
         rest = {t: r for t, r in parts.items() if t is not tail and t is not bell}
         whole = OPS["where"](far, scaled, near)
         product = forms.product([whole, forms.monomial(rest, None, term.dtype)])

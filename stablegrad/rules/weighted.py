@@ -285,6 +285,31 @@ def log_of_product_with_sum(term: Term) -> Term | None:
 
 
 @stabilize.procedure(
+    "log_ratio",
+    example=lambda w, x: OPS["log_ratio"](
+        OPS["sum"](w * OPS["exp"](x), axis=-1), OPS["sum"](w, axis=-1)
+    ),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+    among=("sum", "mean"),
+)
+def log_ratio_of_weighted_sums(term: Term) -> Term | None:
+    """log(sum(w*exp(x))/sum(w)), a weighted mean of exponentials, overflows for large x."""
+    held = list(term.args)
+    shifts: list[tuple[Rational, Term]] = []
+    for i, x in enumerate(term.args):
+        found = _weighted(x)
+        if found is not None:
+            shift = _shift(*found, x)
+            held[i] = _shifted(*found, shift, x)
+            shifts.append((-1 if i else 1, _without_axes(shift, x)))
+    if not shifts:
+        return None
+    left = OPS["log_ratio"](*held)
+    return forms.total([(1, left), *shifts], term.shape, term.dtype)
+
+
+@stabilize.procedure(
     "monomial",
     example=lambda x, y: (
         OPS["exp"](OPS["max"](y, axis=-1))

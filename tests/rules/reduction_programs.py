@@ -42,7 +42,31 @@ def across(x: Term, y: Term) -> Term:
     return entries[0](x) * entries[1](y) - entries[1](x) * entries[0](y)
 
 
+softmax = f("softmax", axis=-1)
+
 REDUCTIONS: list[Case] = [
+    ("growth_times_tail", lambda x: exp(-x - 1) / f("erfc")(sqrt(x)), [800.0]),
+    ("growth_times_tail", lambda x: exp(-x * x / 2) / f("erfc")(x / 1.4142135623730951), [40.0]),
+    (
+        "log_of_mixed_shares",
+        lambda x, y: mean(log(softmax(x) / 2 + softmax(y) / 2)),
+        [[800.0, 1.0, 2.0], [1.0, 800.0, 2.0]],
+    ),
+    (
+        "log_of_mixed_shares",
+        lambda x, y: total(softmax(x) * log((softmax(x) + 3 * softmax(y)) / 4)),
+        [[1600.0, 1.0, 2.0], [1.0, 800.0, 2.0]],
+    ),
+    (
+        "log_ratio_of_weighted_sums",
+        lambda w, x: log(total(w * exp(x)) / total(w)),
+        [[1.0, 0.5, 1.0], [800.0, 1.0, 2.0]],
+    ),
+    (
+        "log_ratio_of_weighted_sums",
+        lambda w, x: log(total(w**3 * exp(-x)) / total(w)) / 3,
+        [[1.0, 0.5, 2.0], [800.0, 900.0, 2000.0]],
+    ),
     (
         "turn_of_vectors",
         lambda x, y: f("arctan2")(across(x, y), total(x * y)),
