@@ -20,6 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from stablegrad.collecting import seldom_collected
 from stablegrad.engines.xla.kernels import calling_back, varying
+from stablegrad.jax.direct import lowered
 from stablegrad.jax.marks import Mark, application
 from stablegrad.jax.regions import Region
 
@@ -117,6 +118,11 @@ def _run(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[An
 
 def _lower(ctx: Any, *args: Any, region: Region, batch: Batch, mark: Mark | None) -> Any:
     with jax.enable_x64(True), calling_back(_on_one_device(ctx)), seldom_collected():
+        if not batch:
+            with jax.disable_jit():
+                found = lowered(ctx, region.emission, args)
+            if found is not None:
+                return found
         rule = mlir.lower_fun(_evaluate, multiple_results=True)
         return rule(ctx, *args, region=region, batch=batch, mark=mark)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import reduce
+from itertools import islice
 
 from stablegrad.ir import UNKNOWN, Facts, Term
-from stablegrad.ops.exact import Rational, to_float
+from stablegrad.ops import intervals
+from stablegrad.ops.exact import Exact, Rational, to_float
 
 DEFINED = UNKNOWN._replace(defined=True)
 
@@ -14,14 +18,26 @@ DEFINED = UNKNOWN._replace(defined=True)
 def affine_facts(term: Term) -> Facts:
     """Facts of c0 + sum of c_i x_i, by exact interval addition, rounded outward once."""
     constant, coefficients = term.params
+    return _sum_facts(constant, coefficients, [x.facts for x in term.args])
+
+
+def sum_of_products_facts(term: Term) -> Facts:
+    """The same of a sum of multiples, and of multiples of products of two."""
+    constant, coefficients, counts = term.params
+    factors = iter([x.facts for x in term.args])
+    parts = [reduce(intervals.multiply, islice(factors, n)) for n in counts]
+    return _sum_facts(constant, coefficients, parts)
+
+
+def _sum_facts(constant: Exact, coefficients: Sequence[Rational], parts: Sequence[Facts]) -> Facts:
     if isinstance(constant, str):
         return UNKNOWN
-    items = list(zip(coefficients, term.args, strict=True))
-    defined = all(x.facts.defined for _, x in items)
-    lo = _end(constant, [(c, x.facts.lo if c > 0 else x.facts.hi) for c, x in items], -math.inf)
-    hi = _end(constant, [(c, x.facts.hi if c > 0 else x.facts.lo) for c, x in items], math.inf)
-    lo_open = any(x.facts.lo_open if c > 0 else x.facts.hi_open for c, x in items)
-    hi_open = any(x.facts.hi_open if c > 0 else x.facts.lo_open for c, x in items)
+    items = list(zip(coefficients, parts, strict=True))
+    defined = all(x.defined for _, x in items)
+    lo = _end(constant, [(c, x.lo if c > 0 else x.hi) for c, x in items], -math.inf)
+    hi = _end(constant, [(c, x.hi if c > 0 else x.lo) for c, x in items], math.inf)
+    lo_open = any(x.lo_open if c > 0 else x.hi_open for c, x in items)
+    hi_open = any(x.hi_open if c > 0 else x.lo_open for c, x in items)
     return Facts(lo, hi, lo_open, hi_open, defined)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from stablegrad.ir import Shape, Term
 from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
+from stablegrad.ops.form_facts import sum_of_products_facts
 from stablegrad.ops.form_records import MONOMIAL, coefficient
 from stablegrad.ops.pairs import Pair, two_prod, two_sum
 from stablegrad.ops.plain_sums import two_addends
@@ -328,6 +329,7 @@ COMPENSATED_SUM = declare(
     infer=_infer,
     kernel=_compensated_sum,
     elementwise=True,
+    infer_facts=sum_of_products_facts,
     source="Ogita, Rump and Oishi 2005",
     ulp=None,
     accuracy="eps relative to the result plus n*eps**2 relative to the sum of absolute terms",

@@ -164,19 +164,27 @@ class Emission:
             }
         )
 
-    def __call__(self, *values: Any) -> list[Any]:
-        """The values of the roots. Call it with ``jax.enable_x64(True)`` in force."""
-        xp = namespace(import_jax())
-        known: dict[Any, Any] = dict(zip(self.inputs, values, strict=True))
+    def __call__(self, *values: Any, xp: Any = None) -> list[Any]:
+        """The values of the roots. Call it with ``jax.enable_x64(True)`` in force.
+
+        Args:
+            values: those of the inputs.
+            xp: the names that kernels are given; those of jax.numpy unless said otherwise.
+        """
+        xp = xp or namespace(import_jax())
+        known: dict[Any, Any] = _Known(zip(self.inputs, values, strict=True))
         results: dict[Term, Any] = {}
         for term in self.sequence:
             if term in self.groups:
                 results.update(self._together(xp, self.groups[term], known))
             if term not in known:
                 value = results.pop(term) if term in results else self._apply(xp, term, known)
-                if value.dtype == WIDE and (term in self.kept_wide or term in self.for_masks):
+                if value.dtype == term.dtype:
+                    known[term] = value
+                elif value.dtype == WIDE and (term in self.kept_wide or term in self.for_masks):
                     known[term, WIDE] = value
-                known[term] = value if value.dtype == term.dtype else value.astype(term.dtype)
+                else:
+                    known[term] = value.astype(term.dtype)
         return [_shaped(xp, known[r], r) for r in self.roots]
 
     def _together(self, xp: Any, terms: Sequence[Term], known: dict[Any, Any]) -> dict[Term, Any]:
@@ -188,7 +196,7 @@ class Emission:
         kernel = kernel_of(first.op, first.dtype, small=self.degrees[first] <= DEGREE)
         columns = zip(*[t.args for t in terms], strict=True)
         args = [xp.stack([_shaped(xp, known[a], a) for a in column]) for column in columns]
-        return dict(zip(terms, kernel(xp, *args, **first.static), strict=True))
+        return dict(zip(terms, xp.call(kernel, *args, **first.static), strict=True))
 
     def _apply(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
         if term.op is CONST:  # scalars: XLA fills shapes itself
@@ -210,10 +218,13 @@ class Emission:
             return self._shared_product(xp, term, known)
         elif stays_wide(term, self.sizes):
             kernel = wide_product
-        args = [known[term.args[i]] for i in order or range(len(term.args))]
         goes_on = term.dtype == np.float32 and takes(term)
-        if order is None and (goes_on or term.op.name == "not_equal"):
-            args = [known.get((a, WIDE), x) for a, x in zip(term.args, args, strict=True)]
+        if order is not None:
+            args = [known[term.args[i]] for i in order]
+        elif not goes_on and term.op.name != "not_equal":
+            args = [known[a] for a in term.args]
+        else:
+            args = [_widest(known, a) for a in term.args]
             by_parts = self._by_parts(term)
             if by_parts:
                 kernel = KERNELS["scaled_product"]
@@ -231,10 +242,10 @@ class Emission:
         if not term.op.elementwise:  # constants are held as scalars
             args = [_shaped(xp, x, a) for x, a in zip(args, term.args, strict=True)]
         try:
-            return xp.asarray(kernel(xp, *args, **params))
+            return xp.asarray(xp.call(kernel, *args, **params))
         except import_jax().errors.JAXTypeError:
             # series that end when their terms are small, and the like: the kernel looks at values
-            return xp.asarray(on_host(term.op, term.shape)(xp, *args, **params))
+            return xp.asarray(xp.call(on_host(term.op, term.shape), *args, **params))
 
     def _by_parts(self, term: Term) -> bool:
         """Whether a product of what is held in float64 may leave the range of float64."""
@@ -250,7 +261,7 @@ class Emission:
             if n >= len(factors):
                 return known[n]
             x = factors[n]
-            return known.get((x, WIDE), known[x]).astype(WIDE)
+            return _widest(known, x).astype(WIDE)
 
         for n in self.shared.needed(term):
             if n not in known:
@@ -258,6 +269,19 @@ class Emission:
                 known[n] = value(a) * value(b)
         steps = tuple([value(n) for n in self.shared.parts[term]])
         return wide_product(xp, *steps, powers=(1,) * len(steps), factor=term.params[1])
+
+
+class _Known(dict[Any, Any]):
+    """Values by term. Those held in float64 are rounded where they are asked for in float32."""
+
+    def __missing__(self, term: Any) -> Any:
+        self[term] = narrow = self[term, WIDE].astype(term.dtype)
+        return narrow
+
+
+def _widest(known: dict[Any, Any], term: Term) -> Any:
+    wide = (term, WIDE)
+    return known[wide] if wide in known else known[term]
 
 
 def _shaped(xp: Any, value: Any, term: Term) -> Any:

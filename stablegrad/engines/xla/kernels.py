@@ -362,7 +362,7 @@ HOSTED = tuple(
 
 def any_of(xp: Any, x: Any, *, axis: Any, keepdims: bool) -> Any:
     """The kernel of ``any``: XLA has faster sums and maxima of floats than of truth values."""
-    true = (x != 0).astype(np.float32)
+    true = (x if x.dtype.kind == "b" else x != 0).astype(np.float32)
     return xp.max(true, axis=axis, keepdims=keepdims, initial=0.0) != 0
 
 

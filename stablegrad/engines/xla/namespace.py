@@ -6,6 +6,7 @@ XLA's own exp2, sinh, cosh, log1p, atanh and erfinv lose digits (float64 on CPU:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,10 @@ class Namespace:
         value = getattr(self._numpy, name)
         setattr(self, name, value)
         return value
+
+    def call(self, kernel: Callable[..., Any], *args: Any, **params: Any) -> Any:
+        """The result of a kernel."""
+        return kernel(self, *args, **params)
 
     # -- without promotion, which is most of the time that tracing takes ------------------------
 

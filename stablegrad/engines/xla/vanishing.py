@@ -135,7 +135,7 @@ def overflows(order: Sequence[Term], held: Container[Term], plain: Container[Ter
         if wide and name == "scaled_product":
             wide = not is_narrow(*term.params[:2])
         limit = math.inf if wide else 1
-        if name in _OSCILLATING and term.args[0].op is not INPUT:
+        if name in _OSCILLATING and term.args[0].op is not INPUT and not _bounded(term.args[0]):
             limit = -1
         if is_float(term.dtype) and (lost_arguments or growth is None or growth.degree > limit):
             lost.add(term)
@@ -229,7 +229,7 @@ def _growth(term: Term, known: Mapping[Term, Growth | None]) -> Growth | None:
     positive = frozenset[Term]().union(*[g.positive for g in parts])
     degrees = [g.degree for g in parts]
     called = OPS[name](*own) if term.op.name == "redone_call" and not term.params[1] else term
-    bounded = max(abs(called.facts.lo), abs(called.facts.hi)) < 1e30
+    bounded = _bounded(called)
     if name in ("multiply", "square"):
         degree = sum(degrees) * (2 if name == "square" else 1)
     elif name in _PRODUCTS or name == "divide":
@@ -268,6 +268,11 @@ def _growth(term: Term, known: Mapping[Term, Growth | None]) -> Growth | None:
         return Growth(0, finite, nonzero, positive)
     by = frozenset[Term]().union(*[g.by for g in parts])
     return Growth(degree, finite, nonzero, positive, by)
+
+
+def _bounded(term: Term) -> bool:
+    """Whether the values of a term stay far from overflow, by what is known of them."""
+    return max(abs(term.facts.lo), abs(term.facts.hi)) < 1e30
 
 
 def _own(term: Term) -> int:
