@@ -79,11 +79,14 @@ def lowered(ctx: Any, emission: Emission, args: Sequence[Any]) -> list[Any] | No
         return None
     home = Builder()
     given = [Value(home, x, a.shape, a.dtype) for x, a in zip(args, ctx.avals_in, strict=True)]
+    xp = Direct(ctx, home)
     try:
-        found = emission(*given, xp=Direct(ctx, home))
+        return [x.ir for x in emission(*given, xp=xp)]
     except NeedsTracingError:
         return None
-    return [x.ir for x in found]
+    finally:  # what holds itself would hold the module, too
+        vars(xp).clear()
+        vars(home).clear()
 
 
 def _is_plain(aval: Any) -> bool:
