@@ -90,8 +90,8 @@ def _log_step(xp: Any, b: Any, h: Any) -> Any:
 
 def _log_step_partials(y: Term, b: Term, h: Term) -> tuple[Term, Term]:
     inside = OPS["isfinite"](y)
-    slopes = OPS["power_step"](b, h, p=-1), OPS["power_of_sum"](b, h, p=-1)
-    return OPS["require"](slopes[0], inside), OPS["require"](slopes[1], inside)
+    upper = 1 / (b + h)  # one of a sum, as others write it, so that what cancels is seen
+    return OPS["require"](-h * upper / b, inside), OPS["require"](upper, inside)
 
 
 def _log_step_facts(term: Term) -> Facts:

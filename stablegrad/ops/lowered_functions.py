@@ -287,21 +287,32 @@ def _redone_call(
 POWERS = frozenset(["power", "pow1p", "powm1", "pow1pm1"])
 """Powers, those of 1 + u, and both less 1."""
 SLOPES = frozenset(["power_derivative", "pow1p_derivative"])
-"""Their first derivatives by the base: powers times the exponent."""
+"""Their derivatives: of the first, by the base and by the exponent, powers times a factor."""
 
 _STEEP = 8.0  # a power from here on feels the rounding of its base, a log that of its exponent
 
 
 def _redone_power(
-    xp: Any, x: Any, y: Any, *leaves: Any, name: str, rounded: tuple[bool, ...], code: Code
+    xp: Any,
+    x: Any,
+    y: Any,
+    *leaves: Any,
+    name: str,
+    order: tuple[int, ...],
+    rounded: tuple[bool, ...],
+    code: Code,
 ) -> Any:
     op = OPS[name]
-    params = {"n": 1, "m": 0} if name in SLOPES else {}
+    params = dict(zip(op.params, order, strict=True))
     if xp.name != "numpy":
         return op.engine_kernels.get("xla", op.kernel)(xp, x, y, **params)
     value = op.engine_kernels.get("numpy", op.kernel)(xp, x, y, **params)
     less = name.endswith("m1")
-    factor: Any = y if name in SLOPES else 1.0
+    factor: Any = 1.0
+    if order:
+        with np.errstate(all="ignore"):
+            log = np.log1p if name == "pow1p_derivative" else np.log
+            factor = y if order == (1, 0) else log(x)
 
     def is_enough(found: Bounded) -> Any:
         (hi, _), error = found
@@ -321,14 +332,14 @@ def _redone_power(
         size = np.abs(hi) if less else 1.0
         again = np.exp(hi)
         again = np.expm1(hi) + again * lo if less else again + again * lo
-        if name in SLOPES:
-            again = again * y[felt]
+        if order:
+            again = again * spread(factor, shape)[felt]
         # what differs more than the rounding of the base allows left the range of pairs
         allowed = 1e-6 * (1.0 + np.abs(start)) + 2.0**-48 * np.abs(y[felt])
         close = np.abs(hi - start) < allowed
         better = (error < 4.0 * _ROUNDED * size) & close & np.isfinite(again)
         again = np.where(better, again, value[felt])
-        if not any(rounded) and name not in SLOPES:
+        if not any(rounded) and not order:
             open_ = ~better & (np.abs(y[felt]) + np.abs(start) > LOST * size)
             whole = (*code, Function("expm1" if less else "exp", (len(leaves) + len(code) - 1,)))
             if np.any(open_):
@@ -360,7 +371,7 @@ HYPOT_OF_COMPUTED = declare(
 REDONE_POWER = declare(
     "redone_power",
     family="lowered",
-    params=("name", "rounded", "code"),
+    params=("name", "order", "rounded", "code"),
     infer=_infer,
     kernel=_redone_power,
     elementwise=True,

@@ -20,15 +20,8 @@ from stablegrad.ops.lowered import SCALED_PRODUCT, Origin
 from stablegrad.ops.lowered_arithmetic import Parts, parts_multiple
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_logs import log_in_parts
-from stablegrad.ops.ranged_codes import (
-    Code,
-    Nonzero,
-    decisive,
-    floats,
-    is_far,
-    optional,
-    run_parts,
-)
+from stablegrad.ops.ranged_codes import Code, Nonzero, decisive, optional, run_parts
+from stablegrad.ops.ranged_functions import floats, is_far
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import decide
 
@@ -157,7 +150,7 @@ def _ranged_comparison(
     value, open_ = np.array(value), np.array(lost)
     if numbers:
         with np.errstate(all="ignore"):
-            (m, _, _), _ = run_parts([x[lost] for x in numbers], code)
+            (m, _, _), _ = run_parts(xp, [x[lost] for x in numbers], code)
         told = ~np.isnan(m)
         value[lost] = np.where(told, SIGNED[name](m, 0.0), value[lost])
         open_[lost] = ~(told & ~_is_lost([x[lost] for x in numbers], rounded))
@@ -240,7 +233,7 @@ def _again(
     value = np.array(value)
     if code and np.any(lost):
         with np.errstate(all="ignore"):
-            parts, none = run_parts([x[lost] for x in numbers], code)
+            parts, none = run_parts(xp, [x[lost] for x in numbers], code)
             again, nowhere = finish(parts)
         none = none | nowhere
         value[lost] = np.where(none, np.nan, np.where(np.isnan(again), value[lost], again))

@@ -38,8 +38,6 @@ from stablegrad.transforms.legs import partial_legs
 from stablegrad.transforms.plainer import plainer
 from stablegrad.transforms.products import WIDE, emit_product, power_of_two
 from stablegrad.transforms.ranged import (
-    POWERS,
-    SLOW,
     as_ranged_call,
     as_ranged_comparison,
     as_ranged_power,
@@ -50,6 +48,7 @@ from stablegrad.transforms.ranged_logs import (
     as_ranged_log1mexp,
     as_ranged_ratio,
 )
+from stablegrad.transforms.ranging import BASED, SLOW
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import (
     as_redone_call,
@@ -221,7 +220,7 @@ class Lowering:
         elif term.op.name == "log_ratio" and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, (), term.shape, dtype)
             lowered = as_ranged_ratio(self._emit_call(term) or plain, term, self.own)
-        elif term.op.name in POWERS and term.dtype == WIDE and not self.native:
+        elif term.op.name in BASED and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, term.params, term.shape, dtype)
             lowered = as_ranged_power(self._emit_call(term) or plain, term, self.own)
         elif term.op.name == "hypot" and dtype == WIDE and (legs := partial_legs(term)):

@@ -18,11 +18,8 @@ from stablegrad.ops.lowered_logs import half_whole
 from stablegrad.ops.lowered_structured import SETTLED_STEEP
 from stablegrad.ops.ranged import RANGED_PRODUCT, RANGED_SUM
 from stablegrad.ops.record import const, round_to
-from stablegrad.transforms.ranged import (
-    is_over_its_own,
-    ranged_code,
-    underflows,
-)
+from stablegrad.transforms.ranged import ranged_code
+from stablegrad.transforms.ranging import is_over_its_own, underflows
 from stablegrad.transforms.vanishing import vanishing_inputs
 
 WIDE = np.dtype(np.float64)

@@ -9,8 +9,9 @@ from typing import Any
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_arithmetic import Product, Sum
+from stablegrad.ops.lowered_functions import SLOPES
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.pair_codes import Function
 from stablegrad.ops.ranged import (
@@ -20,28 +21,27 @@ from stablegrad.ops.ranged import (
 )
 from stablegrad.ops.ranged_codes import (
     CANCELLED,
-    CODED,
     IN_PAIRS,
-    LOG_OF_ROUNDED,
-    RANGING,
     Code,
     Masked,
     Nonzero,
     Rounded,
 )
-from stablegrad.ops.record import CONST, is_const, is_float
-from stablegrad.synthesis.op import SYNTHESIZED
+from stablegrad.ops.ranged_functions import LOG_OF_ROUNDED, RANGING
+from stablegrad.ops.record import is_const, is_float
+from stablegrad.transforms.ranging import (
+    GROWING,
+    LIMIT,
+    as_written,
+    codable,
+    is_over_its_own,
+    may_leave,
+    overflows,
+    ranges,
+    underflows,
+)
 from stablegrad.transforms.rational import instruction, is_exact
 from stablegrad.transforms.vanishing import vanishes, vanishing_inputs
-
-POWERS = ("power", "power_derivative")
-GROWING = ("expm1", "exprel", "sinh", "cosh", "power", "gamma")
-"""Functions that may leave the range where their product with another factor does not."""
-FALLING = ("power", "sech", "sech_squared", "logrel", "logrel_derivative")
-"""Functions that may be lost below the range where their root or product is not."""
-SLOW = ("arcsinh", "arccosh")
-"""Functions that are in range where their argument is not."""
-LIMIT = 32  # forms, functions and leaves of one code
 
 
 def ranged_code(
@@ -76,63 +76,17 @@ def ranged_code(
     return watched, *found
 
 
-def as_written(x: Term) -> Term:
-    """A factor; the product itself where it is a kernel for the product of some others."""
-    if x.op is not SYNTHESIZED:
-        return x
-    naive = x.args[1]
-    return naive if naive.op is MONOMIAL else x
-
-
-def underflows(x: Term, p: Any) -> bool:
-    """Whether a factor to the power p may be lost below the range, or its sign under a root."""
-    rooted = not isinstance(p, int) and vanishes(x)
-    lost = rooted or ranges(x) or x.op.name in FALLING or (p < 0 and _chosen(x))
-    return lost and not _has_masks(x)
-
-
-def _has_masks(x: Term) -> bool:
-    """Whether a factor is made of masks: then it has zeros that are meant."""
-    stack, seen = [x], {x}
-    while stack:
-        t = stack.pop()
-        if not (t.op is AFFINE or t.op is MONOMIAL or t.op.name in CODED):
-            continue
-        if any(a.dtype.kind == "b" for a in t.args):
-            return True
-        fresh = [a for a in t.args if a not in seen]
-        seen.update(fresh)
-        stack += fresh
-        if len(seen) > LIMIT:
-            break
-    return False
-
-
 def _watched(x: Term, p: Any, several: bool) -> bool:
     if underflows(x, p) and (several or not isinstance(p, int)):
         return True
     grows = x.op.name in GROWING and (several or not isinstance(p, int))
-    return ranges(x) or (p < 0 and _overflows(x)) or grows
-
-
-def _chosen(x: Term) -> bool:
-    """Whether a factor is the greater or smaller of some, one of them a product."""
-    while x.op.name in ("expm1", "sinh"):  # about their argument where that is small
-        (x,) = x.args
-    return x.op.name in ("maximum", "minimum") and any(a.op is MONOMIAL for a in x.args)
+    return ranges(x) or (p < 0 and overflows(x)) or grows
 
 
 def _is_whole(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
     """Whether a factor is under one of its addends, which may overflow: 1 + u under u."""
     grown = [a for a in x.args if a in parts and _is_unbounded(a)] if x.op is AFFINE else []
     return p < 0 and any(parts[a] > 0 and not is_exact(a) for a in grown)
-
-
-def is_over_its_own(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
-    """Whether a factor is a function of a product over factors of it, and lost with that."""
-    inner = x.args[0] if x.op.elementwise and len(x.args) == 1 else x
-    product = p > 0 and x is not inner and inner.op is MONOMIAL
-    return product and any(parts.get(a, 0) < 0 for a in (inner, *inner.args))
 
 
 def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
@@ -276,7 +230,7 @@ def coded(
                 step = Rounded(step.constant, step.addends, bits, known)
             put(t, Masked(step, over) if over and isinstance(step, Product) else step)
         else:
-            n = t.param("n") if t.op.name == "power_derivative" else 0
+            n = t.param("n") if t.op.name in SLOPES else 0
             name = t.op.name
             if name == "log" and t.args[0] in rounded:
                 name = LOG_OF_ROUNDED
@@ -303,48 +257,6 @@ def _rounded(order: Sequence[Term], inner: Container[Term]) -> set[Term]:
     return rounded
 
 
-def ranges(x: Term) -> bool:
-    """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
-    if x.op is MONOMIAL or as_written(x) is not x:
-        return not _is_weight(x)
-    if x.op.name in ("hypot", "abs"):
-        return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
-    if x.op.name in POWERS:
-        return _codable(x) and (ranges(x.args[0]) or any(map(ranges, forms.factors(x.args[0]))))
-    return x.op is AFFINE and any(
-        (a.op is MONOMIAL and not _is_weight(a)) or a.op is AFFINE or a.op.name in RANGING
-        for a in x.args
-    )
-
-
-def _is_weight(x: Term) -> bool:
-    """Whether a product is 1 where some conditions hold, and 0 elsewhere."""
-    one = all(a.dtype.kind == "b" or (a.op is REQUIRE and a.args[0].op is CONST) for a in x.args)
-    return x.op is MONOMIAL and one
-
-
-def _overflows(x: Term) -> bool:
-    """Whether a factor is a plain sum, which only its size can spoil."""
-    return x.op is AFFINE and (len(x.args) > 1 or any(a.op.name in RANGING for a in x.args))
-
-
-def _codable(t: Term) -> bool:
-    """Whether a form or a function is one instruction."""
-    if t.op.name == "power_derivative":
-        return t.params in ((1, 0), (0, 1))
-    if t.op.name in CODED:
-        return True
-    if t.op is AFFINE:
-        return not isinstance(t.params[0], str)
-    return any(is_float(x.dtype) for x in t.args)
-
-
-def _leaves(x: Term) -> bool:
-    """Whether a number may leave the range, so that its log is had of its exponent."""
-    sides = x.args if x.op.name in ("maximum", "minimum") else (x,)
-    return any(a.op is AFFINE or a.op is MONOMIAL or a.op.name in RANGING for a in sides)
-
-
 def _inner(term: Term) -> dict[Term, None] | None:
     """The forms and functions that the code computes, where they are few."""
     inner: dict[Term, None] = {}
@@ -352,10 +264,9 @@ def _inner(term: Term) -> dict[Term, None] | None:
     stack = [term]
     while stack:
         t = stack.pop()
-        form = t.op is AFFINE or t.op is MONOMIAL
-        if not (form or t.op.name in CODED) or (t.op.name == "log" and not _leaves(t.args[0])):
+        if t.op.name == "log" and not may_leave(t.args[0]):
             continue
-        if not _codable(t):
+        if not codable(t):
             if t is term:
                 return None
             continue

@@ -8,7 +8,8 @@ from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.forms import MONOMIAL
 from stablegrad.ops.ranged import RANGED_LOG, RANGED_LOG1MEXP, TINY
-from stablegrad.transforms.ranged import coded, is_signed, ranges
+from stablegrad.transforms.ranged import coded, is_signed
+from stablegrad.transforms.ranging import ranges
 from stablegrad.transforms.rational import is_exact
 from stablegrad.transforms.vanishing import vanishes, vanishing_inputs
 

@@ -175,7 +175,7 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
 
     None where both are exact, or cannot be computed in pairs.
     """
-    slope = term.op.name in SLOPES and term.params == (1, 0)
+    slope = term.op.name in SLOPES and sum(term.params) == 1
     if not slope and term.op.name not in POWERS:
         return None
     base, exponent = term.args
@@ -183,11 +183,13 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
         return None
     log = OPS["log1p" if term.op.name.startswith("pow1p") else "log"](base)
     code = _Code(lowered, ARGUMENT_LIMIT)
-    whole = canonical((exponent - 1 if slope else exponent) * log, below=frozenset(term.args))
+    whole = canonical(
+        (exponent - 1 if term.params == (1, 0) else exponent) * log, below=frozenset(term.args)
+    )
     if not code.add(whole) or not code.steps:
         return None
     args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
-    params = (term.op.name, code.rounded, code.steps)
+    params = (term.op.name, term.params, code.rounded, code.steps)
     return make(REDONE_POWER, args, params, forms.broadcast(AFFINE, args), term.dtype)
 
 

@@ -1,0 +1,304 @@
+"""Functions of numbers with exponents of their own: pairs of floats and a whole number.
+
+Far out, where the function is below the range of floats or beyond it, it has its digits; nearer it
+is as it is computed in floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stablegrad.ir import OPS
+from stablegrad.ops import gamma_kernels, pair_exp, pairs
+from stablegrad.ops.exact import Rational, exact_ratio
+from stablegrad.ops.lowered_arithmetic import (
+    Parts,
+    normal_parts,
+    parts_constant,
+    parts_multiple,
+    parts_product,
+    parts_sum,
+)
+from stablegrad.ops.lowered_functions import SLOPES
+from stablegrad.ops.near_zero import LEADING, NEAR
+from stablegrad.ops.pair_codes import Function
+
+_MOST = 2.0**45  # exponents up to here are reduced to enough digits
+FARTHEST = 2.0**48  # exponents farther off are no farther
+_LARGE = 40.0  # from here on exp(-2*x) is nothing beside 1
+_LN2 = pairs.split(pair_exp.LN2)
+
+
+def _exp(x: Parts) -> Parts:
+    """exp; beyond all reduction a number of about its exponent, which ``run_parts`` knows of."""
+    hi, lo, e = x
+    shift = np.clip(e, -3000, 1000).astype(np.int32)
+    u, rest = np.ldexp(hi, shift), np.ldexp(lo, shift)
+    far = np.abs(u) >= _MOST
+    beyond = np.clip(np.rint(u / _LN2[0]), -FARTHEST, FARTHEST)
+    u, rest = np.where(far, 0.0, u), np.where(far, 0.0, rest)
+    k = np.rint(np.where(np.isfinite(u), u, 0.0) / _LN2[0])
+    zero = 0.0 * k
+    less = pairs.multiply((k, zero), (_LN2[0] + zero, _LN2[1] + zero))
+    r = pairs.add((u, rest), pairs.negative(less))
+    m = np.exp(r[0])
+    k = np.where(far, beyond, k).astype(np.int64)
+    return normal_parts(np, (m, m * r[1], k))
+
+
+def floats(x: Parts) -> Any:
+    """Numbers as floats, beyond their range infinite or 0."""
+    return np.ldexp(x[0] + x[1], np.clip(x[2], -3000, 3000).astype(np.int32))
+
+
+def _growing(name: str, x: Parts) -> Parts:
+    """expm1, sinh or cosh: an exponential far out."""
+    value = floats(x)
+    near = getattr(np, name)(np.where(np.abs(value) < _LARGE, value, 0.0))
+    zero = np.zeros(near.shape)
+    small = normal_parts(np, (near, zero, np.zeros(near.shape, np.int64)))
+    if name in LEADING:
+        small = either(x[2] < NEAR, x, small)
+    sign = np.where(value < 0, -1.0, 1.0)
+    m, lo, e = _exp((sign * x[0], sign * x[1], x[2]))
+    if name == "expm1":
+        falls = value < 0
+        m, lo, e = np.where(falls, -1.0, m), np.where(falls, 0.0, lo), np.where(falls, 0, e)
+    else:
+        sign = sign if name == "sinh" else 1.0
+        m, lo, e = sign * m, sign * lo, e - 1
+    inside = np.abs(value) < _LARGE
+    return either(inside, small, (m, lo, e))
+
+
+def either(first: Any, x: Parts, y: Parts) -> Parts:
+    """Elements of the first number where a condition holds, else of the second."""
+    m, lo, e = [np.where(first, a, b) for a, b in zip(x, y, strict=True)]
+    return m, lo, e
+
+
+def _near_zero(xp: Any, name: str, x: Parts) -> Parts:
+    """A function with a zero at 0, by the first term of its series there."""
+    order, slope = LEADING[name]
+    near = parts_multiple(np, parts_product(np, [(x, order)]), exact_ratio(Fraction(slope)))
+    return either(x[2] < NEAR, near, _in_floats(xp, name, x))
+
+
+def _in_floats(xp: Any, name: str, x: Parts) -> Parts:
+    """A function where the argument and the value are in range."""
+    op = OPS[name]
+    value = op.engine_kernels.get("numpy", op.kernel)(xp, floats(x))
+    zero = 0.0 * value
+    return normal_parts(np, (value, zero, zero.astype(np.int64)))
+
+
+def _exprel(x: Parts) -> Parts:
+    """expm1(x)/x."""
+    zero = x[0] == 0
+    one = np.where(zero, 1.0, x[0]), np.where(zero, 0.0, x[1]), x[2]
+    m, lo, e = parts_product(np, [(_growing("expm1", one), 1), (one, -1)])
+    return np.where(zero, 1.0, m), np.where(zero, 0.0, lo), np.where(zero, 0, e)
+
+
+def _log(x: Parts) -> Parts:
+    """The logarithm of a positive x."""
+    good = (x[0] > 0) & np.isfinite(x[0]) & ~is_far(x)
+    m = pair_exp.log_of_pair(np, (np.where(good, x[0], 1.0), np.where(good, x[1], 0.0)))
+    zero = 0.0 * m[0]
+    scale = pairs.multiply((x[2] + zero, zero), (_LN2[0] + zero, _LN2[1] + zero))
+    hi, lo = pairs.add(scale, m)
+    return normal_parts(np, (np.where(good, hi, np.nan), lo, np.zeros(zero.shape, np.int64)))
+
+
+def _log_of_rounded(x: Parts) -> Parts:
+    """The logarithm of a rounded x; nothing is known of it where x is near 1."""
+    m, low, e = _log(x)
+    return np.where(np.abs(floats((m, low, e))) < 0.125, np.nan, m), low, e
+
+
+def _log1p(u: Parts) -> Parts:
+    return either(u[2] < NEAR, u, _log(parts_sum(np, [u, parts_constant(np, 1, u)])))
+
+
+def _power(x: Parts, y: Parts) -> Parts:
+    """x**y of a positive x."""
+    return _exp(parts_product(np, [(_log(x), 1), (y, 1)]))
+
+
+def _powers(step: Function, x: Parts, y: Parts) -> Parts:
+    """A power, one of 1 + x, that less 1, or a first derivative of one."""
+    log = _log1p(x) if step.name.startswith("pow1p") else _log(x)
+    by_base = step.name in SLOPES and step.order == 1
+    raised = parts_sum(np, [y, parts_constant(np, -1, y)]) if by_base else y
+    exponent = parts_product(np, [(log, 1), (raised, 1)])
+    if step.name == "pow1pm1":
+        return _growing("expm1", exponent)
+    if step.name in SLOPES:
+        return parts_product(np, [(_exp(exponent), 1), (y if by_base else log, 1)])
+    return _exp(exponent)
+
+
+def product_of_powers(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
+    """A product of any constant powers."""
+    plain: list[tuple[Parts, Rational]] = []
+    for x, p in factors:
+        if Fraction(p).denominator <= 2 and abs(p) <= POWERS:
+            plain.append((x, p))
+        else:
+            plain.append((_power(x, parts_constant(np, p, x)), 1))
+    return parts_product(np, plain)
+
+
+POWERS = 16  # of a product by multiplication
+
+RANGING = frozenset(
+    "exp expm1 exprel sinh cosh power power_derivative pow1p pow1p_derivative pow1pm1 "
+    "cbrt cbrt_slope gamma hypot abs sech sech_squared".split()
+)
+"""Functions that leave the range, and can be had with exponents."""
+TAILS = frozenset(
+    "sigmoid sigmoid_slope softplus log_sigmoid silu erfc ndtr log_ndtr log1mexp log_step "
+    "inverse_power_cos inverse_power_sin".split()
+)
+"""Functions that are lost below the range far out, and can be had with exponents."""
+CODED = RANGING | TAILS | {"log", "maximum", "minimum"}
+"""Functions that can be had of numbers with exponents."""
+
+
+def _gamma(x: Parts) -> Parts:
+    """The gamma function of x from 0.5 on."""
+    value = floats(x)
+    good = (value >= 0.5) & (value < _MOST)
+    head = np.where(good, value, 1.0)
+    shift = np.clip(x[2], -3000, 3000).astype(np.int32)
+    rest = np.where(good, (np.ldexp(x[0], shift) - head) + np.ldexp(x[1], shift), 0.0)
+    hi, lo = gamma_kernels.log_gamma_pairs(np, (head, rest))
+    log = normal_parts(np, (np.where(good, hi, np.nan), lo, np.zeros(hi.shape, np.int64)))
+    return _exp(log)
+
+
+def _abs(x: Parts) -> Parts:
+    sign = np.where(x[0] < 0, -1.0, 1.0)
+    return sign * x[0], sign * x[1], x[2]
+
+
+def _cbrt(x: Parts) -> Parts:
+    sign = np.where(x[0] < 0, -1.0, 1.0)
+    m, lo, e = product_of_powers([(_abs(x), Fraction(1, 3))])
+    return sign * m, sign * lo, e
+
+
+def _cbrt_slope(x: Parts) -> Parts:
+    return parts_multiple(np, product_of_powers([(_abs(x), Fraction(-2, 3))]), Fraction(1, 3))
+
+
+def _logistic(name: str, x: Parts) -> Parts:
+    """The logistic function, its slope, its logarithm, softplus or silu."""
+    if name == "silu":
+        return parts_product(np, [(x, 1), (_logistic("sigmoid", x), 1)])
+    if name == "log_sigmoid":
+        return parts_multiple(np, _logistic("softplus", parts_multiple(np, x, -1)), -1)
+    grown = _exp(parts_multiple(np, _abs(x), -1))
+    if name == "sigmoid_slope":
+        whole = parts_sum(np, [parts_constant(np, 1, x), grown])
+        return parts_product(np, [(grown, 1), (whole, -2)])
+    if name == "sigmoid":
+        one = parts_constant(np, 1, x)
+        whole = parts_sum(np, [one, grown])
+        return parts_product(np, [(either(x[0] < 0, grown, one), 1), (whole, -1)])
+    near = _log1p(grown)
+    return either(x[0] < 0, near, parts_sum(np, [x, near]))
+
+
+def _erfc(xp: Any, x: Parts) -> Parts:
+    value = floats(x)
+    tail = value > 1.0
+    scaled = OPS["erfcx"].kernel(xp, np.where(tail, value, 1.0))
+    plain = OPS["erfc"].kernel(xp, np.where(tail, 1.0, value))
+    zero = np.zeros(value.shape)
+    found = normal_parts(np, (np.where(tail, scaled, plain), zero, zero.astype(np.int64)))
+    fallen = _exp(parts_multiple(np, parts_product(np, [(x, 2)]), -1))
+    return either(tail, parts_product(np, [(found, 1), (fallen, 1)]), found)
+
+
+def _ndtr(xp: Any, x: Parts) -> Parts:
+    rooted = parts_product(np, [(x, 1), (parts_constant(np, 2, x), Fraction(-1, 2))])
+    return parts_multiple(np, _erfc(xp, parts_multiple(np, rooted, -1)), Fraction(1, 2))
+
+
+def _log_ndtr(xp: Any, x: Parts) -> Parts:
+    near = _log1p(parts_multiple(np, _ndtr(xp, parts_multiple(np, x, -1)), -1))
+    far = parts_multiple(np, parts_product(np, [(x, 2)]), Fraction(-1, 2))  # beside a logarithm
+    return either(x[0] > 0, near, either(x[2] > -NEAR, far, _in_floats(xp, "log_ndtr", x)))
+
+
+def _inverse(x: Parts, y: Parts) -> Parts:
+    """x/(x**2 + y**2)."""
+    square = parts_sum(np, [parts_product(np, [(a, 2)]) for a in (x, y)])
+    return parts_product(np, [(x, 1), (square, -1)])
+
+
+def _tail(xp: Any, name: str, xs: Sequence[Parts]) -> Parts:
+    if name in ("erfc", "ndtr"):
+        return (_erfc if name == "erfc" else _ndtr)(xp, xs[0])
+    if name == "log_ndtr":
+        return _log_ndtr(xp, xs[0])
+    if name == "log1mexp":
+        return _log1p(parts_multiple(np, _exp(xs[0]), -1))
+    if name == "log_step":
+        base, step = xs
+        return _log1p(parts_product(np, [(step, 1), (base, -1)]))
+    if name == "inverse_power_cos":
+        return _inverse(*xs)
+    if name == "inverse_power_sin":
+        return _inverse(*xs[::-1])
+    return _logistic(name, xs[0])
+
+
+LOG_OF_ROUNDED = "log_of_rounded"
+UNARY = {
+    "exp": _exp,
+    "log": _log,
+    LOG_OF_ROUNDED: _log_of_rounded,
+    "exprel": _exprel,
+    "gamma": _gamma,
+    "abs": _abs,
+    "cbrt": _cbrt,
+    "cbrt_slope": _cbrt_slope,
+}
+
+
+def call(xp: Any, step: Function, registers: Sequence[Parts]) -> Parts:
+    """The value of one function of a code."""
+    xs = [registers[i] for i in step.registers]
+    if step.name in UNARY:
+        return UNARY[step.name](*xs)
+    if step.name.startswith("pow"):
+        return _powers(step, *xs)
+    if step.name in TAILS:
+        return _tail(xp, step.name, xs)
+    if step.name in LEADING and step.name not in RANGING:
+        return _near_zero(xp, step.name, *xs)
+    if step.name == "where":
+        return either(xs[0][0] != 0, *xs[1:])
+    if step.name in ("maximum", "minimum"):
+        x, y = xs
+        gap = parts_sum(np, [x, parts_multiple(np, y, -1)])[0]
+        m, low, e = either(gap >= 0 if step.name == "maximum" else gap <= 0, x, y)
+        return np.where(np.isnan(gap), gap, m), low, e
+    if step.name == "hypot":
+        squares = [parts_product(np, [(x, 2)]) for x in xs]
+        return parts_product(np, [(parts_sum(np, squares), Fraction(1, 2))])
+    if step.name in ("sech", "sech_squared"):
+        power = -1 if step.name == "sech" else -2
+        return parts_product(np, [(_growing("cosh", xs[0]), power)])
+    return _growing(step.name, *xs)
+
+
+def is_far(x: Parts) -> Any:
+    """Where only the order of a number is known."""
+    return np.abs(x[2]) > _MOST

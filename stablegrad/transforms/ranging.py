@@ -1,0 +1,139 @@
+"""Which terms may leave the range of floats on the way, and which of them a code computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stablegrad.ir import Term
+from stablegrad.ops import forms
+from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.lowered_functions import SLOPES
+from stablegrad.ops.near_zero import LEADING
+from stablegrad.ops.ranged_functions import CODED, RANGING, TAILS
+from stablegrad.ops.record import CONST, is_const, is_float
+from stablegrad.synthesis.op import SYNTHESIZED
+from stablegrad.transforms.vanishing import vanishes
+
+POWERS = ("power", "power_derivative", "pow1p", "pow1p_derivative", "pow1pm1")
+BASED = (*POWERS, "cbrt", "cbrt_slope")
+"""Functions that are in range where their first argument may not be."""
+GROWING = ("expm1", "exprel", "sinh", "cosh", "gamma", *POWERS)
+"""Functions that may leave the range where their product with another factor does not."""
+FALLING = ("sech", "sech_squared", "logrel", "logrel_derivative", *POWERS, *TAILS)
+"""Functions that may be lost below the range where their root or product is not."""
+SLOW = ("arcsinh", "arccosh")
+"""Functions that are in range where their argument is not."""
+LIMIT = 32  # forms, functions and leaves of one code
+
+
+def ranges(x: Term) -> bool:
+    """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
+    if x.op is MONOMIAL or as_written(x) is not x:
+        return not is_weight(x)
+    if x.op.name in ("hypot", "abs"):
+        return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
+    if x.op.name == "where":
+        return any(map(ranges, x.args[1:]))
+    if x.op.name in LEADING:
+        smaller = LEADING[x.op.name] < (1, 1) or LEADING[x.op.name][0] > 1
+        return smaller or x.args[0].op is MONOMIAL or ranges(x.args[0])
+    if x.op.name in BASED:
+        return codable(x) and (ranges(x.args[0]) or any(map(ranges, forms.factors(x.args[0]))))
+    return x.op is AFFINE and any(
+        (a.op is MONOMIAL and not is_weight(a))
+        or a.op is AFFINE
+        or a.op.name in RANGING
+        or (a.op.name == "where" and ranges(a))
+        for a in x.args
+    )
+
+
+def is_weight(x: Term) -> bool:
+    """Whether a product is 1 where some conditions hold, and 0 elsewhere."""
+    one = all(a.dtype.kind == "b" or (a.op is REQUIRE and a.args[0].op is CONST) for a in x.args)
+    return x.op is MONOMIAL and one
+
+
+def as_written(x: Term) -> Term:
+    """A factor; the product itself where it is a kernel for the product of some others."""
+    if x.op is not SYNTHESIZED:
+        return x
+    naive = x.args[1]
+    return naive if naive.op is MONOMIAL else x
+
+
+def underflows(x: Term, p: Any) -> bool:
+    """Whether a factor to the power p may be lost below the range, or its sign under a root."""
+    rooted = not isinstance(p, int) and vanishes(x)
+    lost = rooted or ranges(x) or x.op.name in FALLING or (p < 0 and _chosen(x))
+    return lost and not _has_masks(x)
+
+
+def _chosen(x: Term) -> bool:
+    """Whether a factor is the greater or smaller of some, one of them a product."""
+    while x.op.name in ("expm1", "sinh"):  # about their argument where that is small
+        (x,) = x.args
+    return x.op.name in ("maximum", "minimum") and any(a.op is MONOMIAL for a in x.args)
+
+
+def _has_masks(x: Term) -> bool:
+    """Whether a factor is made of masks: then it has zeros that are meant."""
+    stack, seen = [x], {x}
+    while stack:
+        t = stack.pop()
+        if not (t.op is AFFINE or t.op is MONOMIAL or t.op.name in (*CODED, "where")):
+            continue
+        chosen = t.op.name == "where"
+        if any(a.dtype.kind == "b" and not (chosen or _guards(a, t)) for a in t.args):
+            return True
+        if chosen and any(is_const(a, 0) for a in t.args) and not _guards(t.args[0], t.args[1]):
+            return True
+        fresh = [a for a in t.args if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+        if len(seen) > LIMIT:
+            break
+    return False
+
+
+def _guards(mask: Term, product: Term) -> bool:
+    """Whether a mask of a product says that a divisor of it is not 0."""
+    product = forms.split(product)[1]
+    if product.op is not MONOMIAL or mask.op.name != "not_equal" or not is_const(mask.args[1], 0):
+        return False
+    powers = dict(zip(product.args, product.params[0], strict=True))
+    return powers.get(mask.args[0], 0) < 0
+
+
+def overflows(x: Term) -> bool:
+    """Whether a factor is a plain sum, which only its size can spoil."""
+    return x.op is AFFINE and (len(x.args) > 1 or any(a.op.name in RANGING for a in x.args))
+
+
+def is_over_its_own(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
+    """Whether a factor is a function of a product over factors of it, and lost with that."""
+    inner = x.args[0] if x.op.elementwise and len(x.args) == 1 else x
+    product = p > 0 and x is not inner and inner.op is MONOMIAL
+    return product and any(parts.get(a, 0) < 0 for a in (inner, *inner.args))
+
+
+def codable(t: Term) -> bool:
+    """Whether a term is one instruction of a code."""
+    if t.op.name in SLOPES:
+        return sum(t.params) == 1
+    if t.op.name.startswith("inverse_power"):
+        return t.params == (1,)
+    if t.op.name in CODED:
+        return True
+    if t.op.name in LEADING or t.op.name == "where":
+        return ranges(t)
+    if t.op is AFFINE:
+        return not isinstance(t.params[0], str)
+    return t.op is MONOMIAL and any(is_float(x.dtype) for x in t.args)
+
+
+def may_leave(x: Term) -> bool:
+    """Whether a number may leave the range, so that its log is had of its exponent."""
+    sides = x.args if x.op.name in ("maximum", "minimum") else (x,)
+    return any(a.op is AFFINE or a.op is MONOMIAL or a.op.name in RANGING for a in sides)
