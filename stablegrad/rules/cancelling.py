@@ -103,3 +103,57 @@ def masked_difference(term: Term) -> Term | None:
         if _size(inside) <= max(_size(outside), addends(inner) - 1):
             return OPS["where"](reduce(OPS["logical_and"], masks), inside, outside)
     return None
+
+
+BRANCHES = 6
+
+
+def _branches(choice: Term) -> list[Term]:
+    """The branches of nested choices, where they are few."""
+    found: list[Term] = []
+    stack = [choice]
+    while stack:
+        x = stack.pop()
+        if x.op.name == "where":
+            stack += x.args[1:]
+        else:
+            found.append(x)
+        if len(stack) + len(found) > BRANCHES:
+            return []
+    return found
+
+
+def _times(choice: Term, factor: Term) -> Term:
+    """A choice whose branches are all multiplied."""
+    if choice.op.name != "where":
+        return choice if is_const(choice, 0) else forms.product([factor, choice])
+    condition, yes, no = choice.args
+    return OPS["where"](condition, _times(yes, factor), _times(no, factor))
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda a, b, m: OPS["where"](m > 0, a * b, b + 1.0) / a,
+    source="definition",
+    group="cancelling",
+    among=("where",),
+)
+def factor_of_a_choice(term: Term) -> Term | None:
+    """where(m, a*u, v)/a: a branch with the divisor is neither lost with it nor rounded twice."""
+    parts = forms.factors(term)
+    for choice, power in parts.items():
+        if choice.op.name != "where" or power != 1:
+            continue
+        inner = [forms.factors(forms.split(x)[1]) for x in _branches(choice)]
+        over = {
+            x: p
+            for x, p in parts.items()
+            if p < 0 and x is not choice and any(f.get(x, 0) > 0 for f in inner)
+        }
+        if not over:
+            continue
+        rest = {x: p for x, p in parts.items() if x is not choice and x not in over}
+        divided = _times(choice, forms.monomial(over, None, term.dtype))
+        whole = forms.product([forms.monomial(rest, None, term.dtype), divided])
+        return forms.with_shape(whole, term.shape)
+    return None

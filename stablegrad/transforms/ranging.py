@@ -84,17 +84,36 @@ def _has_masks(x: Term) -> bool:
         t = stack.pop()
         if not (t.op is AFFINE or t.op is MONOMIAL or t.op.name in (*CODED, "where")):
             continue
-        chosen = t.op.name == "where"
-        if any(a.dtype.kind == "b" and not (chosen or _guards(a, t)) for a in t.args):
+        if t.op.name == "where":
+            if any(is_const(a, 0) for a in t.args) and not _guards(t.args[0], t.args[1]):
+                return True
+        elif _masks(t):
             return True
-        if chosen and any(is_const(a, 0) for a in t.args) and not _guards(t.args[0], t.args[1]):
-            return True
-        fresh = [a for a in t.args if a not in seen]
+        inner = [b for a in t.args for b in a.args] if _chooses(t) else t.args
+        fresh = [a for a in inner if a not in seen and a.dtype.kind != "b"]
         seen.update(fresh)
         stack += fresh
         if len(seen) > LIMIT:
             break
     return False
+
+
+def _masks(product: Term) -> list[Term]:
+    """The masks of a product, but those of its divisors."""
+    return [a for a in product.args if a.dtype.kind == "b" and not _guards(a, product)]
+
+
+def _chooses(total: Term) -> bool:
+    """Whether a sum is one of two products by a condition, [m]*u + [not m]*v."""
+    if total.op is not AFFINE or len(total.args) != 2:
+        return False
+    conditions = [_masks(a) if a.op is MONOMIAL else [] for a in total.args]
+    if any(len(masks) != 1 for masks in conditions):
+        return False
+    (a,), (b,) = conditions
+    return (a.op.name == "logical_not" and a.args[0] is b) or (
+        b.op.name == "logical_not" and b.args[0] is a
+    )
 
 
 def _guards(mask: Term, product: Term) -> bool:

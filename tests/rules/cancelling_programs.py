@@ -68,6 +68,16 @@ PROGRAMS: list[Case] = [
     ),
     ("masked_difference", lambda x: 1 + OPS["where"](x < 1, x - 1, 0.0), [1e-20]),
     ("masked_difference", huber, [1e-20, 3e-21]),
+    (
+        "factor_of_a_choice",
+        lambda a, b, c: OPS["where"](b > 0, a * c, OPS["exp"](b)) / a,
+        [3e-200, 1.5, 7e-180],
+    ),
+    (
+        "factor_of_a_choice",
+        lambda x, y: OPS["where"](x > 0, y * y / (x + OPS["hypot"](x, y)), y - x) / y,
+        [2.5e10, 3e-170],
+    ),
     ("common_denominator", log_student_t, [29.5, 1e-20, 0.005, 0.004]),
     ("common_denominator", log_student_t, [0.0041, 3e-30, 1e-30, 0.004]),
 ]
