@@ -239,7 +239,7 @@ def _again(
         value[lost] = np.where(none, np.nan, np.where(np.isnan(again), value[lost], again))
         told = none | ~np.isnan(again)
         if meant is not None:
-            told &= ~_is_felt([x[lost] for x in numbers], code, finish)
+            told &= ~_is_felt(xp, [x[lost] for x in numbers], code, finish)
         open_ = np.array(open_)
         open_[lost] = ~told | _is_lost([x[lost] for x in numbers], rounded)
     if meant is not None and np.any(open_):
@@ -247,7 +247,7 @@ def _again(
     return value
 
 
-def _is_felt(numbers: Sequence[Any], code: Code, finish: Finish) -> Any:
+def _is_felt(xp: Any, numbers: Sequence[Any], code: Code, finish: Finish) -> Any:
     """Where a register that is no zero was lost, of which more than the sign may count.
 
     A product with the largest number that is lost so is 0 all the same, or it does.
@@ -261,7 +261,7 @@ def _is_felt(numbers: Sequence[Any], code: Code, finish: Finish) -> Any:
         np.where(small[i], TINY * signs[i], x) if i in small else x for i, x in enumerate(numbers)
     ]
     with np.errstate(all="ignore"):
-        found, _ = finish(run_parts(most, code)[0])
+        found, _ = finish(run_parts(xp, most, code)[0])
     return felt & (found != 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 from stablegrad.ir import Term
@@ -98,30 +99,39 @@ def _has_masks(x: Term) -> bool:
     return False
 
 
-def _masks(product: Term) -> list[Term]:
+def _masks(term: Term) -> list[Term]:
     """The masks of a product, but those of its divisors."""
-    return [a for a in product.args if a.dtype.kind == "b" and not _guards(a, product)]
+    return [a for a in term.args if a.dtype.kind == "b" and not _guards(a, term)]
 
 
 def _chooses(total: Term) -> bool:
-    """Whether a sum is one of two products by a condition, [m]*u + [not m]*v."""
-    if total.op is not AFFINE or len(total.args) != 2:
+    """Whether a sum is a choice: of its products, one at least has masks that all hold."""
+    if total.op is not AFFINE or any(a.op is not MONOMIAL for a in total.args):
         return False
-    conditions = [_masks(a) if a.op is MONOMIAL else [] for a in total.args]
-    if any(len(masks) != 1 for masks in conditions):
-        return False
-    (a,), (b,) = conditions
-    return (a.op.name == "logical_not" and a.args[0] is b) or (
-        b.op.name == "logical_not" and b.args[0] is a
+    sides = [[_literal(m) for m in _masks(a)] for a in total.args]
+    atoms = list(dict.fromkeys([x for side in sides for x, _ in side]))
+    return len(atoms) <= ATOMS and all(
+        any(all(held[x] == so for x, so in side) for side in sides)
+        for held in (
+            dict(zip(atoms, case, strict=True)) for case in product((0, 1), repeat=len(atoms))
+        )
     )
 
 
-def _guards(mask: Term, product: Term) -> bool:
+ATOMS = 4
+
+
+def _literal(mask: Term) -> tuple[Term, bool]:
+    """A condition, and whether it is meant or its contrary."""
+    return (mask.args[0], False) if mask.op.name == "logical_not" else (mask, True)
+
+
+def _guards(mask: Term, term: Term) -> bool:
     """Whether a mask of a product says that a divisor of it is not 0."""
-    product = forms.split(product)[1]
-    if product.op is not MONOMIAL or mask.op.name != "not_equal" or not is_const(mask.args[1], 0):
+    core = forms.split(term)[1]
+    if core.op is not MONOMIAL or mask.op.name != "not_equal" or not is_const(mask.args[1], 0):
         return False
-    powers = dict(zip(product.args, product.params[0], strict=True))
+    powers = dict(zip(core.args, core.params[0], strict=True))
     return powers.get(mask.args[0], 0) < 0
 
 
