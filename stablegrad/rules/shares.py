@@ -8,13 +8,15 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exponential import exp, log
 from stablegrad.ops.forms import Rational
+from stablegrad.ops.record import CONST
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.removable import zero_over_shared_factor
 from stablegrad.rules.simpler import is_lost, plain_difference
-from stablegrad.rules.softmax import entries, picked
+from stablegrad.rules.softmax import axes_of, entries, picked
 from stablegrad.rules.weighted import (
     greatest_exponent,
     is_shifted,
+    log_of_weighted_sum,
     positive_addends,
     where_needed,
 )
@@ -237,6 +239,45 @@ def log_of_mixed_shares(term: Term) -> Term | None:
     parts = list(zip(total.params[1], held, strict=True))
     kept = OPS["log"](forms.total(parts, total.shape, total.dtype))
     return OPS["where"](lost, OPS["logaddexp"](*logs), kept)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x, w: OPS["log"](OPS["sum"](w * OPS["softmax"](x, axis=-1), axis=-1)),
+    source="a sum of shares is one of exponentials over the whole",
+    group="softmax",
+    among=("sum",),
+)
+def log_of_sum_of_shares(term: Term) -> Term | None:
+    """log(sum(softmax(x)[i:j])), of a group of classes, is -inf where all of them underflow."""
+    total = term.args[0]
+    if total.op.name != "sum":
+        return None
+    (summand,), axis = total.args, total.param("axis")
+    parts = forms.factors(summand)
+    for share, p in parts.items():
+        inner, chain = entries(share)
+        whole = inner.op.name == "softmax" and p == 1
+        if not whole or (chain and inner.ndim > 1) or share.shape != summand.shape:
+            continue
+        axes = axes_of(inner.param("axis"), inner.ndim)
+        if len(axes) != 1 or axes_of(axis, summand.ndim) != axes:
+            continue
+        x, keepdims = inner.args[0], total.param("keepdims")
+        rest = {t: q for t, q in parts.items() if t is not share}
+        weights = forms.scale(forms.split(summand)[0], forms.monomial(rest, None, term.dtype))
+        summed = forms.with_shape(picked(x, chain), summand.shape)
+        if weights.op is CONST:
+            some = OPS["logsumexp"](summed, axis=axis, keepdims=keepdims) + log(weights)
+        else:
+            grown = OPS["sum"](forms.product([weights, exp(summed)]), axis=axis, keepdims=keepdims)
+            some = log_of_weighted_sum(log(grown))
+            if some is None:
+                return None
+        lost = is_lost(OPS["abs"](total))
+        all_ = OPS["logsumexp"](x, axis=inner.param("axis"), keepdims=keepdims)
+        return OPS["where"](lost, some - all_, log(OPS["where"](lost, 1.0, total)))
+    return None
 
 
 # -- growth over growth -------------------------------------------------------------------

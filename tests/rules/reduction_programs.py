@@ -48,6 +48,18 @@ REDUCTIONS: list[Case] = [
     ("growth_times_tail", lambda x: exp(-x - 1) / f("erfc")(sqrt(x)), [800.0]),
     ("growth_times_tail", lambda x: exp(-x * x / 2) / f("erfc")(x / 1.4142135623730951), [40.0]),
     (
+        "log_of_sum_of_shares",
+        lambda x: log(total(f("getitem", index=(slice(1, 3),))(softmax(x)))),
+        [[800.0, 1.0, 2.0]],
+    ),
+    (
+        "log_of_sum_of_shares",
+        lambda x, w: log(total(w * softmax(x))) / 2,
+        [[900.0, 1.0, -2.0], [0.0, 0.3, 2.0]],
+    ),
+    ("log_of_quotient_by_tail", lambda x: log(3 / f("erfc")(x)), [40.0]),
+    ("log_of_quotient_by_tail", lambda x, s: s * log(2 / f("erfc")(x / s)), [90.0, 2.0]),
+    (
         "log_of_mixed_shares",
         lambda x, y: mean(log(softmax(x) / 2 + softmax(y) / 2)),
         [[800.0, 1.0, 2.0], [1.0, 800.0, 2.0]],
