@@ -209,11 +209,8 @@ def growth_times_tail(term: Term) -> Term | None:
             return None  # erfcx itself, or a hazard
         over = forms.power(OPS["erfcx"](forms.scale(c, within)), p)
         scaled = forms.product([OPS["exp"](exponent), over])
-        scaled = (
-            scaled
-            if tail.op.name == "erfc"
-            else forms.scale(Fraction(1, 2) if p == 1 else 2, scaled)
-        )
+        if tail.op.name == "ndtr":
+            scaled = forms.scale(Fraction(1, 2) if p == 1 else 2, scaled)
         near = forms.product([bell, forms.power(tail.op(OPS["where"](far, 0.0, x)), p)])
         rest = {t: r for t, r in parts.items() if t is not tail and t is not bell}
         whole = OPS["where"](far, scaled, near)
