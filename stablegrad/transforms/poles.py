@@ -16,7 +16,7 @@ import numpy as np
 
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
-from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
+from stablegrad.ops.record import CONST, const, is_const, is_float
 
 ODD = frozenset("sinh tanh sin tan arctan arcsin arcsinh arctanh expm1 log1p erf sqrt cbrt".split())
 """Functions that keep the sign of a zero."""
@@ -170,9 +170,12 @@ def _is_zero(term: Term) -> bool:
     for _ in range(_DEPTH):
         if term.op is CONST:
             return term.params[0] in (0, "-0")
-        if term.op is MONOMIAL:
-            zeros = [x for x, p in zip(term.args, term.params[0], strict=True) if p == 1]
-            term = next((x for x in zeros if x.op is not INPUT), term.args[0])
+        if term.op is MONOMIAL:  # a pole beside a zero has no value, whatever its sign
+            zeros = [x for x, p in zip(term.args, term.params[0], strict=True) if p > 0]
+            zeros = [x for x in zeros if x.op in (CONST, REQUIRE) or x.op.name in ODD]
+            if not zeros:
+                return False
+            term = zeros[0]
         elif term.op is REQUIRE or term.op.name in ODD:
             term = term.args[0]
         else:

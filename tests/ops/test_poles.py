@@ -29,6 +29,7 @@ RIGHT: dict[str, tuple[Program, float, float]] = {
     "negative zero": (lambda x, y: erfc(1.0 / negative((y - y) * y)), 1.0, 1.0),
     "function of a negative zero": (lambda x, y: sigmoid(y / expm1((y - y) * y)), 1.0, -3.0),
     "pole under a soft maximum": (lambda x, y: logaddexp(2.0 / (x * (x - x)), x - x), -0.5, 1.0),
+    "pole over a pole": (lambda x, y: y / (x / (y - y) / x) + 1.0, 1.0, 1.0),
     "pole under a minimum": (lambda x, y: minimum(x / ((x - x) * x), y), -7.0, 1.0),
     "greater than itself": (
         lambda x, y: softplus(maximum(negative(y), x) / (negative(y) - maximum(negative(y), x))),
