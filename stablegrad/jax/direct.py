@@ -23,6 +23,8 @@ from stablegrad.engines.xla.namespace import Namespace, Special, namespace
 from stablegrad.jax.stablehlo import BOOL, Builder, NeedsTracingError, Value, together
 
 _DTYPES = {np.dtype(t) for t in (bool, np.int32, np.int64, np.float32, np.float64)}
+_REFUSED = (NeedsTracingError, TypeError)
+"""A value refuses what is not written for it; JAX's own functions refuse a value as no array."""
 _UNARY: dict[str, tuple[Callable[..., Any], str]] = {
     "abs": (hlo.abs, "fi"),
     "negative": (hlo.negate, "fi"),
@@ -82,7 +84,7 @@ def lowered(ctx: Any, emission: Emission, args: Sequence[Any]) -> list[Any] | No
     xp = Direct(ctx, home)
     try:
         return [x.ir for x in emission(*given, xp=xp)]
-    except NeedsTracingError:
+    except _REFUSED:
         return None
     finally:  # what holds itself would hold the module, too
         vars(xp).clear()
@@ -111,8 +113,9 @@ class Direct(Namespace):
         """The result of a kernel, traced where need be."""
         try:
             return kernel(self, *args, **params)
-        except NeedsTracingError:
-            return self.traced(kernel, *args, **params)
+        except _REFUSED:
+            pass
+        return self.traced(kernel, *args, **params)
 
     def traced(self, kernel: Callable[..., Any], *args: Any, **params: Any) -> Value:
         """The result of a kernel that JAX traces."""
