@@ -10,7 +10,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.exponential import exp, expm1, log, log1p
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import single
+from stablegrad.rules.simpler import addends, single
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -247,3 +247,31 @@ def log_of_length_and_leg(x: Term) -> Pair:
     """log(abs(x) + sqrt(1 + x**2)) feels the rounding of a sum near 1."""
     size = OPS["abs"](x)
     return OPS["log"](size + OPS["hypot"](x, 1)), OPS["arcsinh"](size)
+
+
+@stabilize.procedure(
+    "arcsin_slope",
+    example=lambda v: OPS["arcsin_slope"]((1 - 5 * v * v) / (v * v - 1), n=1),
+    source="1 - (p/q)**2 = (q - p)*(q + p)/q**2",
+    group="inverse",
+    among=("affine", "monomial"),
+)
+def slope_of_the_angle_of_a_quotient(term: Term) -> Term | None:
+    """The slope of arccos(p/q) is lost where |p/q| is near 1: q - p and q + p may be simpler."""
+    (x,) = term.args
+    coefficient, core = forms.split(x)
+    if core.op is not forms.MONOMIAL or any(f.dtype.kind == "b" for f in core.args):
+        return None
+    parts = forms.factors(core)
+    above = forms.monomial({f: p for f, p in parts.items() if p > 0}, None, x.dtype)
+    below = forms.monomial({f: -p for f, p in parts.items() if p < 0}, None, x.dtype)
+    p, q = forms.scale(coefficient, above), below
+    sides = [forms.total([(1, q), (s, p)], term.shape, term.dtype) for s in (-1, 1)]
+    if min(map(addends, sides)) >= max(addends(p), addends(q)):
+        return None
+    n = term.param("n")
+    half = forms.exact_ratio(Fraction(-n, 2))
+    sizes = [forms.power(OPS["abs"](side), half) for side in sides]
+    whole = forms.product([forms.power(OPS["abs"](q), n), *sizes])
+    inside = OPS["less_equal"](OPS["abs"](x), 1.0)
+    return forms.with_shape(OPS["require"](whole, inside), term.shape)

@@ -78,6 +78,16 @@ PROGRAMS: list[Case] = [
         lambda x, y: OPS["where"](x > 0, y * y / (x + OPS["hypot"](x, y)), y - x) / y,
         [2.5e10, 3e-170],
     ),
+    (
+        "slope_of_the_angle_of_a_quotient",
+        lambda v: OPS["arcsin_slope"]((1.0 - 5.0 * v * v) / (v * v - 1.0), n=1),
+        [3e-20],
+    ),
+    (
+        "slope_of_the_angle_of_a_quotient",
+        lambda a, b: OPS["arcsin_slope"]((a - b) / (a + b), n=1),
+        [2e10, 1e-30],
+    ),
     ("common_denominator", log_student_t, [29.5, 1e-20, 0.005, 0.004]),
     ("common_denominator", log_student_t, [0.0041, 3e-30, 1e-30, 0.004]),
 ]
