@@ -95,6 +95,12 @@ def _sech_kernel(xp: Any, x: Any) -> Any:
     return 2 * t / (1 + t * t)
 
 
+def _sech_ball(x: Any) -> Any:
+    """2t/(1 + t*t), as the balls of cosh have no bound far out."""
+    t = (-x if x > 0 else x).exp()
+    return 2 * t / (1 + t * t)
+
+
 def _sech_facts(term: Term) -> Facts:
     return Facts(0.0, 1.0, True, False, term.args[0].facts.defined)
 
@@ -103,6 +109,7 @@ sech = elementwise(
     "sech",
     family="hyperbolic",
     kernel=_sech_kernel,
+    ball=_sech_ball,
     spellings=(
         lambda x: 1 / cosh(x),
         lambda x: 2 / (exp(x) + exp(-x)),
@@ -130,7 +137,7 @@ sech_squared = elementwise(
     "sech_squared",
     family="hyperbolic",
     kernel=_sech_squared_kernel,
-    ball=lambda x: 1 / (x.cosh() * x.cosh()),
+    ball=lambda x: _sech_ball(x) * _sech_ball(x),
     spellings=(lambda x: sech(x) * sech(x), lambda x: 1 / (cosh(x) * cosh(x))),
     partials=lambda y, x: (-2 * y * tanh(x),),
     domain=(REAL,),

@@ -92,7 +92,9 @@ def run_parts(xp: Any, xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:
     for step in code:
         if isinstance(step, Function):
             out = call(xp, step, registers)
-            far.made(out, [registers[i] for i in step.registers])
+            # the exponential of what is far is of another order
+            given = step.registers if step.name in _OF_ONE_ORDER else ()
+            far.made(out, [registers[i] for i in given])
         elif isinstance(step, Nonzero):
             m, low, e = registers[step.register]
             zero = m == 0
@@ -132,6 +134,9 @@ def _rooted(step: Product, registers: Sequence[Parts]) -> tuple[Parts, Any]:
     return product_of_powers(factors), none
 
 
+_OF_ONE_ORDER = frozenset(["abs", "hypot", "maximum", "minimum", "log"])
+
+
 class _Far:
     """Follows numbers of which only the order is known: enough for u/(1 + u), not for u/v."""
 
@@ -144,7 +149,8 @@ class _Far:
         """A result that may be such a number although what it is made of is none."""
         far = is_far(out)
         if np.any(far):
-            self.sources = self.sources + (far & ~np.logical_or.reduce([is_far(x) for x in given]))
+            known = np.logical_or.reduce([is_far(x) for x in given]) if given else False
+            self.sources = self.sources + (far & ~known)
 
     def summed(self, terms: Sequence[Parts]) -> None:
         """The addends of a sum."""
