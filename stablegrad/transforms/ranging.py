@@ -21,7 +21,9 @@ BASED = (*POWERS, "cbrt", "cbrt_slope")
 """Functions that are in range where their first argument may not be."""
 GROWING = ("expm1", "exprel", "sinh", "cosh", "gamma", *POWERS)
 """Functions that may leave the range where their product with another factor does not."""
-FALLING = ("sech", "sech_squared", "logrel", "logrel_derivative", *POWERS, *TAILS)
+FALLING = frozenset(
+    ("sech", "sech_squared", "logrel", "logrel_derivative", "inverse_power_sin", *POWERS, *TAILS)
+)
 """Functions that may be lost below the range where their root or product is not."""
 SLOW = ("arcsinh", "arccosh")
 """Functions that are in range where their argument is not."""

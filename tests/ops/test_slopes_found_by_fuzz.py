@@ -7,9 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stablegrad.ir import Term
-from stablegrad.oracle import err_ulp
-from tests.ops.test_found_by_fuzz import f, results
+from stablegrad.ir import Term, make
+from stablegrad.ops.derivative import gradient
+from stablegrad.ops.record import INPUT, const
+from stablegrad.oracle import err_ulp, truth
+from stablegrad.program import compile_terms
+from tests.ops.test_found_by_fuzz import PLAIN, f, results
 
 exp, log, log1p, expm1, square = f("exp"), f("log"), f("log1p"), f("expm1"), f("square")
 sin, cos, tan, sinh, cosh, tanh = (f(n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh"))
@@ -85,6 +88,27 @@ def test_slopes_are_right(name: str) -> None:
     _, (slope, true) = results(program, [np.array([v]) for v in at])
     assert true.decided.all()
     assert np.abs(err_ulp(slope, true)).max() <= 8
+
+
+SECOND: dict[str, tuple[Program, float, float]] = {
+    "growth of growth": (lambda x, y: tanh(exp(2.0 * square(x))), 4.79e17, 1.0),
+    "angle of a quotient": (lambda x, y: arctan(1.0 / x), 1.4821825304805564e-127, 1.0),
+    "angle of a product": (lambda x, y: arctan(x * y), 5.979203372075514e-10, 2.6e232),
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_slopes_are_right(name: str) -> None:
+    program, *at = SECOND[name]
+    x, y = (make(INPUT, (), (i,), (), np.dtype(np.float64)) for i in range(2))
+    one = const(1, x.dtype)
+    root = program(x, y)
+    second = gradient(gradient(root, x, one), x, one)
+    data = [np.array(v) for v in at]
+    (got,) = compile_terms([second], [x, y], PLAIN)(data)
+    true = truth(root, dict(zip((x, y), data, strict=True)), order=2, direction={x: 1.0})
+    assert true.decided.all()
+    assert np.abs(err_ulp(got, true)).max() <= 8
 
 
 NOWHERE: dict[str, tuple[Program, float, float]] = {
