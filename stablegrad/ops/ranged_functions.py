@@ -23,7 +23,7 @@ from stablegrad.ops.lowered_arithmetic import (
     parts_product,
     parts_sum,
 )
-from stablegrad.ops.lowered_functions import SLOPES
+from stablegrad.ops.lowered_functions import SLOPES, TURNING
 from stablegrad.ops.near_zero import LEADING, NEAR
 from stablegrad.ops.pair_codes import Function
 
@@ -81,11 +81,17 @@ def either(first: Any, x: Parts, y: Parts) -> Parts:
     return m, lo, e
 
 
+_WAVING = 3  # bits of an argument
+
+
 def _near_zero(xp: Any, name: str, x: Parts) -> Parts:
     """A function with a zero at 0, by the first term of its series there."""
     order, slope = LEADING[name]
     near = parts_multiple(np, parts_product(np, [(x, order)]), exact_ratio(Fraction(slope)))
-    return either(x[2] < NEAR, near, _in_floats(xp, name, x))
+    found = _in_floats(xp, name, x)
+    if name in TURNING:  # a float is no argument of a wave far out
+        found = (np.where(x[2] > _WAVING, np.nan, found[0]), *found[1:])
+    return either(x[2] < NEAR, near, found)
 
 
 def _in_floats(xp: Any, name: str, x: Parts) -> Parts:
