@@ -23,8 +23,8 @@ from stablegrad.engines.xla.namespace import Namespace, Special, namespace
 from stablegrad.jax.stablehlo import BOOL, Builder, NeedsTracingError, Value, together
 
 _DTYPES = {np.dtype(t) for t in (bool, np.int32, np.int64, np.float32, np.float64)}
-_REFUSED = (NeedsTracingError, TypeError)
-"""A value refuses what is not written for it; JAX's own functions refuse a value as no array."""
+_REFUSED = (NeedsTracingError, AttributeError, TypeError)
+"""What a value lacks, as ``maximum.accumulate``; JAX's own functions take it for no array."""
 _UNARY: dict[str, tuple[Callable[..., Any], str]] = {
     "abs": (hlo.abs, "fi"),
     "negative": (hlo.negate, "fi"),

@@ -62,7 +62,8 @@ def of_axes(dtype: str) -> tuple[list[Term], list[Term], list[np.ndarray]]:
     x = make(INPUT, (), (0,), (3, 4), np.dtype(dtype))
     values = np.random.default_rng(3).normal(size=(3, 4)).astype(dtype)
     roots = [OPS[name](x, **params) for name, params in AXES.items()]
-    return [*roots, OPS["concatenate"](x, x, axis=0)], [x], [values]
+    roots += [OPS["concatenate"](x, x, axis=0), OPS["cumlogsumexp"](x, axis=1)]
+    return roots, [x], [values]
 
 
 def results(roots: list[Term], inputs: list[Term], values: list[np.ndarray]) -> list[np.ndarray]:
