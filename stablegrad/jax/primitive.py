@@ -8,6 +8,7 @@ between the passes are the inputs of the region, nothing inside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -68,7 +69,7 @@ def typed(x: Any, aval: Any) -> Any:
 
 
 def _evaluate(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[Any]:
-    f = region.emission
+    f = region.emission(math.prod(_sizes(args, batch)))
     for flags in batch:
         f = jax.vmap(f, in_axes=tuple([0 if mapped else None for mapped in flags]))
     # without a jit around each operation of jax.numpy, which would be most of the tracing time

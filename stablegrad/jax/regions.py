@@ -46,6 +46,8 @@ NATIVE = frozenset(
 _HALF = 2
 FRAGILE_ULP = 256.0
 """The greatest error of a float32 part that stays: exp makes a hundred of one in its argument."""
+FEW = 2**9
+"""Elements that are computed in the time of a call, whatever the dtype of their functions."""
 LARGEST = 32
 """Ops of a part: in float32 longer ones lose digits by their length alone."""
 _regions: WeakValueDictionary[Any, Region] = WeakValueDictionary()
@@ -98,26 +100,48 @@ class Region:
 
     @cached_property
     def lowered(self) -> list[Term]:
-        """What runs."""
+        """What runs on arrays of any size."""
+        return self._lower(throughout=False)
+
+    def _lower(self, *, throughout: bool) -> list[Term]:
         roots = self.expander.normal(strip(self.stable))
         if self.settings.stabilizes:
             roots = fold(roots)
             if self.settings.synthesizes:
-                wide = any(t.dtype == WIDE for t in topological(roots))
+                wide = throughout or any(t.dtype == WIDE for t in topological(roots))
                 run = WIDENED if wide else SINGLE
                 roots = synthesized(roots, self.expander, run if self.settings.widens else NARROW)
             roots = tidy(roots)
         roots = _single(roots)
-        lowering = Lowering(native=not self.settings.widens, trusted=NATIVE)
+        native = not self.settings.widens
+        lowering = Lowering(native=native, trusted=NATIVE, throughout=throughout)
         return [
             r if r.dtype == wanted.dtype else OPS["astype"](r, dtype=wanted.dtype)
             for r, wanted in zip(lowering(roots), self.roots, strict=True)
         ]
 
+    def emission(self, times: int) -> Emission:
+        """The region as a function of JAX arrays.
+
+        Args:
+            times: how often it is computed at once, mapped over that many rows.
+        """
+        stable, settings = self.stable, self.settings
+        if settings.stabilizes and settings.widens and times * self._largest(stable) <= FEW:
+            return self._emission_of_few
+        return self._emission
+
     @cached_property
-    def emission(self) -> Emission:
-        """The region as a function of JAX arrays."""
+    def _emission(self) -> Emission:
         return Emission(self.lowered, self.inputs)
+
+    @cached_property
+    def _emission_of_few(self) -> Emission:
+        """With all in float64 that may cancel later, which costs little beside the call itself."""
+        return Emission(self._lower(throughout=True), self.inputs)
+
+    def _largest(self, roots: Sequence[Term]) -> int:
+        return max((t.size for t in topological(roots)), default=0)
 
     @property
     def fired(self) -> list[Fired]:

@@ -68,10 +68,9 @@ def _jvp_kernel(xp: Any, x: Any, t: Any, *, axis: Axis, eps: float, centered: bo
     n = count(x.shape, axis)
     if x.size == 0:
         return x
-    c, t = widened(xp, x), widened(xp, t)
-    if centered:
-        c, t = centred(xp, c, axis), centred(xp, t, axis)
+    x, t = widened(xp, x), widened(xp, t)
     if not is_symbolic(xp):
+        c, t = (centred(xp, a, axis) if centered else a for a in (x, t))
         total, safe = sum_of_squares(xp, c, axis)
         if safe and not (2 * np.max(c * c, axis=axis, keepdims=True) > total).any():
             size = np.sqrt(total / n + eps)
@@ -80,21 +79,64 @@ def _jvp_kernel(xp: Any, x: Any, t: Any, *, axis: Axis, eps: float, centered: bo
             top, most = (np.max(np.abs(a), axis=axis) for a in (left, t))
             if np.isfinite(most).all() and (top >= CANCELLED * most).all():
                 return left / size
-    return _as_unit_vector(xp, c, t, axis, eps, centered)
+    apart = _apart if centered else _alone
+    return _beside_greatest(xp, apart, x, t, axis, eps)
 
 
-def _as_unit_vector(xp: Any, c: Any, t: Any, axis: Axis, eps: float, centered: bool) -> Any:
-    """sqrt(n) times a part of the derivative of the unit vector of (c, sqrt(n*eps))."""
-    n = count(c.shape, axis)
-    axes = every(axis, c.ndim)
-    rows, tangent = (as_rows(xp, a, axes) for a in (c, t))
-    if eps:
-        end = (*rows.shape[:-1], 1)
-        rows = xp.concatenate([rows, xp.full(end, math.sqrt(n * eps))], axis=-1)
-        tangent = xp.concatenate([tangent, xp.zeros(end)], axis=-1)
-    turned = OPS["unit_vector_jvp"].kernel(xp, rows, tangent, axis=(rows.ndim - 1,))
-    out = from_rows(xp, turned[..., :n], c.shape, axes) * math.sqrt(n)
-    return centred(xp, out, axis) if centered else out
+def _beside_greatest(xp: Any, apart: Any, x: Any, t: Any, axis: Axis, eps: float) -> Any:
+    """sqrt(n) times a part of the derivative of the unit vector of (c, sqrt(n*eps)).
+
+    Where one entry p is far from the others they hold what is left of a derivative. So c is held
+    as their deviations e from their own mean and as d, how far x[p] is from it: c = e + d*w with
+    w[p] = (n-1)/n and -1/n beside, which is orthogonal to e. A multiple of (e, d, sqrt(n*eps)) is
+    taken from the tangent that makes it 0 at d, and nothing cancels.
+    """
+    n = count(x.shape, axis)
+    axes = every(axis, x.ndim)
+    (y, ey), (t, et) = (scaled(xp, as_rows(xp, a, axes), (-1,)) for a in (x, t))
+    e, d, f, g, w, size = apart(xp, y, t)
+    # e and d are at most 1, the other leg may be far beyond, or less than can be held
+    more = xp.maximum(math.frexp(math.sqrt(n * eps))[1] - ey, 0) if eps else 0 * ey
+    e, d = xp.ldexp(e, -more), xp.ldexp(d, -more)
+    least = xp.ldexp(xp.full(ey.shape, math.sqrt(n * eps)), -ey - more)
+    leads = xp.abs(d) * size >= least
+    over = xp.where(leads & (d != 0), g / xp.where(d == 0, 1.0, d), 0.0)
+    left, end = f - e * over, -least * over
+    rest = xp.where(leads & (d != 0), 0.0, g)
+    square = xp.sum(e * e, axis=-1, keepdims=True) + (d * size) ** 2 + least * least
+    none = square == 0
+    square = xp.where(none, 1.0, square)
+    along = xp.sum(e * left, axis=-1, keepdims=True) + d * rest * size * size + least * end
+    along = along / square
+    out = (left - e * along) + (rest - d * along) * w
+    out = xp.ldexp(out * (math.sqrt(n) / xp.sqrt(square)), et - ey - more)
+    return from_rows(xp, xp.where(none, 0.0, out), x.shape, axes)
+
+
+def _apart(xp: Any, x: Any, t: Any) -> tuple[Any, ...]:
+    """Of x and t, the deviations of all but the farthest and how far it is; w and its size."""
+    n = x.shape[-1]
+    off = xp.abs(centred(xp, x, (-1,)))
+    is_top = xp.arange(n) == xp.expand_dims(xp.argmax(off, axis=-1), -1)
+    found: list[Any] = []
+    for a in (x, t):
+        top = xp.sum(xp.where(is_top, a, 0.0), axis=-1, keepdims=True)
+        mean = xp.sum(xp.where(is_top, 0.0, a), axis=-1, keepdims=True) / max(n - 1, 1)
+        rest = xp.where(is_top, 0.0, a - mean)
+        mean_left = xp.sum(rest, axis=-1, keepdims=True) / max(n - 1, 1)
+        found += [xp.where(is_top, 0.0, rest - mean_left), (top - mean) - mean_left]
+    w = xp.where(is_top, 1 - 1 / n, -1 / n)
+    return *found, w, math.sqrt(1 - 1 / n)
+
+
+def _alone(xp: Any, x: Any, t: Any) -> tuple[Any, ...]:
+    """The same of rows that are not centred: the greatest is the one apart."""
+    is_top = xp.arange(x.shape[-1]) == xp.expand_dims(xp.argmax(xp.abs(x), axis=-1), -1)
+    found: list[Any] = []
+    for a in (x, t):
+        top = xp.sum(xp.where(is_top, a, 0.0), axis=-1, keepdims=True)
+        found += [xp.where(is_top, 0.0, a), top]
+    return *found, xp.where(is_top, 1.0, 0.0), 1.0
 
 
 def _inverse_size(x: Term, axis: Axis, eps: float, centered: bool) -> Term:

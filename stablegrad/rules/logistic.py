@@ -124,6 +124,15 @@ def softplus_of_log_sigmoid(x: Term) -> Pair:
     return OPS["softplus"](x) + OPS["log_sigmoid"](x), x
 
 
+@rule(source="log_sigmoid(x) - log_sigmoid(-x) = x", group="logistic")
+def logistic_loss(x: Term, y: Term) -> Pair:
+    """Cross-entropy of logits cancels for labels beyond [0, 1]; one softplus gives both of its."""
+    low = x <= 0
+    part = OPS["where"](low, -x * y, (1 - y) * x)
+    loss = y * OPS["softplus"](-x) + (1 - y) * OPS["softplus"](x)
+    return loss, part + OPS["softplus"](OPS["where"](low, x, -x))
+
+
 @rule(source="definition", group="logistic", rises="log and exp feel the size of x, x/(1 + x) not")
 def odds_of_logarithm(x: Term) -> Pair:
     """sigmoid(log(x)) is x / (1 + x), for x of any sign where log is defined."""

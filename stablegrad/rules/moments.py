@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational, exact_ratio
+from stablegrad.ops.record import CONST
 from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import other_addends
+from stablegrad.rules.quotients import misplaced
+from stablegrad.rules.simpler import other_addends, other_factors
+from stablegrad.rules.softmax import restored
 
 
 class _Sum(NamedTuple):
@@ -268,3 +271,46 @@ def complement_of_mean(term: Term) -> Term | None:
     rest = forms.total([(1, forms.const(1, f.dtype)), (-1, f)], f.shape, f.dtype)
     params = {"axis": total.param("axis"), "keepdims": total.param("keepdims")}
     return forms.scale(exact_ratio(-Fraction(c)), OPS["sum"](rest, **params))
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: (
+        OPS["center"](x, axis=-1)
+        / OPS["hypot"](OPS["std"](x, axis=-1, keepdims=True, ddof=0), 0.125)
+    ),
+    source="Ba, Kiros and Hinton 2016; homogeneity of lengths",
+    group="moments",
+    among=("center", "std"),
+)
+def normalized_deviation(term: Term) -> Term | None:
+    """(x - mean(x))/sqrt(var(x) + eps) is one function, whose derivative does not cancel."""
+    parts = forms.factors(term)
+    for below, p in parts.items():
+        length = restored(below)
+        if p != -1 or length.op.name != "hypot":
+            continue
+        for spread, least in (length.args, length.args[::-1]):
+            found = _above_spread(parts, below, spread, least)
+            if found is not None:
+                off, whole = found
+                rest = other_factors(term, below, off)
+                return forms.with_shape(forms.product([whole, rest]), term.shape)
+    return None
+
+
+def _above_spread(
+    parts: Mapping[Term, Any], below: Term, spread: Term, least: Term
+) -> tuple[Term, Term] | None:
+    """The deviations among factors and, of them over this length, the one function."""
+    if spread.op.name != "std" or least.op is not CONST or isinstance(least.params[0], str):
+        return None
+    x, axis = spread.args[0], spread.param("axis")
+    off = OPS["center"](x, axis=axis)
+    share = Fraction(count(x.shape, axis) - spread.param("ddof")) / count(x.shape, axis)
+    number = Fraction(least.params[0])
+    if parts.get(off) != 1 or share <= 0 or number == 0 or misplaced(below, spread, x):
+        return None
+    unit = OPS["standardize"](x, axis=axis, eps=float(number * number * share), centered=True)
+    root = forms.power(forms.const(exact_ratio(share), x.dtype), Fraction(1, 2))
+    return off, forms.product([unit, root])

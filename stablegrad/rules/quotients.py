@@ -258,7 +258,7 @@ def normalized_vector(term: Term) -> Term | None:
         if any(parts.get(y) != q for y, q in own.items()):
             continue  # a product is flat here
         whole = length.size == 1 or length.param("keepdims") or below is not length
-        if not whole or below.ndim not in (0, x.ndim) or _misplaced(below, length, x):
+        if not whole or below.ndim not in (0, x.ndim) or misplaced(below, length, x):
             continue
         unit = OPS["unit_vector"](x, axis=length.param("axis"))
         rest = other_factors(term, below, *own)
@@ -266,7 +266,7 @@ def normalized_vector(term: Term) -> Term | None:
     return None
 
 
-def _misplaced(below: Term, length: Term, x: Term) -> bool:
+def misplaced(below: Term, length: Term, x: Term) -> bool:
     """Whether lengths stand along other axes than those that they were taken over."""
     if length.size == 1 or length.param("keepdims"):
         return False

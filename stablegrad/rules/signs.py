@@ -125,7 +125,7 @@ def _rests(x: Term) -> bool:
     """Whether the derivative of x is proved to be 0 where x is as small as it can be."""
     if x.op.name in ("sum", "mean", "broadcast_to", "reshape"):
         return _rests(x.args[0])
-    if x.op.name in ("norm", "abs"):
+    if x.op.name in ("norm", "abs", "var", "std"):
         return True
     if x.op is forms.AFFINE:
         return all(c > 0 and _rests(a) for c, a in zip(x.params[1], x.args, strict=True))

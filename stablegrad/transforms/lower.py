@@ -69,9 +69,19 @@ Addend = tuple[Rational, tuple[Term, ...]]
 class Lowering:
     """Lowers terms; a term may be wanted in its own dtype and, inside float64 parts, wide."""
 
-    def __init__(self, *, native: bool = False, trusted: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        *,
+        native: bool = False,
+        trusted: frozenset[str] = frozenset(),
+        throughout: bool = False,
+    ) -> None:
         self.trusted = trusted
         """Ops that the engine computes well enough in any dtype."""
+        self.throughout = throughout and not native
+        """Whether sums that may cancel, what goes into them and comes of them are in float64."""
+        self.fed: set[Term] = set()
+        """These sums, and what goes into them."""
         self.native = native
         """Whether everything stays in the user's dtype and plain arithmetic."""
         self.own: dict[Term, Term] = {}
@@ -87,6 +97,8 @@ class Lowering:
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots as ops with kernels."""
         roots = plainer(roots)
+        if self.throughout:
+            self.fed |= _fed(roots)
         for term in topological(roots):
             if term in self.own:
                 continue
@@ -129,6 +141,10 @@ class Lowering:
             return False
         if is_half(term.dtype):
             return wide_argument or op.name not in MOVES
+        if op.name == "synthesized" and term.param("recipe").format.dtype != WIDE:
+            return False
+        if term in self.fed or (self.throughout and wide_argument):
+            return True
         if op.name in self.trusted and is_second_of_softmax(term):
             return True
         if op.family == "reduction":
@@ -137,8 +153,6 @@ class Lowering:
         if op.name in self.trusted:
             # what cancels beside a function known in float64 would lose the digits it has there
             return op is AFFINE and not self.deep.isdisjoint(term.args) and not one_sign(term)
-        if op.name == "synthesized" and term.param("recipe").format.dtype != WIDE:
-            return False
         return op.elementwise and (wide_argument or fragile(term))
 
     def _is_steep(self, term: Term) -> bool:
@@ -147,7 +161,7 @@ class Lowering:
         It feels the rounding of its argument 88 times; in float64 what is made of floats by
         sums, products and logarithms is as good as exact.
         """
-        if self.native or term.op.name != "exp" or "exp" not in self.trusted:
+        if self.native or term.op.name != "exp" or "exp" not in self.trusted or term in self.fed:
             return False
         (inner,) = term.args
         c, core = forms.split(inner)
@@ -318,6 +332,30 @@ def _exact_product(x: Term) -> bool:
 def _in_half(term: Term) -> bool:
     """Whether an op is evaluated in half precision itself, where nothing may be wider."""
     return not term.args or term.op.name in EXACT_OPS or term.op.name in (*MOVES, "astype")
+
+
+_ONE_SIGN = frozenset(
+    "max min any all argmax argmin norm unit_vector logsumexp softmax log_softmax prod var "
+    "std".split()
+)
+"""Reductions whose kernels lose no digits by cancelling, or need no float64 for them."""
+
+
+def _fed(roots: Sequence[Term]) -> set[Term]:
+    """The sums whose addends may cancel, and what they are made of."""
+    found: set[Term] = set()
+    for term in reversed(topological(roots)):
+        if term in found or _cancels(term):
+            found.update([term, *term.args])
+    return found
+
+
+def _cancels(term: Term) -> bool:
+    if term.op is AFFINE:
+        return len(term.args) + (term.params[0] != 0) > 1 and not one_sign(term)
+    if term.op.family != "reduction" or term.op.name in _ONE_SIGN:
+        return False
+    return not all(a.facts.nonnegative or a.facts.nonpositive for a in term.args)
 
 
 def fragile(term: Term) -> bool:

@@ -21,7 +21,27 @@ from jax.scipy.special import betainc, digamma, gammaln, xlog1py, xlogy
 import stablegrad.jax as sj
 from stablegrad.oracle import Status, err_ulp, truth
 
-WITHIN = 16  # ulp: logarithms in float32 may cancel a little
+WITHIN = {"few": 4, "many": 16}  # ulp: logarithms in float32 may cancel a little
+
+
+def _dice(x: Any, y: Any) -> Any:
+    p = jax.nn.softmax(x)
+    return jnp.sum(1 - (p * y + 1) / (p * y + 0.5 * (p - p * y) + 0.5 * (y - p * y) + 1), -1)
+
+
+def _standardized(x: Any) -> Any:
+    off = x - jnp.mean(x, -1, keepdims=True)
+    raw, mean = (jnp.mean(a, -1, keepdims=True) for a in (x * x, x))
+    return (off * jax.lax.rsqrt(jnp.clip(raw - mean**2, 0) + 1e-5))[..., 0]
+
+
+def _cross_entropy(x: Any, y: Any) -> Any:
+    return -y * jax.nn.log_sigmoid(x) - (1 - y) * jax.nn.log_sigmoid(-x)
+
+
+def _asymmetric_laplace(x: Any, m: Any, s: Any, k: Any) -> Any:
+    z = -jnp.abs(x - m) / s * jnp.where(x < m, 1 / k, k)
+    return z - jnp.log(s * (k + 1 / k))
 
 
 def _gumbel(x: Any, m: Any, s: Any) -> Any:
@@ -82,11 +102,18 @@ CASES: dict[str, tuple[Callable[..., Any], list[list[float]]]] = {
     "Huber": (_huber, [[6e-7, 1.3e-30], [3e-30, 0.0], [5.0, 0.1]]),
     "digamma beside a log": (lambda x: digamma(x) - jnp.log(x), [[3e4], [170.0], [2.0]]),
     "log of a sum next to 1": (lambda x, y: jnp.log(x * x + y * y), [[0.6, 0.8], [0.28, 0.96]]),
+    "cross-entropy": (
+        _cross_entropy,
+        [[2.8e-9, 3.4e12], [-100.0, 1.0], [0.3, 0.2], [-0.007, -9e33]],
+    ),
+    "asymmetric Laplace": (_asymmetric_laplace, [[1.2, -3.0, 2.9, 0.7], [-1.1, 1.6, 2.6, 1.04]]),
     "log1p of a square": (lambda x: jnp.log1p(-x * x), [[0.9999981], [0.99999988], [1e-9]]),
 }
 
 
-def _true(f: Callable[..., Any], columns: list[Any], place: int | None) -> Any:
+def _true(
+    f: Callable[..., Any], columns: list[Any], place: int | None, entry: Any = slice(None)
+) -> Any:
     report = sj.explain(f)(*columns)
     (region,), (reading,) = report.regions, report.readings
     known = dict(reading.constants) | dict(zip(reading.inputs, columns, strict=True))
@@ -95,14 +122,19 @@ def _true(f: Callable[..., Any], columns: list[Any], place: int | None) -> Any:
     if place is None:
         return truth(region.roots[0], bindings, np.float32)
     moved = reading.inputs[place]
-    moves: Any = {
-        x: np.ones(columns[place].shape) if a is moved else 0.0 for x, a in numbers.items()
-    }
+    direction = np.zeros(columns[place].shape)
+    direction[..., entry] = 1
+    moves: Any = {x: direction if a is moved else 0.0 for x, a in numbers.items()}
     return truth(region.roots[0], bindings, np.float32, order=1, direction=moves)
 
 
+@pytest.mark.parametrize("amount", WITHIN)
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_slopes_by_all_arguments(name: str) -> None:
+def test_values_and_slopes_by_all_arguments(
+    name: str, amount: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if amount == "many":
+        monkeypatch.setattr("stablegrad.jax.regions.FEW", 0)
     f, points = CASES[name]
     columns = [jnp.asarray(c, jnp.float32) for c in zip(*points, strict=True)]
     stable = sj.stabilize(f)
@@ -115,7 +147,42 @@ def test_values_and_slopes_by_all_arguments(name: str) -> None:
         counts = (size >= np.finfo(np.float32).tiny) & (size <= np.finfo(np.float32).max)
         counts &= np.asarray(true.status) <= Status.LIMIT
         error = np.where(counts, err_ulp(np.asarray(got), true), 0.0)
-        assert (error <= WITHIN).all(), (place, [*zip(points, got, true.value, error, strict=True)])
+        shown = [*zip(points, got, true.value, error, strict=True)]
+        assert (error <= WITHIN[amount]).all(), (place, shown)
+
+
+ROWS: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+    "dice": (
+        _dice,
+        [[[4.25, 3.5, 2.97], [-2.8, 1.86, 4.3]], [[0.34, 0.37, 0.29], [0.3, 0.35, 0.35]]],
+    ),
+    "standardized": (
+        _standardized,
+        [
+            [
+                [2.4e33, 0.75, 0.077],
+                [2.2e8, 5e-4, -18.4],
+                [-1.4, 3.5493, 3.5444],
+                [4.97e14, 0.4, -0.01],
+            ]
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_slopes_by_all_entries_of_rows(name: str) -> None:
+    f, data = ROWS[name]
+    columns = [jnp.asarray(c, jnp.float32) for c in data]
+    stable = sj.stabilize(f)
+    places = tuple(range(len(columns)))
+    slopes = jax.jit(jax.grad(lambda *args: stable(*args).sum(), places))(*columns)
+    for place, got in zip(places, slopes, strict=True):
+        for j in range(got.shape[1]):
+            true = _true(f, columns, place, j)
+            size = np.abs(np.asarray(true.value, float))
+            error = np.where(size >= np.finfo(np.float32).tiny, err_ulp(got[:, j], true), 0.0)
+            assert (error <= 4).all(), (place, j, [*zip(got[:, j], true.value, error, strict=True)])
 
 
 def test_the_bend_of_a_short_softmax_where_it_changes_its_sign() -> None:

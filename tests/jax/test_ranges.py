@@ -59,6 +59,12 @@ OF_TWO: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arithmetic of large arrays, also for these few points."""
+    monkeypatch.setattr("stablegrad.jax.regions.FEW", 0)
+
+
 def _true(f: Callable[[Any], Any], order: int) -> Any:
     report = sj.explain(f)(jnp.asarray(X))
     (region,), (reading,) = report.regions, report.readings

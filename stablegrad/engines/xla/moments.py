@@ -69,11 +69,20 @@ def std(xp: Any, x: Any, *, axis: Axis, keepdims: bool, ddof: float) -> Any:
     return value.astype(x.dtype).reshape(reduced(x.shape, axis, keepdims))
 
 
+def standardize(xp: Any, x: Any, *, axis: Axis, eps: float, centered: bool) -> Any:
+    """The kernel of ``standardize``; 0 where there is no deviation at all."""
+    apart = _apart(xp, x)
+    off = _centred(xp, apart, axis) if centered else apart.astype(_WIDE)
+    square = xp.sum(off * off, axis=axis, keepdims=True) / max(1, count(x.shape, axis)) + eps
+    return (off * (1 / xp.sqrt(xp.where(square == 0, 1.0, square)))).astype(x.dtype)
+
+
 MOMENTS: dict[str, Callable[..., Any]] = {
     "norm": norm,
     "unit_vector": unit_vector,
     "center": center,
     "var": var,
     "std": std,
+    "standardize": standardize,
 }
 """By op."""
