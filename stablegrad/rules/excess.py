@@ -108,6 +108,29 @@ def _sum(term: Term, c: Rational, excess: Term, rest: Mapping[Term, Rational]) -
 
 @stabilize.procedure(
     "affine",
+    example=lambda x, y, z: OPS["softplus"](x - y) - x + y - z,
+    source="softplus(x) - softplus(-x) = x",
+    group="logistic",
+    among=("softplus",),
+)
+def softplus_less_addends(term: Term) -> Term | None:
+    """softplus(a - b) - a + b cancels where a is far above b, and is rounded to a unit of a."""
+    for c, x in zip(term.params[1], term.args, strict=True):
+        if x.op.name != "softplus":
+            continue
+        (v,) = x.args
+        if v.op is not forms.AFFINE or isinstance(v.params[0], str):
+            continue
+        one = forms.const(1, term.dtype)
+        addends = {y: -k for y, k in zip(v.args, v.params[1], strict=True)}
+        rest = _without(term, c, {x: 1, one: -v.params[0], **addends})
+        if rest is not None:
+            return _sum(term, c, OPS["softplus"](forms.scale(-1, v)), rest)
+    return None
+
+
+@stabilize.procedure(
+    "affine",
     example=lambda m, v: 1 + v - m * m - OPS["exp"](v),
     source="exp(x) >= 1 + x: addends of one sign cannot cancel",
     group="exponentials",
