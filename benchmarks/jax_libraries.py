@@ -4,8 +4,9 @@ Every activation of ``jax.nn``, and where they are installed every loss of ``opt
 the log density of every continuous distribution in NumPyro: the value, and the slope by every
 argument, at everyday floats and at floats sampled by bit pattern. The truth is the oracle's, for
 the program as JAX traces it; *lost* are points that JAX has and the stabilized function has not.
-Only points whose true result is a normal float count. What passes through primitives that terms
-do not have cannot be judged this way and is named.
+Only points whose true result is a normal float count: *subnormal* are those whose result XLA
+flushes; inputs are all normal. What passes through primitives that terms do not have cannot be
+judged this way and is named.
 
 Run: ``python -m benchmarks.jax_libraries``
 """
@@ -55,7 +56,7 @@ def judge(program: Program) -> Row | str | None:
     numbers = dict(zip(region.inputs, reading.steps[0].inputs, strict=True))
     bindings = {x: np.asarray(known[a]) for x, a in numbers.items()}
     places = {x: reading.inputs.index(a) for x, a in numbers.items() if a in reading.inputs}
-    row: Row = {"function": program.name, "points": [0, 0]}
+    row: Row = {"function": program.name, "points": [0, 0], "subnormal": [0, 0]}
     row |= {f"{kind} {order}": [0, 0] for kind in ("naive", "stable", "lost") for order in (0, 1)}
     runs = {"naive": program.f, "stable": sj.stabilize(program.f)}
     values = {kind: _run(f, columns) for kind, f in runs.items()}
@@ -94,6 +95,7 @@ def _count(row: Row, order: int, true: Any, found: dict[str, Any]) -> None:
     counts = (value >= limits.tiny) & (value <= limits.max)
     counts &= np.asarray(true.status) <= Status.LIMIT
     row["points"][order] += int(counts.sum())
+    row["subnormal"][order] += int(((value > 0) & (value < limits.tiny)).sum())
     errors = {}
     for kind, got in found.items():
         error = np.where(counts, err_ulp(got, true), 0.0)
@@ -126,16 +128,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     keys = [f"{kind} {order}" for order in (0, 1) for kind in ("naive", "stable", "lost")]
     table(
         "points not right / not sharp, values (0) and slopes (1)",
-        ["function", "points 0/1", *keys],
+        ["function", "points 0/1", "subnormal", *keys],
         [
             [
                 "/".join(map(str, r[k])) if k != "function" else r[k]
-                for k in ("function", "points", *keys)
+                for k in ("function", "points", "subnormal", *keys)
             ]
             for r in rows
         ],
     )
-    sums = {k: [sum(r[k][i] for r in rows) for i in (0, 1)] for k in ("points", *keys)}
+    sums = {k: [sum(r[k][i] for r in rows) for i in (0, 1)] for k in ("points", "subnormal", *keys)}
     console.print("in all: " + ", ".join(f"{k} {a}/{b}" for k, (a, b) in sums.items()))
     for name, why in left.items():
         console.print(f"not judged: {name}: {why}")

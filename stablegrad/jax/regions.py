@@ -8,6 +8,7 @@ everything derived of one is made once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -48,6 +49,8 @@ FRAGILE_ULP = 256.0
 """The greatest error of a float32 part that stays: exp makes a hundred of one in its argument."""
 FEW = 2**9
 """Elements that are computed in the time of a call, whatever the dtype of their functions."""
+SHORT = 200
+"""Terms of a region whose functions XLA compiles in float64 in about the same time."""
 LARGEST = 32
 """Ops of a part: in float32 longer ones lose digits by their length alone."""
 _regions: WeakValueDictionary[Any, Region] = WeakValueDictionary()
@@ -126,8 +129,8 @@ class Region:
         Args:
             times: how often it is computed at once, mapped over that many rows.
         """
-        stable, settings = self.stable, self.settings
-        if settings.stabilizes and settings.widens and times * self._largest(stable) <= FEW:
+        settings = self.settings
+        if settings.stabilizes and settings.widens and times * self._largest <= FEW:
             return self._emission_of_few
         return self._emission
 
@@ -140,8 +143,11 @@ class Region:
         """With all in float64 that may cancel later, which costs little beside the call itself."""
         return Emission(self._lower(throughout=True), self.inputs)
 
-    def _largest(self, roots: Sequence[Term]) -> int:
-        return max((t.size for t in topological(roots)), default=0)
+    @cached_property
+    def _largest(self) -> float:
+        """The elements of the largest term; infinite where there are too many terms."""
+        order = topological(self.stable)
+        return max([t.size for t in order], default=0) if len(order) <= SHORT else math.inf
 
     @property
     def fired(self) -> list[Fired]:
