@@ -121,7 +121,7 @@ def _lower(ctx: Any, *args: Any, region: Region, batch: Batch, mark: Mark | None
     with jax.enable_x64(True), calling_back(_on_one_device(ctx)), seldom_collected():
         if not batch:
             with jax.disable_jit():
-                found = lowered(ctx, region.emission, args)
+                found = lowered(ctx, region.emission(1), args)
             if found is not None:
                 return found
         rule = mlir.lower_fun(_evaluate, multiple_results=True)
