@@ -8,6 +8,7 @@ from stablegrad.rules.databases import stabilize
 THEMES = (
     "angles",
     "cancelling",
+    "choices",
     "compound",
     "differences",
     "excess",

@@ -9,7 +9,6 @@ from stablegrad.ops import forms
 from stablegrad.ops.guards import not_nan
 from stablegrad.ops.record import CONST, const, is_const
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import has_rule
 
 ODD = "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
 EVEN = "cos cosh sech sech_squared sigmoid_slope abs sinc".split()
@@ -255,29 +254,3 @@ def cases_of_the_sign(term: Term) -> Term | None:
     k, _ = forms.split(size.args[0])
     argument = forms.scale(-d * abs(k), x)
     return make(yes.op, (argument,), yes.params, term.shape, term.dtype)
-
-
-@stabilize.procedure(
-    "affine",
-    example=lambda x: 1 - OPS["clip"](OPS["sigmoid"](x), 0.25, 0.75),
-    source="c - clip(x, a, b) = clip(c - x, c - b, c - a)",
-    group="signs",
-    among=("clip",),
-)
-def clip_of_difference(term: Term) -> Term | None:
-    """1 - clip(p, eps, 1 - eps) is the clip of 1 - p, where that is known to be cured."""
-    if len(term.args) != 1 or isinstance(term.params[0], str) or term.params[0] == 0:
-        return None
-    (x,), (c,) = term.args, term.params[1]
-    if x.op.name != "clip" or not all(b.op is CONST and b.shape == () for b in x.args[1:]):
-        return None
-
-    def moved(y: Term) -> Term:
-        number = forms.const(term.params[0], y.dtype)
-        return forms.total([(1, number), (c, y)], y.shape, y.dtype)
-
-    inner, *bounds = [moved(y) for y in x.args]
-    if not has_rule(inner):
-        return None
-    low, high = bounds if c > 0 else bounds[::-1]
-    return forms.with_shape(OPS["clip"](inner, low, high), term.shape)

@@ -89,3 +89,28 @@ def test_the_normal_distribution_is_one_op(shape: tuple[int, ...]) -> None:
     ratio = jax.jit(sj.stabilize(lambda a, b: special.ndtr(-a) / special.ndtr(-b)))
     found = float(ratio(np.float32(40), np.float32(41)))
     assert found == pytest.approx(3.977748704512e17, rel=3e-7)  # by mpmath
+
+
+def test_a_safe_norm_holds_where_squares_underflow() -> None:
+    def safe(v):
+        square = jnp.sum(v**2)
+        none = square == 0
+        return jnp.where(none, 0.0, jnp.sqrt(jnp.where(none, 1.0, square)))
+
+    f = jax.jit(jax.value_and_grad(sj.stabilize(safe)))
+    value, slope = f(np.array([3e-25, 4e-25], np.float32))
+    np.testing.assert_allclose(value, 5e-25, rtol=3e-7)
+    np.testing.assert_allclose(slope, [0.6, 0.8], rtol=3e-7)
+    value, slope = f(np.zeros(2, np.float32))
+    np.testing.assert_array_equal([value, *slope], 0)
+
+
+def test_a_masked_entropy_has_no_log_of_what_underflowed() -> None:
+    mask = np.array([True, True, False])
+
+    def entropy(v):
+        shares = jax.nn.softmax(jnp.where(mask, v, -jnp.inf))
+        return -jnp.sum(shares * jnp.log(jnp.where(mask, shares, 1.0)))
+
+    value, slope = jax.jit(jax.value_and_grad(sj.stabilize(entropy)))(np.float32([0, 200, 1]))
+    np.testing.assert_array_equal([value, *slope], 0)

@@ -39,7 +39,36 @@ def held(x: Term) -> Term:
     return OPS["minimum"](OPS["maximum"](1e-25, OPS["sigmoid"](x)), 1.0)
 
 
+def entropy(x: Term) -> Term:
+    """Of the entries that a mask leaves."""
+    held = OPS["where"](x < 900, OPS["softmax"](x, axis=-1), 1.0)
+    return OPS["sum"](held * OPS["log"](held), axis=-1)
+
+
+def safe_length(x: Term) -> Term:
+    """As programs have it that keep the slope of a root from 0."""
+    square = OPS["sum"](x * x, axis=-1)
+    held = OPS["where"](square > 0, square, 1.0)
+    return OPS["where"](square > 0, OPS["sqrt"](held), 0.0)
+
+
+def safe_unit(x: Term) -> Term:
+    square = OPS["sum"](x * x, axis=-1)
+    held = OPS["where"](OPS["equal"](square, 0), 1.0, square)
+    return OPS["getitem"](x, index=(0,)) / OPS["sqrt"](held)
+
+
 PROGRAMS: list[Case] = [
+    ("root_of_choice", safe_length, [[1e-200, 2e-200]]),
+    ("root_of_choice", safe_unit, [[3e-200, 4e-200]]),
+    ("squares_beside_zero", safe_length, [[2e200, 1e200]]),
+    ("squares_beside_zero", safe_unit, [[-3e-220, 4e-220, 5e-219]]),
+    ("function_of_choice", entropy, [[800.0, 2.0, 1.0]]),
+    (
+        "function_of_choice",
+        lambda x, y: 1 - OPS["power"](1 - OPS["exp"](-x), y),
+        [50.0, 0.5],
+    ),
     ("clip_of_difference", lambda x: OPS["log"](1 - held(x)), [45.0]),
     ("clip_of_difference", lambda x, y: 3 * y - 3 * y * held(x), [50.0, 0.7]),
     ("angle_between_vectors", angle_of_lines, [[1.0, 2, 3], [1.0, 2, 3 + 1e-9]]),
