@@ -148,6 +148,12 @@ def _powers(step: Function, x: Parts, y: Parts) -> Parts:
     return _exp(exponent)
 
 
+def _power_gap(step: Function, x: Parts, y: Parts) -> Parts:
+    """x**p - y**p."""
+    powers = [parts_product(np, [(a, step.order)]) for a in (x, y)]
+    return parts_sum(np, [powers[0], parts_multiple(np, powers[1], -1)])
+
+
 def product_of_powers(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
     """A product of any constant powers."""
     plain: list[tuple[Parts, Rational]] = []
@@ -162,13 +168,13 @@ def product_of_powers(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
 POWERS = 16  # of a product by multiplication
 
 RANGING = frozenset(
-    "exp expm1 exprel sinh cosh power power_derivative pow1p pow1p_derivative pow1pm1 "
+    "power_gap exp expm1 exprel sinh cosh power power_derivative pow1p pow1p_derivative pow1pm1 "
     "cbrt cbrt_slope gamma hypot abs sech sech_squared".split()
 )
 """Functions that leave the range, and can be had with exponents."""
 TAILS = frozenset(
     "sigmoid sigmoid_slope softplus log_sigmoid silu erfc ndtr log_ndtr log1mexp log_step "
-    "inverse_power_cos inverse_power_sin".split()
+    "inverse_power_cos inverse_power_sin compound_sum".split()
 )
 """Functions that are lost below the range far out, and can be had with exponents."""
 CODED = RANGING | TAILS | {"log", "maximum", "minimum"}
@@ -258,6 +264,9 @@ def _tail(xp: Any, name: str, xs: Sequence[Parts]) -> Parts:
     if name == "log_step":
         base, step = xs
         return _log1p(parts_product(np, [(step, 1), (base, -1)]))
+    if name == "compound_sum":
+        step = Function("pow1pm1", (0, 1))
+        return parts_product(np, [(_powers(step, *xs), 1), (xs[0], -1)])
     if name == "inverse_power_cos":
         return _inverse(*xs)
     if name == "inverse_power_sin":
@@ -283,6 +292,8 @@ def call(xp: Any, step: Function, registers: Sequence[Parts]) -> Parts:
     xs = [registers[i] for i in step.registers]
     if step.name in UNARY:
         return UNARY[step.name](*xs)
+    if step.name == "power_gap":
+        return _power_gap(step, *xs)
     if step.name.startswith("pow"):
         return _powers(step, *xs)
     if step.name in TAILS:

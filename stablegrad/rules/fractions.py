@@ -185,7 +185,7 @@ def common_denominator(term: Term) -> Term | None:
         return None
     below = _denominators(term)
     sums = [y for y in below if y.op is AFFINE or y.op.name == "hypot"]
-    if not sums and not _products_of_sums(term):
+    if not sums and not _products_of_sums(term) and not _sum_over_its_own(term):
         return None
     # first as deep as it goes; then with what denominators are made of as it is: (x - m)**2
     made_of = {f for y in sums for x in y.args for f in _factors(x) if f.op is AFFINE}
@@ -226,6 +226,16 @@ def _products_of_sums(term: Term) -> bool:
         and sum([p for y, p in forms.factors(x).items() if y.op is AFFINE and p > 0]) > 1
         for x in term.args
     )
+
+
+def _sum_over_its_own(term: Term) -> bool:
+    """Whether some addend is a sum over one of its own addends, (x - y)/x."""
+    for x in term.args:
+        parts = forms.factors(x) if x.op is MONOMIAL else {}
+        below = [y for y, p in parts.items() if p < 0]
+        if any(y.op is AFFINE and p == 1 and set(below) & set(y.args) for y, p in parts.items()):
+            return True
+    return False
 
 
 def _one_sign(total: Polynomial) -> bool:

@@ -202,7 +202,8 @@ def coded(
         return None
     order = topological([term], stop=lambda t: t not in inner)
     leaves = [t for t in order if t not in inner]
-    if any(x not in lowered or not (masks or is_float(x.dtype)) for x in leaves):
+    told = {t.args[0] for t in inner if t.op.name == "where"}
+    if any(x not in lowered or not (masks or x in told or is_float(x.dtype)) for x in leaves):
         return None
     rounded = _rounded(order, inner)
     felt = {a for t in inner if t.op.name not in ("exp", "log") for a in t.args}
@@ -230,8 +231,8 @@ def coded(
                 step = Rounded(step.constant, step.addends, bits, known)
             put(t, Masked(step, over) if over and isinstance(step, Product) else step)
         else:
-            n = t.param("n") if t.op.name in SLOPES else 0
             name = t.op.name
+            n = t.params[0] if name in SLOPES or name == "power_gap" else 0
             if name == "log" and t.args[0] in rounded:
                 name = LOG_OF_ROUNDED
             put(t, Function(name, tuple([register[a] for a in t.args]), n))

@@ -19,14 +19,13 @@ from stablegrad.transforms.vanishing import vanishes
 POWERS = ("power", "power_derivative", "pow1p", "pow1p_derivative", "pow1pm1")
 BASED = (*POWERS, "cbrt", "cbrt_slope")
 """Functions that are in range where their first argument may not be."""
-GROWING = ("expm1", "exprel", "sinh", "cosh", "gamma", *POWERS)
+GROWING = ("power_gap", "expm1", "exprel", "sinh", "cosh", "gamma", *POWERS)
 """Functions that may leave the range where their product with another factor does not."""
-FALLING = frozenset(
-    ("sech", "sech_squared", "logrel", "logrel_derivative", "inverse_power_sin", *POWERS, *TAILS)
-)
+FALLING = ("power_gap", "sech", "sech_squared", "logrel", "logrel_derivative", *POWERS, *TAILS)
 """Functions that may be lost below the range where their root or product is not."""
 SLOW = ("arcsinh", "arccosh")
 """Functions that are in range where their argument is not."""
+WHOLE = 16  # powers up to here are products
 LIMIT = 32  # forms, functions and leaves of one code
 
 
@@ -155,6 +154,10 @@ def codable(t: Term) -> bool:
         return sum(t.params) == 1
     if t.op.name.startswith("inverse_power"):
         return t.params == (1,)
+    if t.op.name == "power_gap":
+        return isinstance(t.params[0], int) and 0 < t.params[0] <= WHOLE
+    if t.op.name == "compound_sum":
+        return t.params == (0, 0)
     if t.op.name in CODED:
         return True
     if t.op.name in LEADING or t.op.name == "where":
