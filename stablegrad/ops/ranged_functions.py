@@ -95,10 +95,11 @@ def _near_zero(xp: Any, name: str, x: Parts) -> Parts:
 
 
 def _in_floats(xp: Any, name: str, x: Parts) -> Parts:
-    """A function where the argument and the value are in range."""
+    """A function where the argument and the value are in range; else nothing is known of it."""
     op = OPS[name]
     value = op.engine_kernels.get("numpy", op.kernel)(xp, floats(x))
-    zero = 0.0 * value
+    zero = np.zeros(value.shape)
+    value = np.where(np.isfinite(value), value, np.nan)
     return normal_parts(np, (value, zero, zero.astype(np.int64)))
 
 
@@ -260,7 +261,8 @@ def _tail(xp: Any, name: str, xs: Sequence[Parts]) -> Parts:
     if name == "log_ndtr":
         return _log_ndtr(xp, xs[0])
     if name == "log1mexp":
-        return _log1p(parts_multiple(np, _exp(xs[0]), -1))
+        near = _log(parts_multiple(np, _growing("expm1", xs[0]), -1))
+        return either(floats(xs[0]) > -1, near, _log1p(parts_multiple(np, _exp(xs[0]), -1)))
     if name == "log_step":
         base, step = xs
         return _log1p(parts_product(np, [(step, 1), (base, -1)]))
