@@ -23,6 +23,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     derivative,
     determinants,
     differences,
+    divergences,
     eigen,
     einsums,
     elliptic,

@@ -11,6 +11,7 @@ THEMES = (
     "choices",
     "compound",
     "differences",
+    "divergences",
     "excess",
     "explog",
     "fractions",

@@ -39,6 +39,11 @@ def other_addends(term: Term, *used: Term) -> list[tuple[Rational, Term]]:
     return rest
 
 
+def parts_of(term: Term) -> dict[Term, Rational] | None:
+    """The addends of a flat sum with their coefficients; None where it has a constant."""
+    return None if term.params[0] != 0 else dict(zip(term.args, term.params[1], strict=True))
+
+
 def addends(term: Term) -> int:
     """How many addends a term has as a flat sum."""
     return len(term.args) + (term.params[0] != 0) if term.op is forms.AFFINE else 1

@@ -10,7 +10,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import addends, other_addends
+from stablegrad.rules.simpler import addends, other_addends, parts_of
 
 
 def axes_of(axis: object, ndim: int) -> tuple[int, ...]:
@@ -145,19 +145,23 @@ def picked(whole: Term, chain: list[Term]) -> Term:
     among=("logsumexp", "broadcast_to", "reshape"),
 )
 def shifted_by_logsumexp(term: Term) -> Term | None:
-    """x - logsumexp(x) cancels where one entry dominates."""
-    constant, coefficients = term.params
-    if constant != 0 or len(term.args) != 2 or coefficients[0] != -coefficients[1]:
-        return None
-    for c, x, below in zip(coefficients, term.args, term.args[::-1], strict=True):
+    """x - logsumexp(x) cancels where one entry dominates; also where x is a sum, or is two."""
+    left = dict(zip(term.args, term.params[1], strict=True))
+    found: list[tuple[forms.Rational, Term]] = []
+    for c, below in zip(term.params[1], term.args, strict=True):
         total = restored(below)
-        if total.op.name != "logsumexp" or total.args[0] is not x:
+        if total.op.name != "logsumexp":
             continue
-        axes = axes_of(total.param("axis"), x.ndim)
-        if len(axes) == 1 and (total.param("keepdims") or x.ndim == 1 or below is not total):
-            result = forms.scale(c, OPS["log_softmax"](x, axis=axes[0]))
-            return forms.with_shape(result, term.shape)
-    return None
+        (x,), axes = total.args, axes_of(total.param("axis"), total.args[0].ndim)
+        own = {x: 1} if x in left or x.op is not forms.AFFINE else parts_of(x)
+        if len(axes) != 1 or own is None or any(left.get(t) != -c * d for t, d in own.items()):
+            continue
+        if total.param("keepdims") or x.ndim == 1 or below is not total:
+            left = {t: d for t, d in left.items() if t is not below and t not in own}
+            found.append((-c, OPS["log_softmax"](x, axis=axes[0])))
+    if not found or left or term.params[0] != 0:
+        return None
+    return forms.with_shape(forms.total(found, term.shape, term.dtype), term.shape)
 
 
 @stabilize.procedure(

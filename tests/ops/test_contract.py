@@ -375,6 +375,16 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
     "softmax_jvp": [([X, array(3, 4, seed=2)], {"axis": (1,)})],
     "log_softmax_jvp": [([X, array(3, 4, seed=2)], {"axis": (1,)})],
     "log_softmax_vjp": [([X, array(3, 4, seed=2)], {"axis": (1,)})],
+    "softmax_divergence": [
+        ([X, array(3, 4, seed=2)], {"axis": 1}),
+        ([X * 300, array(3, 4, seed=2)], {"axis": 0, "keepdims": True}),
+        ([X, X + 1e-9 * array(3, 4, seed=2)], {"axis": 1}),
+    ],
+    "softmax_gap": [
+        ([X, array(3, 4, seed=2)], {"axis": (1,)}),
+        ([X * 300, array(3, 4, seed=2)], {"axis": (0,)}),
+        ([X, X + 1e-9 * array(3, 4, seed=2)], {"axis": (1,)}),
+    ],
     "matmul": [([X, array(4, 2, seed=1)], {}), ([array(2, 3, 4), array(4, seed=1)], {})],
     "einsum": [([X, array(4, 5, seed=1)], {"subscripts": "ij,jk->k"})],
     "diagonal": [([X], {})],

@@ -199,4 +199,46 @@ REDUCTIONS: list[Case] = [
         lambda x: 2 * f("gelu")(x) + exp(-(x**2) / 2) / 1.2533141373155001,
         [-20.0],
     ),
+    (
+        "divergence_of_softmaxes",
+        lambda x, y: total(softmax(x) * (log(softmax(x)) - log(softmax(y)))),
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3 + 1e-9]],
+    ),
+    (
+        "divergence_of_softmaxes",
+        lambda x, y: mean(softmax(x / 2) * log(softmax(x / 2) / softmax(y / 2))),
+        [[100.0, 98.0, 3.0], [100.0, 98.0 - 1e-7, 3.0]],
+    ),
+    (
+        "relative_entropy_of_softmaxes",
+        lambda x, y: total(f("rel_entr")(softmax(x), softmax(y))),
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3 + 1e-9]],
+    ),
+    (
+        "relative_entropy_of_softmaxes",
+        lambda x, y: (
+            3 * total(f("xlogy")(softmax(x), softmax(x)) - f("xlogy")(softmax(x), softmax(y)))
+        ),
+        [[1.0, -2.0], [1.0, -2 + 1e-9]],
+    ),
+    (
+        "entropies_of_softmaxes",
+        lambda x, y: total(softmax(x) * log(softmax(x))) - total(softmax(x) * log(softmax(y))),
+        [[1.0, 2.0, 3.0], [1.0, 2.0, 3 + 1e-9]],
+    ),
+    (
+        "entropies_of_softmaxes",
+        lambda x, y: mean(softmax(x) * log(softmax(y))) - mean(softmax(x) * log(softmax(x))),
+        [[1.0, -2.0], [1 + 1e-9, -2.0]],
+    ),
+    (
+        "sum_of_differences_of_shares",
+        lambda x, y: y * (1e-20 + total(softmax(x) - softmax(2 * x))),
+        [[0.3, 2.1, 0.7], 2.0],
+    ),
+    (
+        "sum_of_differences_of_shares",
+        lambda x, y: mean(softmax(y) - softmax(x)) + 1e-30,
+        [[0.3, 2.1, 0.7, 1.0], [0.1, 0.2, 3.0, 0.4]],
+    ),
 ]
