@@ -25,6 +25,8 @@ ITSELF = {"subtract": 0, "divide": 1}
 QUOTIENTS = ("multiply", "divide", "reciprocal")
 BITS = 400
 CHOICES = ("maximum", "minimum", "where", "clip")
+LIMITS = ("special",)
+"""Families whose kernels take limits where the oracle has no value: a density at the edge."""
 _DEPTH = 8  # terms of a zero that are looked at
 
 
@@ -65,8 +67,11 @@ def _meet(term: Term, known: dict[Term, _Known], found: dict[Term, Term]) -> Non
         return
     met = [known.get(a) for a in args]
     if all(k is not None and k is not _SIGNLESS for k in met):
-        known[term] = _Known(_ball(term, known), all(known[a].pure for a in args))
-        value = _special(known[term].ball)
+        ball = _ball(term, known)
+        value = _special(ball)
+        if value is not None and math.isnan(value) and term.op.family in LIMITS:
+            return
+        known[term] = _Known(ball, all(known[a].pure for a in args))
         if value is not None and (known[term].pure or math.isnan(value)):
             found[term] = _settled(value, term)
     elif name == "hypot":

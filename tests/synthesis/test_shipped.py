@@ -47,9 +47,9 @@ def test_what_is_shipped_is_not_made(
     store.forget()
     forget()
     x = sg.tensor(np.array([1e-5, 0.3, 20.0]))
-    y = sg.ops.log(sg.ops.cosh(x)) / x
+    y = 1 / sg.ops.tanh(x) - 1 / x
     assert "synthesized" in sg.explain(y).ops
-    assert abs(y.numpy()[0] - 0.5e-5) < 1e-15
+    assert abs(y.numpy()[0] - 1e-5 / 3) < 1e-15
     assert not list(folder.iterdir())
     store.forget()
 
