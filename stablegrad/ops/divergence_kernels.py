@@ -21,6 +21,8 @@ from stablegrad.ops.taylor_tables import polynomial
 
 _FAR = 500.0
 """From here on divergences are large, so that the plain difference of logarithms is right."""
+_NEAR, _NEAR_NARROW = 0.1, 1e-9
+"""Below these divergences addends that cancel lose digits of float64, and of float32."""
 _TINY = 1e-290
 """Weights below this lose digits by being subnormal."""
 _SERIES = tuple([1.0 / math.factorial(k) for k in range(21, 1, -1)])
@@ -44,6 +46,14 @@ class _Near:
         self.b = s.rows(b)
         self.none = s.x == -math.inf
         """Where a is -inf, or so far below the greatest that its distance overflows."""
+        self.symbolic = is_symbolic(xp)
+        if s.narrow and not self.symbolic:  # differences of floats are exact enough in float64
+            self.y, self.below, self.error = self.b - s.pick(self.b), 0.0, 0.0
+            d = s.x - self.y
+            d = xp.where(self.none, 0.0, d) if self.none.any() else d
+            self.mean = weighted(xp, self.p, d)
+            self.v = self.mean - d
+            return
         self.y, below = two_sum(self.b, -s.pick(self.b))
         self.below = xp.where(xp.isfinite(self.y), below, 0.0)
         d, error = two_sum(s.x, -self.y)
@@ -54,6 +64,33 @@ class _Near:
         more = xp.where(xp.isfinite(c), more + error, 0.0)
         self.v, self.error = -c, -xp.where(self.none, 0.0, more)
 
+    def _series(self, v: Any, error: Any) -> Any:
+        """exp(v + error) - 1 - v for |v| < 1 and an error whose mean is 0."""
+        return v * polynomial(v, _SERIES) * v + error * (v * (1.0 + 0.5 * v))
+
+    def _ordinary(self) -> Any:
+        """The divergence by NumPy where nothing is far; the series for rows of near logits only."""
+        v, p = self.v, self.p
+        error: Any = self.error
+        if not (self.first.regular and v.max() < _FAR and p.min() > _TINY):
+            return None
+        growth = np.expm1(v)
+        excess = growth - v
+        wide = not self.first.narrow
+        if wide:
+            excess += growth * error
+        total = np.sum(p * excess, axis=-1, keepdims=True)
+        near = total[..., 0] < (_NEAR if wide else _NEAR_NARROW)
+        if near.any():
+            rows = v[near]
+            inside = abs(rows) < 1.0
+            t = np.where(inside, rows, 0.0)
+            series = self._series(t, error[near] if wide else 0.0)
+            total[near] = np.sum(
+                p[near] * np.where(inside, series, excess[near]), axis=-1, keepdims=True
+            )
+        return np.log1p(total)
+
     @cached_property
     def shift(self) -> Any:
         """What the logarithm of a share of b has beside y and the divergence."""
@@ -63,6 +100,9 @@ class _Near:
     def divergence(self) -> Any:
         """The divergence where b and the mean are finite; one number for each row."""
         xp, v = self.xp, self.v
+        known = None if self.symbolic else self._ordinary()
+        if known is not None:
+            return known
         top = xp.max(self.y, axis=-1, keepdims=True)
         u, error = two_sum(self.y, self.shift)
         error = xp.where(xp.isfinite(u), error + self.below, 0.0)
@@ -72,7 +112,7 @@ class _Near:
         argument = xp.where(lost, u, xp.where(near, 0.0, v))
         e = xp.exp(xp.where(large, self.y - top, argument))
         t = xp.where(near, v, 0.0)
-        small = t * polynomial(t, _SERIES) * t + self.error * (t * (1.0 + 0.5 * t))
+        small = self._series(t, self.error)
         plain = e * (1.0 + self.error) - (1.0 + v)
         beyond = e * (1.0 + error) - self.p * (1.0 + v)
         addends = xp.where(lost, beyond, self.p * xp.where(near, small, plain))
