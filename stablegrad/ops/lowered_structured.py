@@ -14,8 +14,12 @@ from stablegrad.ir import Shape, Term, topological
 from stablegrad.ops.lowered_functions import CORRECTED
 from stablegrad.ops.record import CONST, declare
 
-AT_STAKE = 2.0**12
-"""How many units in the last place must be lost: the answer takes milliseconds."""
+AT_STAKE = 2.0**7
+"""How many units in the last place must be lost, times the number of elements.
+
+So it is as rare for vectors as for numbers that an answer is asked for, which takes as long as some
+hundred operations.
+"""
 
 
 def inputs_of(meant: Term) -> list[Term]:
@@ -44,7 +48,9 @@ def _settled_sum(
         for c, x in zip(coefficients, rest, strict=False):
             part = abs(float(c)) * np.abs(x)
             size = np.maximum(size, part if np.ndim(value) else np.max(part))
-        lost = np.isfinite(size) & ((size > AT_STAKE * np.abs(value)) | (value < deep))
+        lost = np.isfinite(size) & (
+            (size > AT_STAKE * max(np.size(value), 1) * np.abs(value)) | (value < deep)
+        )
         if not coefficients and np.any(np.isinf(value)):  # a logarithm of what left the range
             lost = lost | (np.isinf(value) & any(_is_extreme(x) for x in rest))
     if not np.any(lost):
@@ -73,11 +79,14 @@ def _settled_steep(xp: Any, value: Any, x: Any, *leaves: Any, name: str, meant: 
     if judge is None:
         return value
     size = np.abs(x)
-    if not np.any(size > STEEP):
-        return value
-    with np.errstate(all="ignore"):
-        felt = CORRECTED[name].felt(x) & (size > STEEP)
-        felt = felt & (np.abs(value) >= TINY) & np.isfinite(value)
+    if name in AT_ONE:  # what is rounded to 1, or beyond it, need not be there
+        felt = np.abs(1 - size) * (AT_STAKE * max(np.size(value), 1)) < 1
+    else:
+        felt = size > STEEP
+        if not np.any(felt):
+            return value
+        with np.errstate(all="ignore"):
+            felt = felt & CORRECTED[name].felt(x) & (np.abs(value) >= TINY) & np.isfinite(value)
     if not np.any(felt):
         return value
     true = judge(meant, leaves, 2)
@@ -86,6 +95,8 @@ def _settled_steep(xp: Any, value: Any, x: Any, *leaves: Any, name: str, meant: 
 
 STEEP = 64.0
 """Exponents from here on multiply the rounding of what they are by as much."""
+AT_ONE = frozenset(["arctanh", "one_minus_square", "arcsin", "arcsin_slope"])
+"""Functions that feel the rounding of an argument near 1 or -1."""
 
 
 def _is_lost(x: Any) -> bool:

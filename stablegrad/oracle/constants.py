@@ -133,7 +133,7 @@ def completed(x: Fraction) -> Fraction:
     """
     with precision(300):
         for name, number in IRRATIONAL.items():
-            if name == WHOLE:  # exp(1e-30) is not 1
+            if name == WHOLE or abs(x) > SIMPLE * SIMPLE:  # exp(1e-30) is not 1
                 continue
             ratio = _exactly(x) / number()
             factor = Fraction(float(ratio.mid())).limit_denominator(SIMPLE)
@@ -142,8 +142,9 @@ def completed(x: Fraction) -> Fraction:
             if abs(ratio / _exactly(factor) - 1) < NEAR_ENOUGH:
                 return _digits(lambda factor=factor, number=number: number() * _exactly(factor))
         square = (x * x).limit_denominator(SIMPLE)
-        far = abs(x * x - square) > square * NEAR_ENOUGH
-        if not (square and abs(square.numerator) <= SIMPLE) or far or _is_square(square):
+        if not square or abs(square.numerator) > SIMPLE or _is_square(square):
+            return x
+        if abs(x * x - square) > square * NEAR_ENOUGH:
             return x
     return _digits(lambda: _signed_root(square if x > 0 else -square))
 

@@ -150,6 +150,23 @@ def arctanh_of_tanh(x: Term) -> Pair:
     return OPS["arctanh"](OPS["tanh"](x)), x
 
 
+@rule(
+    source="Hagenauer, Offer and Papke 1996",
+    group="inverse",
+    rises="where neither is small, two softplus beside the lesser of the two",
+)
+def arctanh_of_product_of_tanh(a: Term, b: Term) -> Pair:
+    """arctanh(tanh(a)*tanh(b)), the sum of two log odds by parity, saturates for large a and b."""
+    share = OPS["tanh"](a) * OPS["tanh"](b)
+    near = OPS["minimum"](OPS["abs"](a), OPS["abs"](b)) < 1
+    held = OPS["where"](near, share, 0.0)
+    direct = OPS["arctanh"](held)
+    x, y = OPS["abs"](a), OPS["abs"](b)
+    rest = OPS["softplus"](-2 * (x + y)) - OPS["softplus"](-2 * OPS["abs"](x - y))
+    far = OPS["sign"](a) * OPS["sign"](b) * (OPS["minimum"](x, y) + rest / 2)
+    return OPS["arctanh"](share), OPS["where"](near, direct, far)
+
+
 @rule(source="cosh is even", group="inverse")
 def arccosh_of_cosh(x: Term) -> Pair:
     """arccosh(cosh(x)) is |x|, not x; cosh overflows and is flat at 0."""

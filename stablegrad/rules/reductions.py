@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import bare, has_rule, other_addends
 from stablegrad.rules.softmax import axes_of, entries, one_of_each_row, restored
+from stablegrad.rules.weighted import greatest_exponent
 
 SHORT = 1024
 """Vectors up to this length are multiplied faster than a library of matrices is called."""
@@ -169,3 +171,42 @@ def log_of_guarded_sum(term: Term) -> Term | None:
     while guard.op is forms.REQUIRE:
         inner, guard = OPS["require"](inner, guard.args[1]), guard.args[0]
     return inner
+
+
+@stabilize.procedure(
+    "power",
+    example=lambda x, p: OPS["power"](OPS["sum"](OPS["power"](OPS["exp"](x), p)), 1 / p),
+    source="homogeneity of norms",
+    group="vectors",
+    among=("sum", "mean"),
+)
+def power_of_summed_powers(term: Term) -> Term | None:
+    """sum(|x|**p)**(1/p) leaves the range for large p; with x over the greatest it does not."""
+    total, outer = term.args
+    if total.op.name not in ("sum", "mean"):
+        return None
+    params = {"axis": total.param("axis"), "keepdims": total.param("keepdims")}
+    inner = total.args[0]
+    if inner.op.name != "power" or not inner.args[0].facts.nonnegative:
+        return None
+    base, p = inner.args
+    if p.size != 1 or _is_shifted(base):
+        return None
+    p = p if p.shape == () else OPS["reshape"](p, shape=())
+    kept = params | {"keepdims": True}
+    far = OPS["where"](p > 0, OPS["max"](base, **kept), OPS["min"](base, **kept))
+    size = OPS["abs"](p * OPS["log"](far))
+    limit = greatest_exponent(term.dtype)
+    needed = OPS["logical_and"](OPS["isfinite"](size), size > limit)
+    unit = STOP_GRADIENT.term((OPS["where"](needed, far, 1.0),))
+    rest = OPS[total.op.name](
+        OPS["power"](forms.product([base, forms.power(unit, -1)]), p), **params
+    )
+    unit = OPS["reshape"](unit, shape=total.shape)
+    whole = OPS["power"](unit, forms.product([p, outer]))
+    return forms.with_shape(forms.product([whole, OPS["power"](rest, outer)]), term.shape)
+
+
+def _is_shifted(base: Term) -> bool:
+    """Whether a base has been divided already."""
+    return any(x.op is STOP_GRADIENT for x in forms.factors(base))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exponential import exp, log
@@ -301,7 +303,7 @@ def _grows(f: Term) -> bool:
 def _less(x: Term, f: Term, shift: Term) -> Term:
     """x*exp(-shift), where f, an exponential or one less one, is a factor of x."""
     rest = {y: p for y, p in forms.factors(x).items() if y is not f}
-    (y,) = f.args
+    y = _in_range(f.args[0])
     shape = forms.broadcast(forms.AFFINE, (f, shift))
     moved = f.op(forms.total([(1, y), (-1, shift)], shape, x.dtype))
     if f.op.name == "expm1":  # exp(max(y, 0)) times what is left of it
@@ -314,6 +316,13 @@ def _less(x: Term, f: Term, shift: Term) -> Term:
         far = forms.product([OPS["exp"](above), share])
         moved = OPS["where"](OPS["greater"](shift, 0.0), far, moved)
     return forms.product([moved, forms.monomial(rest, None, x.dtype)])
+
+
+def _in_range(x: Term) -> Term:
+    """An exponent, the greatest number where it is a product or sum that overflowed."""
+    if x.op not in (forms.AFFINE, forms.MONOMIAL):
+        return x
+    return OPS["minimum"](x, float(np.finfo(x.dtype).max))
 
 
 @stabilize.procedure(
@@ -336,7 +345,8 @@ def growth_over_growth(term: Term) -> Term | None:
     if total.op is not forms.AFFINE and zero_over_shared_factor(term) is not None:
         return None  # where both vanish comes first
     growths = _growths(total)
-    shift = where_needed(functools.reduce(OPS["maximum"], [f.args[0] for f in growths]), above=True)
+    greatest = functools.reduce(OPS["maximum"], [_in_range(f.args[0]) for f in growths])
+    shift = where_needed(greatest, above=True)
     if total.op is forms.AFFINE:
         off = OPS["exp"](forms.scale(-1, shift))
         parts = []

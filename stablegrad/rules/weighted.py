@@ -13,8 +13,10 @@ from stablegrad.ops import forms
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.exact import Rational
+from stablegrad.ops.record import is_const
 from stablegrad.ops.reduction import reduced
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import other_factors
 
 _IN_RANGE = 0.4
 """The share of the range of exponents that leaves room for weights and for squares of the sum."""
@@ -203,8 +205,11 @@ def _shift_of_all(parts: list[tuple[Rational, Term]], shape: Shape, *, above: bo
 
 
 def _moved_total(total: Term, parts: list[tuple[Rational, Term]]) -> tuple[Term, Term]:
-    """A flat sum with the greatest of all exponents taken off, and that, where it is needed."""
-    shift = _shift_of_all(parts, total.shape)
+    """A flat sum with the greatest of all exponents taken off, and that, where it is needed.
+
+    Beside a constant it is not needed where all exponents are very negative.
+    """
+    shift = _shift_of_all(parts, total.shape, above=total.params[0] != 0)
     addends = [(c, _moved(x, shift)) for c, x in parts]
     if total.params[0] != 0:
         addends.append((total.params[0], OPS["exp"](forms.scale(-1, shift))))
@@ -333,4 +338,44 @@ def share_of_exponential(term: Term) -> Term | None:
         rest = {x: q for x, q in powers.items() if x is not top and x is not total}
         product = forms.product([share, forms.monomial(rest, None, term.dtype)])
         return forms.with_shape(product, term.shape)
+    return None
+
+
+def _numerator(x: Term, shift: Term | None = None) -> Term | None:
+    """An exponential, or one under a mask, with a shift taken off its exponent; else None."""
+    if x.op.name == "where":
+        chosen, other = (_numerator(a, shift) or a for a in x.args[1:])
+        if not any(a.op.name == "exp" for a in (chosen, other)):
+            return None
+        if not all(a.op.name == "exp" or is_const(a, 0) for a in (chosen, other)):
+            return None
+        return OPS["where"](x.args[0], chosen, other)
+    if x.op.name != "exp" or shift is None:
+        return x if x.op.name == "exp" else None
+    shape = forms.broadcast(forms.AFFINE, (x, shift))
+    return OPS["exp"](forms.total([(1, x.args[0]), (-1, shift)], shape, x.dtype))
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["exp"](x) / (OPS["sum"](OPS["exp"](x)) + 1e-9),
+    source="Blanchard, Higham and Higham 2021",
+    group="softmax",
+    among=("affine",),
+)
+def share_beside_constant(term: Term) -> Term | None:
+    """exp(x)/(sum(w*exp(x)) + eps), as with masks that may be empty, is inf/inf for large x."""
+    powers = forms.factors(term)
+    tops = [x for x, p in powers.items() if p == 1 and _numerator(x) is not None]
+    for total, p in powers.items():
+        if p != -1 or len(tops) != 1 or _constant(total) <= 0:
+            continue
+        parts = list(zip(total.params[1], total.args, strict=True))
+        if any(x.shape != total.shape or _weighted(x, plain=True) is None for _, x in parts):
+            continue
+        inner, shift = _moved_total(total, parts)
+        top = _numerator(tops[0], shift)
+        assert top is not None
+        rest = other_factors(term, tops[0], total)
+        return forms.with_shape(forms.product([top, forms.power(inner, -1), rest]), term.shape)
     return None

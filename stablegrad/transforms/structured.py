@@ -10,6 +10,7 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops.exact import to_float
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_structured import (
+    AT_ONE,
     SETTLED_RANGE,
     SETTLED_STEEP,
     SETTLED_SUM,
@@ -48,8 +49,8 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
             return settled
     if term.op is REQUIRE:
         return _as_settled_guard(value, term)
-    if term.op.name in STEEP:
-        return _as_settled_exponential(value, term, lowered)
+    if term.op.name in STEEP or term.op.name in AT_ONE:
+        return _as_settled_steep(value, term, lowered)
     sums = term.op is AFFINE and not isinstance(term.params[0], str) and not one_sign(term)
     whole = term.op.name in WHOLE and term.shape == ()
     ends = term.op.name == "log1p"
@@ -97,8 +98,8 @@ def _as_settled_guard(value: Term, term: Term) -> Term:
     return make(SETTLED_RANGE, (value, value, *leaves), (1, True, term), value.shape, value.dtype)
 
 
-def _as_settled_exponential(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
-    """A lowered exponential, decided where it feels the rounding of reductions."""
+def _as_settled_steep(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered function, decided where it feels the rounding of reductions."""
     leaves = None if is_exact(term.args[0]) else _small_leaves(term)
     if leaves is None:
         return value

@@ -18,6 +18,7 @@ def f(name: str, **params: Any) -> Callable[..., Term]:
 exp, log, sqrt, cos, norm = f("exp"), f("log"), f("sqrt"), f("cos"), f("norm", axis=-1)
 total, mean, prod = f("sum", axis=-1), f("mean", axis=-1), f("prod", axis=-1)
 greatest, least, dot, i0 = f("max", axis=-1), f("min", axis=-1), f("matmul"), f("i0")
+tanh, power = f("tanh"), f("power")
 maximum, minimum, gamma = f("maximum"), f("minimum"), f("gamma")
 first, column = f("getitem", index=(0,)), f("getitem", index=(("slice", 0, 2, 1), 1))
 
@@ -45,6 +46,42 @@ def across(x: Term, y: Term) -> Term:
 softmax = f("softmax", axis=-1)
 
 REDUCTIONS: list[Case] = [
+    (
+        "arctanh_of_product_of_tanh",
+        lambda a, b: 2 * f("arctanh")(tanh(a / 2) * tanh(b / 2)),
+        [90.0, -75.0],
+    ),
+    ("arctanh_of_product_of_tanh", lambda a: f("arctanh")(tanh(a) * tanh(3 * a)), [400.0]),
+    (
+        "logsumexp_less_mean",
+        lambda x: log(total(exp(x))) - mean(x),
+        [[1000.0, 1001.0, 1002.5]],
+    ),
+    (
+        "logsumexp_less_mean",
+        lambda x, y: mean(x) + 3 * y - log(total(exp(x))),
+        [[-3e5, -3e5 - 2, -3e5 + 1], 0.5],
+    ),
+    (
+        "share_beside_constant",
+        lambda x: exp(first(x)) / (total(exp(x)) + 1e-9),
+        [[800.0, 801.0, 1.0]],
+    ),
+    (
+        "share_beside_constant",
+        lambda x, m: total(kept(x, m) / (total(kept(x, m)) + 0.5) * m),
+        [[900.0, 899.0, 2000.0], [1.0, 2.0, 0.0]],
+    ),
+    (
+        "power_of_summed_powers",
+        lambda x, p: power(total(power(f("abs")(x), p)), 1 / p),
+        [[1.0, -2.0, 1.9], 1500.0],
+    ),
+    (
+        "power_of_summed_powers",
+        lambda x, p: 2 * power(mean(power(exp(x), p)), 1 / p),
+        [[1.0, 2.0, -1.0], -700.0],
+    ),
     ("growth_times_tail", lambda x: exp(-x - 1) / f("erfc")(sqrt(x)), [800.0]),
     ("growth_times_tail", lambda x: exp(-x * x / 2) / f("erfc")(x / 1.4142135623730951), [40.0]),
     (
