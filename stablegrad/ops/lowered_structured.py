@@ -65,7 +65,7 @@ def _settled_range(
     judge = getattr(xp, "judge", None)
     if judge is None:
         return value
-    if not any(_is_lost(x) for x in rest[:watched]):
+    if not (any(_is_lost(x) for x in rest[:watched]) if watched else np.any(np.isnan(value))):
         return value
     leaves = rest[watched:]
     if extreme and not any(_is_extreme(x) for x in leaves):

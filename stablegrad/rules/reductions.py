@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.record import is_const
+from stablegrad.ops.reduction import reduced
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import bare, has_rule, other_addends
 from stablegrad.rules.softmax import axes_of, entries, one_of_each_row, restored
 from stablegrad.rules.weighted import greatest_exponent
 
+_widest = functools.partial(OPS["max"], axis=-1, keepdims=True)
 SHORT = 1024
 """Vectors up to this length are multiplied faster than a library of matrices is called."""
 
@@ -175,7 +179,10 @@ def log_of_guarded_sum(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "power",
-    example=lambda x, p: OPS["power"](OPS["sum"](OPS["power"](OPS["exp"](x), p)), 1 / p),
+    example=lambda x, y: OPS["power"](
+        OPS["sum"](OPS["power"](OPS["abs"](x), _widest(y)), axis=-1, keepdims=True),
+        1 / _widest(y),
+    ),
     source="homogeneity of norms",
     group="vectors",
     among=("sum", "mean"),
@@ -183,30 +190,22 @@ def log_of_guarded_sum(term: Term) -> Term | None:
 def power_of_summed_powers(term: Term) -> Term | None:
     """sum(|x|**p)**(1/p) leaves the range for large p; with x over the greatest it does not."""
     total, outer = term.args
-    if total.op.name not in ("sum", "mean"):
+    if total.op.name not in ("sum", "mean") or total.args[0].op.name != "power":
         return None
-    params = {"axis": total.param("axis"), "keepdims": total.param("keepdims")}
-    inner = total.args[0]
-    if inner.op.name != "power" or not inner.args[0].facts.nonnegative:
+    base, p = total.args[0].args
+    shape = reduced(total.args[0].shape, total.param("axis"), keepdims=True)
+    once = any(x.op is STOP_GRADIENT for x in forms.factors(base))
+    if once or not base.facts.nonnegative or not (p.size == 1 or p.shape == shape):
         return None
-    base, p = inner.args
-    if p.size != 1 or _is_shifted(base):
-        return None
-    p = p if p.shape == () else OPS["reshape"](p, shape=())
-    kept = params | {"keepdims": True}
-    far = OPS["where"](p > 0, OPS["max"](base, **kept), OPS["min"](base, **kept))
+    flat = OPS["reshape"](p, shape=() if p.size == 1 else total.shape)
+    p = OPS["reshape"](p, shape=() if p.size == 1 else shape)
+    base = forms.with_shape(base, total.args[0].shape)
+    params = {"axis": total.param("axis"), "keepdims": True}
+    far = OPS["where"](p > 0, OPS["max"](base, **params), OPS["min"](base, **params))
     size = OPS["abs"](p * OPS["log"](far))
-    limit = greatest_exponent(term.dtype)
-    needed = OPS["logical_and"](OPS["isfinite"](size), size > limit)
-    unit = STOP_GRADIENT.term((OPS["where"](needed, far, 1.0),))
-    rest = OPS[total.op.name](
-        OPS["power"](forms.product([base, forms.power(unit, -1)]), p), **params
-    )
-    unit = OPS["reshape"](unit, shape=total.shape)
-    whole = OPS["power"](unit, forms.product([p, outer]))
+    needed = OPS["logical_and"](OPS["isfinite"](size), size > greatest_exponent(term.dtype))
+    unit = STOP_GRADIENT.term((OPS["where"](needed, far, 1.0),))  # it cancels, as its slopes do
+    powers = OPS["power"](forms.product([base, forms.power(unit, -1)]), p)
+    rest = total.op.term((powers,), total.params)
+    whole = OPS["power"](OPS["reshape"](unit, shape=total.shape), forms.product([flat, outer]))
     return forms.with_shape(forms.product([whole, OPS["power"](rest, outer)]), term.shape)
-
-
-def _is_shifted(base: Term) -> bool:
-    """Whether a base has been divided already."""
-    return any(x.op is STOP_GRADIENT for x in forms.factors(base))

@@ -57,7 +57,7 @@ from stablegrad.transforms.redone import (
     as_redone_power,
     as_redone_sum,
 )
-from stablegrad.transforms.structured import as_settled
+from stablegrad.transforms.structured import as_settled, as_settled_result
 from stablegrad.transforms.sums import emit_sum, is_plain, with_products
 from stablegrad.transforms.vanishing import as_known
 
@@ -128,7 +128,9 @@ class Lowering:
             self.wide[term] = self._emit_wide(term)
             self.own[term] = self._cast(self.wide[term], term.dtype)
             self.deep.add(term)
-        return [self.own[r] if self.native else as_known(self.own[r], r) for r in roots]
+        if self.native:
+            return [self.own[r] for r in roots]
+        return [as_settled_result(as_known(self.own[r], r), r) for r in roots]
 
     def _goes_wide(self, term: Term) -> bool:
         op = term.op

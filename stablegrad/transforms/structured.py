@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops.exact import to_float
@@ -28,7 +30,7 @@ ZEROS = frozenset(["log", "arccos", "arccosh"])
 DEEP = -8.0
 """The logarithm of what is left of 1 where its rounding shows."""
 WHOLE = frozenset(["sum", "mean"])
-QUOTIENTS = frozenset(["power", "power_derivative", "log_ratio"])
+QUOTIENTS = frozenset(["power", "power_derivative", "log_ratio", "arctan2", "hypot"])
 STEEP = frozenset(["exp", "expm1", "softplus", "sigmoid", "log_sigmoid", "sigmoid_slope"])
 TAILS = frozenset(["gammainc", "gammaincc", "betainc"])
 SLOPES = frozenset(["softmax_jvp", "log_softmax_jvp", "log_softmax_vjp", "unit_vector_jvp"])
@@ -73,6 +75,14 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         value.shape,
         value.dtype,
     )
+
+
+def as_settled_result(value: Term, term: Term) -> Term:
+    """A lowered result of reductions, decided where infinities on the way have made it nan."""
+    leaves = _small_leaves(term) if value.dtype == np.float64 else None
+    if leaves is None:
+        return value
+    return make(SETTLED_RANGE, (value, *leaves), (0, True, term), value.shape, value.dtype)
 
 
 def _as_settled_range(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:

@@ -18,7 +18,7 @@ def f(name: str, **params: Any) -> Callable[..., Term]:
 exp, log, sqrt, cos, norm = f("exp"), f("log"), f("sqrt"), f("cos"), f("norm", axis=-1)
 total, mean, prod = f("sum", axis=-1), f("mean", axis=-1), f("prod", axis=-1)
 greatest, least, dot, i0 = f("max", axis=-1), f("min", axis=-1), f("matmul"), f("i0")
-tanh, power = f("tanh"), f("power")
+tanh, power, softplus = f("tanh"), f("power"), f("softplus")
 maximum, minimum, gamma = f("maximum"), f("minimum"), f("gamma")
 first, column = f("getitem", index=(0,)), f("getitem", index=(("slice", 0, 2, 1), 1))
 
@@ -46,6 +46,32 @@ def across(x: Term, y: Term) -> Term:
 softmax = f("softmax", axis=-1)
 
 REDUCTIONS: list[Case] = [
+    ("logistic_loss", lambda x, y: y * softplus(-x) + (1 - y) * softplus(x), [1e-9, 1e10]),
+    (
+        "logistic_loss",
+        lambda x, y: y * softplus(-2 * x) + (1 - y) * softplus(2 * x),
+        [-2e-8, -3e9],
+    ),
+    (
+        "softplus_less_addends",
+        lambda a, b, c: 3 * (a - 2 * b + c) - 3 * softplus(a - 2 * b),
+        [60.0, 2.0, 1e-26],
+    ),
+    (
+        "softplus_less_addends",
+        lambda a, b, c: a + b + c - softplus(a + b),
+        [70.0, 3.0, 1e-30],
+    ),
+    (
+        "normalized_deviation",
+        lambda x, w: total(w * (x - mean(x)) / sqrt(f("var", axis=-1)(x) + 1e-5)),
+        [[1.0, 2.0, 3.5], [1.0, 2.0, 3.5]],
+    ),
+    (
+        "normalized_deviation",
+        lambda x: first((x - mean(x)) / sqrt(f("var", axis=-1)(x) + 1e-8)),
+        [[1e9 + 1, 1e9, 3e9]],
+    ),
     (
         "arctanh_of_product_of_tanh",
         lambda a, b: 2 * f("arctanh")(tanh(a / 2) * tanh(b / 2)),
@@ -75,12 +101,12 @@ REDUCTIONS: list[Case] = [
     (
         "power_of_summed_powers",
         lambda x, p: power(total(power(f("abs")(x), p)), 1 / p),
-        [[1.0, -2.0, 1.9], 1500.0],
+        [[1e200, -2e200, 1.5e200], 2.5],
     ),
     (
         "power_of_summed_powers",
-        lambda x, p: 2 * power(mean(power(exp(x), p)), 1 / p),
-        [[1.0, 2.0, -1.0], -700.0],
+        lambda x, p: 2 * power(mean(power(f("abs")(x), p)), 1 / p),
+        [[1e-150, -2e-150, 5e-150], -3.5],
     ),
     ("growth_times_tail", lambda x: exp(-x - 1) / f("erfc")(sqrt(x)), [800.0]),
     ("growth_times_tail", lambda x: exp(-x * x / 2) / f("erfc")(x / 1.4142135623730951), [40.0]),

@@ -62,3 +62,16 @@ def test_logistic_growth_beyond_all_times(rate):
 def test_constants_beyond_the_range_of_floats_are_completed(power):
     number = Fraction(3) ** power * Fraction(10**30 + 7, 10**30)
     assert completed(number) == number
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200, 1.0])
+def test_the_angle_of_vectors_in_space_whose_products_leave_the_range(scale):
+    x, y = scale * np.array([1.0, 2.0, 3.5]), scale * np.array([2.0, -1.0, 1.25])
+    a, b = sg.tensor(x, requires_grad=True), sg.tensor(y, requires_grad=True)
+    i, j = [1, 2, 0], [2, 0, 1]
+    cross = snp.stack([a[p] * b[q] - a[q] * b[p] for p, q in zip(i, j, strict=True)])
+    z = snp.arctan2(norm(cross), snp.sum(a * b))
+    data = {a.term: x, b.term: y}
+    assert err_ulp(z.numpy(), truth(z.term, data)) <= 4
+    for leaf, slope in zip((a, b), sg.autograd.grad(z, [a, b]), strict=True):
+        assert err_ulp(slope.numpy(), gradient(z.term, leaf.term, data)).max() <= 64
