@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.exact import Rational, exact_ratio
 from stablegrad.ops.record import CONST
 from stablegrad.ops.reduction import count, every
@@ -15,6 +16,7 @@ from stablegrad.rules.databases import stabilize
 from stablegrad.rules.quotients import misplaced
 from stablegrad.rules.simpler import other_addends, other_factors
 from stablegrad.rules.softmax import restored
+from stablegrad.rules.weighted import is_shifted
 
 
 class _Sum(NamedTuple):
@@ -314,3 +316,66 @@ def _above_spread(
     unit = OPS["standardize"](x, axis=axis, eps=float(number * number * share), centered=True)
     root = forms.power(forms.const(exact_ratio(share), x.dtype), Fraction(1, 2))
     return off, forms.product([unit, root])
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: (
+        (
+            OPS["logsumexp"](x * OPS["max"](y), axis=-1)
+            + OPS["log"](forms.const(Fraction(1, x.shape[-1]), x.dtype))
+        )
+        / OPS["max"](y)
+    ),
+    source="Blanchard, Higham and Higham 2021; the mean of deviations is 0",
+    group="moments",
+    among=("affine",),
+)
+def mean_of_exponentials_by_rate(term: Term) -> Term | None:
+    """log(mean(exp(b*x)))/b, a certainty equivalent, cancels for small b, its slope by b always."""
+    for below, p in forms.factors(term).items():
+        logarithm = _log_of_mean(below) if p == 1 else None
+        if logarithm is None:
+            continue
+        c, total = logarithm
+        k, core = forms.split(total.args[0])
+        powers = forms.factors(core)
+        if any(is_shifted(x) for x in powers):
+            continue
+        for rate, q in forms.factors(term).items():
+            if rate.size == 1 and q in (1, -1) and powers.get(rate) == -q:
+                b = forms.power(OPS["reshape"](rate, shape=()), -q)
+                x = forms.scale(k, other_factors(core, rate))
+                mean = _equivalent(forms.with_shape(x, total.args[0].shape), b, total)
+                rest = other_factors(term, below, rate)
+                return forms.with_shape(forms.product([forms.scale(c, mean), rest]), term.shape)
+    return None
+
+
+def _log_of_mean(x: Term) -> tuple[Any, Term] | None:
+    """The multiple and the logsumexp of a multiple of logsumexp(y) - log(n), for n numbers."""
+    if x.op is not forms.AFFINE or len(x.args) != 2 or x.params[0] != 0:
+        return None
+    for total, share in (x.args, x.args[::-1]):
+        if total.op.name != "logsumexp" or share.op.name != "log" or share.args[0].op is not CONST:
+            continue
+        n, same = count(total.args[0].shape, total.param("axis")), len(set(x.params[1])) == 1
+        if same and not isinstance(share.args[0].params[0], str):
+            found = Fraction(share.args[0].params[0]) * n == 1
+            return (x.params[1][0], total) if found else None
+    return None
+
+
+def _equivalent(x: Term, b: Term, total: Term) -> Term:
+    """log(mean(exp(b*x)))/b, around the mean of x or, where b*x is wide, around an extreme."""
+    params = {"axis": total.param("axis"), "keepdims": True}
+    off = OPS["center"](x, axis=total.param("axis"))
+    part = forms.product([off, b])
+    near = OPS["less"](OPS["max"](OPS["abs"](part), **params), 1.0)
+    bent = OPS["mean"](OPS["expm1mx"](OPS["where"](near, part, 0.0)), **params)
+    inner = OPS["mean"](x, **params) + OPS["log1p"](bent) / b
+    top = OPS["where"](OPS["greater"](b, 0.0), OPS["max"](x, **params), OPS["min"](x, **params))
+    top = STOP_GRADIENT.term((top,))  # a shift of all, which cancels
+    n = forms.const(Fraction(1, count(x.shape, total.param("axis"))), x.dtype)
+    rest = OPS["logsumexp"](forms.product([x - top, b]), **params) + OPS["log"](n)
+    return OPS["reshape"](OPS["where"](near, inner, top + rest / b), shape=total.shape)

@@ -46,6 +46,16 @@ def across(x: Term, y: Term) -> Term:
 softmax = f("softmax", axis=-1)
 
 REDUCTIONS: list[Case] = [
+    (
+        "mean_of_exponentials_by_rate",
+        lambda x, b: log(mean(exp(b * x))) / b,
+        [[float(k) for k in range(40)], 1e-11],
+    ),
+    (
+        "mean_of_exponentials_by_rate",
+        lambda x, t: -t * log(mean(exp(-x / t))) + 1,
+        [[1.0, 3.0, 4.5], 1e6],
+    ),
     ("logistic_loss", lambda x, y: y * softplus(-x) + (1 - y) * softplus(x), [1e-9, 1e10]),
     (
         "logistic_loss",
