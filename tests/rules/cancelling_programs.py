@@ -62,11 +62,10 @@ def cross_entropy(x: Term, y: Term) -> Term:
     return y * OPS["softplus"](-x) + (1 - y) * OPS["softplus"](x)
 
 
-def normalized(x: Term) -> Term:
-    """As layers have it."""
-    mean = OPS["mean"](x, axis=-1, keepdims=True)
-    variance = OPS["mean"]((x - mean) ** 2, axis=-1, keepdims=True)
-    return OPS["sum"]((x - mean) / OPS["sqrt"](variance + 1e-5) * OPS["exp"](-x / 1e6))
+def normalized(x: Term, w: Term) -> Term:
+    """As layers have it, with weights."""
+    off = x - OPS["mean"](x, axis=-1)
+    return OPS["sum"](w * off / OPS["sqrt"](OPS["var"](x, axis=-1) + 1e-5), axis=-1)
 
 
 PROGRAMS: list[Case] = [
@@ -74,24 +73,20 @@ PROGRAMS: list[Case] = [
     ("logistic_loss", cross_entropy, [-25.0, -5.5551775e-13]),
     (
         "softplus_less_addends",
-        lambda x, y, z: OPS["softplus"](x - y) - x + y - z,
-        [1e10, 0.1, 1e-3],
+        lambda a, b, c: 3 * (a - 2 * b + c) - 3 * OPS["softplus"](a - 2 * b),
+        [60.0, 2.0, 1e-26],
     ),
     (
         "softplus_less_addends",
-        lambda x, y: OPS["softplus"](x - y) - x + y + OPS["tanh"](y),
-        [3e4, 0.3],
+        lambda a, b, c: a + b + c - OPS["softplus"](a + b),
+        [70.0, 3.0, 1e-30],
     ),
+    ("normalized_deviation", normalized, [[1.0, 2.0, 3.5], [1.0, 2.0, 3.5]]),
     (
         "normalized_deviation",
-        lambda x: OPS["sum"](
-            OPS["exp"](-x / 1e6)
-            * OPS["center"](x, axis=-1)
-            / OPS["hypot"](OPS["std"](x, axis=-1, keepdims=True, ddof=0), 0.125)
-        ),
-        [[1e4, 10000.01, 9999.98]],
+        lambda x, w: normalized(x, w) / 3,
+        [[1e6 + 1, 1e6, 1e6 + 3], [2.0, 1.0, 4.0]],
     ),
-    ("normalized_deviation", normalized, [[5e5, 500000.5, 500001.7, 499999.1]]),
     ("root_of_choice", safe_length, [[1e-200, 2e-200]]),
     ("root_of_choice", safe_unit, [[3e-200, 4e-200]]),
     ("squares_beside_zero", safe_length, [[2e200, 1e200]]),
