@@ -341,17 +341,19 @@ def share_of_exponential(term: Term) -> Term | None:
     return None
 
 
-def _numerator(x: Term, shift: Term | None = None) -> Term | None:
-    """An exponential, or one under a mask, with a shift taken off its exponent; else None."""
+def _is_numerator(x: Term) -> bool:
+    """Whether a factor is an exponential, or one where a mask is and 0 beside it."""
+    if x.op.name != "where":
+        return x.op.name == "exp"
+    names = [a.op.name == "exp" for a in x.args[1:]]
+    return any(names) and all(e or is_const(a, 0) for e, a in zip(names, x.args[1:], strict=True))
+
+
+def _numerator(x: Term, shift: Term) -> Term:
+    """Such a factor with a shift taken off its exponents."""
     if x.op.name == "where":
-        chosen, other = (_numerator(a, shift) or a for a in x.args[1:])
-        if not any(a.op.name == "exp" for a in (chosen, other)):
-            return None
-        if not all(a.op.name == "exp" or is_const(a, 0) for a in (chosen, other)):
-            return None
-        return OPS["where"](x.args[0], chosen, other)
-    if x.op.name != "exp" or shift is None:
-        return x if x.op.name == "exp" else None
+        moved = [_numerator(a, shift) if a.op.name == "exp" else a for a in x.args[1:]]
+        return OPS["where"](x.args[0], *moved)
     shape = forms.broadcast(forms.AFFINE, (x, shift))
     return OPS["exp"](forms.total([(1, x.args[0]), (-1, shift)], shape, x.dtype))
 
@@ -366,7 +368,7 @@ def _numerator(x: Term, shift: Term | None = None) -> Term | None:
 def share_beside_constant(term: Term) -> Term | None:
     """exp(x)/(sum(w*exp(x)) + eps), as with masks that may be empty, is inf/inf for large x."""
     powers = forms.factors(term)
-    tops = [x for x, p in powers.items() if p == 1 and _numerator(x) is not None]
+    tops = [x for x, p in powers.items() if p == 1 and _is_numerator(x)]
     for total, p in powers.items():
         if p != -1 or len(tops) != 1 or _constant(total) <= 0:
             continue
@@ -375,7 +377,6 @@ def share_beside_constant(term: Term) -> Term | None:
             continue
         inner, shift = _moved_total(total, parts)
         top = _numerator(tops[0], shift)
-        assert top is not None
         rest = other_factors(term, tops[0], total)
         return forms.with_shape(forms.product([top, forms.power(inner, -1), rest]), term.shape)
     return None
