@@ -75,3 +75,12 @@ def test_the_angle_of_vectors_in_space_whose_products_leave_the_range(scale):
     assert err_ulp(z.numpy(), truth(z.term, data)) <= 4
     for leaf, slope in zip((a, b), sg.autograd.grad(z, [a, b]), strict=True):
         assert err_ulp(slope.numpy(), gradient(z.term, leaf.term, data)).max() <= 64
+
+
+def test_nested_choices_beside_a_sum_are_read_in_linear_time():
+    x = sg.tensor(np.array([1.0, 2.0]))
+    top = snp.exp(x)
+    for k in range(60):
+        top = snp.where(x > k, snp.where(x > 1.5, top, 0.5), top)
+    y = top / (snp.sum(snp.exp(x)) + 1e-9)
+    assert np.isfinite(y.numpy()).all()
