@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
+import jax
 import numpy as np
 
 from stablegrad.engines.rounding import error_bound
@@ -130,9 +131,9 @@ class Region:
             times: how often it is computed at once, mapped over that many rows.
         """
         settings = self.settings
-        if settings.stabilizes and settings.widens and times * self._largest <= FEW:
-            return self._emission_of_few
-        return self._emission
+        few = settings.stabilizes and settings.widens and times * self._largest <= FEW
+        # sums in float64 over several devices would not be sent together with those in float32
+        return self._emission_of_few if few and jax.device_count() == 1 else self._emission
 
     @cached_property
     def _emission(self) -> Emission:
