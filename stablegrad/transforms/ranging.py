@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -31,24 +31,41 @@ LIMIT = 32  # forms, functions and leaves of one code
 
 def ranges(x: Term) -> bool:
     """Whether a factor may be lost on the way: a sum of products or functions, or a product."""
+    seen = {x}
+    stack = [x]
+    while stack and len(seen) <= LIMIT:
+        t = stack.pop()
+        if _ranges_itself(t):
+            return True
+        fresh = [a for a in _made_of(t) if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return False
+
+
+def _ranges_itself(x: Term) -> bool:
     if x.op is MONOMIAL or as_written(x) is not x:
         return not is_weight(x)
     if x.op.name in ("hypot", "abs"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
-    if x.op.name == "where":
-        return any(map(ranges, x.args[1:]))
     if x.op.name in LEADING:
         smaller = LEADING[x.op.name] < (1, 1) or LEADING[x.op.name][0] > 1
-        return smaller or x.args[0].op is MONOMIAL or ranges(x.args[0])
-    if x.op.name in BASED:
-        return codable(x) and (ranges(x.args[0]) or any(map(ranges, forms.factors(x.args[0]))))
+        return smaller or x.args[0].op is MONOMIAL
     return x.op is AFFINE and any(
-        (a.op is MONOMIAL and not is_weight(a))
-        or a.op is AFFINE
-        or a.op.name in RANGING
-        or (a.op.name == "where" and ranges(a))
+        (a.op is MONOMIAL and not is_weight(a)) or a.op is AFFINE or a.op.name in RANGING
         for a in x.args
     )
+
+
+def _made_of(x: Term) -> Sequence[Term]:
+    """What is lost on the way where a term is."""
+    if x.op.name == "where":
+        return x.args[1:]
+    if x.op is AFFINE:
+        return [a for a in x.args if a.op.name == "where"]
+    if x.op.name in BASED and codable(x):
+        return [x.args[0], *forms.factors(x.args[0])]
+    return x.args[:1] if x.op.name in LEADING else ()
 
 
 def is_weight(x: Term) -> bool:
