@@ -14,11 +14,11 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
-import jax
 import numpy as np
 
 from stablegrad.engines.rounding import error_bound
 from stablegrad.engines.xla import Emission
+from stablegrad.engines.xla.kernels import calls_back
 from stablegrad.engines.xla.single import SINGLE_KERNELS, WIDE
 from stablegrad.engines.xla.widths import kept_wide
 from stablegrad.ir import OPS, Term, make, rebuild, topological
@@ -133,7 +133,7 @@ class Region:
         settings = self.settings
         few = settings.stabilizes and settings.widens and times * self._largest <= FEW
         # sums in float64 over several devices would not be sent together with those in float32
-        return self._emission_of_few if few and jax.device_count() == 1 else self._emission
+        return self._emission_of_few if few and calls_back() else self._emission
 
     @cached_property
     def _emission(self) -> Emission:

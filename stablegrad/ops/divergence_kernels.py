@@ -69,14 +69,22 @@ class _Near:
         return v * polynomial(v, _SERIES) * v + error * (v * (1.0 + 0.5 * v))
 
     def _ordinary(self) -> Any:
-        """The divergence by NumPy where nothing is far; the series for rows of near logits only."""
+        """The rows where nothing is far, by themselves: a row is the same whatever is beside it."""
         v, p = self.v, self.p
-        error: Any = self.error
-        if not (self.first.regular and v.max() < _FAR and p.min() > _TINY):
-            return None
+        if self.first.regular and v.max() < _FAR and p.min() > _TINY:
+            return slice(None)
+        with np.errstate(invalid="ignore"):
+            good = np.isfinite(v) & (v < _FAR) & (p > _TINY)
+        return good.all(axis=-1)
+
+    def _of_ordinary(self, which: Any) -> Any:
+        """The divergence of some rows by NumPy; the series for rows of near logits only."""
+        v, p = self.v[which], self.p[which]
+        wide = not self.first.narrow
+        every: Any = self.error
+        error: Any = every[which] if wide else 0.0
         growth = np.expm1(v)
         excess = growth - v
-        wide = not self.first.narrow
         if wide:
             excess += growth * error
         total = np.sum(p * excess, axis=-1, keepdims=True)
@@ -99,10 +107,19 @@ class _Near:
     @cached_property
     def divergence(self) -> Any:
         """The divergence where b and the mean are finite; one number for each row."""
+        if self.symbolic:
+            return self._anywhere()
+        which = self._ordinary()
+        if isinstance(which, slice):
+            return self._of_ordinary(which)
+        found = np.array(self._anywhere())
+        if which.any():
+            found[which] = self._of_ordinary(which)
+        return found
+
+    def _anywhere(self) -> Any:
+        """The divergence of all rows, far ones too."""
         xp, v = self.xp, self.v
-        known = None if self.symbolic else self._ordinary()
-        if known is not None:
-            return known
         top = xp.max(self.y, axis=-1, keepdims=True)
         u, error = two_sum(self.y, self.shift)
         error = xp.where(xp.isfinite(u), error + self.below, 0.0)

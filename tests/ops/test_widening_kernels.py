@@ -121,7 +121,7 @@ def test_rows_of_float32s_give_the_value_in_float64(op: Op):
 
 
 def _arguments(op: Op) -> int:
-    return 2 if op.name.endswith(("_jvp", "_vjp")) else 1
+    return 2 if op.name.endswith(("_jvp", "_vjp", "_divergence", "_gap")) else 1
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
