@@ -6,7 +6,7 @@ like are kept to as many bits as the oracle knows them by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -46,9 +46,15 @@ def _with_all_digits(argument: Term, done: Mapping[Term, Term]) -> Term | None:
 
     None if there is no such constant, or it is one that the oracle knows by name.
     """
+
+    def stop(t: Term) -> bool:
+        return done[t].op is CONST or not t.op.elementwise
+
+    if not _is_small(argument, stop):
+        return None
     wide: dict[Term, Term] = {}
-    order = topological([argument], stop=lambda t: done[t].op is CONST or not t.op.elementwise)
-    for t in order if len(order) <= _FEW else ():
+    order = topological([argument], stop=stop)
+    for t in order:
         if t.op is not CONST and done[t].op is CONST and (digits := _digits(t, done[t])):
             wide[t] = const(digits, t.dtype, t.shape)
     if not wide:
@@ -63,6 +69,19 @@ def _with_all_digits(argument: Term, done: Mapping[Term, Term]) -> Term | None:
 
 
 _FEW = 32  # terms of an argument
+
+
+def _is_small(root: Term, stop: Callable[[Term], bool]) -> bool:
+    """Whether few terms are below one; no more than these are looked at."""
+    seen, stack = {root}, [root]
+    while stack and len(seen) <= _FEW:
+        t = stack.pop()
+        fresh = [] if stop(t) else [a for a in t.args if a not in seen]
+        seen.update(fresh)
+        stack += fresh
+    return len(seen) <= _FEW
+
+
 DIGITS = 1400  # bits of a multiple of the greatest float, a hundred behind the point
 
 
