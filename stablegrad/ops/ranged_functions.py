@@ -6,7 +6,7 @@ is as it is computed in floats.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -173,13 +173,6 @@ RANGING = frozenset(
     "cbrt cbrt_slope gamma hypot abs sech sech_squared".split()
 )
 """Functions that leave the range, and can be had with exponents."""
-TAILS = frozenset(
-    "sigmoid sigmoid_slope softplus log_sigmoid silu erfc ndtr log_ndtr log1mexp log_step "
-    "inverse_power_cos inverse_power_sin compound_sum".split()
-)
-"""Functions that are lost below the range far out, and can be had with exponents."""
-CODED = RANGING | TAILS | {"log", "maximum", "minimum"}
-"""Functions that can be had of numbers with exponents."""
 
 
 def _gamma(x: Parts) -> Parts:
@@ -255,25 +248,40 @@ def _inverse(x: Parts, y: Parts) -> Parts:
     return parts_product(np, [(x, 1), (square, -1)])
 
 
-def _tail(xp: Any, name: str, xs: Sequence[Parts]) -> Parts:
-    if name in ("erfc", "ndtr"):
-        return (_erfc if name == "erfc" else _ndtr)(xp, xs[0])
-    if name == "log_ndtr":
-        return _log_ndtr(xp, xs[0])
-    if name == "log1mexp":
-        near = _log(parts_multiple(np, _growing("expm1", xs[0]), -1))
-        return either(floats(xs[0]) > -1, near, _log1p(parts_multiple(np, _exp(xs[0]), -1)))
-    if name == "log_step":
-        base, step = xs
-        return _log1p(parts_product(np, [(step, 1), (base, -1)]))
-    if name == "compound_sum":
-        step = Function("pow1pm1", (0, 1))
-        return parts_product(np, [(_powers(step, *xs), 1), (xs[0], -1)])
-    if name == "inverse_power_cos":
-        return _inverse(*xs)
-    if name == "inverse_power_sin":
-        return _inverse(*xs[::-1])
-    return _logistic(name, xs[0])
+def _log1mexp(x: Parts) -> Parts:
+    """log(1 - exp(x)), near 0 by expm1."""
+    near = _log(parts_multiple(np, _growing("expm1", x), -1))
+    return either(floats(x) > -1, near, _log1p(parts_multiple(np, _exp(x), -1)))
+
+
+def _log_step(base: Parts, step: Parts) -> Parts:
+    """log((base + step)/base)."""
+    return _log1p(parts_product(np, [(step, 1), (base, -1)]))
+
+
+def _compound_sum(u: Parts, y: Parts) -> Parts:
+    """((1 + u)**y - 1)/u."""
+    return parts_product(np, [(_powers(Function("pow1pm1", (0, 1)), u, y), 1), (u, -1)])
+
+
+FAR: dict[str, Callable[..., Parts]] = {
+    **{
+        name: lambda xp, x, name=name: _logistic(name, x)
+        for name in ("sigmoid", "sigmoid_slope", "softplus", "log_sigmoid", "silu")
+    },
+    "erfc": _erfc,
+    "ndtr": _ndtr,
+    "log_ndtr": _log_ndtr,
+    "log1mexp": lambda xp, x: _log1mexp(x),
+    "log_step": lambda xp, base, step: _log_step(base, step),
+    "compound_sum": lambda xp, u, y: _compound_sum(u, y),
+    "inverse_power_cos": lambda xp, x, y: _inverse(x, y),
+    "inverse_power_sin": lambda xp, x, y: _inverse(y, x),
+}
+TAILS = frozenset(FAR)
+"""Functions that are lost below the range far out, and can be had with exponents."""
+CODED = RANGING | TAILS | {"log", "maximum", "minimum"}
+"""Functions that can be had of numbers with exponents."""
 
 
 LOG_OF_ROUNDED = "log_of_rounded"
@@ -298,8 +306,8 @@ def call(xp: Any, step: Function, registers: Sequence[Parts]) -> Parts:
         return _power_gap(step, *xs)
     if step.name.startswith("pow"):
         return _powers(step, *xs)
-    if step.name in TAILS:
-        return _tail(xp, step.name, xs)
+    if step.name in FAR:
+        return FAR[step.name](xp, *xs)
     if step.name in LEADING and step.name not in RANGING:
         return _near_zero(xp, step.name, *xs)
     if step.name == "where":
