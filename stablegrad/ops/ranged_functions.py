@@ -265,10 +265,11 @@ def _compound_sum(u: Parts, y: Parts) -> Parts:
 
 
 FAR: dict[str, Callable[..., Parts]] = {
-    **{
-        name: lambda xp, x, name=name: _logistic(name, x)
-        for name in ("sigmoid", "sigmoid_slope", "softplus", "log_sigmoid", "silu")
-    },
+    "sigmoid": lambda xp, x: _logistic("sigmoid", x),
+    "sigmoid_slope": lambda xp, x: _logistic("sigmoid_slope", x),
+    "softplus": lambda xp, x: _logistic("softplus", x),
+    "log_sigmoid": lambda xp, x: _logistic("log_sigmoid", x),
+    "silu": lambda xp, x: _logistic("silu", x),
     "erfc": _erfc,
     "ndtr": _ndtr,
     "log_ndtr": _log_ndtr,
