@@ -150,7 +150,7 @@ sigmoid_gap = elementwise(
     family="logistic",
     kernel=_sigmoid_gap,
     spellings=(lambda a, b: OPS["sigmoid"](a) - OPS["sigmoid"](b),),
-    ball=lambda a, b: 1 / (1 + (-a).exp()) - 1 / (1 + (-b).exp()),
+    ball=lambda a, b: a.sigmoid() - b.sigmoid(),
     partials=lambda y, a, b: (OPS["sigmoid_slope"](a), -OPS["sigmoid_slope"](b)),
     domain=(REAL, REAL),
     range=interval(-1.0, 1.0, closed=True),

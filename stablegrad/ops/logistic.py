@@ -64,7 +64,7 @@ sigmoid_slope = elementwise(
     "sigmoid_slope",
     family="exponential",
     kernel=_sigmoid_slope_kernel,
-    ball=lambda x: 1 / ((1 + x.exp()) * (1 + (-x).exp())),
+    ball=lambda x: x.sigmoid() * (-x).sigmoid(),
     partials=lambda y, x: (-y * OPS["tanh"](x / 2),),
     domain=(REAL,),
     range=Facts(lo=0.0, hi=0.25, hi_open=False),

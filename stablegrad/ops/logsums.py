@@ -59,7 +59,7 @@ union_slope = elementwise(
     "union_slope",
     family="exponential",
     kernel=_union_slope_kernel,
-    ball=lambda a, b: 1 / ((1 + (a - b).exp()) * (1 + (b - a).exp())),
+    ball=lambda a, b: (a - b).sigmoid() * (b - a).sigmoid(),
     # sigmoid(b - a) - sigmoid(a - b) cancels where a is near b; its closed form does not
     partials=lambda y, a, b: antisymmetric(y * OPS["tanh"]((b - a) / 2)),
     domain=(REAL, REAL),

@@ -21,7 +21,10 @@ from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
 from stablegrad.ops.shared_pairs import run_code_at
 
-GAPS = frozenset("erf_gap ndtr_gap sigmoid_gap softplus_gap arctan_gap power_gap".split())
+GAPS = frozenset(
+    "erf_gap ndtr_gap sigmoid_gap softplus_gap arctan_gap power_gap exp_gap log1p_gap "
+    "log_ratio1p".split()
+)
 INTERVALS = frozenset(["log_ndtr_difference", "log_ndtr_difference_derivative"])
 """The log of a short interval's probability, and its derivatives: powers of 1 over its length."""
 WAVES = frozenset(["sin_gap", "cos_gap"])
@@ -35,6 +38,7 @@ _CLOSE = 2.0**-50  # of two numbers that rounding may have put in another order
 _FEW = 16  # ties that are settled: those of whole arrays are meant
 _UP = 1900  # bits by which the sign of what is below all floats is told
 _KNOWN = 2.0**-52
+_BESIDE = 2.0**-30  # of a number, by which a slope there is told
 
 
 def _infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
@@ -82,13 +86,23 @@ def _redone_gap(
                 settle(xp, again, ~known & (size[alarm] > LOST * np.abs(again)), flat, code)
         else:
             known = error <= _KNOWN * np.abs(hi)
+            if name in GAPS and is_exact(rounded, code):
+                hi = np.where(known, hi, np.nan)
+                settle(xp, hi, ~known, flat, code)
+                known = ~np.isnan(hi)
             step = (a - b)[alarm]
+            tied = known & (step == 0) & (hi != 0)
+            if np.any(tied) and name in GAPS:  # rounded to one number: the slope there
+                middle = a[alarm][tied]
+                above, below = middle * (1 + _BESIDE), middle * (1 - _BESIDE)
+                before[tied] = op.kernel(xp, above, below, **named)
+                step[tied] = above - below
             if name == "log_ndtr_difference":
                 better = before + np.log1p((hi - step) / step)
             else:
                 better = before * (hi / step) ** (-sum(parameters) if name in INTERVALS else 1)
-            again = np.where(known, better, before)
-    value[alarm] = np.where(np.isfinite(again), again, before)
+            again = np.where(known, better, value[alarm])
+    value[alarm] = np.where(np.isfinite(again), again, value[alarm])
     return value
 
 

@@ -40,8 +40,8 @@ IRRATIONAL: dict[str, Callable[[], Any]] = {
     "1/(2 pi)**2.5": lambda: 1 / (2 * arb.pi()) ** arb(2.5),
     "1/pi**3": lambda: 1 / arb.pi() ** 3,
 }
-ROOT = "sqrt"
-"""The root of a factor, with its sign, in place of a name."""
+ROOTS = {"sqrt": 2, "fourth root": 4}
+"""Roots of a factor, with its sign, in place of a name: hypot(x, x)**0.5 has the root of a root."""
 FACTOR_BITS = 60
 NEAR = 2.0**-122
 NEAR_ENOUGH = 2.0**-85
@@ -56,8 +56,10 @@ def as_arb(x: Any) -> Any:
         found = _sum(x)
         if found is not None:
             name, factor, whole = found
-            root = name == ROOT
-            number = _signed_root(factor) if root else IRRATIONAL[name]() * _exactly(factor)
+            if name in ROOTS:
+                number = _signed_root(factor, ROOTS[name])
+            else:
+                number = IRRATIONAL[name]() * _exactly(factor)
             return number + whole if whole else number
     return _exactly(x)
 
@@ -66,9 +68,9 @@ def _exactly(x: Fraction) -> Any:
     return arb(flint.fmpq(x.numerator, x.denominator))
 
 
-def _signed_root(square: Fraction) -> Any:
-    root = _exactly(abs(square)).sqrt()
-    return root if square > 0 else -root
+def _signed_root(power: Fraction, degree: int) -> Any:
+    root = _exactly(abs(power)).root(degree)
+    return root if power > 0 else -root
 
 
 @lru_cache(maxsize=1024)
@@ -87,7 +89,7 @@ def _sum(x: Fraction) -> tuple[str, Fraction, int] | None:
 
 
 _SMALL = Fraction(1, 16)
-BESIDE = (1, -1, 2, -2, 3, -3, 4, -4)
+BESIDE = tuple([sign * n for n in range(1, 9) for sign in (1, -1)])
 """What stands beside a logarithm: 2 + log(2)."""
 
 
@@ -106,10 +108,11 @@ def known(x: Fraction) -> tuple[str, Fraction] | None:
             factor = _short(near) if name != WHOLE or length >= 2 * LONG else None
             if factor is not None:
                 return name, factor / scale
-    square = _short((x * scale) ** 2)
-    if square is None or _is_square(square):
-        return None
-    return ROOT, (square if x > 0 else -square) / scale**2
+    for name, degree in ROOTS.items():
+        power = _short((x * scale) ** degree)
+        if power is not None and not _is_square(power):
+            return name, (power if x > 0 else -power) / scale**degree
+    return None
 
 
 def _is_square(x: Fraction) -> bool:
@@ -141,12 +144,14 @@ def completed(x: Fraction) -> Fraction:
                 continue
             if abs(ratio / _exactly(factor) - 1) < NEAR_ENOUGH:
                 return _digits(lambda factor=factor, number=number: number() * _exactly(factor))
-        square = (x * x).limit_denominator(SIMPLE)
-        if not square or abs(square.numerator) > SIMPLE or _is_square(square):
-            return x
-        if abs(x * x - square) > square * NEAR_ENOUGH:
-            return x
-    return _digits(lambda: _signed_root(square if x > 0 else -square))
+        for degree in ROOTS.values():
+            power = (x**degree).limit_denominator(SIMPLE)
+            if not power or power.numerator > SIMPLE or _is_square(power):
+                continue
+            if abs(x**degree - power) <= power * NEAR_ENOUGH:
+                signed = power if x > 0 else -power
+                return _digits(lambda p=signed, d=degree: _signed_root(p, d))
+    return x
 
 
 def _digits(number: Callable[[], Any]) -> Fraction:

@@ -20,6 +20,7 @@ rule = stabilize.rule
 
 _ROOT_HALF = square_root(Fraction(1, 2))
 _ROOT_2_PI = square_root(2 * Fraction(pi()))
+_ROOT_1_PI = square_root(1 / Fraction(pi()))
 
 
 @rule(source="DLMF 7.2.2", group="error")
@@ -108,6 +109,38 @@ def exp_of_log_ndtr(x: Term) -> Pair:
 
 
 @rule(source="definition", group="error")
+def exp_of_log_erfc(x: Term) -> Pair:
+    """exp undoes the log of log_erfc."""
+    return OPS["exp"](OPS["log_erfc"](x)), erfc(x)
+
+
+@rule(source="erf(x) = 1 - erfc(x)", group="error")
+def expm1_of_log_erfc(x: Term) -> Pair:
+    """erfc(x) - 1, whatever found the difference first."""
+    return OPS["expm1"](OPS["log_erfc"](x)), -erf(x)
+
+
+@rule(source="ndtr(-x) = 1 - ndtr(x)", group="error")
+def expm1_of_log_ndtr(x: Term) -> Pair:
+    """ndtr(x) - 1, whatever found the difference first."""
+    return OPS["expm1"](OPS["log_ndtr"](x)), -OPS["ndtr"](-x)
+
+
+@rule(source="the derivative of a logarithm", group="error")
+def tail_times_slope_of_log_erfc(x: Term) -> Pair:
+    """A tail times the slope of its log is its own slope: that of erfc(x)*log(erfc(x)) cancels."""
+    slope = OPS["log_erfc_derivative"](x, n=1)
+    return erfc(x) * slope, forms.scale(-2 * Fraction(_ROOT_1_PI), OPS["exp"](-x * x))
+
+
+@rule(source="the derivative of a logarithm", group="error")
+def tail_times_slope_of_log_ndtr(x: Term) -> Pair:
+    """A tail times the slope of its log is its own slope: that of ndtr(x)*log(ndtr(x)) cancels."""
+    slope = OPS["log_ndtr_derivative"](x, n=1)
+    return OPS["ndtr"](x) * slope, forms.scale(1 / Fraction(_ROOT_2_PI), OPS["exp"](-x * x / 2))
+
+
+@rule(source="definition", group="error")
 def log_of_interval(x: Term, y: Term) -> Pair:
     """log(ndtr(x) - ndtr(y)), whatever found the difference first."""
     return OPS["log"](OPS["ndtr_gap"](x, y)), OPS["log_ndtr_difference"](x, y)
@@ -167,9 +200,9 @@ def density_over_tail(term: Term) -> Term | None:
             rest = {t: r for t, r in parts.items() if t is not tail and t is not bell}
             others = forms.monomial(rest, None, term.dtype)
             low = OPS["less"](x, 0.0)
-            hazard = OPS["log_ndtr_derivative"](OPS["where"](low, x, 0.0), n=1)
+            hazard = OPS["log_ndtr_derivative"](OPS["where"](low, x, -1.0), n=1)
             deep = forms.scale(_ROOT_2_PI, forms.product([hazard, others]))
-            upper = forms.power(tail.op(OPS["where"](low, 0.0, x)), -1)
+            upper = forms.power(tail.op(OPS["where"](low, 1.0, x)), -1)
             near = forms.product([bell, upper, others])
             return forms.with_shape(OPS["where"](low, deep, near), term.shape)
     return None
@@ -211,7 +244,7 @@ def growth_times_tail(term: Term) -> Term | None:
         scaled = forms.product([OPS["exp"](exponent), over])
         if tail.op.name == "ndtr":
             scaled = forms.scale(Fraction(1, 2) if p == 1 else 2, scaled)
-        near = forms.product([bell, forms.power(tail.op(OPS["where"](far, 0.0, x)), p)])
+        near = forms.product([bell, forms.power(tail.op(OPS["where"](far, 1.0, x)), p)])
         rest = {t: r for t, r in parts.items() if t is not tail and t is not bell}
         whole = OPS["where"](far, scaled, near)
         product = forms.product([whole, forms.monomial(rest, None, term.dtype)])
@@ -244,7 +277,7 @@ def ratio_of_tails(term: Term) -> Term | None:
             steps = [forms.total([(1, y), (s, x)], term.shape, term.dtype) for s in (1, -1)]
             half = Fraction(1, 2) if name == "ndtr" else 1
             growth = OPS["exp"](forms.scale(half, forms.product(steps)))
-            tails = [OPS["erfcx"](forms.scale(c, OPS["where"](far, a, 0.0))) for a in (x, y)]
+            tails = [OPS["erfcx"](forms.scale(c, OPS["where"](far, a, 1.0))) for a in (x, y)]
             ratio = forms.product([growth, tails[0], forms.power(tails[1], -1)])
             near = [top.op(OPS["where"](far, 0.0, a)) for a in (x, y)]
             whole = OPS["where"](far, ratio, forms.product([near[0], forms.power(near[1], -1)]))
