@@ -76,7 +76,24 @@ class Facts(NamedTuple):
 UNKNOWN = Facts()
 
 
-class Term:
+class Shaped:
+    """What has a shape."""
+
+    __slots__ = ()
+    shape: Shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+
+class Term(Shaped):
     """One node: an op applied to argument terms with static parameters."""
 
     __slots__ = (
@@ -141,14 +158,6 @@ class Term:
             known = self.known_key
             assert known is not None
         return known
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
 
     def param(self, name: str) -> Any:
         """The value of the static parameter ``name``."""

@@ -18,7 +18,7 @@ from jax.extend.mlir import ir
 from jax.extend.mlir.dialects import stablehlo as hlo
 from jax.interpreters import mlir
 
-from stablegrad.ir import Shape
+from stablegrad.ir import Shape, Shaped
 
 Dtype = np.dtype[Any]
 BOOL = np.dtype(bool)
@@ -139,7 +139,7 @@ def _comparison(direction: str) -> Callable[..., Any]:
     return method
 
 
-class Value:
+class Value(Shaped):
     """An array in the module."""
 
     __array_ufunc__ = None
@@ -176,16 +176,6 @@ class Value:
     __ge__ = _comparison("GE")
     __eq__: Any = _comparison("EQ")
     __ne__: Any = _comparison("NE")
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """The number of elements."""
-        return math.prod(self.shape)
 
     def unary(self, make: Callable[..., Any], kinds: str = "f") -> Value:
         """An operation on the elements."""

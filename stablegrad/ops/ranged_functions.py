@@ -14,6 +14,7 @@ import numpy as np
 
 from stablegrad.ir import OPS
 from stablegrad.ops import gamma_kernels, pair_exp, pairs
+from stablegrad.ops.behaviour import FALLS, GROWS, LEADING, NEAR, PRODUCTS, SIZED
 from stablegrad.ops.exact import Rational, exact_ratio
 from stablegrad.ops.lowered_arithmetic import (
     Parts,
@@ -24,11 +25,11 @@ from stablegrad.ops.lowered_arithmetic import (
     parts_sum,
 )
 from stablegrad.ops.lowered_functions import SLOPES, TURNING
-from stablegrad.ops.near_zero import LEADING, NEAR
 from stablegrad.ops.pair_codes import Function
 
 _MOST = 2.0**45  # exponents up to here are reduced to enough digits
 FARTHEST = 2.0**48  # exponents farther off are no farther
+_LEAST = 2.0**-1022
 _LARGE = 40.0  # from here on exp(-2*x) is nothing beside 1
 _LN2 = pairs.split(pair_exp.LN2)
 
@@ -86,6 +87,8 @@ _WAVING = 3  # bits of an argument
 
 def _near_zero(xp: Any, name: str, x: Parts) -> Parts:
     """A function with a zero at 0, by the first term of its series there."""
+    if name not in LEADING:
+        return _in_floats(xp, name, x)
     order, slope = LEADING[name]
     near = parts_multiple(np, parts_product(np, [(x, order)]), exact_ratio(Fraction(slope)))
     found = _in_floats(xp, name, x)
@@ -99,7 +102,10 @@ def _in_floats(xp: Any, name: str, x: Parts) -> Parts:
     op = OPS[name]
     value = op.engine_kernels.get("numpy", op.kernel)(xp, floats(x))
     zero = np.zeros(value.shape)
-    value = np.where(np.isfinite(value), value, np.nan)
+    lost = ~np.isfinite(value)
+    if name in FALLS:
+        lost |= np.abs(value) < _LEAST
+    value = np.where(lost, np.nan, value)
     return normal_parts(np, (value, zero, zero.astype(np.int64)))
 
 
@@ -167,12 +173,6 @@ def product_of_powers(factors: Sequence[tuple[Parts, Rational]]) -> Parts:
 
 
 POWERS = 16  # of a product by multiplication
-
-RANGING = frozenset(
-    "power_gap exp expm1 exprel sinh cosh power power_derivative pow1p pow1p_derivative pow1pm1 "
-    "cbrt cbrt_slope gamma hypot abs sech sech_squared".split()
-)
-"""Functions that leave the range, and can be had with exponents."""
 
 
 def _gamma(x: Parts) -> Parts:
@@ -264,67 +264,99 @@ def _compound_sum(u: Parts, y: Parts) -> Parts:
     return parts_product(np, [(_powers(Function("pow1pm1", (0, 1)), u, y), 1), (u, -1)])
 
 
-FAR: dict[str, Callable[..., Parts]] = {
-    "sigmoid": lambda xp, x: _logistic("sigmoid", x),
-    "sigmoid_slope": lambda xp, x: _logistic("sigmoid_slope", x),
-    "softplus": lambda xp, x: _logistic("softplus", x),
-    "log_sigmoid": lambda xp, x: _logistic("log_sigmoid", x),
-    "silu": lambda xp, x: _logistic("silu", x),
-    "erfc": _erfc,
-    "ndtr": _ndtr,
-    "log_ndtr": _log_ndtr,
-    "log1mexp": lambda xp, x: _log1mexp(x),
-    "log_step": lambda xp, base, step: _log_step(base, step),
-    "compound_sum": lambda xp, u, y: _compound_sum(u, y),
-    "inverse_power_cos": lambda xp, x, y: _inverse(x, y),
-    "inverse_power_sin": lambda xp, x, y: _inverse(y, x),
-}
-TAILS = frozenset(FAR)
-"""Functions that are lost below the range far out, and can be had with exponents."""
-CODED = RANGING | TAILS | {"log", "maximum", "minimum"}
-"""Functions that can be had of numbers with exponents."""
+def _scaled_growth(xp: Any, scaled: str, x: Parts) -> Parts:
+    """A function, from what is left of it under exp(|x|)."""
+    return parts_product(np, [(_near_zero(xp, scaled, x), 1), (_exp(_abs(x)), 1)])
+
+
+def _bose_slope(x: Parts) -> Parts:
+    """-1/(expm1(x)*expm1(-x))."""
+    both = [(_growing("expm1", parts_multiple(np, x, sign)), -1) for sign in (1, -1)]
+    return parts_multiple(np, parts_product(np, both), -1)
+
+
+def _under_expm1(x: Parts) -> Parts:
+    """-1/expm1(x)."""
+    return parts_multiple(np, parts_product(np, [(_growing("expm1", x), -1)]), -1)
+
+
+def _erfcx(xp: Any, x: Parts) -> Parts:
+    grown = _exp(parts_product(np, [(x, 2)]))
+    far = parts_product(np, [(_erfc(xp, x), 1), (grown, 1)])
+    return either(x[0] < 0, far, _in_floats(xp, "erfcx", x))
+
+
+def _greater(x: Parts, y: Parts, sign: int) -> Parts:
+    """The greater of two numbers, or, with a sign of -1, the smaller one."""
+    gap = sign * parts_sum(np, [x, parts_multiple(np, y, -1)])[0]
+    m, low, e = either(gap >= 0, x, y)
+    return np.where(np.isnan(gap), gap, m), low, e
+
+
+def _hypot(x: Parts, y: Parts) -> Parts:
+    squares = [parts_product(np, [(a, 2)]) for a in (x, y)]
+    return parts_product(np, [(parts_sum(np, squares), Fraction(1, 2))])
 
 
 LOG_OF_ROUNDED = "log_of_rounded"
-UNARY = {
-    "exp": _exp,
-    "log": _log,
-    LOG_OF_ROUNDED: _log_of_rounded,
-    "exprel": _exprel,
-    "gamma": _gamma,
-    "abs": _abs,
-    "cbrt": _cbrt,
-    "cbrt_slope": _cbrt_slope,
+CALLS: dict[str, Callable[..., Parts]] = {
+    "abs": lambda xp, step, x: _abs(x),
+    "bose_slope": lambda xp, step, x: _bose_slope(x),
+    "cbrt": lambda xp, step, x: _cbrt(x),
+    "cbrt_slope": lambda xp, step, x: _cbrt_slope(x),
+    "compound_sum": lambda xp, step, u, y: _compound_sum(u, y),
+    "cosh": lambda xp, step, x: _growing("cosh", x),
+    "erfc": lambda xp, step, x: _erfc(xp, x),
+    "erfcx": lambda xp, step, x: _erfcx(xp, x),
+    "exp": lambda xp, step, x: _exp(x),
+    "expm1": lambda xp, step, x: _growing("expm1", x),
+    "exprel": lambda xp, step, x: _exprel(x),
+    "gamma": lambda xp, step, x: _gamma(x),
+    "gelu": lambda xp, step, x: parts_product(np, [(x, 1), (_ndtr(xp, x), 1)]),
+    "hypot": lambda xp, step, x, y: _hypot(x, y),
+    "i0": lambda xp, step, x: _scaled_growth(xp, "i0e", x),
+    "i1": lambda xp, step, x: _scaled_growth(xp, "i1e", x),
+    "inverse_power_cos": lambda xp, step, x, y: _inverse(x, y),
+    "inverse_power_sin": lambda xp, step, x, y: _inverse(y, x),
+    "log": lambda xp, step, x: _log(x),
+    LOG_OF_ROUNDED: lambda xp, step, x: _log_of_rounded(x),
+    "log1mexp": lambda xp, step, x: _log1mexp(x),
+    "log1mexp_slope": lambda xp, step, x: _under_expm1(_abs(x)),
+    "log_expm1_slope": lambda xp, step, x: _under_expm1(parts_multiple(np, x, -1)),
+    "log_ndtr": lambda xp, step, x: _log_ndtr(xp, x),
+    "log_sigmoid": lambda xp, step, x: _logistic("log_sigmoid", x),
+    "log_step": lambda xp, step, base, h: _log_step(base, h),
+    "maximum": lambda xp, step, x, y: _greater(x, y, 1),
+    "minimum": lambda xp, step, x, y: _greater(x, y, -1),
+    "ndtr": lambda xp, step, x: _ndtr(xp, x),
+    "pow1p": lambda xp, step, x, y: _powers(step, x, y),
+    "pow1p_derivative": lambda xp, step, x, y: _powers(step, x, y),
+    "pow1pm1": lambda xp, step, x, y: _powers(step, x, y),
+    "power": lambda xp, step, x, y: _powers(step, x, y),
+    "power_derivative": lambda xp, step, x, y: _powers(step, x, y),
+    "power_gap": lambda xp, step, x, y: _power_gap(step, x, y),
+    "sech": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -1)]),
+    "sech_squared": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -2)]),
+    "sigmoid": lambda xp, step, x: _logistic("sigmoid", x),
+    "sigmoid_slope": lambda xp, step, x: _logistic("sigmoid_slope", x),
+    "silu": lambda xp, step, x: _logistic("silu", x),
+    "sinh": lambda xp, step, x: _growing("sinh", x),
+    "softplus": lambda xp, step, x: _logistic("softplus", x),
 }
+CODED = frozenset(CALLS)
+"""Functions that can be had of numbers with exponents."""
+RANGING = CODED & (GROWS | SIZED | PRODUCTS)
+"""Functions that grow beyond the range, or with their arguments, and can be had with exponents."""
 
 
 def call(xp: Any, step: Function, registers: Sequence[Parts]) -> Parts:
     """The value of one function of a code."""
     xs = [registers[i] for i in step.registers]
-    if step.name in UNARY:
-        return UNARY[step.name](*xs)
-    if step.name == "power_gap":
-        return _power_gap(step, *xs)
-    if step.name.startswith("pow"):
-        return _powers(step, *xs)
-    if step.name in FAR:
-        return FAR[step.name](xp, *xs)
-    if step.name in LEADING and step.name not in RANGING:
-        return _near_zero(xp, step.name, *xs)
+    if step.name in CALLS:
+        return CALLS[step.name](xp, step, *xs)
     if step.name == "where":
         return either(xs[0][0] != 0, *xs[1:])
-    if step.name in ("maximum", "minimum"):
-        x, y = xs
-        gap = parts_sum(np, [x, parts_multiple(np, y, -1)])[0]
-        m, low, e = either(gap >= 0 if step.name == "maximum" else gap <= 0, x, y)
-        return np.where(np.isnan(gap), gap, m), low, e
-    if step.name == "hypot":
-        squares = [parts_product(np, [(x, 2)]) for x in xs]
-        return parts_product(np, [(parts_sum(np, squares), Fraction(1, 2))])
-    if step.name in ("sech", "sech_squared"):
-        power = -1 if step.name == "sech" else -2
-        return parts_product(np, [(_growing("cosh", xs[0]), power)])
-    return _growing(step.name, *xs)
+    return _near_zero(xp, step.name, *xs)
 
 
 def is_far(x: Parts) -> Any:

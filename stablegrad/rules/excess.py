@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
@@ -119,13 +120,15 @@ def softplus_less_addends(term: Term) -> Term | None:
         if x.op.name != "softplus":
             continue
         (v,) = x.args
-        if v.op is not forms.AFFINE or isinstance(v.params[0], str):
-            continue
+        flat = v.op is forms.AFFINE and not isinstance(v.params[0], str)
+        parts = zip(v.args, v.params[1], strict=True) if flat else ()
+        constant: Any = v.params[0] if flat else 0
         one = forms.const(1, term.dtype)
-        addends = {y: -k for y, k in zip(v.args, v.params[1], strict=True)}
-        rest = _without(term, c, {x: 1, one: -v.params[0], **addends})
+        addends = {y: -k for y, k in parts} or {v: -1}
+        rest = _without(term, c, {x: 1, one: -constant, **addends})
         if rest is not None:
-            return _sum(term, c, OPS["softplus"](forms.scale(-1, v)), rest)
+            left = OPS["softplus"](forms.scale(-1, v)) if c > 0 else OPS["log_sigmoid"](v)
+            return _sum(term, abs(c), left, rest)
     return None
 
 

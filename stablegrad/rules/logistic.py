@@ -100,12 +100,6 @@ def sigmoid_of_logit(x: Term) -> Pair:
     return sigmoid(OPS["logit"](x)), OPS["require"](x, inside)
 
 
-@rule(source="log(sigmoid(x)) = x - softplus(x)", group="logistic")
-def linear_minus_softplus(x: Term) -> Pair:
-    """x - softplus(x) cancels for large x."""
-    return x - OPS["softplus"](x), OPS["log_sigmoid"](x)
-
-
 @rule(source="softplus(x) - softplus(-x) = x", group="logistic")
 def difference_of_softplus(x: Term) -> Pair:
     """The difference of softplus(x) and softplus(-x) is x itself."""

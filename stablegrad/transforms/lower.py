@@ -15,6 +15,7 @@ import numpy as np
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
+from stablegrad.ops.behaviour import SLOW
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import EXP_OF_SUM
@@ -48,7 +49,7 @@ from stablegrad.transforms.ranged_logs import (
     as_ranged_log1mexp,
     as_ranged_ratio,
 )
-from stablegrad.transforms.ranging import BASED, SLOW
+from stablegrad.transforms.ranging import BASED
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import (
     as_redone_call,

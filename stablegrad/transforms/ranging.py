@@ -8,23 +8,22 @@ from typing import Any
 
 from stablegrad.ir import Term
 from stablegrad.ops import forms
+from stablegrad.ops.behaviour import FALLS, GROWS, LEADING, PRODUCTS
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_functions import SLOPES
-from stablegrad.ops.near_zero import LEADING
-from stablegrad.ops.ranged_functions import CODED, RANGING, TAILS
+from stablegrad.ops.ranged_functions import CODED, RANGING
 from stablegrad.ops.record import CONST, is_const, is_float
 from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.transforms.vanishing import vanishes
 
-POWERS = ("power", "power_derivative", "pow1p", "pow1p_derivative", "pow1pm1")
-BASED = (*POWERS, "cbrt", "cbrt_slope")
+BASED = frozenset("power power_derivative pow1p pow1p_derivative pow1pm1 cbrt cbrt_slope".split())
 """Functions that are in range where their first argument may not be."""
-GROWING = ("power_gap", "expm1", "exprel", "sinh", "cosh", "gamma", *POWERS)
+GROWING = (GROWS | PRODUCTS) - {"exp"}
 """Functions that may leave the range where their product with another factor does not."""
-FALLING = ("power_gap", "sech", "sech_squared", "logrel", "logrel_derivative", *POWERS, *TAILS)
+FALLING = (FALLS | PRODUCTS) - {"exp"}
 """Functions that may be lost below the range where their root or product is not."""
-SLOW = ("arcsinh", "arccosh")
-"""Functions that are in range where their argument is not."""
+UNBOUNDED = RANGING | GROWS
+"""Functions of which a sum may leave the range."""
 WHOLE = 16  # powers up to here are products
 LIMIT = 32  # forms, functions and leaves of one code
 
@@ -49,10 +48,10 @@ def _ranges_itself(x: Term) -> bool:
     if x.op.name in ("hypot", "abs"):
         return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
     if x.op.name in LEADING:
-        smaller = LEADING[x.op.name] < (1, 1) or LEADING[x.op.name][0] > 1
-        return smaller or x.args[0].op is MONOMIAL
+        order, c = LEADING[x.op.name]
+        return order > 1 or (order == 1 and c < 1) or x.args[0].op is MONOMIAL
     return x.op is AFFINE and any(
-        (a.op is MONOMIAL and not is_weight(a)) or a.op is AFFINE or a.op.name in RANGING
+        (a.op is MONOMIAL and not is_weight(a)) or a.op is AFFINE or a.op.name in UNBOUNDED
         for a in x.args
     )
 
