@@ -97,7 +97,8 @@ def _sech_kernel(xp: Any, x: Any) -> Any:
 
 def _sech_ball(x: Any) -> Any:
     """2t/(1 + t*t), as the balls of cosh have no bound far out."""
-    t = (-x if x > 0 else x).exp()
+    near = x * x < 1  # and may be of either sign
+    t = (x if near or x < 0 else -x).exp()
     return 2 * t / (1 + t * t)
 
 

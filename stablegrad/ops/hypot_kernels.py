@@ -73,9 +73,9 @@ def _least_powers(p: Polynomial) -> tuple[int, int]:
 
 def ball(x: Any, y: Any, n: int, m: int) -> Any:
     """The derivative by its formula, for balls; 0 at the origin by convention."""
-    if x == 0 and y == 0:
-        return 0
     square = x * x + y * y
+    if square == 0:
+        return 0
     if square == float("inf"):
         if n + m > 1:
             return 1 / square

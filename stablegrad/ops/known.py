@@ -53,7 +53,41 @@ KNOWN = declare(
     doc="A result, given its value, that is nan where it was made of infinities that are none.",
 )
 
-DECIDED = (RANGED_PRODUCT, RANGED_LOG, RANGED_LOG1MEXP, RANGED_SUM, RANGED_COMPARISON, KNOWN)
+
+def _ranged_tie(xp: Any, value: Any, a: Any, b: Any, *inputs: Any, meant: Term | None) -> Any:
+    if xp.name != "numpy" or meant is None:
+        return value
+    tie = np.equal(a, b)
+    if not tie.any():
+        return value
+    value, lost, *found = np.broadcast_arrays(value, tie & ((a == 0) | np.isinf(a)), *inputs)
+    if not lost.any():
+        return value
+    again = value.astype(np.float64)
+    decide(xp, again, lost, meant, found)
+    return again == 1
+
+
+RANGED_TIE = declare(
+    "ranged_tie",
+    family="lowered",
+    params=("meant",),
+    infer=infer,
+    kernel=_ranged_tie,
+    elementwise=True,
+    source="x**3 is no sinh(x), where both are infinite",
+    doc="A comparison, given its value, of two numbers that have both left the range.",
+)
+
+DECIDED = (
+    RANGED_PRODUCT,
+    RANGED_LOG,
+    RANGED_LOG1MEXP,
+    RANGED_SUM,
+    RANGED_COMPARISON,
+    RANGED_TIE,
+    KNOWN,
+)
 """What may be decided: the last parameter says as what, the last arguments are the inputs."""
 
 

@@ -56,6 +56,7 @@ class Nonzero(NamedTuple):
 Code = tuple[Sum | Rounded | Product | Masked | Function | Nonzero, ...]
 
 _SURE = 2.0**58  # powers of such that are no longer told apart
+_COUNTED = FARTHEST / 2
 CANCELLED = 3
 """Bits that a sum of rounded numbers may lose."""
 IN_PAIRS = 96
@@ -102,9 +103,11 @@ def run_parts(xp: Any, xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:
             far.made(out, [registers[step.register]])
         elif isinstance(step, Product):
             out, rooted = _rooted(step, registers)
+            far.multiplied(step, registers)
             none |= rooted
         elif isinstance(step, Masked):
             out, rooted = _rooted(step.product, registers)
+            far.multiplied(step.product, registers)
             holds = np.logical_and.reduce([registers[i][0] != 0 for i in step.masks])
             none |= rooted & holds
             zero = np.zeros(none.shape)
@@ -143,7 +146,7 @@ class _Far:
     def __init__(self) -> None:
         self.sources: Any = 0
         self.met: Any = False
-        """Where two such are added."""
+        """Where two such are added, or one is divided by another."""
 
     def made(self, out: Parts, given: Sequence[Parts]) -> None:
         """A result that may be such a number although what it is made of is none."""
@@ -156,6 +159,14 @@ class _Far:
         """The addends of a sum."""
         if np.any(self.sources):
             self.met = self.met | (sum([is_far(x).astype(int) for x in terms]) > 1)
+
+    def multiplied(self, step: Product, registers: Sequence[Parts]) -> None:
+        """The factors of a product, some of which are as far off as is counted."""
+        if np.any(self.sources):
+            order = [registers[i][2] * (1 if p > 0 else -1) for i, p in step.factors]
+            above = np.logical_or.reduce([e >= _COUNTED for e in order])
+            below = np.logical_or.reduce([e <= -_COUNTED for e in order])
+            self.met = self.met | (above & below)
 
     def lost(self, registers: Sequence[Parts]) -> Any:
         """Where nothing is known of the last register."""

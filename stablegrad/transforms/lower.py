@@ -43,6 +43,7 @@ from stablegrad.transforms.ranged import (
     as_ranged_comparison,
     as_ranged_power,
     as_ranged_sum,
+    as_ranged_unit,
 )
 from stablegrad.transforms.ranged_logs import (
     as_ranged_log,
@@ -60,7 +61,7 @@ from stablegrad.transforms.redone import (
 )
 from stablegrad.transforms.structured import as_settled, as_settled_result
 from stablegrad.transforms.sums import emit_sum, is_plain, with_products
-from stablegrad.transforms.vanishing import as_known
+from stablegrad.transforms.vanishing import as_known, as_told_apart
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
 
@@ -253,9 +254,12 @@ class Lowering:
         if term.dtype.kind == "b" and not self.native and term.args:
             lowered = as_redone_comparison(lowered, term, self.own)
             lowered = as_ranged_comparison(lowered, term, self.own)
+            lowered = as_told_apart(lowered, term)
         lowered = lowered if lowered.shape == term.shape else _shaped(lowered, term)
         if self.native or term.dtype != WIDE:
             return lowered
+        if term.op.name == "hypot_unit":
+            lowered = as_ranged_unit(lowered, term, self.own)
         if term.op.name in SLOW:
             lowered = as_ranged_call(lowered, term)
         return as_settled(lowered, term, self.own)

@@ -34,6 +34,7 @@ from stablegrad.transforms.ranging import (
     LIMIT,
     as_written,
     codable,
+    is_chosen,
     is_over_its_own,
     may_leave,
     overflows,
@@ -80,7 +81,7 @@ def _watched(x: Term, p: Any, several: bool) -> bool:
     if underflows(x, p) and (several or not isinstance(p, int)):
         return True
     grows = x.op.name in GROWING and (several or not isinstance(p, int))
-    return ranges(x) or (p < 0 and overflows(x)) or grows
+    return ranges(x) or (p < 0 and overflows(x)) or grows or (several and is_chosen(x))
 
 
 def _is_whole(x: Term, p: Any, parts: Mapping[Term, Any]) -> bool:
@@ -102,6 +103,27 @@ def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
         return value
     leaves, code, _ = found
     args = (value, lowered[term.args[0]], *[lowered[x] for x in leaves])
+    return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def as_ranged_unit(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered ``hypot_unit`` that is had with exponents where a leg has left the range.
+
+    Args:
+        value: the lowered share of a length.
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    x, y = term.args
+    if not any(_is_unbounded(a) and not is_exact(a) for a in (x, y)) or x.shape != y.shape:
+        return value
+    length = OPS["hypot"](*sorted((x, y), key=lambda a: a.key))
+    found = coded(forms.monomial({x: 1, length: -1}, term.shape, term.dtype), lowered)
+    if found is None:
+        return value
+    leaves, code, _ = found
+    whole = OPS["hypot"](*[lowered[a] for a in length.args])
+    args = (value, whole, *[lowered[a] for a in leaves])
     return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
 
 

@@ -9,7 +9,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.forms import MONOMIAL
 from stablegrad.ops.ranged import RANGED_LOG, RANGED_LOG1MEXP, TINY
 from stablegrad.transforms.ranged import coded, is_signed
-from stablegrad.transforms.ranging import ranges
+from stablegrad.transforms.ranging import GROWING, ranges
 from stablegrad.transforms.rational import is_exact
 from stablegrad.transforms.vanishing import vanishes, vanishing_inputs
 
@@ -23,7 +23,7 @@ def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus:
         lowered: the lowered terms of what that is made of.
         plus: 1 for log1p.
     """
-    grows = is_signed(inner) or any(ranges(x) or x.op.name == "power" for x in forms.factors(inner))
+    grows = is_signed(inner) or any(ranges(x) or x.op.name in GROWING for x in forms.factors(inner))
     if not (grows or (plus == 0 and vanishes(inner))):
         return log
     one = forms.const(plus, inner.dtype)

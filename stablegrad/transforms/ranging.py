@@ -46,7 +46,7 @@ def _ranges_itself(x: Term) -> bool:
     if x.op is MONOMIAL or as_written(x) is not x:
         return not is_weight(x)
     if x.op.name in ("hypot", "abs"):
-        return any(a.op is MONOMIAL or a.op is AFFINE for a in x.args)
+        return any(a.op is MONOMIAL or a.op is AFFINE or a.op.name in GROWING for a in x.args)
     if x.op.name in LEADING:
         order, c = LEADING[x.op.name]
         return order > 1 or (order == 1 and c < 1) or x.args[0].op is MONOMIAL
@@ -84,15 +84,16 @@ def as_written(x: Term) -> Term:
 def underflows(x: Term, p: Any) -> bool:
     """Whether a factor to the power p may be lost below the range, or its sign under a root."""
     rooted = not isinstance(p, int) and vanishes(x)
-    lost = rooted or ranges(x) or x.op.name in FALLING or (p < 0 and _chosen(x))
+    lost = rooted or ranges(x) or x.op.name in FALLING or (p < 0 and is_chosen(x))
     return lost and not _has_masks(x)
 
 
-def _chosen(x: Term) -> bool:
+def is_chosen(x: Term) -> bool:
     """Whether a factor is the greater or smaller of some, one of them a product."""
     while x.op.name in ("expm1", "sinh"):  # about their argument where that is small
         (x,) = x.args
-    return x.op.name in ("maximum", "minimum") and any(a.op is MONOMIAL for a in x.args)
+    chosen = x.args if x.op.name in ("maximum", "minimum") else ()
+    return any(a.op is MONOMIAL or a.op.name in GROWING for a in chosen)
 
 
 def _has_masks(x: Term) -> bool:

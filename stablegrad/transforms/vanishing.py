@@ -7,11 +7,12 @@ from weakref import WeakSet
 
 import numpy as np
 
-from stablegrad.ir import Term, make
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.forms import AFFINE, MONOMIAL
-from stablegrad.ops.known import KNOWN
+from stablegrad.ops.known import KNOWN, RANGED_TIE
 from stablegrad.ops.lowered_functions import TURNING
+from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_structured import inputs_of
 from stablegrad.ops.ranged import TINY
 from stablegrad.ops.record import INPUT, is_const
@@ -104,6 +105,34 @@ def as_known(value: Term, term: Term) -> Term:
         return value
     args = (value, *inputs_of(term))
     return make(KNOWN, args, (term,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def as_told_apart(value: Term, term: Term) -> Term:
+    """A lowered comparison of computed numbers, decided where both have left the range.
+
+    Args:
+        value: the lowered comparison.
+        term: the same, canonical.
+    """
+    if term.op.name not in SIGNED or any(map(is_exact, term.args)):
+        return value
+    small = all(map(vanishes, term.args))
+    if not (small or all(map(_is_unbounded, term.args))):
+        return value
+    inputs = vanishing_inputs(term)
+    if inputs is None or (small and any(map(_is_rectified, topological([term])))):
+        return value
+    told = value
+    while told.op.name in ("redone_comparison", "ranged_comparison"):
+        told = told.args[0]
+    args = (value, *told.args[:2], *inputs)
+    meant = OPS["where"](term, 1.0, 0.0)
+    return make(RANGED_TIE, args, (meant,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+def _is_rectified(t: Term) -> bool:
+    """Whether zeros are meant: two of maximum(x, 0) are often equal."""
+    return t.op.name in ("maximum", "minimum") and any(is_const(x, 0) for x in t.args)
 
 
 def _is_risky(t: Term) -> bool:
