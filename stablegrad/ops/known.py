@@ -65,7 +65,7 @@ def _ranged_tie(xp: Any, value: Any, a: Any, b: Any, *inputs: Any, meant: Term |
         return value
     again = value.astype(np.float64)
     decide(xp, again, lost, meant, found)
-    return again == 1
+    return again == 1 if value.dtype.kind == "b" else again
 
 
 RANGED_TIE = declare(
@@ -76,7 +76,7 @@ RANGED_TIE = declare(
     kernel=_ranged_tie,
     elementwise=True,
     source="x**3 is no sinh(x), where both are infinite",
-    doc="A comparison, given its value, of two numbers that have both left the range.",
+    doc="A comparison or sign, given its value, of two numbers that have both left the range.",
 )
 
 DECIDED = (

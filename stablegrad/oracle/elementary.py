@@ -151,7 +151,7 @@ class Elementary:
             return self.new((ZERO,), self.flags & _NEGATIVE_ZERO)
         if c > ZERO or c < ZERO:
             return self.new((ONE if c > ZERO else -ONE,))
-        return self.undefined()
+        return self.undefined() if c.is_nan() else self.unknown()
 
     def floor(self: Ball) -> Ball:
         return _rounded(self, arb.floor)

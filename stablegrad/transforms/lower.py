@@ -61,7 +61,7 @@ from stablegrad.transforms.redone import (
 )
 from stablegrad.transforms.structured import as_settled, as_settled_result
 from stablegrad.transforms.sums import emit_sum, is_plain, with_products
-from stablegrad.transforms.vanishing import as_known, as_told_apart
+from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
 
@@ -258,6 +258,8 @@ class Lowering:
         lowered = lowered if lowered.shape == term.shape else _shaped(lowered, term)
         if self.native or term.dtype != WIDE:
             return lowered
+        if term.op.name == "sign":
+            lowered = as_told_sign(lowered, term)
         if term.op.name == "hypot_unit":
             lowered = as_ranged_unit(lowered, term, self.own)
         if term.op.name in SLOW:

@@ -130,6 +130,24 @@ def as_told_apart(value: Term, term: Term) -> Term:
     return make(RANGED_TIE, args, (meant,), forms.broadcast(MONOMIAL, args), value.dtype)
 
 
+def as_told_sign(value: Term, term: Term) -> Term:
+    """A lowered sign, decided where the number has underflowed.
+
+    Args:
+        value: the lowered sign.
+        term: the same, canonical.
+    """
+    (x,) = term.args
+    single = x.op is not AFFINE or (len(x.args) == 1 and x.params[0] == 0)
+    if value.dtype != np.float64 or not (single and vanishes(x)):
+        return value
+    inputs = vanishing_inputs(x)
+    if inputs is None or any(map(_is_rectified, topological([x]))):
+        return value
+    args = (value, value, forms.const(0, value.dtype), *inputs)
+    return make(RANGED_TIE, args, (term,), forms.broadcast(MONOMIAL, args), value.dtype)
+
+
 def _is_rectified(t: Term) -> bool:
     """Whether zeros are meant: two of maximum(x, 0) are often equal."""
     return t.op.name in ("maximum", "minimum") and any(is_const(x, 0) for x in t.args)

@@ -182,6 +182,8 @@ CURED: dict[str, tuple[Program, float, float]] = {
     "leg that overflowed": (lambda x, y: hypot(0.5 / (y / x), x), -1.1e307, 0.0078125),
     "share of a length": (lambda x, y: hypot(arctan(log_sigmoid(cosh(cosh(x)))), -1.0), 32.0, 1.0),
     "log odds of a tail": (lambda x, y: tanh(log_sigmoid(3.0 / erfc(x))), 5.6e14, 1.0),
+    "size of a product that underflowed": (lambda x, y: abs_(x * y), 2e-233, -1e-200),
+    "size of what cancels below the range": (lambda x, y: abs_(log1p(x) - x), 2e-233, 1.0),
     "logistic far out": (
         lambda x, y: sigmoid(maximum(square(hypot(y * arcsinh(x), x)), y - abs_(y * arcsinh(x)))),
         1.0,
