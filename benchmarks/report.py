@@ -16,6 +16,7 @@ from benchmarks.kernels import COLUMNS
 from benchmarks.measure import RESULTS, figure
 from benchmarks.page import Data, grid, machine, ratio, spoken
 from benchmarks.report_jax import accuracy_xla, cases_jax, jax_libraries, jax_speed, jax_steps
+from benchmarks.report_programs import formulas, fuzz
 from benchmarks.report_synthesis import synthesis
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
@@ -256,28 +257,6 @@ def kernels(data: Data) -> str:
     )
 
 
-FUZZ_TEXT = """## Random programs
-
-Programs of 3 to 30 ops at points of every size and at random bit patterns, value and first
-derivative, against the oracle: how they come out stabilized, and how much worse than computed as
-they stand. *Naive right*: of those above, the points where naive is within 64 ulp. *Made up*: a
-number where there is none. Without synthesis."""
-
-
-def fuzz(data: Data) -> str:
-    """Shares of the points of random programs."""
-    counts = data["counts"]
-    rows = [
-        [key.strip(), *[f"{100 * c[key] / max(1, c['points']):.3g}%" for c in counts.values()]]
-        for key in counts["value"]
-        if key != "points"
-    ]
-    found = [counts[kind]["points"] for kind in counts]
-    told = f"{data['programs']} programs from seed {data['seed']}, {found[0]} points with a value"
-    raised = f"{len(data['raised'])} programs raised or took too long."
-    return "\n\n".join([FUZZ_TEXT, f"{told}; {raised}", grid(["", *counts], rows), machine(data)])
-
-
 FIRST_RUN = (
     "At their first run 63 of 67 programs of ten fields were flagged, with 61 ops and 62 causes as "
     "labelled. Three of the four others were right at the inputs chosen, to the last digit: two "
@@ -354,6 +333,8 @@ SECTIONS: dict[str, Callable[[Data], str]] = {
     "layers": layers,
     "kernels": kernels,
     "fuzz_float64": fuzz,
+    "formulas_float64": formulas,
+    "formulas_float32": formulas,
     "audit": audit,
     "emitted": emitted,
     "synthesis": synthesis,

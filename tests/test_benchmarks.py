@@ -16,6 +16,7 @@ from benchmarks import (
     cases,
     chain,
     emitted,
+    formulas,
     jax_steps,
     kernels,
     layers,
@@ -38,6 +39,7 @@ BENCHMARKS = {
     "kernels": kernels.main,
     "audit": audit.main,
     "emitted": emitted.main,
+    "formulas_float64": formulas.main,
 }
 
 
@@ -105,6 +107,19 @@ def test_judge_fills_holes_that_do_not_move() -> None:
 def test_judge_measures_a_zero_among_others_by_the_greatest() -> None:
     assert worst_ulp(np.array([1.0, 2.0**-52]), ["1.0", "0.0"], "float64") == 1
     assert worst_ulp(np.array([1.0, 1e-3]), ["1.0", "0.0"], "float64") > 1e9
+
+
+def test_formulas_hold_where_they_are_drawn() -> None:
+    rng = np.random.default_rng(0)
+    known = formulas.formulas()
+    assert len({f.name for f in known}) == len(known) >= 300
+    for f in known[::9]:
+        data = formulas.drawn(f, 8, "float64", rng)
+        values = dict(zip(f.variables, data, strict=True))
+        assert data[0].size, f.name
+        for name, facts in f.intervals.items():
+            assert ((values[name] >= facts.lo) & (values[name] <= facts.hi)).all(), f.name
+        assert formulas.term(f, "float64", data[0].shape)[0].shape == data[0].shape
 
 
 def test_sweep_runs(tmp_path: Path) -> None:
