@@ -20,8 +20,9 @@ from stablegrad.engines import plan
 from stablegrad.engines.numpy import BARE, Plan
 from stablegrad.guarded import GuardedPlan
 from stablegrad.ir import OPS, Term, make, rebuild, topological
-from stablegrad.ops import spectral
+from stablegrad.ops import rescued, spectral
 from stablegrad.ops.derivative import CUSTOM, GRADIENT, PUSHFORWARD, gradient
+from stablegrad.ops.lowered_structured import inputs_of
 from stablegrad.ops.record import CONST, INPUT, LEAF, const, is_float
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
@@ -279,6 +280,41 @@ def _scalar_compiler(body: Term, parameters: int, order: int) -> Callable[..., A
 
 
 spectral.set_compiler(_scalar_compiler)
+
+
+@lru_cache(maxsize=256)
+def _wide_plan(meant: Term, size: int) -> Plan:
+    """A canonical elementwise float32 program in float64, for so many points."""
+    leaves = inputs_of(meant)
+    wide = np.dtype(np.float64)
+    inputs = [make(INPUT, (), (i,), (size,), wide) for i in range(len(leaves))]
+    done = dict(zip(leaves, inputs, strict=True))
+    for t in topological([meant], stop=done.__contains__):
+        if t in done:
+            continue
+        args = tuple([done[a] for a in t.args])
+        shape = () if t.op is CONST else (size,)
+        moved = t.op.name == "broadcast_to"
+        dtype = wide if is_float(t.dtype) else t.dtype
+        done[t] = args[0] if moved else make(t.op, args, t.params, shape, dtype)
+    return Plan(Lowering()([done[meant]]), inputs)
+
+
+def _at_points(meant: Term, columns: Sequence[Array]) -> Array:
+    """The values of a canonical float32 program at points, from the same in float64."""
+    count = columns[0].size
+    out = np.empty(count)
+    size = min(1 << (count - 1).bit_length(), _MANY)
+    plan = _wide_plan(meant, size)
+    for start in range(0, count, size):
+        part = [np.resize(x[start : start + size], size).astype(np.float64) for x in columns]
+        end = min(start + size, count)
+        out[start:end] = plan(part)[0][: end - start]
+    return out
+
+
+_MANY = 4096
+rescued.set_compiler(_at_points)
 
 
 def forget() -> None:

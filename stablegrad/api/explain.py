@@ -16,6 +16,7 @@ from stablegrad.ops.known import KNOWN
 from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM, Code, Sum
 from stablegrad.ops.ranged import RANGED_SUM
 from stablegrad.ops.record import CONST, INPUT, LEAF, to_float
+from stablegrad.ops.rescued import RESCUED
 from stablegrad.program import program_of
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
@@ -149,7 +150,7 @@ def expression(term: Term, texts: dict[Term, str]) -> str:
         return _product(term.params[0], args)
     if term.op is RATIONAL_SUM:
         return _rational(term.params[0], args)
-    if term.op is KNOWN:  # a value with the decision of its rare elements
+    if term.op in (KNOWN, RESCUED):  # a value with the decision of its rare elements
         return args[0]
     if term.op is RANGED_SUM:
         return f"{name}({_bare(args[0])})"

@@ -30,6 +30,7 @@ from stablegrad.ops.exact import Exact, to_float
 from stablegrad.ops.known import undecided
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, is_float, round_to
+from stablegrad.ops.rescued import RESCUED
 
 Array = np.ndarray[Any, Any]
 LIMIT_S = 120
@@ -128,7 +129,7 @@ def program(
             continue
         plain = undecided(term)  # source has no referee
         args = [target.constant(a, term) if a.op is CONST else texts[a] for a in plain.args]
-        if term.op in SETTLED:
+        if term.op in SETTLED or term.op is RESCUED:
             texts[term] = args[0]
             continue
         try:

@@ -96,7 +96,9 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
                 cured = OPS["where"](OPS["not_equal"](long, 0.0), cured, long)
             result = cured if leg.facts.nonpositive else None
             if result is None:
-                result = OPS["where"](OPS["less"](leg, 0.0), cured, long)
+                below = OPS["less"](leg, 0.0)
+                # the length of the leg, with the slope of the leg itself where that is 0
+                result = OPS["where"](below, cured, h + OPS["where"](below, -leg, leg))
             for pole in pole_free(bare):
                 result = OPS["require"](result, pole)  # an infinite leg less itself
             return forms.with_shape(forms.scale(c, result), term.shape)

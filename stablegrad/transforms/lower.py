@@ -59,6 +59,7 @@ from stablegrad.transforms.redone import (
     as_redone_power,
     as_redone_sum,
 )
+from stablegrad.transforms.rescuing import as_rescued, as_rescued_call, as_rescued_sum
 from stablegrad.transforms.structured import as_settled, as_settled_result
 from stablegrad.transforms.sums import emit_sum, is_plain, with_products
 from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
@@ -132,7 +133,10 @@ class Lowering:
             self.deep.add(term)
         if self.native:
             return [self.own[r] for r in roots]
-        return [as_settled_result(as_known(self.own[r], r), r) for r in roots]
+        if self.trusted:
+            return [as_settled_result(as_known(self.own[r], r), r) for r in roots]
+        found = [as_rescued(as_known(self.own[r], r), r) for r in roots]
+        return [as_settled_result(x, r) for x, r in zip(found, roots, strict=True)]
 
     def _goes_wide(self, term: Term) -> bool:
         op = term.op
@@ -218,10 +222,15 @@ class Lowering:
         widened = dtype != term.dtype  # then products of two narrow factors are exact
         if term.op is AFFINE:
             rational = None if widened or self.native else self._emit_whole(term, args)
-            lowered = rational or emit_sum(term, args, dtype, plain=widened or self.native)
+            keeps = not (widened or self.native or self.trusted)
+            lowered = rational or emit_sum(
+                term, args, dtype, plain=widened or self.native, ranged=keeps
+            )
             ranging = dtype == term.dtype == WIDE and not self.native and not one_sign(term)
             if ranging and lowered.op is not RATIONAL_SUM:  # which keeps its range
                 lowered = as_ranged_sum(lowered, term, self.own)
+            if widened and not self.native and not self.trusted:
+                lowered = as_rescued_sum(lowered, term, args)
         elif term.op is MONOMIAL:
             keeps = term.dtype == WIDE and not self.native
             lowered = emit_product(term, args, dtype, self.own if keeps else None)
@@ -251,6 +260,8 @@ class Lowering:
             lowered = term
         else:
             lowered = make(term.op, args, term.params, term.shape, dtype)
+        if widened and not self.native and not self.trusted and term.op.elementwise:
+            lowered = as_rescued_call(lowered, term, args)
         if term.dtype.kind == "b" and not self.native and term.args:
             lowered = as_redone_comparison(lowered, term, self.own)
             lowered = as_ranged_comparison(lowered, term, self.own)

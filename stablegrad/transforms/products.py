@@ -75,8 +75,16 @@ def _emit_ranged(
     return make(RANGED_PRODUCT, args, params, shape, WIDE)
 
 
-def times(x: Term, c: Rational) -> Term | None:
-    """A product that keeps its range times an exact constant, if that is what it is."""
+def times(x: Term, c: Rational, *, ranged: bool = False) -> Term | None:
+    """A product that keeps its range times an exact constant, if that is what it is.
+
+    Args:
+        x: the lowered product.
+        c: the constant.
+        ranged: whether a product of two is to keep its range too, beside a constant that moves it.
+    """
+    if ranged and x.op.name in TWO and not _LEAST <= abs(c) <= 1 / _LEAST:
+        return _scaled([*zip(x.args, TWO[x.op.name], strict=True)], c, x.dtype)
     if x.op is not SCALED_PRODUCT and x.op is not RANGED_PRODUCT:
         return None
     powers, factor, *others = x.params
@@ -84,6 +92,10 @@ def times(x: Term, c: Rational) -> Term | None:
         others[-1] = forms.scale(c, others[-1])
     params = (powers, forms.exact_ratio(factor * c), *others)
     return make(x.op, x.args, params, x.shape, x.dtype)
+
+
+TWO: dict[str, tuple[int, ...]] = {"multiply": (1, 1), "divide": (1, -1), "square": (2,)}
+_LEAST = Fraction(1, 8)  # constants from here on move a product by a few binades
 
 
 def _emit_factors(items: list[tuple[Term, Rational]], factor: Rational, dtype: Any) -> Term:

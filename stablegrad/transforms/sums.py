@@ -24,7 +24,9 @@ def is_plain(term: Term, dtype: Any) -> bool:
     return Fraction(float(round_to(constant, dtype))) == constant
 
 
-def emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain: bool) -> Term:
+def emit_sum(
+    term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain: bool, ranged: bool = False
+) -> Term:
     """A sum on lowered arguments, compensated where it may cancel.
 
     Args:
@@ -32,12 +34,13 @@ def emit_sum(term: Term, args: tuple[Term, ...], dtype: np.dtype[Any], *, plain:
         args: its lowered addends.
         dtype: that of the result.
         plain: whether its rounding does not matter.
+        ranged: whether multiples of products keep their range.
     """
     constant, coefficients = term.params
     if len(args) == 1 and constant == 0:
         x, c = args[0], coefficients[0]
         inner = term.args[0]
-        whole = times(x, c) if inner.op is MONOMIAL else None
+        whole = times(x, c, ranged=ranged) if inner.op is MONOMIAL else None
         return whole or emit_multiple(x, c, dtype)
     if isinstance(constant, str):
         return _plain_sum(constant, coefficients, args, dtype)

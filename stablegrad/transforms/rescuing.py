@@ -1,0 +1,156 @@
+"""Which results of float32 programs are computed anew where plain float64 is not enough."""
+
+from __future__ import annotations
+
+import math
+from weakref import WeakSet
+
+import numpy as np
+
+from stablegrad.cost import one_sign
+from stablegrad.ir import Term, make, topological
+from stablegrad.ops import forms
+from stablegrad.ops.forms import MONOMIAL
+from stablegrad.ops.lowered_functions import TURNING
+from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
+from stablegrad.ops.ranged_functions import RANGING
+from stablegrad.ops.record import INPUT, LEAF
+from stablegrad.ops.rescued import LEFT, RESCUED
+from stablegrad.transforms.rational import is_exact
+from stablegrad.transforms.vanishing import APART
+
+NARROW = np.dtype(np.float32)
+TERMS = 256
+_others: WeakSet[Term] = WeakSet()
+"""Terms that were found to be no small float32 programs; nor is what is made of them."""
+
+
+def as_rescued_sum(value: Term, term: Term, addends: tuple[Term, ...]) -> Term:
+    """A float32 sum computed in float64, and anew where its addends cancelled.
+
+    Args:
+        value: the sum, lowered.
+        term: the same, canonical.
+        addends: its addends, lowered.
+    """
+    constant, coefficients = term.params
+    several = len(addends) + (constant != 0) > 1
+    if isinstance(constant, str) or not several or one_sign(term) or _is_sure(term):
+        return value
+    if not _is_program(term):
+        return value
+    least = {
+        x: LEFT * abs(float(c))
+        for x, a, c in zip(addends, term.args, coefficients, strict=True)
+        if not is_exact(a)
+    }
+    if len(addends) == 2 and not constant:  # the other one is as large where they cancel
+        least = dict([next(iter(least.items()))])
+    return _rescued(value, term, "left", least)
+
+
+def as_rescued(value: Term, term: Term) -> Term:
+    """A result of a float32 program, computed anew where it is infinite or nan.
+
+    Where float64 cannot hold what it is made of: products of a few float32s are no matter.
+    """
+    if value.dtype != NARROW or is_exact(term) or not term.args or not _is_program(term):
+        return value
+    leaves = any(map(_may_leave, topological([term])))
+    return _rescued(value, term, "beyond", {}) if leaves else value
+
+
+def _may_leave(t: Term) -> bool:
+    """Whether a term of float32s may be beyond the range of float64, or divide by what is below."""
+    if t.op is MONOMIAL:
+        powers = [p for x, p in zip(t.args, t.params[0], strict=True) if x.dtype.kind != "b"]
+        return sum(map(abs, powers)) > DEGREE or any(
+            p < 0 and not is_exact(x) and _is_small(x)
+            for x, p in zip(t.args, t.params[0], strict=True)
+        )
+    if t.op.name in LOGS or t.op.name in TURNING:
+        return not is_exact(t.args[0]) and (t.op.name in TURNING or _is_small(t.args[0]))
+    return t.op.name in GROWING and (t.facts.hi == math.inf or t.facts.lo == -math.inf)
+
+
+DEGREE = 6
+"""Products of so many float32s, or quotients, are within the range of float64."""
+LOGS = frozenset("log log2 log10 log1p lgamma digamma".split())
+GROWING = RANGING - {"abs", "hypot", "cbrt", "cbrt_slope"} | {"exp2", "erfcx", "i0", "i1", "erfi"}
+
+
+def _is_small(x: Term) -> bool:
+    return x.facts.lo < TINY and x.facts.hi > -TINY
+
+
+def as_rescued_call(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
+    """A function of a float32 program in float64, anew where it feels its argument's rounding.
+
+    Args:
+        value: the function, lowered.
+        term: the same, canonical.
+        args: its arguments, lowered.
+    """
+    zero, ends = ZEROS.get(term.op.name), term.op.name in ENDS
+    if (zero is None and not ends) or all(map(is_exact, term.args)) or not _is_program(term):
+        return value
+    if ends:
+        return _rescued(value, term, "end", {args[0]: END})
+    return _rescued(value, term, "zero", {args[0]: zero or 0.0})
+
+
+ZEROS = {
+    **dict.fromkeys("log log2 log10 lgamma log_ratio powm1".split(), LEFT),
+    **dict.fromkeys(["arccos", "arccosh"], 2.0**-13),
+}
+"""Functions with zeros where their argument is not 0, and next to them from where on."""
+ENDS = AT_ONE | {"log1p", "sqrt1pm1"}
+END = 2.0**-26
+
+
+def _rescued(value: Term, term: Term, where: str, least: dict[Term, float]) -> Term:
+    args = (value, *least, *inputs_of(term))
+    return make(
+        RESCUED,
+        args,
+        (where, tuple(least.values()), term),
+        forms.broadcast(MONOMIAL, args),
+        value.dtype,
+    )
+
+
+def _is_sure(term: Term) -> bool:
+    """Whether all addends are known in float64 to the last digit, or nearly so."""
+    return all(is_exact(a) or _is_square(a) for a in term.args)
+
+
+def _is_square(x: Term) -> bool:
+    """Whether a term is a product of two of the program's numbers: exact in float64."""
+    core = forms.split(x)[1]
+    return (
+        core.op is MONOMIAL and core.params[0] in ((1, 1), (2,)) and all(map(is_exact, core.args))
+    )
+
+
+def _is_program(term: Term) -> bool:
+    """Whether a term is a small elementwise program of float32 inputs."""
+    seen: set[Term] = set()
+    stack = [term]
+    inputs = False
+    while stack:
+        t = stack.pop()
+        if t in seen:
+            continue
+        if t in _others or len(seen) > TERMS or not _is_part(t):
+            _others.add(term)
+            return False
+        inputs = inputs or t.op is INPUT
+        seen.add(t)
+        stack += t.args
+    return inputs
+
+
+def _is_part(t: Term) -> bool:
+    kind = t.dtype == NARROW or (t.dtype.kind == "b" and t.op is not INPUT)
+    plain = not t.args or t.op.elementwise or t.op.name == "broadcast_to"
+    return kind and plain and t.op.name not in APART and t.op is not LEAF

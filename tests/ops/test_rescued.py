@@ -1,0 +1,62 @@
+"""Float32 programs at points where plain float64 is not enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import stablegrad as sg
+from stablegrad.expressions import parse
+from stablegrad.ir import make
+from stablegrad.ops.record import INPUT
+from stablegrad.oracle import err_ulp, truth
+from stablegrad.settings import Settings
+from stablegrad.tensor.core import wrap
+
+NARROW = np.dtype(np.float32)
+
+PROGRAMS = {
+    "1/x - 1/tan(x)": [(1e-11,), (-3e-20,), (0.5,), (1e-35,)],
+    "3*(sin(x)/x**3 - cos(x)/x**2) - 1/exp(x)": [(1e-9,), (2e-5,), (0.1,), (7.0,)],
+    "sqrt(x*x + y*y) - x": [(1e19, 1e-3), (1e10, 1.0), (-5.0, 2.0), (3e30, 3e20)],
+    "exp(x)/(exp(x) + exp(y))*exp(-y)": [(1e10, 1e10), (3e5, 2e5), (1.0, 2.0), (-1e8, 3.0)],
+    "1/(1 + (x/y)**8)": [(1e38, 1e-38), (1e-38, 1e38), (2.0, 3.0), (1e-45, 1e38)],
+}
+
+
+@pytest.mark.parametrize("text", PROGRAMS)
+def test_points_that_float64_loses_are_right(text: str) -> None:
+    f, points = parse(text), PROGRAMS[text]
+    columns = [np.array(c, NARROW) for c in zip(*points, strict=True)]
+    inputs = [make(INPUT, (), (i,), (), NARROW) for i in range(len(columns))]
+    meant = f(*[wrap(x, Settings(), requires=False) for x in inputs]).term
+    bindings = dict(zip(inputs, columns, strict=True))
+    true = truth(meant, bindings)
+    tensors = [sg.tensor(c, requires_grad=True) for c in columns]
+    value = f(*tensors)
+    assert true.decided.all()
+    assert (err_ulp(value.numpy(), true) <= 4).all()
+    value.backward(np.ones(len(points), NARROW))
+    for x, t in zip(inputs, tensors, strict=True):
+        slope = truth(meant, bindings, order=1, direction={x: 1.0})
+        assert slope.decided.all()
+        assert (err_ulp(t.grad.numpy(), slope) <= 4).all()
+
+
+def test_elements_are_the_same_alone_and_among_many() -> None:
+    f = parse("1/x - 1/tan(x)")
+    many = np.linspace(0.1, 1.5, 70_001).astype(NARROW)
+    many[::7] *= NARROW.type(1e-12)
+    whole = f(sg.tensor(many)).numpy()
+    for i in (0, 1, 7, 69_993, 70_000):
+        assert whole[i] == f(sg.tensor(many[i])).numpy()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_multiples_of_products_and_differences_of_legs_keep_their_values(dtype: str) -> None:
+    great = np.array(np.finfo(dtype).max / 4, dtype)
+    assert np.isfinite(parse("0.01*x*y")(sg.tensor(great), sg.tensor(np.array(8, dtype))).numpy())
+    x, y = (sg.tensor(np.array(v, dtype), requires_grad=True) for v in (0.0, 2.0))
+    parse("sqrt(x*x + y*y) - x")(x, y).backward()
+    assert x.grad.numpy() == -1
+    assert y.grad.numpy() == 1
