@@ -59,7 +59,7 @@ from stablegrad.transforms.redone import (
     as_redone_power,
     as_redone_sum,
 )
-from stablegrad.transforms.rescuing import as_rescued, as_rescued_call, as_rescued_sum
+from stablegrad.transforms.rescuing import as_rescued, as_rescued_part
 from stablegrad.transforms.structured import as_settled, as_settled_result
 from stablegrad.transforms.sums import emit_sum, is_plain, with_products
 from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
@@ -229,8 +229,6 @@ class Lowering:
             ranging = dtype == term.dtype == WIDE and not self.native and not one_sign(term)
             if ranging and lowered.op is not RATIONAL_SUM:  # which keeps its range
                 lowered = as_ranged_sum(lowered, term, self.own)
-            if widened and not self.native and not self.trusted:
-                lowered = as_rescued_sum(lowered, term, args)
         elif term.op is MONOMIAL:
             keeps = term.dtype == WIDE and not self.native
             lowered = emit_product(term, args, dtype, self.own if keeps else None)
@@ -260,8 +258,8 @@ class Lowering:
             lowered = term
         else:
             lowered = make(term.op, args, term.params, term.shape, dtype)
-        if widened and not self.native and not self.trusted and term.op.elementwise:
-            lowered = as_rescued_call(lowered, term, args)
+        if widened and not self.native and not self.trusted:
+            lowered = as_rescued_part(lowered, term, args)
         if term.dtype.kind == "b" and not self.native and term.args:
             lowered = as_redone_comparison(lowered, term, self.own)
             lowered = as_ranged_comparison(lowered, term, self.own)

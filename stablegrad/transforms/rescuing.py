@@ -10,10 +10,10 @@ import numpy as np
 from stablegrad.cost import one_sign
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.forms import MONOMIAL
+from stablegrad.ops.behaviour import GROWS
+from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
-from stablegrad.ops.ranged_functions import RANGING
 from stablegrad.ops.record import INPUT, LEAF
 from stablegrad.ops.rescued import LEFT, RESCUED
 from stablegrad.transforms.rational import is_exact
@@ -25,14 +25,27 @@ _others: WeakSet[Term] = WeakSet()
 """Terms that were found to be no small float32 programs; nor is what is made of them."""
 
 
-def as_rescued_sum(value: Term, term: Term, addends: tuple[Term, ...]) -> Term:
-    """A float32 sum computed in float64, and anew where its addends cancelled.
+def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
+    """What is computed in float64 of a float32 program, and anew where that is not enough.
+
+    Where the addends of a sum cancelled, and where a function feels its argument's rounding.
 
     Args:
-        value: the sum, lowered.
+        value: the term, lowered.
         term: the same, canonical.
-        addends: its addends, lowered.
+        args: its arguments, lowered.
     """
+    if term.op is AFFINE:
+        return _rescued_sum(value, term, args)
+    zero, ends = ZEROS.get(term.op.name), term.op.name in ENDS
+    if (zero is None and not ends) or all(map(is_exact, term.args)) or not _is_program(term):
+        return value
+    if ends:
+        return _rescued(value, term, "end", {args[0]: END})
+    return _rescued(value, term, "zero", {args[0]: zero or 0.0})
+
+
+def _rescued_sum(value: Term, term: Term, addends: tuple[Term, ...]) -> Term:
     constant, coefficients = term.params
     several = len(addends) + (constant != 0) > 1
     if isinstance(constant, str) or not several or one_sign(term) or _is_sure(term):
@@ -70,33 +83,16 @@ def _may_leave(t: Term) -> bool:
         )
     if t.op.name in LOGS or t.op.name in TURNING:
         return not is_exact(t.args[0]) and (t.op.name in TURNING or _is_small(t.args[0]))
-    return t.op.name in GROWING and (t.facts.hi == math.inf or t.facts.lo == -math.inf)
+    return t.op.name in GROWS and (t.facts.hi == math.inf or t.facts.lo == -math.inf)
 
 
 DEGREE = 6
 """Products of so many float32s, or quotients, are within the range of float64."""
 LOGS = frozenset("log log2 log10 log1p lgamma digamma".split())
-GROWING = RANGING - {"abs", "hypot", "cbrt", "cbrt_slope"} | {"exp2", "erfcx", "i0", "i1", "erfi"}
 
 
 def _is_small(x: Term) -> bool:
     return x.facts.lo < TINY and x.facts.hi > -TINY
-
-
-def as_rescued_call(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
-    """A function of a float32 program in float64, anew where it feels its argument's rounding.
-
-    Args:
-        value: the function, lowered.
-        term: the same, canonical.
-        args: its arguments, lowered.
-    """
-    zero, ends = ZEROS.get(term.op.name), term.op.name in ENDS
-    if (zero is None and not ends) or all(map(is_exact, term.args)) or not _is_program(term):
-        return value
-    if ends:
-        return _rescued(value, term, "end", {args[0]: END})
-    return _rescued(value, term, "zero", {args[0]: zero or 0.0})
 
 
 ZEROS = {
