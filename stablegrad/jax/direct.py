@@ -20,7 +20,7 @@ from jax.interpreters import mlir
 
 from stablegrad.engines.xla import Emission, import_jax
 from stablegrad.engines.xla.namespace import Namespace, Special, namespace
-from stablegrad.jax.stablehlo import BOOL, Builder, NeedsTracingError, Value, together
+from stablegrad.jax.stablehlo import BOOL, Builder, Choice, NeedsTracingError, Value, together
 
 _DTYPES = {np.dtype(t) for t in (bool, np.int32, np.int64, np.float32, np.float64)}
 _REFUSED = (NeedsTracingError, AttributeError, TypeError)
@@ -45,6 +45,7 @@ _UNARY: dict[str, tuple[Callable[..., Any], str]] = {
     "erfc": (chlo.erfc, "f"),
     "logical_not": (hlo.not_, "b"),
 }
+_NUMBERS = (float, int)
 _BINARY: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "subtract": operator.sub,
@@ -112,7 +113,9 @@ class Direct(Namespace):
     def call(self, kernel: Callable[..., Any], *args: Any, **params: Any) -> Any:
         """The result of a kernel, traced where need be."""
         try:
-            return kernel(self, *args, **params)
+            made = kernel(self, *args, **params)
+            if type(made) is not Choice:
+                return made
         except _REFUSED:
             pass
         return self.traced(kernel, *args, **params)
@@ -136,17 +139,16 @@ class Direct(Namespace):
         value = self.home.value(x, None if dtype is None else np.dtype(dtype))
         return value if dtype is None else value.astype(dtype)
 
-    def where(self, condition: Any, x: Any, y: Any) -> Value:
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
         """``jax.numpy.where``."""
         if type(condition) is not Value or condition.dtype != BOOL:
             raise NeedsTracingError
         home = self.home
+        if type(x) in _NUMBERS and type(y) in _NUMBERS:
+            return Choice(condition, x, y)
         if type(x) is not Value and type(y) is not Value:
-            x = home.value(x)  # two numbers without a dtype are for JAX
-        x, y = home.alike(x, y)
-        shape = together(condition.shape, x.shape)
-        parts = [v.spread(shape).ir for v in (condition, x, y)]
-        return Value(home, hlo.select(*parts), shape, x.dtype)
+            x = home.value(x)  # two numbers, one of a dtype or none
+        return home.choice(condition, x, y)
 
     def maximum(self, x: Any, y: Any) -> Value:
         """``jax.numpy.maximum``."""
@@ -183,6 +185,20 @@ class Direct(Namespace):
         size = size.unary(hlo.abs)
         bits = sign.bits(f"int{8 * sign.dtype.itemsize}")
         return self.where(bits < 0, -size, size)
+
+    def power(self, x: Any, power: Any) -> Value:
+        """``jax.numpy.power`` with a whole number but 0, by squares as JAX has it."""
+        if type(power) is not int or power == 0:
+            raise NeedsTracingError
+        factor, made = self.home.value(x), None
+        if factor.dtype.kind != "f":
+            raise NeedsTracingError
+        for digit in reversed(f"{abs(power):b}"):
+            if digit == "1":
+                made = factor if made is None else made * factor
+            factor = factor * factor
+        assert made is not None
+        return made if power > 0 else 1 / made
 
     def square(self, x: Any) -> Value:
         """``jax.numpy.square``."""

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 import jax
+import numpy as np
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -66,6 +67,15 @@ def typed(x: Any, aval: Any) -> Any:
     return jax.lax.convert_element_type_p.bind(
         x, new_dtype=aval.dtype, weak_type=True, sharding=None
     )
+
+
+def is_one(x: Any) -> bool:
+    """Whether a value is the number 1 by what a trace knows of it."""
+    known = getattr(x, "get_const", None)
+    if known is None or jax.numpy.shape(x) != ():
+        return False
+    value = known()
+    return value is not None and bool(np.asarray(value) == 1)
 
 
 def _evaluate(*args: Any, region: Region, batch: Batch, mark: Mark | None) -> list[Any]:
@@ -199,6 +209,10 @@ def _transpose(
     derived = None
     if mark is not None and wanted == tuple(range(len(args) - len(mark.moved), len(args))):
         derived = mark.transposed(places, given)
+    if derived is None:
+        ones = tuple([i for i, x in enumerate(values) if i >= len(known) and is_one(x)])
+        pullback = pullback.at_one(ones)
+        values = [x for i, x in enumerate(values) if i not in ones]
     for j, value in zip(places, apply(pullback, values, marks, derived), strict=True):
         i = wanted[j]
         # an argument without the axis of a vmap has the sum over it

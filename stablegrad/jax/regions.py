@@ -91,6 +91,7 @@ class Region:
         self.expander = Expander(settings)
         self._tangents: dict[Any, tuple[Region, tuple[int, ...]]] = {}
         self._pullbacks: dict[Any, tuple[Region, tuple[int, ...]]] = {}
+        self._at_one: dict[tuple[int, ...], Region] = {}
         self._origin: tuple[Region, tuple[int, ...], tuple[int, ...]] | None = None
         """What this is the tangent program of: the region, the inputs moved, the results."""
 
@@ -251,6 +252,25 @@ class Region:
         roots = _substituted(roots, images)
         inputs = (*renamed.values(), *seeds)
         return region_of(roots, inputs, self.settings), tuple(places_found)
+
+    def at_one(self, ones: tuple[int, ...]) -> Region:
+        """The region of the other inputs where those at some positions are 1.
+
+        A gradient starts from the cotangent 1, which as a factor would make products longer.
+        """
+        if not ones:
+            return self
+        found = self._at_one.get(ones)
+        if found is None:
+            rest = [x for i, x in enumerate(self.inputs) if i not in ones]
+            inputs = [numbered(i, x.shape, x.dtype) for i, x in enumerate(rest)]
+            images = dict(zip(rest, inputs, strict=True))
+            for i in ones:
+                x = self.inputs[i]
+                images[x] = const(1, x.dtype, x.shape)
+            found = region_of(_substituted(list(self.roots), images), inputs, self.settings)
+            self._at_one[ones] = found
+        return found
 
 
 def _values(expression: Term, bound: Mapping[Term, Any]) -> Any:

@@ -51,7 +51,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._types: dict[tuple[Shape, Dtype], Any] = {}
-        self._numbers: dict[tuple[bytes, Dtype, Shape], Value] = {}
+        self._numbers: dict[tuple[bytes, Dtype, tuple[Any, ...]], Value] = {}
 
     def type(self, shape: Shape, dtype: Dtype) -> Any:
         """The type of an array."""
@@ -77,13 +77,25 @@ class Builder:
         if type(x) is Value:
             return x
         kind = type(x)
+        if kind is Choice:
+            return x.typed(like).spread(shape)
         if kind is float or kind is int:
             if like is None or not (like.kind == "f" or (kind is int and like.kind == "i")):
                 raise NeedsTracingError
             return self.number(x, like, shape)
         if isinstance(x, np.generic) or (isinstance(x, np.ndarray) and x.ndim == 0):
             return self.number(x, x.dtype, shape)
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+            return self.array(x)
         raise NeedsTracingError
+
+    def array(self, x: np.ndarray[Any, Any]) -> Value:
+        """A table of numbers."""
+        key = x.tobytes(), x.dtype, ("table", *x.shape)
+        found = self._numbers.get(key)
+        if found is None:
+            found = self._numbers[key] = Value(self, mlir.ir_constant(x), x.shape, x.dtype)
+        return found
 
     def alike(self, *xs: Any) -> list[Value]:
         """Values and numbers, of one dtype and one shape."""
@@ -96,15 +108,49 @@ class Builder:
             if other != dtype:
                 dtype = promoted(dtype, other)
         shape = values[0].shape
-        if any(v.shape != shape for v in values):
-            shape = together(*[v.shape for v in values])
+        shapes = [v.condition.shape if type(v) is Choice else v.shape for v in xs if _is_array(v)]
+        if any(found != shape for found in shapes):
+            shape = together(*shapes)
         return [self.value(x, dtype, shape).astype(dtype).spread(shape) for x in xs]
+
+    def choice(self, condition: Value, x: Any, y: Any) -> Value:
+        """The first where a condition holds, the second elsewhere."""
+        x, y = self.alike(x, y)
+        shape = together(condition.shape, x.shape)
+        parts = [v.spread(shape).ir for v in (condition, x, y)]
+        return Value(self, hlo.select(*parts), shape, x.dtype)
 
     def map(self, make: Callable[..., Any], *xs: Any, dtype: Dtype | None = None) -> Value:
         """An operation on the elements of values and numbers."""
         values = self.alike(*xs)
         first = values[0]
         return Value(self, make(*[v.ir for v in values]), first.shape, dtype or first.dtype)
+
+
+class Choice:
+    """One of two numbers by a condition, of the dtype of the value that it meets."""
+
+    __array_ufunc__ = None
+    __slots__ = ("condition", "numbers")
+
+    def __init__(self, condition: Value, x: float, y: float) -> None:
+        self.condition = condition
+        self.numbers = (x, y)
+
+    def __array__(self, *_: Any) -> Any:
+        raise NeedsTracingError
+
+    def typed(self, dtype: Dtype | None) -> Value:
+        """The values in a dtype."""
+        if dtype is None or dtype.kind != "f":
+            raise NeedsTracingError
+        home, shape = self.condition.home, self.condition.shape
+        x, y = (home.number(n, dtype, shape) for n in self.numbers)
+        return Value(home, hlo.select(self.condition.ir, x.ir, y.ir), shape, dtype)
+
+
+def _is_array(x: Any) -> bool:
+    return type(x) is Value or type(x) is Choice
 
 
 def _operator(make: Callable[..., Any], kinds: str) -> tuple[Callable[..., Any], ...]:
@@ -265,7 +311,26 @@ class Value(Shaped):
     def __iter__(self) -> Iterator[Value]:
         return iter([self[i] for i in range(self.shape[0])])
 
+    def taken(self, index: Value) -> Value:
+        """The entries of a row at places, whole numbers that count from either end."""
+        if self.ndim != 1 or index.dtype.kind != "i":
+            raise NeedsTracingError
+        (n,) = self.shape
+        places = self.home.choice(index < 0, index + n, index).reshape(*index.shape, 1)
+        numbers = hlo.GatherDimensionNumbers.get(
+            offset_dims=[],
+            collapsed_slice_dims=[0],
+            operand_batching_dims=[],
+            start_indices_batching_dims=[],
+            start_index_map=[0],
+            index_vector_dim=index.ndim,
+        )
+        made = hlo.gather(self.ir, places.ir, numbers, mlir.dense_int_array([1]))
+        return Value(self.home, made, index.shape, self.dtype)
+
     def __getitem__(self, index: Any) -> Value:
+        if type(index) is Value:
+            return self.taken(index)
         entries = index if isinstance(index, tuple) else (index,)
         if Ellipsis in entries:
             at = entries.index(Ellipsis)

@@ -220,3 +220,30 @@ def test_a_norm_and_its_slope_sum_squares_once() -> None:
     f = jax.jit(jax.value_and_grad(sj.stabilize(loss)))
     memory = f.lower(np.ones(100_000, SINGLE)).compile().memory_analysis()
     assert memory.temp_size_in_bytes < 1_000_000  # one array in float64
+
+
+@pytest.mark.parametrize("hessian", [False, True])
+def test_the_cotangent_1_is_no_factor(*, hessian: bool) -> None:
+    """What is a product of two without it stays in float32, and is right with any other."""
+    x = np.array([-3.0, -0.5, 1e-30, 2.0], np.float32)
+    w = np.array([1e30, -2.0, 3.0, 1e-20], np.float32)
+    f = sj.stabilize(lambda v, c: jnp.sum(c * jnp.exp(v)))
+
+    def slope(v: jax.Array) -> jax.Array:
+        g = jax.grad(f)
+        return jax.jvp(lambda u: g(u, w), (v,), (jnp.ones_like(v),))[1] if hessian else g(v, w)
+
+    assert hessian or "f64" not in jax.jit(slope).lower(x).as_text()
+    v, c = _input(0, x.shape), _input(1, x.shape)
+    true = truth(c * OPS["exp"](v), {v: x, c: w}, SINGLE)
+    assert err_ulp(np.asarray(jax.jit(slope)(x)), true).max() <= 4
+    _, pull = jax.vjp(lambda u: f(u, w), x)
+    assert err_ulp(np.asarray(pull(np.float32(8.0))[0]) / 8, true).max() <= 4
+
+
+def test_what_float64_sums_are_made_of_is_not_kept_in_float64() -> None:
+    """XLA would put both factors into memory in float64: 16 bytes an element."""
+    x = np.random.default_rng(2).normal(size=200_000).astype(np.float32)
+    f = sj.stabilize(lambda v, c: jnp.sum(c * v * jax.nn.sigmoid(v * (1.5 + 0.07 * v * v))))
+    memory = jax.jit(f).lower(x, x).compile().memory_analysis()
+    assert memory.temp_size_in_bytes <= 9 * x.size

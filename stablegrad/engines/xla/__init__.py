@@ -16,6 +16,7 @@ import numpy as np
 from stablegrad.engines.xla.gathered import gathered
 from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
+from stablegrad.engines.xla.moments import formed
 from stablegrad.engines.xla.namespace import namespace
 from stablegrad.engines.xla.ranges import (
     BITS,
@@ -141,6 +142,12 @@ class Emission:
         self.bounds = sizes(self.order, ())
         self.leaving = leaving(self.order, self.bounds, self.kept_wide) & set(self.kept_wide)
         self.sizes = sizes(self.order, self.kept_wide)
+        self.summed = {
+            t.args[0]
+            for t in self.order
+            if t.op.name == "sum" and t.dtype == np.float32
+            if self.kept_wide.keys().isdisjoint(t.args[0].args)
+        }
         made = {a for t in self.order if t.dtype.kind != "b" for a in t.args}
         self.for_masks = set(self.order).difference(made, self.roots)
         plain = {t for t in self.order if t.dtype == np.float32 and plain_order(t) is not None}
@@ -184,7 +191,8 @@ class Emission:
                 elif value.dtype == WIDE and (term in self.kept_wide or term in self.for_masks):
                     known[term, WIDE] = value
                 else:
-                    known[term] = value.astype(term.dtype)
+                    narrow = value.astype(term.dtype)
+                    known[term] = formed(xp, narrow) if term in self.summed else narrow
         return [_shaped(xp, known[r], r) for r in self.roots]
 
     def _together(self, xp: Any, terms: Sequence[Term], known: dict[Any, Any]) -> dict[Term, Any]:

@@ -31,6 +31,15 @@ def _apart(xp: Any, x: Any) -> Any:
     return xp.lax.optimization_barrier(x)
 
 
+def formed(xp: Any, x: Any) -> Any:
+    """A float32 array as it is, which XLA forms before it sums it.
+
+    Where it takes a sum and a product in float64 together, it puts the factors into memory in
+    float64; a choice is no part of a sum to it.
+    """
+    return xp.where(x == x, x, np.float32(np.nan))
+
+
 def norm(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
     """The kernel of ``norm``, in float64: a multiple of it may be in range where it is not."""
     return _length(xp, _apart(xp, x).astype(_WIDE), axis).reshape(reduced(x.shape, axis, keepdims))

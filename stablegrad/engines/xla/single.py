@@ -89,6 +89,12 @@ def _scaled_product(
         narrow = _narrow_product(xp, args, powers)
         if narrow is not None:
             return narrow
+    size = _size(xp, args, powers, abs(factor))
+    return -size if factor < 0 else size  # the sign last: others have the rest, too
+
+
+def _size(xp: Any, args: tuple[Any, ...], powers: tuple[Rational, ...], factor: Rational) -> Any:
+    """A product in float64, or in mantissa and exponent where it is longer than ``DEGREE``."""
     above, below = _steps(xp, args, powers, factor)
     if len(above) + len(below) <= DEGREE:
         top: Any = _times(above) if above else 1.0
@@ -130,7 +136,8 @@ def wide_product(
     xp: Any, *xs: Any, powers: tuple[Rational, ...], factor: Rational, **_: Any
 ) -> Any:
     """A product of positive powers that stays in the range of float64 in any order."""
-    return _times(_steps(xp, xs, powers, factor)[0])
+    size = _times(_steps(xp, xs, powers, abs(factor))[0])
+    return -size if factor < 0 else size
 
 
 def _narrow_product(xp: Any, xs: tuple[Any, ...], powers: tuple[Rational, ...]) -> Any:
