@@ -170,6 +170,7 @@ log1mexp = elementwise(
     "log1mexp",
     family="exponential",
     kernel=_log1mexp_kernel,
+    ball=lambda x: (-x.expm1()).log(),
     spellings=(
         lambda x: log(1 - exp(x)),
         lambda x: log(-expm1(x)),
@@ -238,8 +239,8 @@ log_expm1_slope = elementwise(
 
 
 def _log1mexp_slope_ball(x: Any) -> Any:
-    if x < 0:
-        return -1 / (-x).expm1()
+    if x < 0:  # exp(-x) has no bound far out
+        return x.exp() / x.expm1()
     return -1 / (x * x) if x == 0 else (-x).log()  # -inf at 0, nan beyond
 
 

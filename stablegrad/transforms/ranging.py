@@ -84,7 +84,8 @@ def as_written(x: Term) -> Term:
 def underflows(x: Term, p: Any) -> bool:
     """Whether a factor to the power p may be lost below the range, or its sign under a root."""
     rooted = not isinstance(p, int) and vanishes(x)
-    lost = rooted or ranges(x) or x.op.name in FALLING or (p < 0 and is_chosen(x))
+    lost = rooted or ranges(x) or x.op.name in FALLING
+    lost = lost or (is_chosen(x) and (p < 0 or not any(is_const(a, 0) for a in x.args)))
     return lost and not _has_masks(x)
 
 

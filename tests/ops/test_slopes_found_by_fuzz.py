@@ -184,6 +184,10 @@ CURED: dict[str, tuple[Program, float, float]] = {
     "log odds of a tail": (lambda x, y: tanh(log_sigmoid(3.0 / erfc(x))), 5.6e14, 1.0),
     "size of a product that underflowed": (lambda x, y: abs_(x * y), 2e-233, -1e-200),
     "size of what cancels below the range": (lambda x, y: abs_(log1p(x) - x), 2e-233, 1.0),
+    "minimum that underflowed": (lambda x, y: minimum(x / y, 1.0) / (x / y), 8.7e-47, -3.3e296),
+    "log of a logistic far down": (lambda x, y: 1.0 / log(sinh(sigmoid(x))), -1e5, 1.0),
+    "log of what is nearly 1": (lambda x, y: log(tanh(cosh(x))), 67108864.0, 1.0),
+    "function of what is nearly 1": (lambda x, y: tanh(sigmoid(cosh(x))), 4.87e288, 1.0),
     "logistic far out": (
         lambda x, y: sigmoid(maximum(square(hypot(y * arcsinh(x), x)), y - abs_(y * arcsinh(x)))),
         1.0,
