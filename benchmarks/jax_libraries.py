@@ -6,7 +6,8 @@ argument, at everyday floats and at floats sampled by bit pattern. The truth is 
 the program as JAX traces it; *lost* are points that JAX has and the stabilized function has not.
 Only points whose true result is a normal float count: *subnormal* are those whose result XLA
 flushes; inputs are all normal. What passes through primitives that terms do not have cannot be
-judged this way and is named.
+judged this way and is named. *large* is the stabilized function on so many copies of the points
+that it is compiled as for large arrays (``FEW`` in ``stablegrad.jax.regions``).
 
 Run: ``python -m benchmarks.jax_libraries``
 """
@@ -25,6 +26,7 @@ from benchmarks.measure import arguments, console, save, table
 from stablegrad.oracle import Status, err_ulp, truth
 
 SEED = 20_260_101
+KINDS = ("naive", "stable", "lost", "large", "lost large")
 Row = dict[str, Any]
 
 
@@ -37,6 +39,7 @@ def judge(program: Program) -> Row | str | None:
     import jax
 
     import stablegrad.jax as sj
+    from stablegrad.jax.regions import FEW
 
     columns = [jax.numpy.asarray(c) for c in program.columns]
     try:
@@ -57,11 +60,18 @@ def judge(program: Program) -> Row | str | None:
     bindings = {x: np.asarray(known[a]) for x, a in numbers.items()}
     places = {x: reading.inputs.index(a) for x, a in numbers.items() if a in reading.inputs}
     row: Row = {"function": program.name, "points": [0, 0], "subnormal": [0, 0]}
-    row |= {f"{kind} {order}": [0, 0] for kind in ("naive", "stable", "lost") for order in (0, 1)}
-    runs = {"naive": program.f, "stable": sj.stabilize(program.f)}
-    values = {kind: _run(f, columns) for kind, f in runs.items()}
+    row |= {f"{kind} {order}": [0, 0] for kind in KINDS for order in (0, 1)}
+    stable = sj.stabilize(program.f)
+    runs = {"naive": program.f, "stable": stable, "large": stable}
+    given = dict.fromkeys(runs, columns)
+    given["large"] = [jax.numpy.concatenate([c] * (FEW // len(c) + 1)) for c in columns]
+    alone, among = (_run(program.f, given[kind]) for kind in ("naive", "large"))
+    if not np.allclose(alone, among[: len(alone)], rtol=1e-3, equal_nan=True):
+        del runs["large"]  # a result is made of several points
+    values = {kind: _run(f, given[kind]) for kind, f in runs.items()}
     _count(row, 0, truth(region.roots[0], bindings, np.float32), values)
-    slopes = {kind: _run(_slopes(f, list(places.values())), columns) for kind, f in runs.items()}
+    wanted = list(places.values())
+    slopes = {kind: _run(_slopes(f, wanted), given[kind]) for kind, f in runs.items()}
     for position, (x, i) in enumerate(places.items()):
         for j in range(columns[i].shape[1] if columns[i].ndim > 1 else 1):
             moves = dict.fromkeys(region.inputs, 0.0)
@@ -98,13 +108,16 @@ def _count(row: Row, order: int, true: Any, found: dict[str, Any]) -> None:
     row["subnormal"][order] += int(((value > 0) & (value < limits.tiny)).sum())
     errors = {}
     for kind, got in found.items():
-        error = np.where(counts, err_ulp(got, true), 0.0)
+        error = np.where(counts, err_ulp(got[: len(value)], true), 0.0)
         errors[kind] = np.where(np.isnan(error), np.inf, error)
     for k, bound in enumerate((RIGHT_ULP, SHARP_ULP)):
         for kind, error in errors.items():
             row[f"{kind} {order}"][k] += int((error > bound).sum())
-        lost = (errors["naive"] <= bound) & (errors["stable"] > bound)
-        row[f"lost {order}"][k] += int(lost.sum())
+        for lost, kind in (("lost", "stable"), ("lost large", "large")):
+            if kind not in errors:
+                continue
+            worse = (errors["naive"] <= bound) & (errors[kind] > bound)
+            row[f"{lost} {order}"][k] += int(worse.sum())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -125,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             left[program.name] = found
         elif found is not None:
             rows.append(found)
-    keys = [f"{kind} {order}" for order in (0, 1) for kind in ("naive", "stable", "lost")]
+    keys = [f"{kind} {order}" for order in (0, 1) for kind in KINDS]
     table(
         "points not right / not sharp, values (0) and slopes (1)",
         ["function", "points 0/1", "subnormal", *keys],

@@ -222,11 +222,23 @@ def error_of(got: Any, true: Any, dtype: Any) -> float:
     return float(error[normal | zero].max())
 
 
+def copied(f: Callable[..., Any], times: int) -> Callable[..., Any]:
+    """A function mapped over copies of its arguments, as large arrays are; the first result."""
+    import jax
+
+    def first(*args: Any) -> Any:
+        rows = [jax.numpy.broadcast_to(x, (times, *x.shape)) for x in map(jax.numpy.asarray, args)]
+        return jax.tree.map(lambda x: x[0], jax.vmap(f)(*rows))
+
+    return first
+
+
 def judged(case: Case, dtype: Any, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
     """A row a point and order, with the errors of JAX and ours."""
     import jax
 
     import stablegrad.jax as sj
+    from stablegrad.jax.regions import FEW
 
     name, function, values = case
     runs: dict[str, Any] = {}
@@ -239,13 +251,14 @@ def judged(case: Case, dtype: Any, rng: np.random.Generator) -> Iterator[dict[st
             continue
         if not runs:
             f = as_jax(root, leaves)
-            for kind, g in (("naive", f), ("stable", sj.stabilize(f))):
+            stable = sj.stabilize(f)
+            for kind, g in (("naive", f), ("stable", stable), ("large", stable)):
 
                 def both(*args: Any, g: Any = g) -> Any:
                     every = tuple(range(len(args)))
                     return g(*args), jax.grad(lambda *a: g(*a).sum(), every)(*args)
 
-                runs[kind] = jax.jit(both)
+                runs[kind] = jax.jit(copied(both, FEW + 1) if kind == "large" else both)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = {k: jax.tree.map(np.asarray, run(*point)) for k, run in runs.items()}
@@ -326,6 +339,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "JAX": sum(r["naive"] > bound for r in mine),
                 "ours": len(ours),
                 "lost": sum(r["naive"] <= bound for r in ours),
+                "large": sum(r["large"] > bound for r in mine),
+                "lost large": sum(r["naive"] <= bound < r["large"] for r in mine),
             }
     for kind, count in counts.items():
         console.print(f"{kind}: {count}")

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from stablegrad.ir import OPS, Term, make, topological
-from stablegrad.jax.constants import mean_root_2
+from stablegrad.jax.constants import mean_gelu, mean_root_2
 from stablegrad.jax.equations import Equation, Literal, alive, literal_term, ordered, terms_of
 from stablegrad.jax.levels import Flags, within
 from stablegrad.jax.links import Links, Port
@@ -271,7 +271,7 @@ class _Chain:
             found = terms_of(e, args)  # type: ignore[arg-type]
             assert found is not None
             terms.update(zip(e.outputs, found, strict=True))
-        roots = mean_root_2([terms[o] for o in outputs])
+        roots = mean_gelu(mean_root_2([terms[o] for o in outputs]))
         return region_of(roots, inputs, links.settings), leaves, numbers
 
     def _equation(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from stablegrad.ir import Term, make, topological
+import numpy as np
+
+from stablegrad.ir import OPS, Term, make, rebuild, topological
+from stablegrad.ops.activation_kernels import CUBIC, SLOPE
 from stablegrad.ops.record import CONST, const, is_float, round_to
 from stablegrad.rules.roots import square_root
 
@@ -39,6 +42,35 @@ def mean_root_2(roots: Sequence[Term]) -> list[Term]:
         same = args == term.args
         done[term] = term if same else make(term.op, args, term.params, term.shape, term.dtype)
     return [done[r] for r in roots]
+
+
+def mean_gelu(roots: Sequence[Term]) -> list[Term]:
+    """The roots with the constants of gelu's form with tanh for floats of them.
+
+    tanh(c*(x + k*x**3)) with the float32 nearest to sqrt(2/pi) and 0.044715, as JAX's own gelu has
+    them, is off by x**4 units in the tails, and has its own zeros of the slope.
+    """
+    images: dict[Term, Term] = {}
+    for term in topological(roots):
+        if term.op.name == "tanh" and term.dtype == np.float32:
+            outer = term.args[0]
+            slope, rest = _scaled(outer, SLOPE)
+            if slope is None or rest.op.name != "add":
+                continue
+            for x, y in (rest.args, rest.args[::-1]):
+                cubic, power = _scaled(y, CUBIC)
+                if cubic is not None and power == OPS["power"](x, 3):
+                    images[outer] = slope * (x + cubic * power)
+    return rebuild(roots, images) if images else list(roots)
+
+
+def _scaled(x: Term, number: float) -> tuple[Term | None, Term]:
+    """A number and what it is multiplied with, if its float32 is a factor of a product."""
+    if x.op.name == "multiply":
+        for c, rest in (x.args, x.args[::-1]):
+            if c.op is CONST and round_to(c.params[0], x.dtype) == np.float32(number):
+                return const(Fraction(number), c.dtype, c.shape), rest
+    return None, x
 
 
 def _meant(x: Term, square: Fraction) -> Term:

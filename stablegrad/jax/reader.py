@@ -20,7 +20,7 @@ from jax.extend import source_info_util
 
 from stablegrad.ir import Term
 from stablegrad.jax.chains import put_together
-from stablegrad.jax.constants import mean_root_2
+from stablegrad.jax.constants import mean_gelu, mean_root_2
 from stablegrad.jax.equations import Equation, Literal, alive, literal_term, terms_of
 from stablegrad.jax.library import CALLED, INLINED, LIBRARY
 from stablegrad.jax.links import Links
@@ -290,7 +290,7 @@ class _Reader:
             found = terms_of(e, tuple(args))
             assert found is not None
             terms.update(zip(e.outputs, found, strict=True))
-        roots = mean_root_2([terms[o] for o in wanted])
+        roots = mean_gelu(mean_root_2([terms[o] for o in wanted]))
         region = region_of(roots, [terms[a] for a in inputs], self.settings)
         return Step(list(inputs), wanted, region, None)
 

@@ -24,6 +24,14 @@ EXACT_OPS = frozenset(
 EXTENDED = frozenset("log log1p log2 log10 power exp xlogy".split())
 """Functions that an engine has in float32, had in float64 for what is computed there of them."""
 
+STEEP = frozenset(
+    "arccos arcsin arccosh arctanh one_minus_square logit logit_slope erfinv ndtri tan".split()
+)
+"""Functions that feel the rounding of an ordinary argument without bound, at an end of it."""
+OF_DEEP = frozenset("sin cos log log1p log2 log10".split())
+"""Functions that are computed in float64 where their argument is anyway: it may leave the range of
+float32, or be great or near 1."""
+
 PRECISE = 24
 """Terms of an argument that is computed in float64 for the sake of one exp."""
 
@@ -36,14 +44,17 @@ def is_given(term: Term) -> bool:
 
 
 def is_made_of_given(term: Term) -> bool:
-    """Whether a term is made of numbers of the program by sums, products and logarithms."""
+    """Whether a term is made of numbers of the program by sums, products and logarithms.
+
+    And by what chooses among such, as ``where`` and ``abs``.
+    """
     stack, seen = [term], 0
     while stack:
         t = stack.pop()
         seen += 1
-        if is_given(t):
+        if is_given(t) or t.dtype.kind == "b":
             continue
-        if seen > PRECISE or not (t.op is AFFINE or t.op is MONOMIAL or t.op.name == "log"):
+        if seen > PRECISE or not (is_form(t) or t.op.name == "log" or t.op.name in EXACT_OPS):
             return False
         stack.extend(t.args)
     return True
@@ -64,6 +75,12 @@ def is_moved(term: Term) -> bool:
         size = prod(term.args[0].shape)
         return size <= _FEW * prod(term.shape)
     return term.op.name in MOVES
+
+
+def is_of_few(total: Term) -> bool:
+    """Whether a total of a constant and others holds a sum of few elements, or multiples of one."""
+    made_of = [x for a in total.args for x in (a.args if a.op is MONOMIAL else (a,))]
+    return total.params[0] != 0 and any(x.op.name == "sum" and is_moved(x) for x in made_of)
 
 
 def is_near_given(term: Term) -> bool:

@@ -27,11 +27,14 @@ from stablegrad.ops.record import CONST, Exact, const, is_float
 from stablegrad.transforms.given import (
     EXACT_OPS,
     MOVES,
+    OF_DEEP,
+    STEEP,
     is_form,
     is_given,
     is_made_of_given,
     is_moved,
     is_near_given,
+    is_of_few,
     is_second_of_softmax,
     is_short_slope,
 )
@@ -61,7 +64,7 @@ from stablegrad.transforms.redone import (
 )
 from stablegrad.transforms.rescuing import as_rescued, as_rescued_part
 from stablegrad.transforms.structured import as_settled, as_settled_result
-from stablegrad.transforms.sums import emit_sum, is_plain, with_products
+from stablegrad.transforms.sums import cancels, emit_sum, is_plain, with_products
 from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
@@ -155,30 +158,40 @@ class Lowering:
             return True
         if op.name in self.trusted and is_second_of_softmax(term):
             return True
+        if op.name in STEEP and term.args[0] in self.soft and not is_given(term.args[0]):
+            return True  # where others have the argument unrounded, a sum of both would lose more
+        if op.name in OF_DEEP and self.trusted and term.args[0] in self.deep:
+            return True
         if op.family == "reduction":
             known = op.name in NATIVE_REDUCTIONS or op.name in self.trusted
             return (wide_argument and op.name not in self.trusted) or not known
         if op.name in self.trusted:
+            if op is MONOMIAL:  # a divisor known in float64 may be below the range of float32
+                powers = zip(term.args, term.params[0], strict=True)
+                return any(p < 0 and a in self.deep for a, p in powers)
             # what cancels beside a function known in float64 would lose the digits it has there
-            return op is AFFINE and not self.deep.isdisjoint(term.args) and not one_sign(term)
+            beside = op is AFFINE and not one_sign(term)
+            return beside and (not self.deep.isdisjoint(term.args) or is_of_few(term))
         return op.elementwise and (wide_argument or fragile(term))
 
     def _is_steep(self, term: Term) -> bool:
         """Whether a trusted float32 exp takes an argument in float64, which it rounds itself.
 
         It feels the rounding of its argument 88 times; in float64 what is made of floats by
-        sums, products and logarithms is as good as exact.
+        sums, products and logarithms, or had in float64 anyway, is as good as exact.
         """
         if self.native or term.op.name != "exp" or "exp" not in self.trusted or term in self.fed:
             return False
         (inner,) = term.args
+        if inner in self.deep:
+            return term.dtype == np.float32
         c, core = forms.split(inner)
         given = is_given(core) and power_of_two(c)
         return term.dtype == np.float32 and not given and is_made_of_given(inner)
 
     def _precise(self, term: Term) -> Term:
         """What is made of the program's numbers by sums, products and logarithms, in float64."""
-        if is_given(term):
+        if is_given(term) or term in self.deep or term.dtype.kind == "b":
             return self._widened(term)
         args = [self._precise(a) for a in term.args]
         return self._emit(term, args, WIDE)
@@ -352,28 +365,13 @@ def _in_half(term: Term) -> bool:
     return not term.args or term.op.name in EXACT_OPS or term.op.name in (*MOVES, "astype")
 
 
-_ONE_SIGN = frozenset(
-    "max min any all argmax argmin norm unit_vector logsumexp softmax log_softmax prod var "
-    "std".split()
-)
-"""Reductions whose kernels lose no digits by cancelling, or need no float64 for them."""
-
-
 def _fed(roots: Sequence[Term]) -> set[Term]:
     """The sums whose addends may cancel, and what they are made of."""
     found: set[Term] = set()
     for term in reversed(topological(roots)):
-        if term in found or _cancels(term):
+        if term in found or cancels(term):
             found.update([term, *term.args])
     return found
-
-
-def _cancels(term: Term) -> bool:
-    if term.op is AFFINE:
-        return len(term.args) + (term.params[0] != 0) > 1 and not one_sign(term)
-    if term.op.family != "reduction" or term.op.name in _ONE_SIGN:
-        return False
-    return not all(a.facts.nonnegative or a.facts.nonpositive for a in term.args)
 
 
 def fragile(term: Term) -> bool:

@@ -88,3 +88,19 @@ def _plain_sum(
             result = OPS["subtract" if c < 0 else "add"](result, part)
     assert result is not None
     return result
+
+
+_ONE_SIGN = frozenset(
+    "max min any all argmax argmin norm unit_vector logsumexp softmax log_softmax prod var "
+    "std".split()
+)
+"""Reductions whose kernels lose no digits by cancelling, or need no float64 for them."""
+
+
+def cancels(term: Term) -> bool:
+    """Whether a sum or a reduction may be less than its addends."""
+    if term.op is AFFINE:
+        return len(term.args) + (term.params[0] != 0) > 1 and not one_sign(term)
+    if term.op.family != "reduction" or term.op.name in _ONE_SIGN:
+        return False
+    return not all(a.facts.nonnegative or a.facts.nonpositive for a in term.args)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.xla import kernels
-from stablegrad.engines.xla.logistic import LOGISTIC, silu_slope
+from stablegrad.engines.xla.activations import ACTIVATIONS
+from stablegrad.engines.xla.logistic import LOGISTIC
 from stablegrad.engines.xla.moments import MOMENTS
 from stablegrad.engines.xla.normal import NORMAL
 from stablegrad.engines.xla.softmax import SOFTMAX
@@ -33,15 +34,25 @@ def total(
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
 ) -> Any:
-    """A sum of multiples and products, in float64."""
+    """A sum of multiples and products, in float64.
+
+    The products come last: beside the addends of the first order, which may cancel, they may be
+    squares of what is left of these.
+    """
     whole: Any = None if constant == 0 else round_to(constant, WIDE)[()]
     position = 0
+    products: list[Any] = []
     for c, count in zip(coefficients, counts, strict=True):
         part = xs[position].astype(WIDE)
         if count == 2:
             part = part * xs[position + 1].astype(WIDE)
         position += count
         part = part if c == 1 else -part if c == -1 else round_to(c, WIDE)[()] * part
+        if count == 2:
+            products.append(part)
+        else:
+            whole = part if whole is None else whole + part
+    for part in products:
         whole = part if whole is None else whole + part
     return whole
 
@@ -210,45 +221,7 @@ def _sinc_derivative(xp: Any, x: Any, *, n: int) -> Any:
     return xp.where(near, w * total, slope).astype(x.dtype)
 
 
-# -- activations --------------------------------------------------------------------------
-
-
-def _shares(xp: Any, u: Any) -> tuple[Any, Any]:
-    """sigmoid(u) and sigmoid(-u) of float64 arguments, with one float32 exponential."""
-    size = xp.abs(u)
-    high = size.astype(np.float32)
-    e = xp.exp(-xp.minimum(high, np.float32(87.0)))
-    rest = (high.astype(WIDE) - xp.minimum(size, 1e4)).astype(np.float32)
-    e = xp.where(high > 87, np.float32(0), e + e * xp.where(high < 1e4, rest, np.float32(0)))
-    great = 1 / (1 + e)
-    small = e * great
-    return xp.where(u >= 0, great, small), xp.where(u >= 0, small, great)
-
-
-def _silu_derivative(xp: Any, x: Any, *, n: int) -> Any:
-    if n != 1:
-        return kernels.recorded("silu_derivative")(xp, x.astype(WIDE), n=n).astype(x.dtype)
-    return silu_slope(xp, x)
-
-
-_C = 0.7978845608028654  # sqrt(2/pi)
-_K = 0.044715
-
-
-def _gelu_tanh(xp: Any, x: Any) -> Any:
-    w = x.astype(WIDE)
-    s, _ = _shares(xp, (2 * _C) * w * (1 + _K * w * w))
-    return xp.where(x < -20, np.float32(-0.0), xp.where(x > 20, x, x * s))
-
-
-def _gelu_tanh_derivative(xp: Any, x: Any, *, n: int) -> Any:
-    if n != 1:
-        return kernels.recorded("gelu_tanh_derivative")(xp, x.astype(WIDE), n=n).astype(x.dtype)
-    w = xp.clip(x, -20.0, 20.0).astype(WIDE)
-    s, r = _shares(xp, (2 * _C) * w * (1 + _K * w * w))
-    slope = ((2 * _C) * w * (1 + 3 * _K * w * w)).astype(np.float32)
-    return xp.where(x == x, s + s * r * slope, x)
-
+# -- exponentials ------------------------------------------------------------------------
 
 _LAST = np.float32(88.72283)  # exp of it is finite
 _DEEP, _STEP = np.float32(-64), np.float32(140)
@@ -386,8 +359,6 @@ SINGLE_KERNELS: dict[str, Callable[..., Any]] = {
     **NORMAL,
     **SOFTMAX,
     **MOMENTS,
-    "silu_derivative": _silu_derivative,
-    "gelu_tanh": _gelu_tanh,
-    "gelu_tanh_derivative": _gelu_tanh_derivative,
+    **ACTIVATIONS,
 }
 """By op, for results in float32."""
