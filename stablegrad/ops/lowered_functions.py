@@ -287,7 +287,7 @@ def _redone_call(
 POWERS = frozenset(["power", "pow1p", "powm1", "pow1pm1"])
 """Powers, those of 1 + u, and both less 1."""
 SLOPES = frozenset(["power_derivative", "pow1p_derivative"])
-"""Their derivatives: of the first, by the base and by the exponent, powers times a factor."""
+"""Their derivatives: by the base alone or by the exponent alone, powers times a factor."""
 
 _STEEP = 8.0  # a power from here on feels the rounding of its base, a log that of its exponent
 
@@ -312,7 +312,9 @@ def _redone_power(
     if order:
         with np.errstate(all="ignore"):
             log = np.log1p if name == "pow1p_derivative" else np.log
-            factor = y if order == (1, 0) else log(x)
+            factor = log(x) ** order[1]
+            for k in range(order[0]):
+                factor = factor * (y - k)
 
     def is_enough(found: Bounded) -> Any:
         (hi, _), error = found

@@ -109,11 +109,11 @@ def _in_floats(xp: Any, name: str, x: Parts) -> Parts:
     return normal_parts(np, (value, zero, zero.astype(np.int64)))
 
 
-def _exprel(x: Parts) -> Parts:
-    """expm1(x)/x."""
+def _relative(name: str, x: Parts) -> Parts:
+    """A function over its argument, 1 at 0: expm1(x)/x, sinh(x)/x."""
     zero = x[0] == 0
     one = np.where(zero, 1.0, x[0]), np.where(zero, 0.0, x[1]), x[2]
-    m, lo, e = parts_product(np, [(_growing("expm1", one), 1), (one, -1)])
+    m, lo, e = parts_product(np, [(_growing(name, one), 1), (one, -1)])
     return np.where(zero, 1.0, m), np.where(zero, 0.0, lo), np.where(zero, 0, e)
 
 
@@ -310,7 +310,7 @@ CALLS: dict[str, Callable[..., Parts]] = {
     "erfcx": lambda xp, step, x: _erfcx(xp, x),
     "exp": lambda xp, step, x: _exp(x),
     "expm1": lambda xp, step, x: _growing("expm1", x),
-    "exprel": lambda xp, step, x: _exprel(x),
+    "exprel": lambda xp, step, x: _relative("expm1", x),
     "gamma": lambda xp, step, x: _gamma(x),
     "gelu": lambda xp, step, x: parts_product(np, [(x, 1), (_ndtr(xp, x), 1)]),
     "hypot": lambda xp, step, x, y: _hypot(x, y),
@@ -340,6 +340,7 @@ CALLS: dict[str, Callable[..., Parts]] = {
     "sigmoid": lambda xp, step, x: _logistic("sigmoid", x),
     "sigmoid_slope": lambda xp, step, x: _logistic("sigmoid_slope", x),
     "silu": lambda xp, step, x: _logistic("silu", x),
+    "sinhc": lambda xp, step, x: _relative("sinh", x),
     "sinh": lambda xp, step, x: _growing("sinh", x),
     "softplus": lambda xp, step, x: _logistic("softplus", x),
 }

@@ -24,6 +24,7 @@ THEMES = (
     "moments",
     "powers",
     "quotients",
+    "radial",
     "reductions",
     "removable",
     "roots",

@@ -175,7 +175,7 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
 
     None where both are exact, or cannot be computed in pairs.
     """
-    slope = term.op.name in SLOPES and sum(term.params) == 1
+    slope = term.op.name in SLOPES and 0 in term.params
     if not slope and term.op.name not in POWERS:
         return None
     base, exponent = term.args
@@ -183,9 +183,8 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
         return None
     log = OPS["log1p" if term.op.name.startswith("pow1p") else "log"](base)
     code = _Code(lowered, ARGUMENT_LIMIT)
-    whole = canonical(
-        (exponent - 1 if term.params == (1, 0) else exponent) * log, below=frozenset(term.args)
-    )
+    lowered_by = term.params[0] if slope else 0
+    whole = canonical((exponent - lowered_by) * log, below=frozenset(term.args))
     if not code.add(whole) or not code.steps:
         return None
     args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])

@@ -17,6 +17,7 @@ from stablegrad.settings import Settings
 from stablegrad.testing import SEED, leaf
 
 POINTS = 200
+PLAIN = Settings(excluded=frozenset({"synthesis"}))
 EXP, LOG, SQRT, POWER = (OPS[n] for n in ("exp", "log", "sqrt", "power"))
 SIGMOID, ERFC, NDTR = OPS["sigmoid"], OPS["erfc"], OPS["ndtr"]
 Case = tuple[Callable[..., Term], float, float]
@@ -134,3 +135,17 @@ def test_special_values_stay_what_they_are() -> None:
     np.testing.assert_allclose(got[1], [0, np.inf, np.nan, np.nan, 1], rtol=1e-15)
     np.testing.assert_array_equal(got[2], [np.nan, np.nan, np.nan, -1.0, 1.0])
     assert np.isnan(got[3][[1, 2]]).all()
+
+
+def test_second_slopes_of_steep_powers_of_sums() -> None:
+    """A mean of powers to the power 1/r: its base is next to 1, and felt 1/r times."""
+    r = np.geomspace(1e-12, 1e-2, 20)
+    x, y = leaf(np.linspace(0.1, 9.0, 20)), leaf(np.where(np.arange(20) % 2 == 0, r, -r))
+    value = POWER(0.4 * POWER(x, y) + 0.6 * POWER(const(2.5, x.dtype), y), 1 / y)
+    bend = gradient_of(
+        gradient_of(value, x, const(1, x.dtype, x.shape)), x, const(1, x.dtype, x.shape)
+    )
+    (got,) = program.evaluate([bend], PLAIN)
+    true = truth(value, {t: t.params[0].value for t in (x, y)}, order=2, direction={x: 1.0})
+    assert true.decided.all()
+    assert np.abs(err_ulp(got, true)).max() <= 8

@@ -26,7 +26,7 @@ total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=
 sin, gap, power, pow1p = f("sin"), f("sigmoid_gap"), f("power"), f("pow1p")
 arccos, arcsin, unit = f("arccos"), f("arcsin"), f("hypot_unit")
 exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
-slope, logit = f("sigmoid_slope"), f("logit")
+slope, logit, i0, i1 = f("sigmoid_slope"), f("logit"), f("i0"), f("i1")
 
 
 def first(x: Term) -> Term:
@@ -91,6 +91,10 @@ MORE: list[Case] = [
     ("zero_over_shared_factor", lambda x: log(1 - exp(-exp(x))), [1e4]),
     ("length_times_unit", lambda x, y: hypot(x, y) * unit(x, y) - x, [3.0, 0.1]),
     ("length_times_unit", lambda x, y: unit(y, x) * hypot(x, y), [1.6e308, 1.5e308]),
+    ("slope_of_function_of_length", lambda x, y: i1(hypot(x, y)) * unit(x, y), [1e-4, 3e-4]),
+    ("slope_of_function_of_length", lambda x, y: y * i1(hypot(x, y)) * unit(y, x), [3e-6, 1e-6]),
+    ("bessel_function_less_the_next", lambda x: i0(x) - 2 * i1(x) / x, [1e-3]),
+    ("bessel_function_less_the_next", lambda x: 3 * i1(x) / x - 1.5 * i0(x), [2e-4]),
     ("angle_in_right_triangle", lambda x, y: arccos(x / sqrt(x * x + y * y)), [1.0, 1e-9]),
     ("angle_in_right_triangle", lambda x, y: arcsin(-x / hypot(y, x)), [2.0, 1e-9]),
     ("zero_over_shared_factor", lambda x, y: expm1(x * y) / x, [1e-200, 3e-150]),
