@@ -15,7 +15,6 @@ import numpy as np
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.behaviour import SLOW
 from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import EXP_OF_SUM
@@ -284,8 +283,7 @@ class Lowering:
             lowered = as_told_sign(lowered, term)
         if term.op.name == "hypot_unit":
             lowered = as_ranged_unit(lowered, term, self.own)
-        if term.op.name in SLOW:
-            lowered = as_ranged_call(lowered, term)
+        lowered = as_ranged_call(lowered, term)
         return as_settled(lowered, term, self.own)
 
     def _emit_whole(self, term: Term, args: tuple[Term, ...]) -> Term | None:

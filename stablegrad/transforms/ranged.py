@@ -9,6 +9,7 @@ from typing import Any
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
+from stablegrad.ops.behaviour import SLOW
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_arithmetic import Product, Sum
 from stablegrad.ops.lowered_functions import SLOPES
@@ -155,7 +156,8 @@ def as_ranged_call(value: Term, term: Term) -> Term:
         value: the lowered function.
         term: the same, canonical.
     """
-    if not _is_unbounded(term.args[0]) or is_exact(term.args[0]):
+    slow = term.op.name in SLOW
+    if not slow or not _is_unbounded(term.args[0]) or is_exact(term.args[0]):
         return value
     inputs = vanishing_inputs(term)
     if inputs is None:
