@@ -188,6 +188,11 @@ CURED: dict[str, tuple[Program, float, float]] = {
     "log of a logistic far down": (lambda x, y: 1.0 / log(sinh(sigmoid(x))), -1e5, 1.0),
     "log of what is nearly 1": (lambda x, y: log(tanh(cosh(x))), 67108864.0, 1.0),
     "function of what is nearly 1": (lambda x, y: tanh(sigmoid(cosh(x))), 4.87e288, 1.0),
+    "one more than the log of cosh": (
+        lambda x, y: minimum(log(cosh(x) / y) + 1.0, log(cosh(x) / y) + 1.0 + abs_(x)),
+        2.2e12,
+        1.0,
+    ),
     "logistic far out": (
         lambda x, y: sigmoid(maximum(square(hypot(y * arcsinh(x), x)), y - abs_(y * arcsinh(x)))),
         1.0,
