@@ -131,7 +131,7 @@ def _is_apart(condition: Condition, dependent: Container[Term]) -> bool:
 
 def _is_asked(condition: Condition) -> bool:
     """Whether a pole is more than that of a quotient by data."""
-    return _never(condition) or not is_made_of_given(condition.guard.args[0])
+    return _never(condition) or not is_made_of_given(condition.guard.args[0], choices=False)
 
 
 class _Reached:

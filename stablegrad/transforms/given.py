@@ -43,10 +43,10 @@ def is_given(term: Term) -> bool:
     return term.op is INPUT or term.op is CONST
 
 
-def is_made_of_given(term: Term) -> bool:
+def is_made_of_given(term: Term, *, choices: bool = True) -> bool:
     """Whether a term is made of numbers of the program by sums, products and logarithms.
 
-    And by what chooses among such, as ``where`` and ``abs``.
+    And by what chooses among such, as ``where`` and ``abs``, unless ``choices`` is False.
     """
     stack, seen = [term], 0
     while stack:
@@ -54,7 +54,8 @@ def is_made_of_given(term: Term) -> bool:
         seen += 1
         if is_given(t) or t.dtype.kind == "b":
             continue
-        if seen > PRECISE or not (is_form(t) or t.op.name == "log" or t.op.name in EXACT_OPS):
+        chosen = choices and t.op.name in EXACT_OPS
+        if seen > PRECISE or not (is_form(t) or t.op.name == "log" or chosen):
             return False
         stack.extend(t.args)
     return True
