@@ -63,6 +63,8 @@ def _over(f: Term, length: Term) -> Term | None:
         at_0 = forms.const(exact(slope), f.dtype, f.shape)
         quotient = forms.product([f, forms.power(length, -1)])
         return OPS["where"](OPS["equal"](length, 0.0), at_0, quotient)
+    if f.op.name == "hypot_unit" and f.args[0] is length:
+        return forms.power(OPS["hypot"](*f.args), -1)
     if f.op is MONOMIAL:
         for x, p in forms.factors(f).items():
             left = _over(x, length) if p == 1 and x is not f and x.op is not MONOMIAL else None
@@ -117,7 +119,7 @@ def slope_of_function_of_length(term: Term) -> Term | None:
             if length is None:
                 continue
             rest = [forms.power(unit, p - 1), other_factors(term, unit, f)]
-            if f.op.name == "hypot_unit" and f.args[0] is length:
+            if f.op.name == "hypot_unit" and f.args[0] is length and len(unit.args) == 2:
                 x, y = unit.args
                 slope = OPS["hypot_unit"](x, OPS["hypot"](y, f.args[1]))
                 return forms.with_shape(forms.product([slope, *rest]), term.shape)

@@ -80,14 +80,15 @@ def test_hessians_at_the_origin_are_what_they_are_beside_it(name: str) -> None:
     assert by_both == 0
 
 
-def test_gradients_of_vectors_at_coincident_points() -> None:
-    """A Hessian times a vector of a Matern kernel of two equal points: minus a third of it."""
+@pytest.mark.parametrize(("name", "bend"), [("Matern 5/2", -1 / 3), ("Lorentz factor", 1.0)])
+def test_gradients_of_vectors_at_coincident_points(name: str, bend: float) -> None:
+    """A Hessian times a vector, of a kernel of two equal points: a multiple of the vector."""
     x = make(INPUT, (), (0,), (2, 3), np.dtype(np.float64))
     v = make(INPUT, (), (1,), (2, 3), np.dtype(np.float64))
     one = const(1, x.dtype, ())
     r = sqrt(f("sum")(x * x, axis=(1,), keepdims=False))
-    total = f("sum")(RADIAL["Matern 5/2"](r), axis=(0,), keepdims=False)
+    total = f("sum")(RADIAL[name](r), axis=(0,), keepdims=False)
     along = f("sum")(gradient(total, x, one) * v, axis=(0, 1), keepdims=False)
     data = [np.array([[0.0, 0.0, 0.0], [1e-9, 0.0, 0.0]]), np.arange(1.0, 7.0).reshape(2, 3)]
     (got,) = compile_terms([gradient(along, x, one)], [x, v], PLAIN)(data)
-    assert got == pytest.approx(-data[1] / 3, rel=1e-8)
+    assert got == pytest.approx(bend * data[1], rel=1e-8)
