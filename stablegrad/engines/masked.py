@@ -2,8 +2,9 @@
 
 The floats are cut into cells, 32 of each binade. A cell is left to the naive form where that is
 within an ulp of the table at some points, and where nothing between its ops vanishes, leaves the
-range or varies much: what cancels does one of these. That is looked at once for every binade that
-is met, before the first value is given, so that a value depends on its input alone.
+range or varies much: what cancels does one of these. A naive form that computes again in pairs
+costs more than its table, which then serves all that it covers. That is looked at once for every
+binade that is met, before the first value is given, so that a value depends on its input alone.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Masked:
         self.table = table_of(recipe)
         self.pools = pools
         """What the steps compute again in pairs, and those that decide."""
+        self.dear = pools[0].cones > 0
+        """Whether the naive form costs more than the table."""
         self.verdicts = np.full(_CELLS, _UNKNOWN, np.uint8)
 
     def naive(self, x: Array) -> Array:
@@ -118,6 +121,14 @@ class Masked:
         places[1:-1] += inner
         x = ((cells[:, None] << _SHIFT) | places).view(np.float64)
         value, covered = (a.reshape(x.shape) for a in evaluate(np, x.reshape(-1), self.table))
+        bad = covered.any(axis=1)
+        asked = ~bad if self.dear else np.ones_like(bad)
+        if asked.any():
+            bad[asked] = self._is_off(x[asked], value[asked], covered[asked])
+        return bad
+
+    def _is_off(self, x: Array, value: Array, covered: Array) -> Array:
+        """Whether the naive form is off, or may be, in cells of which some points are given."""
         known = values_of(self.steps, x.reshape(-1))
         naive = np.broadcast_to(known[-1], x.size).reshape(x.shape)
         with np.errstate(all="ignore"):

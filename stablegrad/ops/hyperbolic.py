@@ -134,11 +134,16 @@ def _sech_squared_kernel(xp: Any, x: Any) -> Any:
     return 4 * e / (1 + e * (2 + e))
 
 
+def _sech_squared_ball(x: Any) -> Any:
+    y = _sech_ball(x)
+    return y * y
+
+
 sech_squared = elementwise(
     "sech_squared",
     family="hyperbolic",
     kernel=_sech_squared_kernel,
-    ball=lambda x: _sech_ball(x) * _sech_ball(x),
+    ball=_sech_squared_ball,
     spellings=(lambda x: sech(x) * sech(x), lambda x: 1 / (cosh(x) * cosh(x))),
     partials=lambda y, x: (-2 * y * tanh(x),),
     domain=(REAL,),

@@ -7,9 +7,7 @@ elements of a product whose intermediates left the normal range as mantissa and 
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,9 +16,10 @@ from stablegrad.ir import Shape, Term
 from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
 from stablegrad.ops.form_facts import sum_of_products_facts
 from stablegrad.ops.form_records import MONOMIAL, coefficient
-from stablegrad.ops.pairs import Pair, two_prod, two_sum
+from stablegrad.ops.pairs import Pair
 from stablegrad.ops.plain_sums import two_addends
 from stablegrad.ops.record import broadcast, declare
+from stablegrad.ops.singles import accumulated, constants_in, single_product
 from stablegrad.ops.sums_in_parts import beyond, left_range, sum_in_parts
 
 
@@ -40,24 +39,7 @@ def sum_pair(
 ) -> Pair:
     """The sum as a pair hi + lo; addend i is coefficient * the product of counts[i] arguments."""
     dtype = xs[0].dtype
-    hi, lo, multipliers = _constants(constant, coefficients, dtype)
-    addends: list[Any] = [] if constant == 0 else [hi]
-    position = 0
-    for multiplier, count in zip(multipliers, counts, strict=True):
-        p, e = xs[position], None
-        if count == 2:
-            p, e = two_prod(p, xs[position + 1])
-        position += count
-        if multiplier == -1:
-            p, e = -p, None if e is None else -e
-        elif multiplier != 1:
-            p, e = _times_coefficient(p, e, multiplier)
-        addends.append(p)
-        if len(addends) == 1:
-            hi, lo = p, lo if e is None else e
-            continue
-        hi, error = two_sum(hi, p)
-        lo = lo + error if e is None else lo + error + e
+    hi, lo, addends = accumulated(xs, constant, coefficients, counts, dtype)
     total = hi + lo
     good = xp.isfinite(total)
     if xp.name == "numpy" and np.count_nonzero(good) == np.size(good):
@@ -68,30 +50,6 @@ def sum_pair(
     if xp.name == "numpy" and dtype == np.float64:
         plain = beyond(plain, ~good, xs, constant, coefficients, counts)
     return xp.where(good, hi, plain), xp.where(good, lo, dtype.type(0))
-
-
-@cache
-def _constants(
-    constant: Exact, coefficients: tuple[Rational, ...], dtype: Any
-) -> tuple[Any, Any, tuple[Any, ...]]:
-    """The constant as hi and lo, and each coefficient as 1, -1 or hi and lo, in a dtype."""
-    hi, lo = _split(constant, dtype)
-    return hi, lo, tuple([c if c in (1, -1) else _split(c, dtype) for c in coefficients])
-
-
-def _split(value: Exact, dtype: Any) -> Pair:
-    high = round_to(value, dtype)[()]
-    if isinstance(value, str) or not math.isfinite(high):
-        return high, dtype.type(0)
-    return high, round_to(exact(Fraction(value) - Fraction(float(high))), dtype)[()]
-
-
-def _times_coefficient(p: Any, e: Any, multiplier: Pair) -> Pair:
-    high, low = multiplier
-    q, f = two_prod(p, high)
-    if low != 0:
-        f = f + p * low
-    return q, f if e is None else f + e * high
 
 
 def _compensated_sum(
@@ -107,7 +65,7 @@ def _compensated_sum(
 
     if xp.name != "numpy" or len(counts) + (constant != 0) != 2:
         return compensated(xp, *xs)
-    start, _, multipliers = _constants(constant, coefficients, xs[0].dtype)
+    start, _, multipliers = constants_in(constant, coefficients, xs[0].dtype)
     first = None if constant == 0 else start
     return two_addends(xp, xs, first, multipliers, counts, compensated)
 
@@ -151,6 +109,9 @@ def _scaled_product(
     The arguments of the factors in ``again`` follow the factors.
     """
     xs = args[: len(powers)]
+    single = single_product(xs, powers, factor)
+    if single is not None:
+        return single
     try:
         # the processor's flags tell an intermediate that left the range, at no cost
         with np.errstate(over="raise", under="raise", divide="raise", invalid="raise"):

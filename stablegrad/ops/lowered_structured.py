@@ -6,6 +6,8 @@ know no reductions; where the arrays are small, an engine that has a referee ask
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,8 @@ def _settled_sum(
     judge = getattr(xp, "judge", None)
     if judge is None:
         return value
+    if value.ndim == 0 and _is_safe(value.item(), rest, coefficients, floor, deep):
+        return value
     size: Any = floor
     with np.errstate(all="ignore"):
         for c, x in zip(coefficients, rest, strict=False):
@@ -59,13 +63,26 @@ def _settled_sum(
     return np.where(lost & ~np.isnan(true), true, value)
 
 
+def _is_safe(
+    value: float, rest: Sequence[Any], coefficients: Sequence[Any], floor: float, deep: float
+) -> bool:
+    """Whether nothing is lost in a single number, without making arrays."""
+    if not abs(value) < np.inf or value < deep:
+        return False
+    size = floor
+    for c, x in zip(coefficients, rest, strict=False):
+        largest = max(map(abs, x.reshape(-1).tolist()), default=0.0)  # of few elements
+        size = max(size, abs(float(c)) * largest)
+    return size <= AT_STAKE * abs(value)
+
+
 def _settled_range(
     xp: Any, value: Any, *rest: Any, watched: int, extreme: bool, meant: Term
 ) -> Any:
     judge = getattr(xp, "judge", None)
     if judge is None:
         return value
-    if not (any(_is_lost(x) for x in rest[:watched]) if watched else np.any(np.isnan(value))):
+    if not (any(_is_lost(x) for x in rest[:watched]) if watched else _is_nan(value)):
         return value
     leaves = rest[watched:]
     if extreme and not any(_is_extreme(x) for x in leaves):
@@ -97,6 +114,12 @@ STEEP = 64.0
 """Exponents from here on multiply the rounding of what they are by as much."""
 AT_ONE = frozenset(["arctanh", "one_minus_square", "arcsin", "arcsin_slope"])
 """Functions that feel the rounding of an argument near 1 or -1."""
+
+
+def _is_nan(x: Any) -> bool:
+    if x.size == 1:
+        return math.isnan(x.item())
+    return bool(np.any(np.isnan(x)))
 
 
 def _is_lost(x: Any) -> bool:

@@ -33,8 +33,22 @@ def infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
 
 def _all_in_range(x: Any, least: float) -> bool:
     """Whether all elements are finite and at least so large."""
+    if x.size == 1:
+        return least <= x.item() < np.inf
     low = np.minimum.reduce(x, axis=None, initial=np.inf)  # np.min takes twice as long to call
     return bool(low >= least and np.maximum.reduce(x, axis=None, initial=0.0) < np.inf)
+
+
+def _outside(x: Any, bounded: bool) -> Any:
+    """Where numbers, some of them infinite if not bounded, left the range; None for nowhere."""
+    if x.size == 1:  # a call of NumPy takes ten times as long
+        size = abs(x)
+        return None if TINY <= size.item() < np.inf else ~((size >= TINY) & (size < np.inf))
+    least = np.minimum.reduce(x, axis=None, initial=np.inf)
+    if least >= TINY and (bounded or np.maximum.reduce(x, axis=None, initial=0.0) < np.inf):
+        return None
+    size = np.abs(x)
+    return None if _all_in_range(size, TINY) else ~((size >= TINY) & (size < np.inf))
 
 
 def _ranged_product(
@@ -43,7 +57,7 @@ def _ranged_product(
     powers: tuple[Rational, ...],
     factor: Rational,
     again: tuple[Origin, ...],
-    watched: tuple[tuple[int, bool], ...],
+    watched: tuple[tuple[int, int], ...],
     code: Code,
     rounded: tuple[bool, ...],
     meant: Term | None,
@@ -56,13 +70,13 @@ def _ranged_product(
     lost: Any = False
     for i, small in watched:
         x = plain[i]
-        if not small:  # plain sums only overflow
+        if not small:  # plain sums, which only overflow
             if not np.isfinite(np.add.reduce(x, axis=None)):
                 lost = lost | np.isinf(x)
             continue
-        if _all_in_range(x, TINY) or _all_in_range(size := np.abs(x), TINY):
-            continue
-        lost = lost | ~((size >= TINY) & (size < np.inf))
+        outside = _outside(x, small == BOUNDED)
+        if outside is not None:
+            lost = lost | outside
     if lost is False:
         return value
 
@@ -279,6 +293,8 @@ _ROOT = (Fraction(1, 2),), 1, ()
 
 TINY = 4 * float(np.finfo(np.float64).tiny)
 """Below this a factor may have lost digits."""
+UNBOUNDED, BOUNDED = 1, 2
+"""Factors that may be lost below the range: those that may be infinite as well, and others."""
 
 
 def split_arguments(

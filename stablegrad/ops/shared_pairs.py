@@ -36,6 +36,8 @@ _CALL = 512
 """Elements that take as long as the calls do which an instruction is made of."""
 _FEW = 64
 """Elements for which balls are faster than pairs."""
+_LEAST = 4
+"""Elements for which balls are faster than extended precision, which may not be enough."""
 
 
 @contextmanager
@@ -69,6 +71,13 @@ def run_code_at(
     """
     if not (extended.is_held() and extended.is_known(code)):
         return _run(_PAIRS, where, leaves, rounded, code)
+    in_balls = getattr(xp, "in_balls", None)
+    if in_balls is not None and is_exact(tuple(rounded), code):
+        count = np.count_nonzero(where)
+        if count <= _LEAST:
+            hi, lo, error = in_balls(*_by_element(where, leaves, code))
+            if np.isfinite(error).all():
+                return (hi, lo), error
     x, error = _run(_EXTENDED, where, leaves, rounded, code)
     hi = x.astype(np.float64)
     lo = (x - hi).astype(np.float64)
@@ -76,7 +85,6 @@ def run_code_at(
     if not np.any(left):
         return (hi, lo), error
     error = error.copy()  # it may be kept
-    in_balls = getattr(xp, "in_balls", None)
     few = np.count_nonzero(left) <= _FEW
     if in_balls is not None and few and is_exact(tuple(rounded), code):
         again = np.zeros(where.shape, bool)

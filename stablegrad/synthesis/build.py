@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -41,6 +42,10 @@ WORK = 200_000
 """Steps of walks after which what is left is declined: a few seconds."""
 LONGEST_S = 4.7
 """CPU time after which what is left is declined, however slow the machine."""
+FOR_ZONES = 0.25
+"""The share of a side's time after which zones have to wait for the pieces nearer to 0."""
+BESIDE = 4 / 3
+"""How far an anchor may be from the binade that its zone reaches into, as a ratio."""
 END_WORK = 12
 BEYOND = 5
 """Binades beyond those that are surveyed in which a form that oscillates may begin."""
@@ -145,13 +150,14 @@ class Builder:
             top = self._waves(range(max(high, 2), high + BEYOND), s)
             high = max(high, top.reach) if top else high
         zones = _Zones(seen)
-        for a in seen.anchors:
-            self._make_zone(a, zones, s)
+        waiting = self._make_zones(zones, s)
         base, shift = [self.rows.end(bottom) if bottom else UNCOVERED], [fraction]
         if not bottom:
             self._gap(s, zones, 0.0, 2.0**low)
         first, gaps = 0, len(self.gaps)
         for e in range(low, high):
+            while waiting and abs(waiting[0].x) <= BESIDE * 2.0 ** (e + 1):
+                self._make_zone(waiting.popleft(), zones, s)
             self._look_from_afar(s, e, top)
             first, k, row = self._binade(s, e, zones, first)
             base.append(row)
@@ -235,6 +241,18 @@ class Builder:
         found = wave_end(self.f, X, side=s, reach=reach, form=self.format)
         return None if found is None or (calm and found.share) else found
 
+    def _make_zones(self, zones: _Zones, s: int) -> deque[Anchor]:
+        """Make zones while their share of the time lasts; return the anchors left, inner first.
+
+        What oscillates has zeros enough to leave no time for what is between them.
+        """
+        left_s = self.until_s - self._elapsed_s()
+        until_s = self._elapsed_s() + FOR_ZONES * left_s
+        waiting = deque(zones.seen.anchors)
+        while waiting and self._elapsed_s() < until_s:
+            self._make_zone(waiting.popleft(), zones, s)
+        return deque(sorted(waiting, key=lambda a: abs(a.x)))
+
     def _make_zone(self, a: Anchor, zones: _Zones, s: int) -> bool:
         """A proved neighbourhood of an anchor, if there is one."""
         from stablegrad.oracle.points import UNDEFINED, sign
@@ -291,7 +309,7 @@ class Builder:
         cutter = Cutter(self.middle, s, e, self._spent)
         made = cutter.cut(zones.wants, first)
         missing = made.missing() if made else [(2.0**e, 2.0 ** (e + 1))]
-        if missing and not self.middle.unknown:
+        if missing and not self.middle.unknown and not self._spent():
             # zeros, and points left out, that the survey did not see
             found = [
                 a
@@ -331,8 +349,11 @@ class Builder:
         return (
             self.middle.work >= WORK
             or self.rows.pieces >= PIECES
-            or time.thread_time() - self.start > self.until_s
+            or self._elapsed_s() > self.until_s
         )
+
+    def _elapsed_s(self) -> float:
+        return time.thread_time() - self.start
 
     def _gap(self, s: int, zones: _Zones, lo: float, hi: float) -> None:
         if zones.wants(lo, hi):

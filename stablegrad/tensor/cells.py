@@ -227,6 +227,8 @@ def frozen(data: Any, dtype: Any = None) -> Array:
     if isinstance(data, np.ndarray):
         if wanted is None and _immutable(data):
             return data
+        if wanted is None and type(data) is np.ndarray and data.dtype in _USUAL:
+            return freeze(np.array(data))
         got = f"an array of dtype {data.dtype}"
     else:
         got = f"{type(data).__name__} {_short(data)}"
@@ -244,6 +246,10 @@ def frozen(data: Any, dtype: Any = None) -> Array:
             array = converted(array, wanted)
     array.setflags(write=False)
     return array
+
+
+_USUAL = frozenset(map(np.dtype, (np.float64, np.float32, np.int64, np.bool_)))
+"""Dtypes of which an array needs no look but a copy."""
 
 
 def freeze(array: Array) -> Array:

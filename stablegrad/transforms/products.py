@@ -16,7 +16,7 @@ from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT, 
 from stablegrad.ops.lowered_functions import REDONE_CALL
 from stablegrad.ops.lowered_logs import half_whole
 from stablegrad.ops.lowered_structured import SETTLED_STEEP
-from stablegrad.ops.ranged import RANGED_PRODUCT, RANGED_SUM
+from stablegrad.ops.ranged import BOUNDED, RANGED_PRODUCT, RANGED_SUM, UNBOUNDED
 from stablegrad.ops.record import const, round_to
 from stablegrad.transforms.ranged import ranged_code
 from stablegrad.transforms.ranging import is_over_its_own, underflows
@@ -67,12 +67,17 @@ def _emit_ranged(
     places = {x: i for i, (x, _) in enumerate(items)}
     plain = _scaled(items, 1, WIDE)
     small = {x for x in watched if underflows(x, parts[x]) or is_over_its_own(x, parts[x], parts)}
-    indices = tuple(sorted({(places[lowered[x]], x in small) for x in watched}))
+    indices = tuple(sorted({(places[lowered[x]], _loss(x) if x in small else 0) for x in watched}))
     inputs = vanishing_inputs(term)
     args = (*plain.args, *[lowered[x] for x in leaves], *(inputs or ()))
     shape = forms.broadcast(MONOMIAL, args)
     params = (*plain.params, indices, code, rounded, None if inputs is None else term)
     return make(RANGED_PRODUCT, args, params, shape, WIDE)
+
+
+def _loss(x: Term) -> int:
+    """How a factor may leave the range."""
+    return BOUNDED if x.facts.lo > -math.inf and x.facts.hi < math.inf else UNBOUNDED
 
 
 def times(x: Term, c: Rational, *, ranged: bool = False) -> Term | None:

@@ -116,7 +116,7 @@ def ranged_product(
     powers: tuple[Rational, ...],
     factor: Rational,
     again: tuple[Origin, ...],
-    watched: tuple[tuple[int, bool], ...],
+    watched: tuple[tuple[int, int], ...],
     code: Any,
     rounded: tuple[bool, ...],
     meant: Any,
