@@ -134,7 +134,7 @@ class Masked:
         with np.errstate(all="ignore"):
             error = np.abs(naive - value) / np.spacing(np.abs(value))
         # what no table covers is left to the naive form, or decided where that is all rounding
-        bad = covered.any(axis=1) & ~(covered & (error <= CLOSE_ULP)).all(axis=1)
+        bad = np.asarray(covered.any(axis=1) & ~(covered & (error <= CLOSE_ULP)).all(axis=1))
         for step in known[1:]:
             if getattr(step, "shape", ()) == (x.size,) and step.dtype == WIDE:
                 size = np.abs(step.reshape(x.shape))

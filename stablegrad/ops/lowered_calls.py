@@ -20,7 +20,7 @@ from stablegrad.ops.pair_codes import ROUNDED, Code, columns, is_enough, is_exac
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.settled import LOST, settle
 from stablegrad.ops.shared_pairs import run_code_at
-from stablegrad.ops.singles import single_sum
+from stablegrad.ops.singles import sum_of_few
 
 SURE = 2.0**-50
 """The relative error with which a value is as good as known."""
@@ -99,9 +99,9 @@ def _redone_sum(
     code: Code,
 ) -> Any:
     xs, leaves = args[: sum(counts)], args[sum(counts) :]
-    single = single_sum(xs, constant, coefficients, counts) if xp.name == "numpy" else None
-    if single is not None and single[1] <= _ALARM * abs(single[0]):
-        return np.array(single[0]).reshape(max([x.shape for x in xs], key=len))
+    few = sum_of_few(xs, constant, coefficients, counts, _ALARM) if xp.name == "numpy" else None
+    if few is not None:
+        return few
     total, size = sum_and_size(xp, xs, constant, coefficients, counts)
     alarm = size > _ALARM * xp.abs(total)  # not where anything is inf or nan
     if xp.name != "numpy" or not np.any(alarm):

@@ -18,6 +18,7 @@ from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
 from stablegrad.ops.pairs import Pair, two_prod, two_sum
 
 _WIDE = np.dtype(np.float64)
+_FEW = 4
 _LEAST, _MOST = 2.0**-900, 2.0**1000  # far from the ends of the range
 
 
@@ -54,16 +55,21 @@ def accumulated(
 def constants_in(
     constant: Exact, coefficients: tuple[Rational, ...], dtype: Any
 ) -> tuple[Any, Any, tuple[Any, ...]]:
-    """The constant as hi and lo, and each coefficient as 1, -1 or hi and lo, in a dtype."""
+    """The constant as hi and lo, and each coefficient as 1, -1 or hi and lo, in a dtype.
+
+    In Python's floats for None.
+    """
     hi, lo = _split(constant, dtype)
     return hi, lo, tuple([c if c in (1, -1) else _split(c, dtype) for c in coefficients])
 
 
 def _split(value: Exact, dtype: Any) -> Pair:
-    high = round_to(value, dtype)[()]
+    high = round_to(value, dtype or _WIDE)[()]
     if isinstance(value, str) or not math.isfinite(high):
-        return high, dtype.type(0)
-    return high, round_to(exact(Fraction(value) - Fraction(float(high))), dtype)[()]
+        low = high.dtype.type(0)
+    else:
+        low = round_to(exact(Fraction(value) - Fraction(float(high))), dtype or _WIDE)[()]
+    return (float(high), float(low)) if dtype is None else (high, low)
 
 
 def _times_coefficient(p: Any, e: Any, multiplier: Pair) -> Pair:
@@ -74,27 +80,39 @@ def _times_coefficient(p: Any, e: Any, multiplier: Pair) -> Pair:
     return q, f if e is None else f + e * high
 
 
-def single_sum(
+def sum_of_few(
     xs: Sequence[Any],
     constant: Exact,
     coefficients: tuple[Rational, ...],
     counts: tuple[int, ...],
-) -> tuple[float, float] | None:
-    """``sum_pair`` of float64 arrays of one element, with the size of the greatest addend.
+    alarm: float,
+) -> Any:
+    """``sum_pair`` of float64 arrays of few elements, rounded once.
 
-    In Python's floats: a call of NumPy takes ten times as long as the operation.
-
-    Returns:
-        The sum, rounded once, and the size; None for other arrays, and where it is not finite.
+    None for other arrays, and where a sum is not finite or its greatest addend is ``alarm`` times
+    as great.
     """
-    if any(x.size != 1 or x.dtype != _WIDE for x in xs):
-        return None
-    numbers = [x.item() for x in xs]
-    hi, lo, addends = accumulated(numbers, constant, coefficients, counts, _WIDE)
-    total = float(hi + lo)
-    if not math.isfinite(total):
-        return None
-    return total, float(max(map(abs, addends)))
+    largest = xs[0]
+    for x in xs:
+        if x.dtype != _WIDE or x.size > _FEW:
+            return None
+        if x.size > largest.size or (x.size == largest.size and x.ndim > largest.ndim):
+            largest = x
+    size, shape = largest.size, largest.shape
+    columns: list[list[float]] = []
+    for x in xs:
+        same = x.shape == shape
+        if not same and (x.size != 1 or x.ndim > len(shape)):
+            return None
+        columns.append(x.reshape(-1).tolist() * (1 if same else size))
+    totals: list[float] = []
+    for numbers in zip(*columns, strict=True):
+        hi, lo, addends = accumulated(numbers, constant, coefficients, counts, None)
+        total = hi + lo
+        if not math.isfinite(total) or max(map(abs, addends)) > alarm * abs(total):
+            return None
+        totals.append(total)
+    return np.array(totals).reshape(shape)
 
 
 def single_product(xs: Any, powers: tuple[Rational, ...], factor: Rational) -> Any:

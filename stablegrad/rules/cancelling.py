@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 from itertools import combinations
+from typing import NamedTuple
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
@@ -12,7 +13,14 @@ from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import addends, bare
 
-Addend = tuple[Rational, Term]
+
+class _Addend(NamedTuple):
+    """A multiple of a product, its factors, and whether one of them is a sum."""
+
+    weight: Rational
+    term: Term
+    factors: dict[Term, Rational]
+    sums: bool
 
 
 def _size(term: Term) -> int:
@@ -28,9 +36,9 @@ def _has_sum(x: Term) -> bool:
     )
 
 
-def _together(a: Addend, b: Addend, like: Term) -> Term | None:
+def _together(a: _Addend, b: _Addend, like: Term) -> Term | None:
     """The sum of two products with common factors, where the rest of them cancels."""
-    p, q = forms.factors(a[1]), forms.factors(b[1])
+    p, q = a.factors, b.factors
     common = {x: n for x, n in p.items() if q.get(x) == n}
     if not any(x.dtype.kind != "b" for x in common):
         return None
@@ -39,7 +47,7 @@ def _together(a: Addend, b: Addend, like: Term) -> Term | None:
         for f in (p, q)
     ]
     shape = forms.broadcast(MONOMIAL, tuple(rests))
-    inner = forms.total([(a[0], rests[0]), (b[0], rests[1])], shape, like.dtype)
+    inner = forms.total([(a.weight, rests[0]), (b.weight, rests[1])], shape, like.dtype)
     if _size(inner) > max(_size(r) for r in rests):
         return None
     return forms.product([forms.monomial(common, None, like.dtype), inner])
@@ -54,13 +62,18 @@ def _together(a: Addend, b: Addend, like: Term) -> Term | None:
 )
 def products_that_cancel(term: Term) -> Term | None:
     """t*(u - v) + t*v + w cancels where v is large beside u: t*u + w does not."""
-    items = list(zip(term.params[1], term.args, strict=True))
     if addends(term) < 3 or not any(_has_sum(x) for x in term.args):
         return None
+    items = [
+        _Addend(c, x, forms.factors(x), _has_sum(x))
+        for c, x in zip(term.params[1], term.args, strict=True)
+    ]
     for a, b in combinations(items, 2):
-        found = _together(a, b, term) if _has_sum(a[1]) or _has_sum(b[1]) else None
+        if not (a.sums or b.sums) or a.factors.keys().isdisjoint(b.factors):
+            continue
+        found = _together(a, b, term)
         if found is not None:
-            rest = [i for i in items if i is not a and i is not b]
+            rest = [(i.weight, i.term) for i in items if i is not a and i is not b]
             return forms.total([(1, found), (1, _number(term)), *rest], term.shape, term.dtype)
     return None
 
