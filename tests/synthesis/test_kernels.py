@@ -18,7 +18,7 @@ from stablegrad.oracle.pieces import Middle
 from stablegrad.oracle.points import sign, zero
 from stablegrad.oracle.precision import precision
 from stablegrad.settings import Settings
-from stablegrad.synthesis import Builder, DeclinedError, X, evaluate, op, recipe, table_of
+from stablegrad.synthesis import Builder, DeclinedError, X, build, evaluate, op, recipe, table_of
 from stablegrad.synthesis import table as tables
 from stablegrad.synthesis.recipe import digest, rebased
 from stablegrad.synthesis.table import Table
@@ -349,3 +349,18 @@ def test_zeros_have_no_gap_next_to_them(f: Term) -> None:
     assert normal.sum() > 50
     assert covered[normal].all()
     assert error[normal].max() <= 4
+
+
+def test_zones_that_wait_for_pieces_cover_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = (X * X - 2) * (X - 3) - ops.exp(X - 7)
+    monkeypatch.setattr(build, "FOR_ZONES", 1.0)
+    at_once = Builder(recipe(f, X)).build()
+    monkeypatch.setattr(build, "FOR_ZONES", 0.0)
+    waiting = Builder(recipe(f, X)).build()
+    assert at_once.gaps == waiting.gaps == ()
+    xs = np.concatenate([np.linspace(-4, 4, 60), 2**0.5 * (1 + 2.0 ** -np.arange(10, 50, 4.0))])
+    value, covered = evaluate(np, xs, waiting)
+    true = truth(f, {X: xs})
+    assert covered.all()
+    error = (value - true.value) / np.spacing(np.abs(true.value)) - true.offset
+    assert np.max(np.abs(error)) <= 4
