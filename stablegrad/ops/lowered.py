@@ -129,18 +129,24 @@ def _ordinary(x: Any, kind: str) -> bool:
     """Whether a factor kept its digits everywhere; nan did not."""
     if not x.size:
         return True
-    if kind == "sum":
-        return not left_range(np, x).any()
-    info = np.finfo(x.dtype)
-    return bool(x.min() >= info.tiny * 4 and x.max() <= info.max)
+    return not left_range(np, x).any() if kind == "sum" else _all_normal(x)
 
 
 def _times(xp: Any, product: Any, x: Any, p: Rational) -> Any:
     if p == 1:
         return x if product is None else product * x
     for step, divide in _steps(xp, x, p):
+        if step is not x and not _is_short(p) and not _all_normal(step):
+            raise FloatingPointError  # of a power no flag tells
         product = _step(product, step, divide=divide)
     return product
+
+
+def _all_normal(x: Any) -> bool:
+    """Whether all elements are positive normal floats."""
+    info = np.finfo(x.dtype)
+    low = np.minimum.reduce(x, axis=None, initial=np.inf)
+    return bool(low >= info.tiny * 4 and np.maximum.reduce(x, axis=None, initial=0.0) <= info.max)
 
 
 def _step(product: Any, step: Any, *, divide: bool) -> Any:
@@ -168,6 +174,9 @@ def _careful_product(
             product = _step(product, step, divide=divide)
             size = xp.abs(product)
             bad = bad | ~((size >= low) & (size <= high))
+            if step is not x:
+                size = xp.abs(step)
+                bad = bad | ~((size >= low) & (size <= high))
     for i, kind, *_ in again:
         bad = bad | (left_range(xp, xs[i]) if kind == "sum" else xs[i] < low)
     product = xp.asarray(product)
@@ -216,10 +225,15 @@ def exp_in_parts(
     return m, xp.asarray(e + xp.where(xp.isnan(k), 0, k).astype(np.int64))
 
 
+def _is_short(p: Rational) -> bool:
+    """Whether a power is a few products and a root."""
+    return 2 * p == int(2 * p) and abs(p) <= 4
+
+
 def _steps(xp: Any, x: Any, p: Rational) -> list[tuple[Any, bool]]:
     """x**p as a few factors to multiply or divide by."""
     size = abs(p)
-    if 2 * size == int(2 * size) and size <= 4:
+    if _is_short(p):
         steps = [(x, p < 0)] * int(size)
         return steps if size == int(size) else [*steps, (xp.sqrt(x), p < 0)]
     base, whole = _representable(p, x.dtype)

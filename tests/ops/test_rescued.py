@@ -60,3 +60,14 @@ def test_multiples_of_products_and_differences_of_legs_keep_their_values(dtype: 
     parse("sqrt(x*x + y*y) - x")(x, y).backward()
     assert x.grad.numpy() == -1
     assert y.grad.numpy() == 1
+
+
+def test_powers_that_underflow_on_the_way_lose_nothing() -> None:
+    x, s = (sg.tensor(np.array(v), requires_grad=True) for v in (1.5e63, 1.6e63))
+    parse("x/(s*s)*exp(-x*x/(2*s*s))")(x, s).backward()
+    inputs = [make(INPUT, (), (i,), (), np.dtype(np.float64)) for i in range(2)]
+    wrapped = [wrap(t, Settings(), requires=False) for t in inputs]
+    meant = parse("x/(s*s)*exp(-x*x/(2*s*s))")(*wrapped).term
+    at = dict(zip(inputs, (1.5e63, 1.6e63), strict=True))
+    true = truth(meant, at, order=1, direction={inputs[1]: 1.0})
+    assert err_ulp(s.grad.numpy(), true) <= 4
