@@ -210,6 +210,36 @@ def density_over_tail(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "monomial",
+    example=lambda x, y: y * OPS["erfcx_derivative"](x, n=1) / OPS["erfcx"](x),
+    source="erfcx'(x) = 2*x*erfcx(x) - 2/sqrt(pi)",
+    group="error",
+    among=("erfcx_derivative",),
+)
+def slope_over_scaled_tail(term: Term) -> Term | None:
+    """erfcx'(x)/erfcx(x) is inf/inf for large negative x; without the quotient it is about 2*x."""
+    parts = forms.factors(term)
+    for slope, p in parts.items():
+        if slope.op.name != "erfcx_derivative" or slope.params != (1,) or p != 1:
+            continue
+        (x,) = slope.args
+        tail = OPS["erfcx"](x)
+        power = parts.get(tail, 0)
+        if power > -1 or x.op.name == "where" or x.facts.nonnegative:
+            continue
+        low = OPS["less"](x, 0.0)
+        left, right = OPS["where"](low, x, -1.0), OPS["where"](low, 1.0, x)
+        inverse = forms.power(tail.op(left), -1)
+        addends = [(2, left), (exact_ratio(-2 * Fraction(_ROOT_1_PI)), inverse)]
+        deep = forms.total(addends, term.shape, term.dtype)
+        near = slope.op(right, n=1) / tail.op(right)
+        rest = {t: r for t, r in parts.items() if t is not slope} | {tail: power + 1}
+        others = forms.monomial({t: r for t, r in rest.items() if r}, None, term.dtype)
+        return forms.with_shape(forms.product([OPS["where"](low, deep, near), others]), term.shape)
+    return None
+
+
+@stabilize.procedure(
+    "monomial",
     example=lambda x, y: OPS["exp"](y) * OPS["erfc"](x),
     source="erfc(x) = exp(-x*x)*erfcx(x)",
     group="error",
