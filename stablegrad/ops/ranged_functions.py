@@ -148,7 +148,7 @@ def _powers(step: Function, x: Parts, y: Parts) -> Parts:
     by_base = step.name in SLOPES and step.order == 1
     raised = parts_sum(np, [y, parts_constant(np, -1, y)]) if by_base else y
     exponent = parts_product(np, [(log, 1), (raised, 1)])
-    if step.name == "pow1pm1":
+    if step.name in ("pow1pm1", "powm1"):
         return _growing("expm1", exponent)
     if step.name in SLOPES:
         return parts_product(np, [(_exp(exponent), 1), (y if by_base else log, 1)])
@@ -254,6 +254,12 @@ def _log1mexp(x: Parts) -> Parts:
     return either(floats(x) > -1, near, _log1p(parts_multiple(np, _exp(x), -1)))
 
 
+def _log_expm1(x: Parts) -> Parts:
+    """log(exp(x) - 1) of a positive x: x itself far out; nothing is known of it near its zero."""
+    near = _log_of_rounded(_growing("expm1", x))
+    return either(floats(x) < _LARGE, near, x)
+
+
 def _log_step(base: Parts, step: Parts) -> Parts:
     """log((base + step)/base)."""
     return _log1p(parts_product(np, [(step, 1), (base, -1)]))
@@ -322,6 +328,7 @@ CALLS: dict[str, Callable[..., Parts]] = {
     LOG_OF_ROUNDED: lambda xp, step, x: _log_of_rounded(x),
     "log1mexp": lambda xp, step, x: _log1mexp(x),
     "log1mexp_slope": lambda xp, step, x: _under_expm1(_abs(x)),
+    "log_expm1": lambda xp, step, x: _log_expm1(x),
     "log_expm1_slope": lambda xp, step, x: _under_expm1(parts_multiple(np, x, -1)),
     "log_ndtr": lambda xp, step, x: _log_ndtr(xp, x),
     "log_sigmoid": lambda xp, step, x: _logistic("log_sigmoid", x),
@@ -334,6 +341,7 @@ CALLS: dict[str, Callable[..., Parts]] = {
     "pow1pm1": lambda xp, step, x, y: _powers(step, x, y),
     "power": lambda xp, step, x, y: _powers(step, x, y),
     "power_derivative": lambda xp, step, x, y: _powers(step, x, y),
+    "powm1": lambda xp, step, x, y: _powers(step, x, y),
     "power_gap": lambda xp, step, x, y: _power_gap(step, x, y),
     "sech": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -1)]),
     "sech_squared": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -2)]),

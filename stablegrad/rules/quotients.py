@@ -96,9 +96,7 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
                 cured = OPS["where"](OPS["not_equal"](long, 0.0), cured, long)
             result = cured if leg.facts.nonpositive else None
             if result is None:
-                below = OPS["less"](leg, 0.0)
-                # the length of the leg, with the slope of the leg itself where that is 0
-                result = OPS["where"](below, cured, h + OPS["where"](below, -leg, leg))
+                result = OPS["where"](OPS["less"](leg, 0.0), cured, long)
             for pole in pole_free(bare):
                 result = OPS["require"](result, pole)  # an infinite leg less itself
             return forms.with_shape(forms.scale(c, result), term.shape)
