@@ -336,6 +336,15 @@ def test_arrays_sums_products_and_reverse_mode() -> None:
         assert np.allclose(found.offset, forward.offset, atol=1e-9)
 
 
+def test_a_factor_0_is_no_mask_of_a_pole_above() -> None:
+    """(sqrt(1 + x*y) - 1)/x by y at x = 0: pulled back it is inf times 0, which nobody knows."""
+    x, y = variable("x"), variable("y")
+    _, by_y = gradient((ops.sqrt(1 + x * y) - 1) / x, [x, y], {x: 0.0, y: 2.0})
+    assert by_y.status > Status.LIMIT
+    masked = gradient(x * ops.sqrt(y), y, {x: 0.0, y: 0.0})
+    assert masked.value == 0 and masked.status == Status.DECIDED
+
+
 def test_large_matrix_products_agree_with_small_ones() -> None:
     rng = np.random.default_rng(4)
     a, b = variable("a", (20, 15)), variable("b", (15, 12))

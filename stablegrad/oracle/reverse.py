@@ -137,7 +137,15 @@ def _times_partial(term: Term, args: list[Array], i: int, cotangent: Array) -> A
     x = args[i] if args[i].dtype == object else bind(args[i].astype(np.float64))
     moved[i] = mapped(_move, x)
     slope = mapped(_slope, step(term, moved, False))
+    if term.op.name in ("multiply", "divide"):
+        # a factor 0 is 0 also times the infinite slope of the other, but no mask of a pole above
+        finite = mapped(lambda b: b.known and b.c[0].is_finite(), lifted(cotangent))
+        slope = np.where(finite.astype(bool), slope, mapped(_softened, slope))
     return np.asarray(cotangent * slope, object)
+
+
+def _softened(b: Ball) -> Ball:
+    return Ball((ZERO,)) if b is HARD else b
 
 
 def _move(b: Ball) -> Ball:
