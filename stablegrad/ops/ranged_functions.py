@@ -148,7 +148,7 @@ def _powers(step: Function, x: Parts, y: Parts) -> Parts:
     by_base = step.name in SLOPES and step.order == 1
     raised = parts_sum(np, [y, parts_constant(np, -1, y)]) if by_base else y
     exponent = parts_product(np, [(log, 1), (raised, 1)])
-    if step.name == "pow1pm1":
+    if step.name in ("pow1pm1", "powm1"):
         return _growing("expm1", exponent)
     if step.name in SLOPES:
         return parts_product(np, [(_exp(exponent), 1), (y if by_base else log, 1)])
@@ -342,6 +342,7 @@ CALLS: dict[str, Callable[..., Parts]] = {
     "power": lambda xp, step, x, y: _powers(step, x, y),
     "power_derivative": lambda xp, step, x, y: _powers(step, x, y),
     "power_gap": lambda xp, step, x, y: _power_gap(step, x, y),
+    "powm1": lambda xp, step, x, y: _powers(step, x, y),
     "sech": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -1)]),
     "sech_squared": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -2)]),
     "sigmoid": lambda xp, step, x: _logistic("sigmoid", x),

@@ -16,7 +16,9 @@ from stablegrad.ops.record import CONST, is_const, is_float
 from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.transforms.vanishing import vanishes
 
-BASED = frozenset("power power_derivative pow1p pow1p_derivative pow1pm1 cbrt cbrt_slope".split())
+BASED = frozenset(
+    "power power_derivative powm1 pow1p pow1p_derivative pow1pm1 cbrt cbrt_slope".split()
+)
 """Functions that are in range where their first argument may not be."""
 GROWING = (GROWS | PRODUCTS) - {"exp"}
 """Functions that may leave the range where their product with another factor does not."""
