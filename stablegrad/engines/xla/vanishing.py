@@ -55,6 +55,8 @@ _OF_POSITIVE = frozenset(["log1p", "sqrt"])
 
 _SUMS_OF_PRODUCTS = frozenset(["compensated_sum", "redone_sum"])
 _PRODUCTS = frozenset(["scaled_product", "ranged_product"])
+_POWERS = {"divide": (1, -1), "reciprocal": (-1,)}
+"""Products by another name: the powers of their arguments."""
 _OSCILLATING = frozenset(["sin", "cos"])
 """No numbers at infinity, however small beside what grows."""
 
@@ -232,8 +234,8 @@ def _growth(term: Term, known: Mapping[Term, Growth | None]) -> Growth | None:
     bounded = _bounded(called)
     if name in ("multiply", "square"):
         degree = sum(degrees) * (2 if name == "square" else 1)
-    elif name in _PRODUCTS or name == "divide":
-        powers = (1, -1) if name == "divide" else term.params[0]
+    elif name in _PRODUCTS or name in _POWERS:
+        powers = _POWERS.get(name) or term.params[0]
         roots = [a for a, p in zip(own, powers, strict=True) if p != int(p)]
         positive |= {a for a in roots if not a.facts.lo >= 0}
         degree = float(sum(abs(p) * d for p, d in zip(powers, degrees, strict=True)))
