@@ -152,10 +152,12 @@ def _true(
     return truth(region.roots[0], bindings, np.float32, order=1, direction=moves)
 
 
-@pytest.mark.parametrize(
-    ("name", "amount"),
-    [(name, k) for name in CASES for k in WITHIN if (name, k) != ("asymmetric Laplace", "many")],
-)
+FALLS_SHORT = {("asymmetric Laplace", "many"): 2}
+"""By case the argument whose slope is not within: factors of what cancels are rounded, 43 ulp."""
+
+
+@pytest.mark.parametrize("amount", WITHIN)
+@pytest.mark.parametrize("name", CASES)
 def test_values_and_slopes_by_all_arguments(
     name: str, amount: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +170,8 @@ def test_values_and_slopes_by_all_arguments(
     slopes = jax.grad(lambda *args: stable(*args).sum(), places)
     found = [jax.jit(stable)(*columns), *jax.jit(slopes)(*columns)]
     for place, got in zip((None, *places), found, strict=True):
+        if place is not None and FALLS_SHORT.get((name, amount)) == place:
+            continue
         true = _true(f, columns, place)
         size = np.abs(np.asarray(true.value, float))
         counts = (size >= np.finfo(np.float32).tiny) & (size <= np.finfo(np.float32).max)
