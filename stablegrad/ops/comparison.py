@@ -300,7 +300,16 @@ def _where_facts(term: Term) -> Facts:
         return a
     if condition.defined and _never(condition):
         return b
+    x = term.args[2]
+    if term.args[0] is OPS["less"](x, 0.0) and _opposite(term.args[1], x):
+        return intervals.absolute(b)
     return intervals.union(a, b)
+
+
+def _opposite(a: Term, b: Term) -> bool:
+    """Whether one of two numbers is the negative of the other."""
+    minus = (("negative", ()), ("affine", (0, (-1,))))
+    return any(x.args == (y,) and (x.op.name, x.params) in minus for x, y in ((a, b), (b, a)))
 
 
 def _where_partials(y: Term, condition: Term, a: Term, b: Term) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational, times
 from stablegrad.ops.record import CONST
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import bare
+from stablegrad.rules.simpler import bare, size_of
 
 HALF = Fraction(1, 2)
 
@@ -67,7 +67,7 @@ def _rationalized(c: Rational, x: Term, k: Rational, y: Term) -> Term | None:
     difference = forms.total(squares, shape, x.dtype)
     if not _simpler(difference, square):
         return None
-    size = y if y.facts.nonnegative else OPS["abs"](y)
+    size = y if y.facts.nonnegative else size_of(forms.scale(1 if k > 0 else -1, y))
     conjugate = forms.total([(c, x), (abs(k), size)], shape, x.dtype)
     cured = forms.product([difference, forms.power(conjugate, -1)])
     if not conjugate.facts.nonzero:

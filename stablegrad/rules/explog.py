@@ -231,9 +231,9 @@ def log_of_quotient_by_tail(term: Term) -> Term | None:
     if others or tail.op.name != "erfc" or core.params != ((-1,),) or not (c != 1 and c > TAIL):
         return None
     (x,) = tail.args
-    if x.facts.hi <= FAR:
+    if x.facts.hi <= FAR + 1:
         return None
-    near = log(forms.scale(c, forms.power(OPS["erfc"](OPS["minimum"](x, FAR)), -1)))
+    near = log(forms.scale(c, forms.power(OPS["erfc"](OPS["minimum"](x, FAR + 1)), -1)))
     far = log(forms.const(c, x.dtype)) - OPS["log_erfc"](x)
     return forms.with_shape(OPS["where"](OPS["greater"](x, FAR), far, near), term.shape)
 
@@ -371,14 +371,14 @@ def difference_of_reciprocals(a: Term, b: Term) -> Pair:
 
 
 @rule(
-    where=lambda x: not x.facts.nonnegative,
+    where=lambda x: x.facts.lo < -1,
     source="1 - exp(-u) = u * (1 - exp(-u)) / u",
     group="exponentials",
     rises="both sides are evaluated",
 )
 def log1mexp_of_exp(x: Term) -> Pair:
     """log(1 - exp(-exp(x))), where exp(x) is below the least float, is x."""
-    low, high = OPS["minimum"](x, 0), OPS["maximum"](x, 0)
+    low, high = OPS["minimum"](x, 1), OPS["maximum"](x, -1)  # held beyond 0, which has a slope
     small = low + OPS["log_exprel"](-exp(low))
     log1mexp = OPS["log1mexp"]
     return log1mexp(-exp(x)), OPS["where"](x < 0, small, log1mexp(-exp(high)))

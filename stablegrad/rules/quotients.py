@@ -12,7 +12,7 @@ from stablegrad.ops.reduction import count, every
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.excess import less, with_rest
 from stablegrad.rules.roots import _legs, square_root
-from stablegrad.rules.simpler import other_factors
+from stablegrad.rules.simpler import other_factors, size_of
 from stablegrad.rules.softmax import restored
 
 HALF = Fraction(1, 2)
@@ -89,7 +89,7 @@ def hypotenuse_less_leg(term: Term) -> Term | None:
             leg = rest  # the sum is c*(h + leg)
             if leg.facts.nonnegative:
                 return None
-            long = h + OPS["abs"](bare)
+            long = h + (OPS["abs"](bare) if leg.facts.nonpositive else size_of(leg))
             cured = forms.product([other, other, forms.power(long, -1)])
             if not long.facts.nonzero:
                 # 0 as the length is, and no constant, which would be one that is meant

@@ -30,6 +30,11 @@ def is_lost(x: Term) -> Term:
     return OPS["less"](x, LOST[x.dtype.itemsize])
 
 
+def size_of(x: Term) -> Term:
+    """abs(x) in what is smooth at 0, where its slope is that of x: not 0, that of a kink."""
+    return OPS["where"](OPS["less"](x, 0.0), forms.scale(-1, x), x)
+
+
 def other_addends(term: Term, *used: Term) -> list[tuple[Rational, Term]]:
     """The coefficients and addends of a flat sum without some of these, its constant as one."""
     parts = zip(term.params[1], term.args, strict=True)

@@ -322,15 +322,15 @@ _FAR_TAIL = 1
 
 
 @rule(
-    where=lambda x: not x.facts.nonnegative,
+    where=lambda x: x.facts.lo < -1,
     source="DLMF 7.2.3",
     group="error",
     rises="both sides are evaluated",
 )
 def log_of_scaled_tail(x: Term) -> Pair:
     """exp(x**2) erfc(x) overflows on the left, where its log is x**2 and that of erfc(x)."""
-    right = OPS["log"](OPS["erfcx"](OPS["maximum"](x, 0)))
-    left = x * x + OPS["log_erfc"](OPS["minimum"](x, 0))
+    right = OPS["log"](OPS["erfcx"](OPS["maximum"](x, -1)))  # held beyond 0, which has a slope
+    left = x * x + OPS["log_erfc"](OPS["minimum"](x, 1))
     return OPS["log"](OPS["erfcx"](x)), OPS["where"](x < 0, left, right)
 
 
