@@ -56,6 +56,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     orthogonal,
     oscillating,
     power_gaps,
+    power_means,
     powers,
     products,
     reduction,
