@@ -23,7 +23,15 @@ import numpy as np
 import scipy.linalg
 import scipy.special
 
-from stablegrad.audit.syntax import EmitError, bare, definition, free, renamed, tree_of
+from stablegrad.audit.syntax import (
+    EmitError,
+    attributes_of,
+    bare,
+    definition,
+    free,
+    renamed,
+    tree_of,
+)
 from stablegrad.ir import OPS
 from stablegrad.ops.record import Op
 from stablegrad.synthesis.recipe import Recipe
@@ -246,7 +254,7 @@ class Shaken:
             value = outside[name]
             opened = isinstance(value, types.ModuleType) and value.__name__ not in _MODULES
             if opened or isinstance(value, Op):  # what is read of it, not all that it holds
-                for used in sorted(_attributes(node, name)):
+                for used in sorted(attributes_of(node, name)):
                     attributes[name, used] = self.refer(used, getattr(value, used))
             else:
                 texts[name] = self.refer(name, value)
@@ -283,15 +291,6 @@ def _public(value: Any, wanted: str) -> str:
             if getattr(module, name, None) is value:
                 return f"{text}.{name}"
     return ""
-
-
-def _attributes(node: ast.AST, name: str) -> set[str]:
-    """What is read of a name: its attributes."""
-    return {
-        n.attr
-        for n in ast.walk(node)
-        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == name
-    }
 
 
 def packed(value: Array) -> str:

@@ -6,7 +6,7 @@ import ast
 import copy
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +51,84 @@ def _within(node: Any, place: tuple[Any, Any, Any, Any]) -> bool:
 
 
 def free(node: ast.AST) -> set[str]:
-    """Names that are read and not bound inside; annotations do not count."""
-    inner = bare(copy.deepcopy(node))
-    read = {n.id for n in ast.walk(inner) if isinstance(n, ast.Name)}
-    bound = {
-        n.id for n in ast.walk(inner) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
-    bound |= {n.arg for n in ast.walk(inner) if isinstance(n, ast.arg)}
-    return read - bound
+    """Names that are read and not bound where they are read; annotations do not count."""
+    return {n.id for n in _free_places(node)}
+
+
+def attributes_of(node: ast.AST, name: str) -> set[str]:
+    """What is read of a name that comes from outside: its attributes."""
+    places = {id(n) for n in _free_places(node) if n.id == name}
+    read = [n for n in ast.walk(node) if isinstance(n, ast.Attribute)]
+    return {n.attr for n in read if id(n.value) in places}
+
+
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SCOPES = (ast.FunctionDef, ast.Lambda, *_COMPREHENSIONS)
+
+
+def _free_places(root: ast.AST) -> list[ast.Name]:
+    """Where names are read that come from outside; each scope binds its own names alone."""
+    found: list[ast.Name] = []
+    todo: list[tuple[ast.AST, frozenset[str]]] = [(root, frozenset())]
+    while todo:
+        node, bound = todo.pop()
+        if isinstance(node, ast.Name):
+            if node.id not in bound:
+                found.append(node)
+        elif isinstance(node, _SCOPES):
+            inner = bound | _bound(node)
+            within, outside = _parts(node)
+            todo += [(n, inner) for n in within] + [(n, bound) for n in outside]
+        elif isinstance(node, ast.ClassDef):  # methods do not see what its body binds
+            own = bound | _bound(node)
+            todo += [(n, bound if isinstance(n, _SCOPES) else own) for n in node.body]
+            todo += [(n, bound) for n in [*node.bases, *node.keywords, *node.decorator_list]]
+        else:
+            todo += [(n, bound) for n in _children(node)]
+    return found
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """The parts of a node that are run."""
+    unread = node.annotation if isinstance(node, ast.AnnAssign) else None
+    return [n for n in ast.iter_child_nodes(node) if n is not unread]
+
+
+def _parts(node: Any) -> tuple[list[ast.AST], list[ast.AST]]:
+    """What is evaluated inside of a scope, and outside of it."""
+    if isinstance(node, ast.FunctionDef | ast.Lambda):
+        outside = [*node.args.defaults, *[d for d in node.args.kw_defaults if d is not None]]
+        body = node.body if isinstance(node, ast.FunctionDef) else [node.body]
+        return list(body), [*outside, *getattr(node, "decorator_list", [])]
+    first = node.generators[0].iter
+    rest = [n for g in node.generators for n in (g.target, g.iter, *g.ifs) if n is not first]
+    values = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+    return [*values, *rest], [first]
+
+
+def _bound(node: Any) -> frozenset[str]:
+    """The names that a scope binds itself."""
+    names: set[str] = set()
+    if isinstance(node, ast.FunctionDef | ast.Lambda):
+        a = node.args
+        given = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+        names |= {g.arg for g in given if g is not None}
+    todo: list[ast.AST] = _parts(node)[0] if isinstance(node, _SCOPES) else _children(node)
+    while todo:
+        n = todo.pop()
+        if isinstance(n, ast.Name):
+            names |= {n.id} if isinstance(n.ctx, ast.Store) else set()
+        elif isinstance(n, ast.FunctionDef | ast.ClassDef):
+            names.add(n.name)
+        elif isinstance(n, ast.alias):
+            names.add((n.asname or n.name).split(".")[0])
+        elif isinstance(n, ast.ExceptHandler) and n.name:
+            names.add(n.name)
+        if isinstance(n, _COMPREHENSIONS):  # of which ":=" binds outside
+            names |= {m.target.id for m in ast.walk(n) if isinstance(m, ast.NamedExpr)}
+        elif not isinstance(n, (*_SCOPES, ast.ClassDef)):
+            todo += _children(n)
+    return frozenset(names)
 
 
 def bare(node: Any) -> Any:
@@ -82,26 +152,35 @@ class _Plain(ast.NodeTransformer):
 
 class _Rename(ast.NodeTransformer):
     def __init__(
-        self, texts: Mapping[str, ast.expr], attributes: Mapping[tuple[str, str], ast.expr]
+        self,
+        places: Sequence[ast.Name],
+        texts: Mapping[str, ast.expr],
+        attributes: Mapping[tuple[str, str], ast.expr],
     ) -> None:
+        self.places = {id(n) for n in places}
         self.texts = texts
         self.attributes = attributes
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
-        if isinstance(node.value, ast.Name) and (node.value.id, node.attr) in self.attributes:
-            return copy.deepcopy(self.attributes[node.value.id, node.attr])
+        of = node.value
+        if isinstance(of, ast.Name) and id(of) in self.places:
+            text = self.attributes.get((of.id, node.attr))
+            if text is not None:
+                return copy.deepcopy(text)
         return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> Any:
-        return copy.deepcopy(self.texts[node.id]) if node.id in self.texts else node
+        known = node.id in self.texts and id(node) in self.places
+        return copy.deepcopy(self.texts[node.id]) if known else node
 
 
 def renamed(
     node: Any, texts: Mapping[str, str], attributes: Mapping[tuple[str, str], str] | None = None
 ) -> Any:
-    """A tree with texts in place of names, and of attributes of modules."""
+    """A tree with texts in place of names from outside, and of attributes of modules."""
+    places = _free_places(node)
     trees = {k: ast.parse(v, mode="eval").body for k, v in texts.items() if k != v}
     parts = {k: ast.parse(v, mode="eval").body for k, v in (attributes or {}).items()}
     if isinstance(node, ast.FunctionDef) and node.name in texts:
         node.name = texts[node.name]
-    return ast.fix_missing_locations(_Rename(trees, parts).visit(node))
+    return ast.fix_missing_locations(_Rename(places, trees, parts).visit(node))
