@@ -97,8 +97,7 @@ def _sech_kernel(xp: Any, x: Any) -> Any:
 
 def _sech_ball(x: Any) -> Any:
     """2t/(1 + t*t), as the balls of cosh have no bound far out."""
-    near = x * x < 0.7  # and may be of either sign
-    t = (x if near or x < 0 else -x).exp()
+    t = (-abs(x) if x.decided() else x).exp()  # near 0 it may be of either sign
     return 2 * t / (1 + t * t)
 
 

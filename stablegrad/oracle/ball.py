@@ -306,6 +306,10 @@ class Ball(Elementary, Special, Incomplete, Integrals):
             return 0
         raise UndecidedError
 
+    def decided(self) -> bool:
+        """Whether the sign is known."""
+        return self.known and bool(self.c[0] > 0 or self.c[0] < 0)
+
     def __lt__(self, other: Any) -> bool:
         return self.compare(other) == -1
 
