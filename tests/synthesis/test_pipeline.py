@@ -40,7 +40,9 @@ def test_it_can_be_switched_off(rule: str) -> None:
     with sg.rules(exclude=rule):
         y = gap(sg.tensor(XS))
         assert "synthesized" not in sg.explain(y).ops
-        assert ulps(y.numpy(), gap, XS).max() > 1e6
+        worst = ulps(y.numpy(), gap, XS).max()
+        # sums that cancel are redone without a kernel too
+        assert worst <= 4 if rule == "synthesis" else worst > 1e6
 
 
 def test_the_environment_switches_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
