@@ -69,7 +69,9 @@ def as_rescued(value: Term, term: Term) -> Term:
     """
     if value.dtype != NARROW or is_exact(term) or not term.args or not _is_program(term):
         return value
-    leaves = any(map(_may_leave, topological([term])))
+    core = forms.split(term)[1]  # what is infinite in float64 itself, the result is in float32
+    parts = [t for t in topological([term]) if t is not core or t.op.name not in GROWS]
+    leaves = any(map(_may_leave, parts))
     return _rescued(value, term, "beyond", {}) if leaves else value
 
 

@@ -26,6 +26,7 @@ total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=
 sin, gap, power, pow1p = f("sin"), f("sigmoid_gap"), f("power"), f("pow1p")
 arccos, arcsin, unit = f("arccos"), f("arcsin"), f("hypot_unit")
 exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
+erfcx, derfcx = f("erfcx"), f("erfcx_derivative", n=1)
 slope, logit, i0, i1 = f("sigmoid_slope"), f("logit"), f("i0"), f("i1")
 
 
@@ -71,6 +72,18 @@ MORE: list[Case] = [
     ("log_of_logistic_interval", lambda x, y: x * log(gap(2 * x, y)), [450.0, 800.0]),
     ("log_of_negative_logistic_interval", lambda x, y: log(gap(x, y) * -1), [-801.0, -800.0]),
     ("log_of_negative_logistic_interval", lambda x, y: -log(-gap(x * x, y)), [30.0, 901.0]),
+    ("exp_of_log_erfc", lambda x: exp(log(erfc(x))), [26.0]),
+    ("exp_of_log_erfc", lambda x, y: y * exp(f("log_erfc")(x)), [28.0, 1e100]),
+    ("expm1_of_log_erfc", lambda x: expm1(log(erfc(x))), [1e-10]),
+    ("expm1_of_log_erfc", lambda x, y: y / expm1(log(erfc(x))), [1e-12, 3.0]),
+    ("expm1_of_log_ndtr", lambda x: x * expm1(log(ndtr(x))), [30.0]),
+    ("expm1_of_log_ndtr", lambda x, y: y / expm1(log(ndtr(x))), [35.0, 1e-9]),
+    ("tail_times_slope_of_log_erfc", lambda x, y: y * erfc(x) * log(erfc(x)), [28.0, 1e300]),
+    ("tail_times_slope_of_log_erfc", lambda x, y: log(erfc(x)) * erfc(x) / y, [29.0, 1e-200]),
+    ("tail_times_slope_of_log_ndtr", lambda x, y: y * ndtr(x) * log(ndtr(x)), [-39.0, 1e300]),
+    ("tail_times_slope_of_log_ndtr", lambda x, y: log_ndtr(x) * ndtr(x) / y, [-40.0, 1e-200]),
+    ("slope_over_scaled_tail", lambda x, y: y * derfcx(x) / erfcx(x), [-30.0, 2.0]),
+    ("slope_over_scaled_tail", lambda x, y: derfcx(x / y) / erfcx(x / y), [-80.0, 2.0]),
     ("power_of_tail", lambda x, y: power(ndtr(x), y), [-50.0, 0.01]),
     ("power_of_tail", lambda x, y: power(1 / (1 + exp(-x)), y), [-800.0, 0.01]),
     ("power_of_complement", lambda x, y: 1 - power(1 - power(x, y), 3 * y), [1e-9, 2.0]),

@@ -281,11 +281,11 @@ REDUCTIONS: list[Case] = [
     (
         "sum_of_differences_of_shares",
         lambda x, y: y * (1e-20 + total(softmax(x) - softmax(2 * x))),
-        [[0.3, 2.1, 0.7], 2.0],
+        [[0.3, 2.1, 0.7, 1.0, -0.37, 1.93, 0.11], 2.0],
     ),
     (
         "sum_of_differences_of_shares",
         lambda x, y: mean(softmax(y) - softmax(x)) + 1e-30,
-        [[0.3, 2.1, 0.7, 1.0], [0.1, 0.2, 3.0, 0.4]],
+        [[0.3, 2.1, 0.7, 1.0, -0.37, 1.93, 0.11], [0.1, 0.2, 3.0, 0.4, 1.7, -1.1, 0.59]],
     ),
 ]
