@@ -74,7 +74,7 @@ def _fallen(xp: Any, size: Pair) -> tuple[Pair, Pair]:
 
 def _weights(xp: Any, w: Any, t: Pair) -> tuple[Pair, Pair]:
     """Those of the greater power and of the other, which sum to 1."""
-    own, other = (w, 0.0 * w), pairs.two_sum(pairs.unseen(xp, 1.0), -w)
+    own, other = (w, 0.0 * w), pairs.two_sum(1.0, -w)
     first = t[0] > 0
     return _chosen(xp, first, own, other), _chosen(xp, first, other, own)
 
