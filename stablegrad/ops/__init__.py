@@ -56,7 +56,6 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     orthogonal,
     oscillating,
     power_gaps,
-    power_means,
     powers,
     products,
     reduction,

@@ -50,9 +50,9 @@ FALLS = frozenset(
         "log_ndtr_derivative log_ndtr_difference log_ndtr_difference_derivative log_sigmoid "
         "log_sigmoid_difference logdiffexp_weight logrel_derivative mish mish_derivative ndtr "
         "ndtr_gap one_minus_cos_over_square one_minus_cos_over_square_derivative pow1p "
-        "pow1p_derivative power power_derivative power_share powm1_derivative sech sech_squared "
-        "share2 share2_slope sigmoid sigmoid_difference sigmoid_slope silu silu_derivative "
-        "softplus union_slope"
+        "pow1p_derivative power power_derivative powm1_derivative sech sech_squared share2 "
+        "share2_slope sigmoid sigmoid_difference sigmoid_slope silu silu_derivative softplus "
+        "union_slope"
     ).split()
 )
 """Functions that are lost below the range of floats far out, where their argument is in range."""

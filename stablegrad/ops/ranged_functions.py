@@ -220,13 +220,6 @@ def _logistic(name: str, x: Parts) -> Parts:
     return either(x[0] < 0, near, parts_sum(np, [x, near]))
 
 
-def _power_share(v: Parts, x: Parts, w: Parts, y: Parts, p: Parts) -> Parts:
-    """v*x**p/(v*x**p + w*y**p)."""
-    logs = [_log(parts_product(np, [(a, 1), (b, -1)])) for a, b in ((v, w), (x, y))]
-    odds = parts_sum(np, [logs[0], parts_product(np, [(logs[1], 1), (p, 1)])])
-    return _logistic("sigmoid", odds)
-
-
 def _erfc(xp: Any, x: Parts) -> Parts:
     value = floats(x)
     tail = value > 1.0
@@ -349,7 +342,6 @@ CALLS: dict[str, Callable[..., Parts]] = {
     "power": lambda xp, step, x, y: _powers(step, x, y),
     "power_derivative": lambda xp, step, x, y: _powers(step, x, y),
     "power_gap": lambda xp, step, x, y: _power_gap(step, x, y),
-    "power_share": lambda xp, step, v, x, w, y, p: _power_share(v, x, w, y, p),
     "powm1": lambda xp, step, x, y: _powers(step, x, y),
     "sech": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -1)]),
     "sech_squared": lambda xp, step, x: parts_product(np, [(_growing("cosh", x), -2)]),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
-from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import bare, has_rule, other_factors, single
+from stablegrad.rules.simpler import has_rule, other_factors
 
 
 @stabilize.procedure(
@@ -108,59 +105,3 @@ def _growth(base: Term) -> tuple[Rational, Term] | None:
 
 def _number(total: Term) -> Rational:
     return 0 if isinstance(total.params[0], str) else total.params[0]
-
-
-@stabilize.procedure(
-    "power",
-    example=lambda x, y, p: OPS["power"]((OPS["power"](x, p) + OPS["power"](y, p)) / 2, 1 / p),
-    source="means of powers are homogeneous, and geometric means at exponent 0",
-    group="powers",
-    among=("affine",),
-)
-def power_of_weighted_powers(term: Term) -> Term | None:
-    """(w*x**p + (1 - w)*y**p)**(1/p) leaves the range for large p; for small p all is rounded."""
-    total, outer = term.args
-    if total.op is not forms.AFFINE or len(total.args) != 2 or total.params[0] != 0:
-        return None
-    (c, k), (first, second) = total.params[1], total.args
-    one, other = _weighted(c, first), _weighted(k, second)
-    if one is None or other is None or one[2] is not other[2]:
-        return None
-    (v, x, p), (u, y, _) = one, other
-    rate = forms.split(p)[1]
-    degree = forms.product([outer, p])
-    if forms.factors(forms.split(outer)[1]).get(rate) != -1 or rate in forms.factors(degree):
-        return None
-    whole = bare(forms.total([(1, v), (1, u)], total.shape, total.dtype))
-    if not is_const(whole, 1):
-        return None
-    if not _is_exact(v):  # what is left of 1 is that of the weight itself
-        v, x, u, y = u, y, v, x
-    if not _is_exact(v):
-        return None
-    w = forms.with_shape(v, total.shape)
-    x, y, p = (forms.with_shape(a, total.shape) for a in (x, y, p))
-    inside = [a > 0 for a in (x, y, w)] + [w < 1, OPS["not_equal"](p, 0.0)]
-    inside += [OPS["isfinite"](a) for a in (x, y, p)]
-    good = functools.reduce(OPS["logical_and"], inside)
-    x, y, w, p = (
-        OPS["where"](good, a, b) for a, b in zip((x, y, w, p), (1.0, 1.0, 0.5, 1.0), strict=True)
-    )
-    mean = OPS["power_mean"](x, y, w, p)
-    found = mean if is_const(degree, 1) else OPS["power"](mean, degree)
-    kept = OPS["power"](OPS["where"](good, 1.0, total), outer)
-    return forms.with_shape(OPS["where"](good, found, kept), term.shape)
-
-
-def _is_exact(x: Term) -> bool:
-    """Whether a term is not rounded here."""
-    return is_const(x) or (x.op is not forms.REQUIRE and single(x))
-
-
-def _weighted(c: Rational, x: Term) -> tuple[Term, Term, Term] | None:
-    """The weight, base and exponent of a multiple of a product with one power."""
-    powers = [a for a, p in forms.factors(x).items() if a.op.name == "power" and p == 1]
-    if len(powers) != 1:
-        return None
-    base, exponent = powers[0].args
-    return forms.scale(c, other_factors(x, powers[0])), base, exponent

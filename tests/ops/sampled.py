@@ -1,7 +1,4 @@
-"""Ops whose truth is dear, or whose bound holds on a part of the range.
-
-See test_incomplete and test_power_means.
-"""
+"""Ops whose truth is dear, or whose bound holds on a part of the range: see test_incomplete."""
 
 WHOLE_RANGE = ("betaln", "lgamma_difference", "polygamma_difference", "log_minus_digamma")
 """Held to the contract at fewer bit patterns than the others."""
@@ -25,9 +22,5 @@ ON_A_RANGE = (
     "cosine_integral",
     "bessel_j",
     "bessel_y",
-    "power_mean",
-    "power_share",
-    "power_mean_gap",
-    "power_mean_by_exponent",
 )
 """Held to the bound that the record states, where it states it."""
