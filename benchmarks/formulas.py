@@ -28,7 +28,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.fuzz import BUDGET, Array, Case, Options, Results, errors, made_up, results, worse
+from benchmarks.fuzz import (
+    BUDGET,
+    Array,
+    Case,
+    Options,
+    Results,
+    add_options,
+    errors,
+    made_up,
+    results,
+    share,
+    worse,
+)
 from benchmarks.measure import arguments, console, limited, save, table
 from stablegrad.expressions import parse
 from stablegrad.ir import Facts, Term, make
@@ -48,7 +60,7 @@ RIGHT, SHARP = 64, 4
 KEPT = 6  # faults that are told of one formula's values, and of its slopes
 LISTED = 12
 KINDS = ("value", "slope")
-COUNTS = (
+COUNTS: tuple[str, ...] = (
     "points",
     "naive sharp",
     "naive right",
@@ -285,7 +297,7 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 def show(rows: Sequence[dict[str, Any]], counts: dict[str, dict[str, int]], listed: int) -> None:
     """Print the totals, the formulas with faults, and the faults."""
-    cells = [[key, *[_share(counts[kind], key) for kind in KINDS]] for key in COUNTS]
+    cells = [[key, *[share(counts[kind], key) for kind in KINDS]] for key in COUNTS]
     table(f"{len(rows)} formulas", ["", *KINDS], cells)
     columns = ("naive right", "right", "wrong", "nan made up", "worse", "made up")
     faulty = [
@@ -304,19 +316,12 @@ def show(rows: Sequence[dict[str, Any]], counts: dict[str, dict[str, int]], list
             console.print(f"{row['name']}: {row['raised']}", markup=False, highlight=False)
 
 
-def _share(counts: dict[str, int], key: str) -> str:
-    return f"{counts[key]} ({100 * counts[key] / max(1, counts['points']):.3g}%)"
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all formulas and print the shares."""
     parser = arguments(__doc__)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--points", type=int, default=POINTS)
-    parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
-    parser.add_argument("--synthesis", action="store_true", help="with synthesized kernels")
-    parser.add_argument("--guard", action="store_true", help="with guard precision")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    add_options(parser)
     parser.add_argument("--only", default="", help="a part of the names of the formulas to run")
     asked = parser.parse_args(argv)
     options = Options(asked.dtype, asked.synthesis, asked.guard)
@@ -329,9 +334,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows = list(pool.map(one, chosen))
     counts = totals(rows)
     show(rows, counts, LISTED if asked.only else 1)
-    name = f"formulas_{asked.dtype}{'_synthesis' * asked.synthesis}{'_guard' * asked.guard}"
     facts = {"seed": asked.seed, "points": asked.points, "dtype": asked.dtype}
-    save(asked.out, name, rows, **facts, synthesis=asked.synthesis, counts=counts)
+    save(
+        asked.out,
+        f"formulas_{options.suffix}",
+        rows,
+        **facts,
+        synthesis=asked.synthesis,
+        counts=counts,
+    )
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ import json
 import random
 import time
 import warnings
+from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -230,6 +231,19 @@ class Options:
         excluded = frozenset[str]() if self.synthesis else frozenset({"synthesis"})
         return Settings(excluded=excluded, guarded=self.guarded)
 
+    @property
+    def suffix(self) -> str:
+        """What the name of the results ends in."""
+        return f"{self.dtype}{'_synthesis' * self.synthesis}{'_guard' * self.guarded}"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what ``Options`` is made of, and the number of processes."""
+    parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
+    parser.add_argument("--synthesis", action="store_true", help="with synthesized kernels")
+    parser.add_argument("--guard", action="store_true", help="with guard precision")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+
 
 def run(seed: int, options: Options, counts: dict[str, Counter[str]]) -> list[dict[str, Any]]:
     """One random program; what it counts, and the points where it is much worse than naive."""
@@ -340,13 +354,14 @@ def show(total: dict[str, Any], title: str) -> None:
     """Print the shares."""
     counts = total["counts"]
     keys = list(counts["value"])
-    rows = [[key, *[_share(counts[kind], key) for kind in KINDS]] for key in keys]
+    rows = [[key, *[share(counts[kind], key) for kind in KINDS]] for key in keys]
     table(title, ["", *KINDS], rows)
     seconds, raised = total["cpu_s"], len(total["raised"])
     console.print(f"{raised} programs raised; {seconds:.0f} s of CPU time")
 
 
-def _share(counts: dict[str, int], key: str) -> str:
+def share(counts: Mapping[str, int], key: str) -> str:
+    """A count, and its share of the points."""
     return f"{counts[key]} ({100 * counts[key] / max(1, counts['points']):.3g}%)"
 
 
@@ -355,15 +370,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--dtype", default="float64", choices=["float32", "float64"])
-    parser.add_argument("--synthesis", action="store_true", help="with synthesized kernels")
-    parser.add_argument("--guard", action="store_true", help="with guard precision")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    add_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on from what was saved")
     parser.add_argument("--shrink", type=int, default=12, help="how many of the worst to shrink")
     asked = parser.parse_args(argv)
     options = Options(asked.dtype, asked.synthesis, asked.guard)
-    name = f"fuzz_{asked.dtype}{'_synthesis' * asked.synthesis}{'_guard' * asked.guard}"
+    name = f"fuzz_{options.suffix}"
     path: Path = asked.out / f"{name}.json"
     total: dict[str, Any] = {"counts": {}, "worst": [], "raised": [], "programs": 0, "cpu_s": 0.0}
     if asked.resume and path.exists():
