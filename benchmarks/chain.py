@@ -95,7 +95,7 @@ def passes(chain: Program) -> dict[str, Any]:
     from stablegrad.transforms.expand import Expander
 
     def run(program: Program) -> dict[str, Any]:
-        x = sg.tensor(START, requires_grad=True)
+        x: Any = sg.tensor(START, requires_grad=True)
         with mode(whole=True):
             y = program(OURS, x)
         _, _, inputs = numbered([y.term])
@@ -153,7 +153,7 @@ def backward(chain: Program) -> dict[str, Any]:
     import stablegrad as sg
 
     before = peak_mib()
-    x = sg.tensor(START, requires_grad=True)
+    x: Any = sg.tensor(START, requires_grad=True)
 
     def run() -> Any:
         x.zero_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -28,6 +29,11 @@ class Contender:
     prepare: Callable[[Program, Array], Run]
 
 
+def untyped(module: str) -> Any:
+    """A module whose names are made when it is imported, or whose hints do not hold."""
+    return importlib.import_module(module)
+
+
 def one_thread() -> None:
     """Let torch use one thread, as NumPy does for elementwise functions."""
     if version("torch") is not None:
@@ -42,7 +48,7 @@ OURS = SimpleNamespace(
 
 
 def _backward(program: Program, x: Array) -> Run:
-    leaf = sg.tensor(x, requires_grad=True)
+    leaf: Any = sg.tensor(x, requires_grad=True)
 
     def run() -> tuple[float, Array]:
         leaf.zero_grad()
@@ -80,26 +86,22 @@ def _compiled(program: Program, x: Array) -> Run:
 
 
 def _torch(program: Program, x: Array) -> Run:
-    import torch
-
+    torch = untyped("torch")
     leaf = torch.tensor(x, requires_grad=True)
 
     def run() -> tuple[float, Array]:
         leaf.grad = None
         y = program(torch, leaf)
         y.backward()
-        return y.item(), leaf.grad.numpy()
+        return y.item(), leaf.grad.numpy()  # pyright: ignore[reportAttributeAccessIssue]
 
     return run
 
 
 def _autograd(program: Program, x: Array) -> Run:
-    import autograd
-    import autograd.numpy as anp
-    from autograd.scipy.special import expit
-
+    anp = untyped("autograd.numpy")
     names = SimpleNamespace(
-        sigmoid=expit,
+        sigmoid=untyped("autograd.scipy.special").expit,
         exp=anp.exp,
         log=anp.log,
         log1p=anp.log1p,
@@ -107,7 +109,7 @@ def _autograd(program: Program, x: Array) -> Run:
         tanh=anp.tanh,
         sum=anp.sum,
     )
-    value_and_grad = autograd.value_and_grad(lambda x: program(names, x))
+    value_and_grad = untyped("autograd").value_and_grad(lambda x: program(names, x))
 
     def run() -> tuple[float, Array]:
         value, slope = value_and_grad(x)
@@ -117,11 +119,9 @@ def _autograd(program: Program, x: Array) -> Run:
 
 
 def _mygrad(program: Program, x: Array) -> Run:
-    import mygrad as mg
-    from mygrad.nnet.activations import sigmoid
-
+    mg = untyped("mygrad")
     names = SimpleNamespace(
-        sigmoid=sigmoid,
+        sigmoid=untyped("mygrad.nnet.activations").sigmoid,
         exp=mg.exp,
         log=mg.log,
         log1p=mg.log1p,

@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         options.elements, options.large, options.names = 30_000, 40_000, "log_miss"
     import stablegrad as sg
 
-    run = importlib.import_module("stablegrad.audit.run")
+    run: Any = importlib.import_module("stablegrad.audit.run")
     rows: list[dict[str, Any]] = []
     for name in options.names.split(","):
         f, x = globals()[name], inputs(name, options.elements)

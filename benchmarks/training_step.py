@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.libraries import PEERS
+from benchmarks.libraries import PEERS, untyped
 from benchmarks.measure import arguments, available, compare, figure, save, table
 
 Array = np.ndarray[Any, Any]
@@ -161,10 +161,8 @@ def torch_step(optimizer: str) -> Step:
 
 def autograd_step(optimizer: str) -> Step:
     """With ``autograd.value_and_grad``."""
-    import autograd
-    import autograd.numpy as anp
-    from autograd.scipy.special import logsumexp
-
+    anp = untyped("autograd.numpy")
+    logsumexp = untyped("autograd.scipy.special").logsumexp
     rows = np.arange(BATCH)
 
     def loss_of(parameters: list[Array], x: Array, y: Array) -> Any:
@@ -172,7 +170,7 @@ def autograd_step(optimizer: str) -> Step:
         logits = anp.maximum(x @ w1 + b1, 0) @ w2 + b2
         return anp.mean(logsumexp(logits, axis=1) - logits[rows, y])
 
-    value_and_grad = autograd.value_and_grad(loss_of)
+    value_and_grad = untyped("autograd").value_and_grad(loss_of)
     parameters = weights()
     update = numpy_update(optimizer, parameters)
     data = cycle(batches())
@@ -187,10 +185,9 @@ def autograd_step(optimizer: str) -> Step:
 
 def mygrad_step(optimizer: str) -> Step:
     """With MyGrad's fused cross entropy."""
-    import mygrad as mg
-    from mygrad.nnet.activations import relu
-    from mygrad.nnet.losses import softmax_crossentropy
-
+    mg = untyped("mygrad")
+    relu = untyped("mygrad.nnet.activations").relu
+    softmax_crossentropy = untyped("mygrad.nnet.losses").softmax_crossentropy
     arrays = weights()
     tensors = [mg.tensor(p, copy=False) for p in arrays]
     w1, b1, w2, b2 = tensors
