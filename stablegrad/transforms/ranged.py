@@ -99,11 +99,16 @@ def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
         term: the same, canonical.
         lowered: the lowered terms of what it is made of.
     """
-    found = coded(term, lowered) if ranges(term) else None
+    return _ranged(value, lowered[term.args[0]], term, lowered) if ranges(term) else value
+
+
+def _ranged(value: Term, whole: Term, written: Term, lowered: Mapping[Term, Term]) -> Term:
+    """``value``, had as ``written`` with exponents where ``whole`` left the range."""
+    found = coded(written, lowered)
     if found is None:
         return value
     leaves, code, _ = found
-    args = (value, lowered[term.args[0]], *[lowered[x] for x in leaves])
+    args = (value, whole, *[lowered[x] for x in leaves])
     return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
 
 
@@ -119,13 +124,9 @@ def as_ranged_unit(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Ter
     if not any(_is_unbounded(a) and not is_exact(a) for a in (x, y)) or x.shape != y.shape:
         return value
     length = OPS["hypot"](*sorted((x, y), key=lambda a: a.key))
-    found = coded(forms.monomial({x: 1, length: -1}, term.shape, term.dtype), lowered)
-    if found is None:
-        return value
-    leaves, code, _ = found
     whole = OPS["hypot"](*[lowered[a] for a in length.args])
-    args = (value, whole, *[lowered[a] for a in leaves])
-    return make(RANGED_POWER, args, (code,), forms.broadcast(MONOMIAL, args), value.dtype)
+    written = forms.monomial({x: 1, length: -1}, term.shape, term.dtype)
+    return _ranged(value, whole, written, lowered)
 
 
 def as_ranged_sum(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
