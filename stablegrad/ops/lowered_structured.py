@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.ir import Shape, Term, topological
-from stablegrad.ops.lowered_functions import CORRECTED
+from stablegrad.ops.corrected import CORRECTED
 from stablegrad.ops.record import CONST, declare
 
 AT_STAKE = 2.0**7

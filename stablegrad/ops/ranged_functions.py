@@ -15,6 +15,7 @@ import numpy as np
 from stablegrad.ir import OPS
 from stablegrad.ops import gamma_kernels, pair_exp, pairs
 from stablegrad.ops.behaviour import FALLS, GROWS, LEADING, NEAR, PRODUCTS, SIZED
+from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.exact import Rational, exact_ratio
 from stablegrad.ops.lowered_arithmetic import (
     Parts,
@@ -24,7 +25,7 @@ from stablegrad.ops.lowered_arithmetic import (
     parts_product,
     parts_sum,
 )
-from stablegrad.ops.lowered_functions import SLOPES, TURNING
+from stablegrad.ops.lowered_functions import SLOPES
 from stablegrad.ops.pair_codes import Function
 
 _MOST = 2.0**45  # exponents up to here are reduced to enough digits

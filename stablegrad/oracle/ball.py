@@ -236,6 +236,8 @@ class Ball(Elementary, Special, Incomplete, Integrals):
         out = (a[0] / b[0],) if len(a) == 1 == len(b) else series.divide(a, b)
         if out[0].is_zero():
             sign = self.sign_of_zero() * other.sign_of_zero()
+            if len(a) == 1 and a[0].is_zero():  # 0 over a number is 0, as times one
+                out = out[:1]
             return self.settle(out, other, flags=NEGATIVE_ZERO if sign < 0 else 0)
         if out[0].is_nan() and b[0].contains(ZERO) and not b[0].is_nan():
             return UNKNOWN

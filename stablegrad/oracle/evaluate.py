@@ -158,7 +158,9 @@ _OWN: dict[str, Callable[..., Any]] = {
 """Ops whose ball must see what only the oracle has: hard zeros, unknown values."""
 
 _BASE = frozenset(
-    "exp2 expm1 log1p log2 log10 sigmoid sinh cosh tanh arcsinh arccosh arctanh tan hypot".split()
+    """
+    exp2 expm1 log1p log2 log10 sigmoid sinh cosh tanh arcsinh arccosh arctanh tan hypot erfcx
+    """.split()
 )
 """Ops that the oracle knows by name although the record spells them out: their values at
 infinities are NumPy's, which a spelling need not have, and their balls are tighter."""

@@ -17,10 +17,10 @@ from typing import NamedTuple
 from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Facts, Term, topological
 from stablegrad.ops import forms
+from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import implied, not_nan, of_finite_inputs
-from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 from stablegrad.transforms.given import is_made_of_given
 
@@ -33,6 +33,8 @@ PARTIAL = frozenset(
     """.split()
 )
 """Functions of several arguments that have no value at some, which are no box."""
+LEVEL = frozenset("abs log log1p sqrt arcsinh logaddexp maximum minimum".split())
+"""Functions whose slope at an infinity is the limit of that before it, a number."""
 _NONE: frozenset[Term] = frozenset()
 
 
@@ -75,6 +77,7 @@ def confined(
     found: Sequence[Term],
     order: Sequence[Term],
     seeds: Sequence[Term],
+    moved: Sequence[Term] = (),
 ) -> list[Term]:
     """The derivatives ``found`` of ``y`` by ``xs``, nan where ``y`` has no value.
 
@@ -88,6 +91,7 @@ def confined(
         order: the terms of ``y``, arguments first.
         seeds: the cotangent of ``y``, or the tangents of its variables: where all are 0, nothing
             is asked.
+        moved: the variables, in forward mode.
     """
     if not any(t.op is REQUIRE or t.op is MONOMIAL or t.op.domain for t in order):
         return list(found)
@@ -100,14 +104,15 @@ def confined(
         # what does not depend on x any more, once it is simplified, may still need it to be right
         parts = (y,) if is_const(d, 0) else tops.get(x, _NONE)
         functions = {t for t in parts if t.shape == x.shape}
-        dependent = set() if x is y or is_const(d, 0) else active_terms(order, {x})
+        by = set(moved) if x is y else {x}
+        dependent = set() if is_const(d, 0) else active_terms(order, by)
         around = d
         reached: _Reached | None = None
         for n, condition in enumerate(conditions):
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
             apart = condition.pole and dependent and _is_apart(condition, dependent)
-            if apart and not (_never(condition) and x in topological([condition.guard])):
+            if apart and not (_never(condition) and by & set(topological([condition.guard]))):
                 reached = reached or _Reached(order, dependent)
                 if not reached.by(condition):
                     # an infinite addend leaves the slope by what it does not depend on; nan none
@@ -147,8 +152,14 @@ class _Reached:
         """Parts of what goes into a wave, which has no value at infinity."""
         for term in reversed(order):
             if term in dependent:
-                if term.op not in (AFFINE, REQUIRE) or term in self.dependent:
+                name = term.op.name
+                sums = term.op in (AFFINE, REQUIRE)
+                if term in self.dependent or not (sums or name in LEVEL):
                     self.dependent.update(term.args)
+                elif name == "logaddexp":  # beside what is infinite by itself its slope is 0
+                    self.dependent.update([a for a in term.args if a in dependent])
+                elif name in ("maximum", "minimum"):
+                    self.dependent.update([a for a in term.args if a not in dependent])
                 continue
             if term in self.dependent:
                 self.dependent.update(term.args)

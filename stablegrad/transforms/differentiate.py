@@ -356,7 +356,7 @@ def jvp(y: Term, xs: Sequence[Term], ts: Sequence[Term], settings: Settings) -> 
     found = tangents.get(y, const(0, y.dtype, y.shape))
     if calculus.naive or y in variables:
         return found
-    return confined(y, [y], [found], order, ts)[0]
+    return confined(y, [y], [found], order, ts, xs)[0]
 
 
 def _push(

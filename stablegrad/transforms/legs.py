@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stablegrad.ir import Term
+from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.transforms.defined import guards, needed
 
 

@@ -17,11 +17,12 @@ import numpy as np
 from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
+from stablegrad.ops.corrected import CORRECTED
 from stablegrad.ops.exact import to_float
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM
-from stablegrad.ops.lowered_functions import CORRECTED, POWERS, REDONE_CALL, REDONE_POWER, SLOPES
+from stablegrad.ops.lowered_functions import POWERS, REDONE_CALL, REDONE_POWER, SLOPES
 from stablegrad.ops.lowered_gaps import (
     GAPS,
     INTERVALS,

@@ -11,8 +11,8 @@ from stablegrad.cost import one_sign
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.behaviour import GROWS
+from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.forms import AFFINE, MONOMIAL
-from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
 from stablegrad.ops.record import INPUT, LEAF
 from stablegrad.ops.rescued import LEFT, RESCUED

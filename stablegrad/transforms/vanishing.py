@@ -9,9 +9,9 @@ import numpy as np
 
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
+from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.known import KNOWN, RANGED_TIE
-from stablegrad.ops.lowered_functions import TURNING
 from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_structured import inputs_of
 from stablegrad.ops.ranged import TINY

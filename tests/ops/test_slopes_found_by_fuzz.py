@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stablegrad.ir import Term, make
-from stablegrad.ops.derivative import gradient
+from stablegrad.ops.derivative import gradient, pushforward
 from stablegrad.ops.record import INPUT, const
 from stablegrad.oracle import err_ulp, truth
 from stablegrad.program import compile_terms
@@ -79,6 +79,8 @@ RIGHT: dict[str, tuple[Program, float, float]] = {
     "maximum of itself and less some": (lambda x, y: maximum(y - x, y), 7e-3, -9e176),
     "maximum with a constant": (lambda x, y: maximum(3.0, 3.0 - 2.0 * x), -1e-50, 1.0),
     "growth of a size": (lambda x, y: log1p(softplus(expm1(abs_(log(x))))), 1.98e-264, 1.0),
+    "wave of a length": (lambda x, y: cos(hypot(square(x), 2.0)), -9e14, 1.0),
+    "wave of a length of growth": (lambda x, y: cos(hypot(exp(x), y)), 53.0, 0.5),
     "log of a length": (log_of_length, -8.75, -5.5e265),
 }
 
@@ -93,6 +95,7 @@ def test_slopes_are_right(name: str) -> None:
 
 SECOND: dict[str, tuple[Program, float, float]] = {
     "growth of growth": (lambda x, y: tanh(exp(2.0 * square(x))), 4.79e17, 1.0),
+    "wave of a length": (lambda x, y: cos(hypot(square(x), 2.0)), 1.7e5, 1.0),
     "angle of a quotient": (lambda x, y: arctan(1.0 / x), 1.4821825304805564e-127, 1.0),
     "angle of a product": (lambda x, y: arctan(x * y), 5.979203372075514e-10, 2.6e232),
 }
@@ -159,6 +162,34 @@ def test_an_infinite_addend_leaves_the_slope_of_the_others() -> None:
         assert slope == true.value
 
 
+LEVEL: dict[str, Program] = {
+    "sum of exponentials": lambda x, y: logaddexp(x, 1.0 / (y - y)),
+    "log of a sum of exponentials": lambda x, y: log(logaddexp(softplus(2.0 / (y - y)), x)),
+    "log": lambda x, y: log(x + 1.0 / (y - y)),
+    "size": lambda x, y: abs_(x + log(y - y)),
+    "arcsinh": lambda x, y: x + arcsinh(x + 1.0 / (y - y)),
+    "greater": lambda x, y: maximum(log1p(x + 1.0 / (y - y)), x),
+    "no number of zeros": lambda x, y: cosh(((y - y) / y) + 0.5 / (y - y)) + y * x,
+    "tail at infinity times growth": lambda x, y: exp(erfc(0.5 / (y - y)) * (y * x)),
+}
+
+
+@pytest.mark.parametrize("name", LEVEL)
+def test_beside_an_infinite_constant_slopes_are_limits_in_both_modes(name: str) -> None:
+    inputs = [make(INPUT, (), (i,), (), np.dtype(np.float64)) for i in range(2)]
+    data = [np.array(0.7), np.array(1.3)]
+    for x in inputs:
+        y = LEVEL[name](*inputs)
+        slopes = [gradient(y, x, const(1, y.dtype)), pushforward(y, (x,), (const(1, x.dtype),))]
+        true = truth(
+            y, dict(zip(inputs, data, strict=True)), order=1, direction={x: 1.0}, limits=False
+        )
+        if x is inputs[0]:
+            assert true.decided.all()
+        for got in compile_terms(slopes, inputs, PLAIN)(data):
+            assert got == true.value if true.decided else np.isnan(got)
+
+
 NEAR = 4.0  # ulp
 CURED: dict[str, tuple[Program, float, float]] = {
     "gap of a number and its log": (lambda x, y: log1p(log1p(x)) - log1p(x), 8e-10, 1.0),
@@ -207,3 +238,19 @@ def test_what_random_programs_lost(name: str) -> None:
     for got, true in results(program, [np.array([v]) for v in at]):
         assert true.decided.all() or np.isnan(got).all()
         assert true.undefined.all() or np.abs(err_ulp(got, true)).max() <= NEAR
+
+
+def test_slopes_of_waves_take_the_rest_of_their_argument_along_at_any_size():
+    """An argument of 1e9 is off by 1e-7 before it is redone: the slope there is none of it."""
+    rng = np.random.default_rng(3)
+    data = [10.0 ** rng.uniform(0, 9, 40), 10.0 ** rng.uniform(-3, 3, 40)]
+    many = [make(INPUT, (), (i,), (40,), np.dtype(np.float64)) for i in range(2)]
+    few = [make(INPUT, (), (i,), (), np.dtype(np.float64)) for i in range(2)]
+    for name, params in [("sinc_unnormalised", {})] + [
+        ("sinc_unnormalised_derivative", {"n": n}) for n in (1, 2, 3)
+    ]:
+        wave = f(name)
+        (got,) = compile_terms([wave(many[0] * many[1], **params)], many, PLAIN)(data)
+        true = truth(wave(few[0] * few[1], **params), dict(zip(few, data, strict=True)))
+        assert true.decided.all()
+        assert np.abs(err_ulp(got, true)).max() <= 4, name
