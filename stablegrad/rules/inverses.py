@@ -173,6 +173,22 @@ def arccosh_of_cosh(x: Term) -> Pair:
     return OPS["arccosh"](OPS["cosh"](x)), OPS["abs"](x)
 
 
+@stabilize.procedure(
+    "arccosh1p",
+    example=lambda x, y: OPS["arccosh1p"]((x - y) ** 2 / x),
+    source="DLMF 4.35.21",
+    group="inverse",
+)
+def arccosh_of_one_plus_product(term: Term) -> Term | None:
+    """arccosh(1 + d*d/2) is 2*arcsinh(d/2): squares and quotients leave the range, roots do not."""
+    (u,) = term.args
+    core = forms.split(u)[1]
+    if core.op is not forms.MONOMIAL or any(f.dtype.kind == "b" for f in core.args):
+        return None
+    half = forms.power(forms.scale(Fraction(1, 2), u), Fraction(1, 2))
+    return forms.with_shape(forms.scale(2, OPS["arcsinh"](half)), term.shape)
+
+
 @rule(source="definition", group="inverse")
 def cosh_of_arccosh(x: Term) -> Pair:
     """cosh undoes arccosh, on its domain."""

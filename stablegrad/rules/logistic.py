@@ -10,6 +10,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.hyperbolic import sech, tanh
 from stablegrad.ops.logistic import sigmoid, sigmoid_slope
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.simpler import other_addends
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -31,6 +32,30 @@ def odds_of_sigmoid(x: Term) -> Pair:
 def sigmoid_times_exp(x: Term) -> Pair:
     """sigmoid(-x) * exp(x) overflows where sigmoid(x) does not."""
     return sigmoid(-x) * OPS["exp"](x), sigmoid(x)
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x: sigmoid(x) - OPS["silu_derivative"](x, n=1),
+    source="the slope of x*sigmoid(x)",
+    group="logistic",
+    among=("silu_derivative",),
+)
+def slope_of_silu_beside_sigmoid(term: Term) -> Term | None:
+    """The slope of x*sigmoid(x) is all but sigmoid(x): that of softplus(x) - x*sigmoid(x) cancels.
+
+    That difference is the entropy of a coin by its log odds.
+    """
+    parts = dict(zip(term.args, term.params[1], strict=True))
+    for slope, c in parts.items():
+        if slope.op.name != "silu_derivative" or slope.param("n") != 1:
+            continue
+        (x,) = slope.args
+        share = sigmoid(x)
+        if parts.get(share) == -c:
+            cured = (c, forms.product([x, sigmoid_slope(x)]))
+            return forms.total([cured, *other_addends(term, slope, share)], term.shape, term.dtype)
+    return None
 
 
 @rule(source="definition", group="logistic")

@@ -47,11 +47,7 @@ from stablegrad.transforms.ranged import (
     as_ranged_sum,
     as_ranged_unit,
 )
-from stablegrad.transforms.ranged_logs import (
-    as_ranged_log,
-    as_ranged_log1mexp,
-    as_ranged_ratio,
-)
+from stablegrad.transforms.ranged_logs import RATIOS, as_ranged_log, as_ranged_log1mexp
 from stablegrad.transforms.ranging import BASED
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import (
@@ -254,9 +250,9 @@ class Lowering:
         elif term.op.name == "log1mexp" and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, (), term.shape, dtype)
             lowered = as_ranged_log1mexp(self._emit_call(term) or plain, term, self.own)
-        elif term.op.name == "log_ratio" and term.dtype == WIDE and not self.native:
+        elif term.op.name in RATIOS and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, (), term.shape, dtype)
-            lowered = as_ranged_ratio(self._emit_call(term) or plain, term, self.own)
+            lowered = RATIOS[term.op.name](self._emit_call(term) or plain, term, self.own)
         elif term.op.name in BASED and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, term.params, term.shape, dtype)
             lowered = as_ranged_power(self._emit_call(term) or plain, term, self.own)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
-from stablegrad.ops.forms import MONOMIAL
+from stablegrad.ops.forms import MONOMIAL, REQUIRE
 from stablegrad.ops.ranged import RANGED_LOG, RANGED_LOG1MEXP, TINY
 from stablegrad.transforms.ranged import coded, is_signed
 from stablegrad.transforms.ranging import GROWING, ranges
@@ -78,3 +78,32 @@ def as_ranged_ratio(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
     shape = forms.broadcast(MONOMIAL, args)
     params = (0.0, *found[1:], None if inputs is None else term)
     return make(RANGED_LOG, args, params, shape, value.dtype)
+
+
+def as_ranged_step(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered ``log_step`` that is had with exponents where its step left the range.
+
+    Args:
+        value: the lowered log1p(step/base).
+        term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
+    """
+    base, step = term.args
+    while step.op is REQUIRE:
+        step = step.args[0]
+    if not ranges(step):
+        return value
+    total = forms.total([(1, base), (1, step)], term.shape, term.dtype)
+    quotient = forms.monomial({total: 1, base: -1}, term.shape, term.dtype)
+    found = coded(quotient, lowered)
+    if found is None:
+        return value
+    inputs = vanishing_inputs(term)
+    leaves, code, unsure = found
+    args = (value, lowered[term.args[1]], *[lowered[x] for x in leaves], *(inputs or ()))
+    params = (TINY, code, unsure, None if inputs is None else term)
+    return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
+
+
+RATIOS = {"log_ratio": as_ranged_ratio, "log_step": as_ranged_step}
+"""Logarithms of quotients, and what keeps their range."""

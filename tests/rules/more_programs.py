@@ -24,7 +24,7 @@ erf, erfc, ndtr, log_ndtr = f("erf"), f("erfc"), f("ndtr"), f("log_ndtr")
 hypot, norm, square, sinh = f("hypot"), f("norm", axis=-1), f("square"), f("sinh")
 total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=-1)
 sin, gap, power, pow1p = f("sin"), f("sigmoid_gap"), f("power"), f("pow1p")
-arccos, arcsin, unit = f("arccos"), f("arcsin"), f("hypot_unit")
+arccos, arcsin, arccosh, unit = f("arccos"), f("arcsin"), f("arccosh"), f("hypot_unit")
 exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
 erfcx, derfcx = f("erfcx"), f("erfcx_derivative", n=1)
 slope, logit, i0, i1 = f("sigmoid_slope"), f("logit"), f("i0"), f("i1")
@@ -57,6 +57,14 @@ def around(x: Term, m: Term, s: Term, half: float = 0.5) -> Term:
 
 
 MORE: list[Case] = [
+    (
+        "arccosh_of_one_plus_product",
+        lambda x, y: arccosh(1 + square(x - y) / (2 * y)),
+        [3.0, 3e200],
+    ),
+    ("arccosh_of_one_plus_product", lambda x, y: y * arccosh(1 + 2 * x * x), [-1e-170, 5.0]),
+    ("slope_of_silu_beside_sigmoid", lambda x: sigmoid(x) - f("silu_derivative", n=1)(x), [40.0]),
+    ("slope_of_silu_beside_sigmoid", lambda x: log(softplus(x) - f("silu")(x)), [35.0]),
     ("log_of_negative_interval", lambda x, m, s: log(around(x, m, s)), [3.0, 1.0, 1e4]),
     ("log_of_negative_interval", lambda x, m, s: log(around(x, m, s)), [3e4, 1.0, 1e4]),
     ("log_of_negative_interval", lambda x, s: 2 * log(around(x, 0 * x, s, 1e-6)), [-2.5, 0.7]),
