@@ -23,6 +23,12 @@ _ROOT_2_PI = square_root(2 * Fraction(pi()))
 _ROOT_1_PI = square_root(1 / Fraction(pi()))
 
 
+def _own_slope(tail: Term) -> Term:
+    """With the constant of the op itself: another in its last digit would not cancel."""
+    assert tail.op.partials is not None
+    return tail.op.partials(tail, *tail.args)[0]
+
+
 @rule(source="DLMF 7.2.2", group="error")
 def one_plus_erf(x: Term) -> Pair:
     """1 + erf(x) cancels for negative x."""
@@ -126,18 +132,24 @@ def expm1_of_log_ndtr(x: Term) -> Pair:
     return OPS["expm1"](OPS["log_ndtr"](x)), -OPS["ndtr"](-x)
 
 
-@rule(source="the derivative of a logarithm", group="error")
+@rule(
+    source="the derivative of a logarithm",
+    group="error",
+    rises="what else there is may hold the tail",
+)
 def tail_times_slope_of_log_erfc(x: Term) -> Pair:
     """A tail times the slope of its log is its own slope: that of erfc(x)*log(erfc(x)) cancels."""
-    slope = OPS["log_erfc_derivative"](x, n=1)
-    return erfc(x) * slope, forms.scale(-2 * Fraction(_ROOT_1_PI), OPS["exp"](-x * x))
+    return erfc(x) * OPS["log_erfc_derivative"](x, n=1), _own_slope(erfc(x))
 
 
-@rule(source="the derivative of a logarithm", group="error")
+@rule(
+    source="the derivative of a logarithm",
+    group="error",
+    rises="what else there is may hold the tail",
+)
 def tail_times_slope_of_log_ndtr(x: Term) -> Pair:
     """A tail times the slope of its log is its own slope: that of ndtr(x)*log(ndtr(x)) cancels."""
-    slope = OPS["log_ndtr_derivative"](x, n=1)
-    return OPS["ndtr"](x) * slope, forms.scale(1 / Fraction(_ROOT_2_PI), OPS["exp"](-x * x / 2))
+    return OPS["ndtr"](x) * OPS["log_ndtr_derivative"](x, n=1), _own_slope(OPS["ndtr"](x))
 
 
 @rule(source="definition", group="error")
@@ -259,6 +271,8 @@ def growth_times_tail(term: Term) -> Term | None:
         if tail.args[0].op is CONST or tail.args[0].op.name == "where":
             continue  # a choice has been taken away from its tail
         (x,) = tail.args
+        if p == 1 and parts.get(OPS[LOGS[tail.op.name] + "_derivative"](x, n=1)) == 1:
+            continue  # together they are the slope of the tail
         c, square = (-_ROOT_HALF, Fraction(1, 2)) if tail.op.name == "ndtr" else (1, 1)
         if forms.scale(c, x).facts.hi <= _FAR_TAIL:
             continue  # never so far out

@@ -18,7 +18,7 @@ exp, log, log1p, expm1, square = f("exp"), f("log"), f("log1p"), f("expm1"), f("
 sin, cos, tan, sinh, cosh, tanh = (f(n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh"))
 erf, erfc, hypot, arctan, abs_ = f("erf"), f("erfc"), f("hypot"), f("arctan"), f("abs")
 sigmoid, softplus, log_sigmoid = f("sigmoid"), f("softplus"), f("log_sigmoid")
-sqrt, arcsinh = f("sqrt"), f("arcsinh")
+sqrt, arcsinh, ndtr = f("sqrt"), f("arcsinh"), f("ndtr")
 maximum, minimum, logaddexp = f("maximum"), f("minimum"), f("logaddexp")
 
 Program = Callable[[Term, Term], Term]
@@ -197,6 +197,17 @@ CURED: dict[str, tuple[Program, float, float]] = {
     "gap of exponentials": (lambda x, y: exp(sin(x)) - exp(x), 1e-20, 1.0),
     "gap of angles": (lambda x, y: arctan(sin(x)) - arctan(x), 3e-12, 1.0),
     "log of a tail undone": (lambda x, y: erfc(x) - expm1(log(erfc(x))), -1.0, 1.0),
+    "growth of the entropy of a tail": (
+        lambda x, y: expm1(arctan(erfc(x) * (1.0 - log(erfc(x))))),
+        -4.89e-113,
+        1.0,
+    ),
+    "entropy of a normal tail": (lambda x, y: ndtr(x) * (1.0 - log(ndtr(x))), 20.0, 1.0),
+    "growth of the entropy of a normal tail": (
+        lambda x, y: exp(ndtr(x) * (1.0 - log(ndtr(x)))),
+        7.5,
+        1.0,
+    ),
     "entropy of a tail": (lambda x, y: erfc(x) * (1.0 - log(erfc(x))), -5.2e-113, 1.0),
     "six of a logarithm of two": (
         lambda x, y: sin((logaddexp(y / y, y / y) + logaddexp(y / y, y / y)) * 3.0 * x),
