@@ -111,6 +111,9 @@ def test_float32_slopes_hold_beside_their_zeros_and_where_parts_underflow() -> N
             OPS["gelu_derivative"](x, n=1),
             np.linspace(-0.9, -0.6, 60),
         ),
+        (jax.nn.gelu, 0, OPS["gelu_tanh"](x), np.linspace(-10.1, -9.7, 60)),
+        (jax.nn.gelu, 1, OPS["gelu_tanh_derivative"](x, n=1), np.linspace(-10.2, -9.8, 60)),
+        (jax.nn.gelu, 1, OPS["gelu_tanh_derivative"](x, n=1), np.linspace(-1.6, -0.4, 60)),
         (
             lambda v: jax.numpy.log(jax.numpy.exp(v) - 1),
             0,
