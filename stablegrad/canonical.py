@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
+from stablegrad.ops.formed import is_formed_product, is_formed_sum
 from stablegrad.ops.record import CONST, cast, const, is_float
 
 
@@ -41,6 +42,8 @@ def _sum(*signs: int) -> Callable[[Term], Term]:
 
 
 def _affine(term: Term) -> Term:
+    if is_formed_sum(term):
+        return term
     constant, coefficients = term.params
     parts = list(zip(coefficients, term.args, strict=True))
     if constant != 0:
@@ -50,6 +53,8 @@ def _affine(term: Term) -> Term:
 
 
 def _monomial(term: Term) -> Term:
+    if is_formed_product(term):
+        return term
     collector = forms.Product(term.dtype)
     for x, p in zip(term.args, term.params[0], strict=True):
         collector.multiply(x, p)

@@ -293,7 +293,7 @@ def _missing(root: Term, slot: str) -> list[Term]:
 def stable_hash(value: Any) -> int:
     """A hash that is the same in every process (str and None hash differently in each)."""
     if isinstance(value, tuple):
-        return hash(tuple([stable_hash(v) for v in value]))
+        return hash(tuple([hash(v) if type(v) is int else stable_hash(v) for v in value]))
     if isinstance(value, int | float | Fraction):
         return hash(value)
     if isinstance(value, slice):

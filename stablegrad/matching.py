@@ -112,6 +112,9 @@ def _match(pattern: Term, term: Term, bound: Bound) -> Iterator[Bound]:
 def _match_args(
     patterns: tuple[Term, ...], terms: tuple[Term, ...], bound: Bound
 ) -> Iterator[Bound]:
+    if len(patterns) == 1:
+        yield from _match(patterns[0], terms[0], bound)
+        return
     if not patterns:
         yield bound
         return

@@ -24,7 +24,15 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.matching import Match, instantiate, match_root
 from stablegrad.ops import forms
 from stablegrad.ops.record import VARIABLE, const
-from stablegrad.screening import Bits, needed, ops_below, sum_fits
+from stablegrad.screening import (
+    Bits,
+    factors_fit,
+    needed,
+    ops_below,
+    parts_of_product,
+    parts_of_sum,
+    sum_fits,
+)
 from stablegrad.settings import Settings, register_name
 
 Guard = Callable[..., Any]
@@ -206,9 +214,11 @@ class Database:
         entries = self._index.get(term.op.name)
         if entries is None:
             return ()
-        form = None
-        if term.op is forms.AFFINE:  # nothing else of the term is looked at
-            form = bool(term.params[0]), len(term.args)
+        form, may_fit = None, None  # nothing else of the term is looked at
+        if term.op is forms.AFFINE:
+            form, may_fit = parts_of_sum(term), sum_fits
+        elif term.op is forms.MONOMIAL:
+            form, may_fit = parts_of_product(term), factors_fit
         present = ops_below(term)
         key = (term.op, present, form)
         chosen = self._chosen.get(key)
@@ -220,7 +230,7 @@ class Database:
                 for rule, need, any_of in entries
                 if not any(n & ~p for n, p in zip(need, present, strict=True))
                 and not (any_of and not any_of & present[1])
-                and (form is None or isinstance(rule, Procedure) or sum_fits(rule.lhs, term))
+                and (may_fit is None or isinstance(rule, Procedure) or may_fit(rule.lhs, term))
             ]
         return chosen
 

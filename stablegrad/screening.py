@@ -40,19 +40,31 @@ def needed(lhs: Term) -> Bits:
 
     A sum or product of the pattern may be a single term in the program, so what stands at
     some level in the pattern stands at that level or higher in a match. The argument of an
-    exponential may be one addend of several there, a level lower.
+    exponential may be one addend of several there, a level lower, and is never matched where
+    its variables are known.
     """
     loose = {VARIABLE, CONST, AFFINE, MONOMIAL}
     bits = [0] * LEVELS
-    pending = [(a, 0) for a in lhs.args]
+    pending = [(a, 0, False) for a in lhs.args]
     while pending:
-        term, level = pending.pop()
+        term, level, exponent = pending.pop()
         if level >= LEVELS:
             continue
-        if term.op not in loose:
+        if term.op not in loose or (not exponent and _several(term)):
             bits[level] |= 1 << term.op.uid
-        pending += [(a, level + 1 + (term.op is OPS["exp"])) for a in term.args]
+        below = term.op is OPS["exp"]
+        pending += [(a, level + 1 + below, exponent or below) for a in term.args]
     return bits[0], bits[1], bits[2]
+
+
+def _several(pattern: Term) -> bool:
+    """Whether no single term is what a sum or product of a pattern matches."""
+    if pattern.op is MONOMIAL:
+        return _degree(pattern) not in (None, 1)
+    if pattern.op is not AFFINE:
+        return False
+    _, count, whole = _sum_parts(pattern)
+    return count - (not whole) > 1
 
 
 def fits(pattern: Term, term: Term) -> bool:
@@ -67,14 +79,40 @@ def fits(pattern: Term, term: Term) -> bool:
 def sum_fits(pattern: Term, term: Term) -> bool:
     """Whether a term has the parts that a sum needs: it matches whole, up to a scale."""
     constant, count, whole = _sum_parts(pattern)
-    if term.op is AFFINE:
-        given, parts = bool(term.params[0]), len(term.args)
-    elif term.op is CONST:
-        given, parts = bool(term.params[0]), 0
-    else:
-        given, parts = False, 1
+    given, parts = parts_of_sum(term)
     # a variable takes several addends, and none where it is bound to zero
     return given is constant and (parts == count if whole else parts >= count - 1)
+
+
+def parts_of_sum(term: Term) -> tuple[bool, int]:
+    """Whether a term as a sum has a constant, and its number of other addends."""
+    if term.op is AFFINE:
+        return bool(term.params[0]), len(term.args)
+    if term.op is CONST:
+        return bool(term.params[0]), 0
+    return False, 1
+
+
+def parts_of_product(term: Term) -> frozenset[tuple[bool, int, bool]]:
+    """What ``factors_fit`` looks at: the factors as sums, and the signs of their powers."""
+    powers = term.params[0]
+    return frozenset([(*parts_of_sum(x), p > 0) for x, p in zip(term.args, powers, strict=True)])
+
+
+def factors_fit(pattern: Term, term: Term) -> bool:
+    """Whether a product has a sum for each that a pattern has, and powers of both signs if it has.
+
+    Not those of exponentials, which are merged: the sign is in the exponent.
+    """
+    signs = {p > 0 for a, p in zip(pattern.args, pattern.params[0], strict=True) if not _is_exp(a)}
+    if len(signs) == 2 and len({p > 0 for p in term.params[0]}) < 2:
+        return False
+    sums = [a for a in pattern.args if a.op is AFFINE]
+    return all(any(sum_fits(s, x) for x in term.args) for s in sums)
+
+
+def _is_exp(term: Term) -> bool:
+    return term.op is OPS["exp"]
 
 
 @cache

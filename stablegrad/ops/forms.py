@@ -84,8 +84,9 @@ def total(terms: Iterable[tuple[Rational, Term]], shape: Shape, dtype: Any) -> T
     result = affine(constant, parts, shape, dtype)
     for guard in guards:
         result = OPS["require"](result, guard)
-    for guard in left_by(cancelled, result):
-        result = OPS["require"](result, guard)
+    if cancelled:
+        for guard in left_by(cancelled, result):
+            result = OPS["require"](result, guard)
     return with_shape(result, shape)
 
 
@@ -95,7 +96,7 @@ def affine(constant: Exact, parts: Mapping[Term, Rational], shape: Shape, dtype:
     if not items:
         return const(constant, dtype, shape)
     if constant == 0 and len(items) > 1:
-        common = _common_factor([x for x, _ in items])
+        common = common_factor([x for x, _ in items])
         if common:
             inner = total([(c, _without(x, common)) for x, c in items], shape, dtype)
             return with_shape(product([monomial(common, None, dtype), inner]), shape)
@@ -127,7 +128,8 @@ def factors(term: Term) -> dict[Term, Rational]:
     return {term: 1}
 
 
-def _common_factor(terms: list[Term]) -> dict[Term, Rational]:
+def common_factor(terms: list[Term]) -> dict[Term, Rational]:
+    """The factors that all terms share, with the powers that they have in each."""
     common: dict[Term, Rational] | None = None
     for t in terms:
         present = factors(t)
@@ -332,8 +334,9 @@ class Product:
         masks = {x: p for x, p in self.parts.items() if x.dtype.kind == "b"}
         core = monomial(parts, None, self.dtype)
         guards = [g for g in self.guards if not (needless(g, core) or implied(g, masks))]
-        guards += left_by(self.cancelled, core)
-        if not guards:
+        if self.cancelled:
+            guards += left_by(self.cancelled, core)
+        if masks and not guards:
             core = monomial(parts | masks, None, self.dtype)
         if isinstance(self.coefficient, str):
             core = OPS["multiply"](const(self.coefficient, self.dtype), core)

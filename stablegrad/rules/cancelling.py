@@ -68,6 +68,8 @@ def products_that_cancel(term: Term) -> Term | None:
         _Addend(c, x, forms.factors(x), _has_sum(x))
         for c, x in zip(term.params[1], term.args, strict=True)
     ]
+    if len({f for i in items for f in i.factors}) == sum([len(i.factors) for i in items]):
+        return None  # no two have a factor in common
     for a, b in combinations(items, 2):
         if not (a.sums or b.sums) or a.factors.keys().isdisjoint(b.factors):
             continue
@@ -107,6 +109,8 @@ def masked_difference(term: Term) -> Term | None:
         return None
     items = list(zip(term.params[1], term.args, strict=True))
     for c, x in items:
+        if x.op is MONOMIAL and x.support is None:
+            continue
         masks, inner = _masked(x)
         if inner is None:
             continue

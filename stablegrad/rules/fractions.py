@@ -117,7 +117,11 @@ def _denominators(term: Term) -> dict[Term, int]:
     """The sums in the denominators of a sum, and atoms, with their greatest powers."""
     found: dict[Term, int] = {}
     for x in term.args:
-        for y, p in _factors(x).items():
+        if x.op is MONOMIAL:
+            over = any(p < 0 for p in x.params[0]) or any(y.op.name == "hypot_unit" for y in x.args)
+        else:
+            over = x.op.name == "hypot_unit"
+        for y, p in _factors(x).items() if over else ():
             if p < 0 and isinstance(p, int):
                 found[y] = max(found.get(y, 0), -p)
     return found

@@ -329,7 +329,7 @@ def _above_spread(
     ),
     source="Blanchard, Higham and Higham 2021; the mean of deviations is 0",
     group="moments",
-    among=("affine",),
+    among=("logsumexp",),
 )
 def mean_of_exponentials_by_rate(term: Term) -> Term | None:
     """log(mean(exp(b*x)))/b, a certainty equivalent, cancels for small b, its slope by b always."""

@@ -161,7 +161,7 @@ DEEPEST, MOST = 4, 16
     example=lambda x: 2 * OPS["i0"](x) - 4 * OPS["i1"](x) / x,
     source="DLMF 10.6.1, 10.29.1",
     group="differences",
-    among=("monomial",),
+    among=("i1", "bessel_i", "bessel_j"),
 )
 def bessel_function_less_the_next(term: Term) -> Term | None:
     """I_(n-1)(x) - 2*n*I_n(x)/x, of slopes by what x is a length of, cancels for small x."""

@@ -122,6 +122,8 @@ def _shared(zero: _Zero, f: Term, powers: Mapping[Term, Rational]) -> bool:
 def zero_over_shared_factor(term: Term) -> Term | None:
     """expm1(x*y)/x at a tiny x: its derivative by x is a difference of nearly equal quotients."""
     powers = forms.factors(term)
+    if all(p > 0 for p in powers.values()) and not any(f.op.name in INVERSES for f in powers):
+        return None  # nothing is in a denominator
     for f, power in powers.items():
         zero = _zero(f, power)
         if zero is None or forms.split(zero.u)[0] == 0 or not _shared(zero, f, powers):

@@ -126,7 +126,7 @@ def log_of_weighted_sum(term: Term) -> Term | None:
     example=lambda w, x: OPS["exp"](x) / OPS["sum"](w * OPS["exp"](x), axis=-1, keepdims=True),
     source="Blanchard, Higham and Higham 2021",
     group="softmax",
-    among=("exp", "monomial", "affine"),
+    among=("sum", "mean"),
 )
 def share_of_weighted_exponentials(term: Term) -> Term | None:
     """w*exp(x)/sum(w*exp(x)), and ratios of such sums, overflow; a common shift of x cancels."""
@@ -322,7 +322,7 @@ def log_ratio_of_weighted_sums(term: Term) -> Term | None:
     ),
     source="Blanchard, Higham and Higham 2021",
     group="softmax",
-    among=("affine",),
+    among=("sum", "mean"),
 )
 def share_of_exponential(term: Term) -> Term | None:
     """exp(y)/(exp(y) + sum(exp(x))), and shares of such sums, are inf/inf for large y or x."""
@@ -363,7 +363,7 @@ def _numerator(x: Term, shift: Term) -> Term:
     example=lambda x: OPS["exp"](x) / (OPS["sum"](OPS["exp"](x)) + 1e-9),
     source="Blanchard, Higham and Higham 2021",
     group="softmax",
-    among=("affine",),
+    among=("exp",),
 )
 def share_beside_constant(term: Term) -> Term | None:
     """exp(x)/(sum(w*exp(x)) + eps), as with masks that may be empty, is inf/inf for large x."""

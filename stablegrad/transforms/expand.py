@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stablegrad.collecting import seldom_collected
 from stablegrad.ir import Term, make, rebuild, topological
 from stablegrad.ops.derivative import CUSTOM, GRADIENT, PUSHFORWARD, STOP_GRADIENT
 from stablegrad.ops.record import INPUT, const
@@ -45,9 +46,10 @@ class Expander:
         """The roots in stable canonical form, or as they are where rules are off."""
         if not self.settings.stabilizes:
             return list(roots)
-        found = self.rewriter(roots)
-        signed = poles_signed(roots, self.rewriter.memo)
-        return found if signed is None else self.rewriter(signed)
+        with seldom_collected():
+            found = self.rewriter(roots)
+            signed = poles_signed(roots, self.rewriter.memo)
+            return found if signed is None else self.rewriter(signed)
 
     def expand(self, roots: Sequence[Term]) -> list[Term]:
         """Replace gradient and pushforward nodes, inner ones first."""
