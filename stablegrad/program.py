@@ -27,6 +27,7 @@ from stablegrad.ops.record import CONST, INPUT, LEAF, const, is_float
 from stablegrad.rewrite import Fired
 from stablegrad.settings import Settings
 from stablegrad.synthesis import Allowance, Run, reduced, synthesize
+from stablegrad.synthesis.fragile import KNOWN
 from stablegrad.synthesis.report import SYNTHESIS
 from stablegrad.transforms.expand import Expander
 from stablegrad.transforms.fold import fold
@@ -88,9 +89,12 @@ def synthesized(roots: Sequence[Term], expander: Expander, run: Run) -> list[Ter
         expander.fired.append(Fired(SYNTHESIS.told(proved), before, after, place))
 
     allowance = Allowance(run.most)
-    if run is not NARROW:  # pairs of float64s tell where two values are
-        roots = reduced(roots, run, note, allowance)
-    return synthesize(roots, run, note, allowance)
+    try:
+        if run is not NARROW:  # pairs of float64s tell where two values are
+            roots = reduced(roots, run, note, allowance)
+        return synthesize(roots, run, note, allowance)
+    finally:
+        KNOWN.forget()
 
 
 def _widened(root: Term, *, native: bool = False) -> Term:

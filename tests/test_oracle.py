@@ -462,3 +462,27 @@ def test_constants_of_partials_stand_for_irrational_numbers() -> None:
     assert known(rounded + Fraction(1, 2**115)) is None
     assert known(Fraction(2**1024 - 2**970)) is None
     assert known(Fraction(2**130 + 1, 3)) is None
+
+
+def test_problems_at_the_same_points_share_what_they_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stablegrad.oracle import evaluate
+
+    asked: list[str] = []
+    step = evaluate.step
+
+    def counted(term: Term, args: list[object], flat: bool) -> object:
+        asked.append(term.op.name)
+        return step(term, args, flat)
+
+    monkeypatch.setattr(evaluate, "step", counted)
+    xs = {X: np.array([1e-9, 0.5, 30.0])}
+    known: dict[Term, object] = {}
+    inner = ops.exp(X) - 1
+    first = truth(inner, xs, known=known)
+    asked.clear()
+    both = truth(ops.sqrt(inner), xs, known=known)
+    assert asked == ["sqrt"]
+    assert np.array_equal(both.value, truth(ops.sqrt(inner), xs).value)
+    # a series has coefficients that a value has not, and nothing of it is kept
+    assert np.array_equal(truth(inner, xs, order=1, known={}).value, np.exp(xs[X]))
+    assert np.array_equal(truth(inner, xs, known=known).value, first.value)

@@ -34,8 +34,9 @@ from stablegrad.audit.syntax import (
 )
 from stablegrad.ir import OPS
 from stablegrad.ops.record import Op
+from stablegrad.synthesis.build import DeclinedError
 from stablegrad.synthesis.recipe import Recipe
-from stablegrad.synthesis.store import table_of
+from stablegrad.synthesis.store import table_for, table_of
 from stablegrad.synthesis.table import layout_of
 
 Array = np.ndarray[Any, Any]
@@ -115,8 +116,8 @@ class Shaken:
             return "types.SimpleNamespace(get=lambda: None)"
         if isinstance(value, _PLAIN):
             return literal(value)
-        if value is table_of:  # recipes are written as their tables
-            return "(lambda table: table)"
+        if value is table_for:  # recipes are written as their tables
+            return "(lambda table, x: table)"
         if id(value) in self.names:
             return self.names[id(value)]
         if isinstance(value, Recipe):
@@ -212,8 +213,11 @@ class Shaken:
         return f"types.SimpleNamespace({known}, engine_kernels={{}})"
 
     def table(self, recipe: Recipe) -> str:
-        """The table of a synthesized kernel, under a name."""
-        table = table_of(recipe)
+        """The table of a synthesized kernel, under a name; None where nothing is proved of it."""
+        try:
+            table = table_of(recipe)
+        except DeclinedError:
+            return "None"
         name = self.name("table", recipe)
         fields = (
             "coefficients center scale slope kind kinds sides zones points total format".split()

@@ -22,7 +22,7 @@ from stablegrad.ir import Term, topological
 from stablegrad.ops.code_pools import Pool
 from stablegrad.ops.record import CONST
 from stablegrad.ops.shared_pairs import sharing
-from stablegrad.synthesis import Recipe, evaluate, table_of
+from stablegrad.synthesis import Recipe, evaluate, table_for
 
 Array = np.ndarray[Any, Any]
 Pools = tuple[Pool, Pool]
@@ -52,12 +52,17 @@ class Masked:
         self.steps = steps
         self.decided = decided
         """The same where no table is: what pairs of floats cannot tell is decided there."""
-        self.table = table_of(recipe)
+        self.recipe = recipe
         self.pools = pools
         """What the steps compute again in pairs, and those that decide."""
         self.dear = pools[0].cones > 0
         """Whether the naive form costs more than the table."""
         self.verdicts = np.full(_CELLS, _UNKNOWN, np.uint8)
+
+    def table(self, x: Array) -> tuple[Array, Array]:
+        """The function at each input, and whether a table covers it."""
+        table = table_for(self.recipe, x)
+        return evaluate(np, x, table) if table else (x, np.zeros(x.shape, bool))
 
     def naive(self, x: Array) -> Array:
         """The naive form at each input."""
@@ -96,7 +101,7 @@ class Masked:
         return out.reshape(x.shape)
 
     def _by_table(self, x: Array) -> Array:
-        value, covered = evaluate(np, x, self.table)
+        value, covered = self.table(x)
         left = np.flatnonzero(~covered)
         if left.size:
             with sharing(self.pools[1]):
@@ -120,8 +125,8 @@ class Masked:
         inner = np.random.default_rng(BITS).integers(-(last >> 5), last >> 5, POINTS - 2)
         places[1:-1] += inner
         x = ((cells[:, None] << _SHIFT) | places).view(np.float64)
-        value, covered = (a.reshape(x.shape) for a in evaluate(np, x.reshape(-1), self.table))
-        bad = covered.any(axis=1)
+        value, covered = (a.reshape(x.shape) for a in self.table(x.reshape(-1)))
+        bad = np.asarray(covered.any(axis=1))
         asked = ~bad if self.dear else np.ones_like(bad)
         if asked.any():
             bad[asked] = self._is_off(x[asked], value[asked], covered[asked])

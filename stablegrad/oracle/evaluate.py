@@ -236,7 +236,11 @@ def is_elementwise(term: Term) -> bool:
 
 
 def evaluate(
-    roots: Sequence[Term], bound: Mapping[Term, Array], *, flat: bool = False
+    roots: Sequence[Term],
+    bound: Mapping[Term, Array],
+    *,
+    flat: bool = False,
+    known: dict[Term, Array] | None = None,
 ) -> list[Array]:
     """The values of terms, as arrays of balls (or of numbers, for integers and conditions).
 
@@ -244,11 +248,13 @@ def evaluate(
         roots: terms over leaves, inputs or variables.
         bound: arrays of balls for those.
         flat: all arrays are given as lists of elements; the terms must be elementwise.
+        known: values that terms over the same ``bound`` have; those found now are added.
 
     Returns:
         An array for each root, at the precision in force.
     """
-    cells: dict[Term, Any] = dict(bound)
+    cells: dict[Term, Any] = dict(bound) if known is None else known
+    cells.update(bound)
     order = topological(roots, stop=cells.__contains__)
     uses: dict[Term, int] = {}
     for term in order:
@@ -261,6 +267,8 @@ def evaluate(
             continue
         with np.errstate(all="ignore"):
             cells[term] = step(term, [cells[a] for a in term.args], flat)
+        if known is not None:
+            continue
         for a in term.args:
             uses[a] -= 1
             if not uses[a]:

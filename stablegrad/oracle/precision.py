@@ -34,6 +34,11 @@ def precision(bits: int) -> Iterator[None]:
             flint.ctx.prec = before
 
 
+def at_first() -> bool:
+    """Whether the precision in force is that of a first attempt."""
+    return flint.ctx.prec == MINIMUM
+
+
 def rising(budget: int = BUDGET, start: int = MINIMUM) -> Iterator[int]:
     """The precisions to try: fourfold while they cost little, then doubled."""
     bits = start

@@ -13,7 +13,7 @@ from stablegrad.ir import Shape, Term, topological
 from stablegrad.ops.record import is_float
 from stablegrad.oracle.ball import UNKNOWN, Ball
 from stablegrad.oracle.evaluate import bind, evaluate, is_elementwise
-from stablegrad.oracle.precision import precision, rising
+from stablegrad.oracle.precision import at_first, precision, rising
 from stablegrad.oracle.rounding import Status, round_balls
 
 Array = np.ndarray[Any, Any]
@@ -91,8 +91,11 @@ class Problem:
         direction: Mapping[Term, Any],
         orders: Sequence[int],
         budget: int,
+        known: dict[Term, Any] | None = None,
     ) -> None:
         self.terms = terms
+        self.known = known
+        """Values at all of the points, at the least precision: other problems there share them."""
         self.orders = list(orders)
         self.order = max(orders)
         self.roots = [t for t in terms for _ in self.orders]
@@ -128,9 +131,12 @@ class Problem:
             else:
                 bound[t] = bind(v[places], None if d is None else d[places], order)
         size = 1 if places is None else len(places)
+        here = self.flat and not order and values is self.values and size == self.size
+        known = self.known if here and at_first() else None
+        found = evaluate(self.terms, bound, flat=self.flat, known=known)
         return [
             _coefficients(out if self.flat else _filled(out, t.shape), k, size)
-            for t, out in zip(self.terms, evaluate(self.terms, bound, flat=self.flat), strict=True)
+            for t, out in zip(self.terms, found, strict=True)
             for k in self.orders
         ]
 

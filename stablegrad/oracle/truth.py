@@ -29,6 +29,7 @@ def truth(
     direction: Mapping[Term, Any] | None = None,
     budget: int = BUDGET,
     limits: bool = True,
+    known: dict[Term, Any] | None = None,
 ) -> Any:
     """The true values of terms, or of their derivatives along a direction.
 
@@ -44,6 +45,7 @@ def truth(
         budget: bits of precision after which an element is undecided.
         limits: whether points without a value (0 * log 0) are given their limit, if points
             ever closer round to one float; the status says so.
+        known: what calls at the same values, of order 0, share: filled with the balls of terms.
 
     Returns:
         A ``Truth`` for each term (one, if a term was given). IEEE's values stand where the
@@ -61,7 +63,7 @@ def truth(
     many = [terms] if isinstance(terms, Term) else list(terms)
     if order and direction is None:
         direction = _only_leaf(bindings)
-    problem = Problem(many, bindings, direction or {}, [order], budget)
+    problem = Problem(many, bindings, direction or {}, [order], budget, known)
     results = problem.solve(dtype, limits)
     return results[0] if isinstance(terms, Term) else results
 

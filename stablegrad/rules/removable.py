@@ -163,17 +163,56 @@ def share_of_exprel_slope(term: Term) -> Term | None:
         if f.op.name != "exprel_derivative" or f.param("n") > 2 or not isinstance(p, int) or p < 1:
             continue
         (x,) = f.args
+        rest = {y: n for y, n in powers.items() if y is not f}
         whole = OPS["exprel"](x)
-        q = powers.get(whole, 0)
-        if not isinstance(q, int) or q > -p:
-            continue
-        share = OPS["log_exprel_slope"](x)
-        if f.param("n") == 2:
-            share = OPS["log_exprel_derivative"](x, n=2) + forms.power(share, 2)
-        rest = {y: n for y, n in powers.items() if y is not f and y is not whole}
-        left = [forms.power(share, p), forms.power(whole, p + q)]
-        cured = forms.product([*left, forms.monomial(rest, None, term.dtype)])
-        return forms.with_shape(cured, term.shape)
+        if _divides(whole, rest, p):
+            share = OPS["log_exprel_slope"](x)
+            if f.param("n") == 2:
+                share = OPS["log_exprel_derivative"](x, n=2) + forms.power(share, 2)
+            powered = forms.product([forms.power(share, p), forms.power(whole, p)])
+            return forms.product([powered, forms.monomial(rest, None, term.dtype)])
+        for total, q in rest.items():
+            if total.op is forms.AFFINE and q == p == 1:
+                moved = _onto(f, whole, total)
+                if moved is not None:
+                    others = {y: n for y, n in rest.items() if y is not total}
+                    return forms.product([moved, forms.monomial(others, None, term.dtype)])
+    return None
+
+
+def _divides(whole: Term, powers: Mapping[Term, Rational], p: int) -> bool:
+    q = powers.get(whole, 0)
+    return isinstance(q, int) and q <= -p
+
+
+def _into(f: Term, whole: Term, total: Term) -> Term | None:
+    """f times a sum, as the sum of its products, if each addend is divided by ``whole``."""
+    if total.params[0] != 0:
+        return None
+    parts: list[tuple[Rational, Term]] = []
+    for x, c in zip(total.args, total.params[1], strict=True):
+        product = _onto(f, whole, x)
+        if product is None:
+            return None
+        parts.append((c, product))
+    return forms.total(parts, total.shape, total.dtype)
+
+
+def _onto(f: Term, whole: Term, x: Term) -> Term | None:
+    """f times what is divided by ``whole``, inside of guards, too."""
+    if x.op.name == "require":
+        inner = _onto(f, whole, x.args[0])
+        return None if inner is None else OPS["require"](inner, x.args[1])
+    if x.op is forms.AFFINE:
+        return _into(f, whole, x)
+    powers = forms.factors(x)
+    if _divides(whole, powers, 1):
+        return share_of_exprel_slope(forms.product([f, x]))
+    for y, n in powers.items():
+        inner = _onto(f, whole, y) if n == 1 and y.op.name == "require" else None
+        if inner is not None:
+            rest = {z: m for z, m in powers.items() if z is not y}
+            return forms.product([inner, forms.monomial(rest, None, x.dtype)])
     return None
 
 

@@ -10,7 +10,7 @@ from stablegrad.synthesis.fragile import Run
 from stablegrad.synthesis.kernel import evaluate
 from stablegrad.synthesis.recipe import Recipe, X, recipe
 from stablegrad.synthesis.reduce import reduced
-from stablegrad.synthesis.store import table_of
+from stablegrad.synthesis.store import table_for, table_of
 from stablegrad.synthesis.table import Table
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "recipe",
     "reduced",
     "synthesize",
+    "table_for",
     "table_of",
 ]

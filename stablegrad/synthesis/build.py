@@ -21,6 +21,7 @@ from stablegrad.errors import StablegradError
 from stablegrad.ir import topological
 from stablegrad.oracle.formats import FLOAT64
 from stablegrad.synthesis.binade import Cutter
+from stablegrad.synthesis.halves import joined, merged, padded
 from stablegrad.synthesis.parity import ODD, parity
 from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.rows import Rows
@@ -41,7 +42,7 @@ PIECES = 2000
 WORK = 200_000
 """Steps of walks after which what is left is declined: a few seconds."""
 LONGEST_S = 4.7
-"""CPU time after which what is left is declined, however slow the machine."""
+"""CPU time after which what is left is declined, however slow the machine; half of it a sign."""
 FOR_ZONES = 0.25
 """The share of a side's time after which zones have to wait for the pieces nearer to 0."""
 BESIDE = 4 / 3
@@ -77,13 +78,22 @@ class _Zones:
 
 
 class Builder:
-    """Makes the table of one recipe."""
+    """Makes the table of one recipe.
 
-    def __init__(self, recipe: Recipe) -> None:
+    Args:
+        recipe: what is tabulated.
+        sign: 1 or -1 for the inputs of one sign alone, 0 for all. What a side becomes depends on
+            nothing that is made for the other.
+        halves: the tables of positive and of negative inputs, where they are there.
+    """
+
+    def __init__(self, recipe: Recipe, sign: int = 0, halves: Sequence[Any] = (None, None)) -> None:
         from stablegrad.oracle.pieces import Middle  # flint is slow to import
 
         self.start = time.thread_time()
-        self.until_s = LONGEST_S
+        self.recipe = recipe
+        self.sign = sign
+        self.halves = halves
         self.f = recipe.expression
         self.format = form = recipe.format
         self.middle = Middle(self.f, X, form)
@@ -93,24 +103,36 @@ class Builder:
         self.gaps: list[tuple[float, float]] = []
 
     def build(self) -> Table:
-        """The table.
+        """The table; of one sign it may be without pieces.
 
         Raises:
             DeclinedError: the function is undefined everywhere, constant, or nothing of it could
                 be proved.
         """
-        right, kind = self._side(1), parity(self.f, X)
-        sides = right, self._mirrored(right, kind) if kind else self._side(-1)
-        rows = self.rows
-        if not rows.pieces:
+        if self.sign:
+            return self._half()
+        kind = parity(self.f, X)
+        if kind:
+            right = self._side(1)
+            table = self._table((right, self._mirrored(right, kind)))
+        else:
+            made = zip((1, -1), self.halves, strict=True)
+            table = joined(*[h or Builder(self.recipe, s).build() for s, h in made])
+        if not table.pieces:
             raise DeclinedError("nothing could be proved of it")
-        width = max(len(c) for c in rows.coefficients)
+        return table
+
+    def _half(self) -> Table:
+        fraction = self.format.fraction
+        nothing = Side(0, 0, (UNCOVERED, UNCOVERED), (fraction, fraction))
+        made = self._side(self.sign)
+        return self._table((made, nothing) if self.sign > 0 else (nothing, made))
+
+    def _table(self, sides: tuple[Side, Side]) -> Table:
+        rows = self.rows
         dtype = self.format.dtype
-        coefficients = np.zeros((width, len(rows.kind)), dtype)
-        for i, c in enumerate(rows.coefficients):
-            coefficients[: len(c), i] = c
         return Table(
-            coefficients,
+            padded(rows.coefficients, dtype),
             np.array(rows.center, dtype),
             np.array(rows.scale, dtype),
             np.array(rows.slope, dtype),
@@ -121,7 +143,7 @@ class Builder:
             self._points(),
             rows.pieces,
             rows.bound,
-            tuple(_merged(self.gaps)),
+            tuple(merged(self.gaps)),
             time.thread_time() - self.start,
             self.format,
         )
@@ -132,8 +154,6 @@ class Builder:
         from stablegrad.oracle.waves import WaveEnd
 
         fraction = self.format.fraction
-        # what one side leaves of its half of the time the other may use
-        self.until_s = LONGEST_S if s < 0 else LONGEST_S / 2
         bottom = self._first(BOTTOMS, s)
         top: End | WaveEnd | None = self._first(TOPS, s)
         if top is None:
@@ -246,7 +266,7 @@ class Builder:
 
         What oscillates has zeros enough to leave no time for what is between them.
         """
-        left_s = self.until_s - self._elapsed_s()
+        left_s = LONGEST_S / 2 - self._elapsed_s()
         until_s = self._elapsed_s() + FOR_ZONES * left_s
         waiting = deque(zones.seen.anchors)
         while waiting and self._elapsed_s() < until_s:
@@ -313,7 +333,7 @@ class Builder:
             # zeros, and points left out, that the survey did not see
             found = [
                 a
-                for lo, hi in _merged(missing)
+                for lo, hi in merged(missing)
                 for a in (*zeros(self.f, s, lo, hi), *holes(self.f, s, lo, hi))
                 if all(a.x != b.x for b in zones.seen.anchors)
             ]
@@ -349,7 +369,7 @@ class Builder:
         return (
             self.middle.work >= WORK
             or self.rows.pieces >= PIECES
-            or self._elapsed_s() > self.until_s
+            or self._elapsed_s() > LONGEST_S / 2
         )
 
     def _elapsed_s(self) -> float:
@@ -363,20 +383,12 @@ class Builder:
         """Values at the points that pieces cannot have: 0, infinities, ends of the domain."""
         from stablegrad.oracle import Status, truth
 
-        wanted = [0.0, -0.0, math.inf, -math.inf, *[z.hi for z in self.zones if z.lo == 0]]
+        signs = (self.sign,) if self.sign else (1, -1)
+        ends = [math.copysign(v, s) for v in (0.0, math.inf) for s in signs]
+        wanted = [*ends, *[z.hi for z in self.zones if z.lo == 0]]
         found = truth(self.f, {X: np.array(wanted)}, self.format.dtype, budget=1600)
         out = []
         for x, y, status in zip(wanted, found.value, found.status, strict=True):
             if status <= Status.LIMIT:
                 out.append((x, float(y)))
         return tuple(out)
-
-
-def _merged(gaps: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    out: list[tuple[float, float]] = []
-    for lo, hi in sorted(gaps):
-        if out and out[-1][1] >= lo:
-            out[-1] = (out[-1][0], max(out[-1][1], hi))
-        else:
-            out.append((lo, hi))
-    return out

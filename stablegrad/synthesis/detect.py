@@ -20,7 +20,7 @@ from stablegrad.synthesis.build import DeclinedError
 from stablegrad.synthesis.fragile import Run, is_fragile
 from stablegrad.synthesis.op import SYNTHESIZED
 from stablegrad.synthesis.recipe import Recipe, recipe
-from stablegrad.synthesis.store import table_of
+from stablegrad.synthesis.store import proved
 
 WELL_CONDITIONED = frozenset(
     """
@@ -286,7 +286,7 @@ def _judge(what: Recipe, dtype: Any, facts: Facts, run: Run) -> Verdict:
     if not is_fragile(what, dtype, facts, run):
         return Verdict(FINE, TEST)
     try:
-        table = table_of(what)
+        table = proved(what)
     except DeclinedError:
         return Verdict(DECLINED, GIVEN_UP)
     return Verdict(table.summary(), table.pieces + TEST)

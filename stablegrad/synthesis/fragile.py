@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,7 @@ class Run:
     limit: float = SHARP_ULP
     zeros: bool = True
     reach: float = np.inf
-    most: int = 6144
+    most: int = 3072
     largest: int = 96
     least: int = SINGLE
     screen: Callable[[Term, Mapping[Term, Array]], Array] | None = None
@@ -67,6 +68,8 @@ POINTS = 60
 ZEROS = 6
 """Zeros about which it is tested, too."""
 BUDGET = 1600
+SETS = 4
+"""Sets of points at which balls are kept."""
 SEED = 7
 
 
@@ -97,7 +100,7 @@ def is_fragile(what: Recipe, dtype: Any, facts: Facts, run: Run) -> bool:
     x = x[(np.abs(x) <= run.reach) & (np.abs(x) * run.reach >= 1)]
     if not x.size:
         return False
-    if wrong(what.expression, {X: x}, dtype, run):
+    if wrong(what.expression, {X: x}, dtype, run, shared=True):
         return True
     near = _near_zeros(what.expression, x, dtype, run) if run.zeros else x[:0]
     return bool(near.size) and wrong(what.expression, {X: near}, dtype, run)
@@ -123,8 +126,42 @@ def _near_zeros(expression: Term, x: Array, dtype: Any, run: Run) -> Array:
     return near.astype(dtype).astype(np.float64).ravel()
 
 
-def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -> bool:
-    """Whether an expression as it would be run is off by too much at one of some points."""
+class Known(threading.local):
+    """Balls of terms at points, which the parts of a program share: most stand in one another.
+
+    At a few sets of points at most, the last ones used, until ``forget``.
+    """
+
+    def __init__(self) -> None:
+        self.cells: dict[Any, dict[Term, Any]] = {}
+
+    def at(self, bound: Mapping[Term, Array]) -> dict[Term, Any]:
+        """What is known at some points, to be added to."""
+        key = tuple([(v, x.tobytes()) for v, x in bound.items()])
+        found = self.cells[key] = self.cells.pop(key, {})
+        while len(self.cells) > SETS:
+            del self.cells[next(iter(self.cells))]
+        return found
+
+    def forget(self) -> None:
+        self.cells.clear()
+
+
+KNOWN = Known()
+
+
+def wrong(
+    expression: Term,
+    bound: Mapping[Term, Array],
+    dtype: Any,
+    run: Run,
+    *,
+    shared: bool = False,
+) -> bool:
+    """Whether an expression as it would be run is off by too much at one of some points.
+
+    ``shared``: others are asked for at the same points.
+    """
     from stablegrad.oracle import Status, truth
 
     single = dtype == np.float32
@@ -136,7 +173,8 @@ def wrong(expression: Term, bound: Mapping[Term, Array], dtype: Any, run: Run) -
         if not far.any():
             return False
         got, bound = got[far], {v: x[far] for v, x in bound.items()}
-    found = truth(expression, dict(bound), dtype, budget=BUDGET, limits=False)
+    known = KNOWN.at(bound) if shared else None
+    found = truth(expression, dict(bound), dtype, budget=BUDGET, limits=False, known=known)
     true = found.value.astype(np.float64)
     tiny = float(ml_dtypes.finfo(dtype).tiny)
     decided = (found.status == Status.DECIDED) & ~np.isnan(true)

@@ -12,13 +12,16 @@ from stablegrad.oracle.formats import FLOAT64
 from stablegrad.synthesis.factors import times_power
 from stablegrad.synthesis.kernel import evaluate
 from stablegrad.synthesis.recipe import Recipe
-from stablegrad.synthesis.store import table_of
+from stablegrad.synthesis.store import table_for
 from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry
 
 
 def _kernel(xp: Any, x: Any, y: Any, *, recipe: Recipe) -> Any:
-    table = table_of(recipe)
-    value, covered = evaluate(xp, xp.asarray(x, table.format.name), table)
+    x = xp.asarray(x, recipe.format.name)
+    table = table_for(recipe, x)
+    if table is None:
+        return y
+    value, covered = evaluate(xp, x, table)
     # then a compiler leaves the naive form out
     otherwise = xp.nan if table.total else y
     return xp.where(covered, value, otherwise).astype(y.dtype)
@@ -57,13 +60,20 @@ def _reduced(xp: Any, a: Any, b: Any, y: Any, *, symmetry: Symmetry, recipes: An
     for negative, recipe in enumerate(recipes):
         if recipe is None:
             continue
-        found, there = evaluate(xp, r[0], table_of(recipe), r[1])
-        if symmetry.kind != SHIFT:
-            there = there & ((a < 0) if negative else (a > 0))
+        mine = fine if symmetry.kind == SHIFT else fine & ((a < 0) if negative else (a > 0))
+        if isinstance(mine, np.ndarray) and not mine.any():
+            continue
+        table = table_for(recipe, r[0][mine] if isinstance(mine, np.ndarray) else r[0])
+        if table is None:
+            continue
+        found, there = evaluate(xp, r[0], table, r[1])
+        there = there & mine
         value = found if value is None else xp.where(there, found, value)
         covered = there if covered is None else covered | there
+    if value is None:
+        return near
     value, enough = _moved(xp, value, away, symmetry)
-    covered = covered & fine & enough
+    covered = covered & enough
     if symmetry.k:  # one factor may have left the range where the product does not
         size = xp.abs(value)
         inside = (size >= np.finfo(np.float64).tiny) & (size <= np.finfo(np.float64).max)

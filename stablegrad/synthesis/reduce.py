@@ -23,7 +23,7 @@ from stablegrad.synthesis.detect import (
 from stablegrad.synthesis.fragile import SEED, Run, points, wrong
 from stablegrad.synthesis.op import REDUCED
 from stablegrad.synthesis.recipe import WIDE, Recipe, X, over, recipe
-from stablegrad.synthesis.store import table_of
+from stablegrad.synthesis.store import proved
 from stablegrad.synthesis.symmetry import SCALE, SHIFT, Symmetry, is_scalar_function, symmetry
 
 Array = np.ndarray[Any, Any]
@@ -166,10 +166,10 @@ def _found(expression: Term, dtype: Any, facts: tuple[Facts, Facts], run: Run) -
                 if not _is_fragile(there, dtype, seen, found, run):
                     return Reduction((), cost)
             fragile = True
-            recipes, proved, spent = _made(there, found, seen[0])
+            recipes, text, spent = _made(there, found, seen[0])
             cost += spent
-            if proved:
-                ways.append(Way(found, swapped, recipes, proved))
+            if text:
+                ways.append(Way(found, swapped, recipes, text))
             if ways and not found.c:
                 break
         if ways:
@@ -180,26 +180,30 @@ def _found(expression: Term, dtype: Any, facts: tuple[Facts, Facts], run: Run) -
 def _made(
     expression: Term, found: Symmetry, facts: Facts
 ) -> tuple[tuple[Recipe | None, Recipe | None], str, int]:
-    """Tables of f(0, r), or of f(1, r) and f(-1, r), what is proved of them, and their cost."""
+    """Tables of f(0, r), or of f(1, r) and f(-1, r), what is proved of them, and their cost.
+
+    One that has pieces is enough to know: the others are made where their inputs are met.
+    """
     starts = [0] if found.kind == SHIFT else [1] if facts.lo >= 0 else [1, -1]
     recipes: list[Recipe | None] = [None, None]
-    told: list[str] = []
+    told = ""
     cost = 0
     for i, start in enumerate(starts):
-        what = recipe(_at(expression, X, start), Y)
+        what = recipes[i] = recipe(_at(expression, X, start), Y)
         try:
-            table = table_of(what)
+            table = proved(what) if not told else None
         except DeclinedError:
+            recipes[i] = None
             cost += GIVEN_UP
             continue
-        told.append(table.summary())
-        cost += table.pieces
-        recipes[i] = what
+        if table is not None:
+            told = table.summary()
+            cost += table.pieces
     power = "" if found.p == 1 else f"**{found.p}"
     times = "" if found.p == 1 else f"{found.p}*"
     by = f"b - {times}a" if found.kind == SHIFT else f"b/a{power}"
-    proved = f"by its {found.kind} a function of {by}: {'; '.join(told)}" if told else ""
-    return (recipes[0], recipes[1]), proved, cost
+    text = f"by its {found.kind} a function of {by}: {told}" if told else ""
+    return (recipes[0], recipes[1]), text, cost
 
 
 def _at(expression: Term, variable: Term, value: int) -> Term:
@@ -238,4 +242,5 @@ def _is_fragile(
     inside = np.isfinite(a) & np.isfinite(b)
     for x, f in zip((a, b), facts, strict=True):
         inside &= (x > f.lo) & (x < f.hi)
-    return bool(inside.any()) and wrong(expression, {X: a[inside], Y: b[inside]}, dtype, run)
+    at = {X: a[inside], Y: b[inside]}
+    return bool(inside.any()) and wrong(expression, at, dtype, run, shared=True)

@@ -1,5 +1,8 @@
 """Tables in memory, those shipped, and on disk, each made once.
 
+A function that is neither even nor odd has a table for each sign of its input. NumPy makes the one
+that it meets (``table_for``), compilers ask for both (``table_of``).
+
 The folder is the platform's for caches, or what ``STABLEGRAD_CACHE`` says (``off`` keeps everything
 in memory). Files hold a line of JSON and numbers behind a checksum; they are written beside their
 place and moved into it, so that two processes never see half of one. A file that cannot be read,
@@ -17,19 +20,27 @@ import threading
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from stablegrad.synthesis import shipped
 from stablegrad.synthesis.build import Builder, DeclinedError
-from stablegrad.synthesis.recipe import Recipe
+from stablegrad.synthesis.parity import NEITHER, parity
+from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.table import FORMAT, Table, framed, unframed
 
+Array = np.ndarray[Any, Any]
 VARIABLE = "STABLEGRAD_CACHE"
 LARGEST = 64 * 2**20
 """Bytes of the folder beyond which the files longest unused are removed."""
 REMOVED_AT_ONCE = 0.25
 SUFFIX = ".kernel"
 
-_tables: dict[Recipe, Table | str] = {}
+Key = tuple[Recipe, int]
+"""A recipe and the sign of its inputs, 0 for both."""
+_NAMES = {0: "", 1: "-right", -1: "-left"}
+_tables: dict[Key, Table | str] = {}
 _lock = threading.Lock()
 
 
@@ -39,32 +50,91 @@ def table_of(recipe: Recipe) -> Table:
     Raises:
         DeclinedError: none can be made; the text says why.
     """
-    known = _tables.get(recipe)
-    if known is None:
+    return _table((recipe, 0))
+
+
+def half_of(recipe: Recipe, sign: int) -> Table:
+    """The table for inputs of one sign, which may be of all where that is there or costs no more.
+
+    Raises:
+        DeclinedError: none can be made; the text says why.
+    """
+    whole = _tables.get((recipe, 0)) or _saved((recipe, 0))
+    if whole is None and parity(recipe.expression, X) == NEITHER:
+        return _table((recipe, sign))
+    return _table((recipe, 0))
+
+
+def table_for(recipe: Recipe, x: Any) -> Table | None:
+    """A table that serves the inputs x, if one can be made; what it gives does not depend on which.
+
+    A compiler, to which x is no array of numbers, gets that of all inputs.
+    """
+    whole = _tables.get((recipe, 0))
+    if isinstance(whole, Table):
+        return whole
+    try:
+        if isinstance(x, np.ndarray):
+            minus = np.signbit(x)
+            if not minus.any() or minus.all():
+                return half_of(recipe, -1 if x.size and minus.all() else 1)
+        return table_of(recipe)
+    except DeclinedError:
+        return None
+
+
+def proved(recipe: Recipe) -> Table:
+    """The first half of a table that has pieces: nothing else is made to know whether one has.
+
+    Raises:
+        DeclinedError: none can be made; the text says why.
+    """
+    for sign in (1, -1):
+        table = half_of(recipe, sign)
+        if table.pieces:
+            return table
+    raise DeclinedError("nothing could be proved of it")
+
+
+def _table(key: Key) -> Table:
+    found = _tables.get(key)
+    if found is None:
         with _lock:
-            known = _tables.get(recipe)
-            if known is None:
-                known = _tables[recipe] = _found(recipe)
-    if isinstance(known, str):
-        raise DeclinedError(known)
-    return known
+            found = _tables.get(key)
+            if found is None:
+                found = _tables[key] = _found(key)
+    if isinstance(found, str):
+        raise DeclinedError(found)
+    return found
 
 
-def _found(recipe: Recipe) -> Table | str:
-    saved = shipped.table_with(recipe.digest) or load(recipe.digest)
+def _saved(key: Key) -> Table | str | None:
+    """What is shipped or on disk, kept in memory from now on."""
+    recipe, sign = key
+    found = None if sign else shipped.table_with(recipe.digest)
+    found = found or load(recipe.digest + _NAMES[sign])
+    if found is not None:
+        _tables[key] = found
+    return found
+
+
+def _found(key: Key) -> Table | str:
+    recipe, sign = key
+    saved = _saved(key)
     if saved is not None:
         return saved
     try:
-        made: Table | str = Builder(recipe).build()
+        halves = [_tables.get((recipe, s)) or _saved((recipe, s)) for s in (1, -1) if not sign]
+        made: Table | str = Builder(recipe, sign, halves=halves).build()
     except DeclinedError as error:
         made = str(error)
-    save(recipe.digest, made)
+    save(recipe.digest + _NAMES[sign], made)
     return made
 
 
 def known() -> list[Recipe]:
     """The recipes whose tables were asked for."""
-    return list(_tables)
+    return list(dict.fromkeys([recipe for recipe, _ in _tables]))
 
 
 def forget() -> None:

@@ -145,3 +145,38 @@ def test_two_processes_share_a_folder(folder: Path) -> None:
     assert first == second
     assert [p.suffix for p in files(folder)] == [".kernel"]
     assert store.load(recipe(F, X).digest) is not None
+
+
+def test_a_half_is_made_for_the_sign_that_is_met(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    class Counted(store.Builder):
+        def build(self) -> store.Table:
+            made.append(self.sign)
+            return super().build()
+
+    monkeypatch.setattr(store, "Builder", Counted)
+    what = recipe((X + 1) ** 3 - 1 - ops.sin(X) * 3, X)
+    right, left = np.array([0.5, 1e-4]), np.array([-0.7, -3e-5])
+    apart = [evaluate(np, x, _there(store.table_for(what, x))) for x in (right, left)]
+    assert made == [1, -1]
+    assert len(files(folder)) == 2
+    both = np.concatenate([right, left])
+    value, covered = evaluate(np, both, _there(store.table_for(what, both)))
+    assert made == [1, -1, 0]  # of the two that are there
+    assert np.array_equal(value, np.concatenate([v for v, _ in apart]))
+    assert covered.all()
+    table = store.table_of(what)
+    halves = [store._table((what, s)) for s in (1, -1)]
+    assert table.pieces == sum(h.pieces for h in halves)
+    assert len(table.points) == sum(len(h.points) for h in halves)
+    store.forget()
+    at_once = store.Builder(what).build()
+    assert np.array_equal(at_once.coefficients, table.coefficients)
+
+
+def _there(table: store.Table | None) -> store.Table:
+    assert table is not None
+    return table
