@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from stablegrad.engines import blocks, masked, tables
+from stablegrad.engines import blocks, masked, rare, tables
 from stablegrad.ir import Term, topological
 from stablegrad.ops.code_pools import Pool
 from stablegrad.ops.dtypes import converted
@@ -89,6 +89,8 @@ class Plan:
         wrap: Wrap | None = None,
         names: Any = xp,
     ) -> None:
+        if wrap is None:
+            roots = rare.taken_apart(roots, bound)
         order = topological([*inputs, *roots])
         self.names = names
         self.pool = Pool()

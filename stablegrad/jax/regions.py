@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
@@ -27,6 +28,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
 from stablegrad.program import NARROW, WIDENED, synthesized, values_of
 from stablegrad.rewrite import Fired
+from stablegrad.rules.databases import RARE
 from stablegrad.settings import Settings
 from stablegrad.synthesis import Run
 from stablegrad.transforms.differentiate import jvp, vjp
@@ -88,7 +90,8 @@ class Region:
         self.roots = roots
         self.inputs = inputs
         self.settings = settings
-        self.expander = Expander(settings)
+        # XLA would compute for all elements what few need
+        self.expander = Expander(replace(settings, excluded=settings.excluded | {RARE}))
         self._tangents: dict[Any, tuple[Region, tuple[int, ...]]] = {}
         self._pullbacks: dict[Any, tuple[Region, tuple[int, ...]]] = {}
         self._at_one: dict[tuple[int, ...], Region] = {}

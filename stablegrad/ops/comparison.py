@@ -235,6 +235,19 @@ logical_not = _predicate(
     lax="not",
     doc="Whether x is false (zero).",
 )
+rarely = _predicate(
+    "rarely",
+    ">>> sg.ops.rarely(sg.tensor([True, False])).numpy()\narray([ True, False])",
+    kernel=lambda xp, x: xp.not_equal(x, 0),
+    ball=bool,
+    domain=(REAL,),
+    range=BOOLEAN,
+    infer_facts=intervals.unary(lambda a: truth(_always(a), _never(a), a.defined)),
+    lax=None,
+    aten=None,
+    doc="Whether x is true (not zero), which few elements are: NumPy computes what is chosen there "
+    "for these alone.",
+)
 
 
 # -- kinds of floats ----------------------------------------------------------------------

@@ -333,6 +333,7 @@ CALLS: dict[str, Callable[..., Parts]] = {
     "log_expm1_slope": lambda xp, step, x: _under_expm1(parts_multiple(np, x, -1)),
     "log_ndtr": lambda xp, step, x: _log_ndtr(xp, x),
     "log_sigmoid": lambda xp, step, x: _logistic("log_sigmoid", x),
+    "log_ratio": lambda xp, step, x, y: _log(parts_product(np, [(x, 1), (y, -1)])),
     "log_step": lambda xp, step, base, h: _log_step(base, h),
     "maximum": lambda xp, step, x, y: _greater(x, y, 1),
     "minimum": lambda xp, step, x, y: _greater(x, y, -1),

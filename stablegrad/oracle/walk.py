@@ -107,6 +107,7 @@ _OWN: dict[str, Any] = {
     "logical_and": _and,
     "logical_or": _or,
     "logical_not": lambda a: not a,
+    "rarely": lambda a: a,
     "power": lambda x, y: x.power(y),
 }
 _BY_NAME = frozenset(

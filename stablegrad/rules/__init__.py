@@ -22,6 +22,7 @@ THEMES = (
     "logs",
     "matrices",
     "moments",
+    "power_means",
     "powers",
     "quotients",
     "radial",

@@ -22,10 +22,11 @@ def plainer(roots: Sequence[Term]) -> list[Term]:
     Negative powers of sech, in which rules write those of cosh, are what they are: the kernel of
     cosh is the better one, and a quotient rounds once more. And maximum(a, b) - a is
     maximum(b - a, 0): 0 where a is the greater one, although a is rounded before it is compared.
-    Waves of a difference of computed numbers feel the rounding of these.
+    Waves of a difference of computed numbers feel the rounding of these. A sum of what few elements
+    take and of what the others do is either of the two sums.
     """
     order = topological(roots)
-    if not any(_over_secant(t) or _beyond_one(t) or _is_step(t) or _is_wave(t) for t in order):
+    if not any(ask(t) for t in order for ask in _ASKED):
         return list(roots)
     done: dict[Term, Term] = {}
     for term in order:
@@ -38,14 +39,22 @@ def plainer(roots: Sequence[Term]) -> list[Term]:
             sign = 1
             if c < 0:  # a - maximum(a, b) is 0 and not -0
                 c, sign, choice = -c, -1, _OTHER[choice]
-            parts = [(sign, done[other]), (-sign, done[one])]
-            step = forms.total(parts, term.shape, term.dtype)
+            step = forms.total([(sign, done[other]), (-sign, done[one])], term.shape, term.dtype)
             excess = OPS["require"](OPS[choice](step, 0.0), not_nan(done[one]))
             whole = forms.with_shape(forms.scale(c, excess), term.shape)
         elif _is_step(term):
             b, h = args
             parts = [(1, b), (1, OPS["log_expm1"](h))]
             whole = forms.with_shape(forms.total(parts, term.shape, term.dtype), term.shape)
+        elif rare := _rare_in(term):
+            sides: dict[bool, list[tuple[Rational, Term]]] = {True: [], False: []}
+            for c, x in zip(term.params[1], args, strict=True):
+                is_rare = done[rare] in x.args
+                mask = done[rare] if is_rare else OPS["logical_not"](done[rare])
+                kept = {a: p for a, p in forms.factors(x).items() if a is not mask}
+                sides[is_rare].append((c, forms.monomial(kept, x.shape, x.dtype)))
+            sums = [forms.total(sides[b], term.shape, term.dtype) for b in (True, False)]
+            whole = forms.with_shape(OPS["where"](done[rare], *sums), term.shape)
         elif _is_wave(term):
             gap = forms.total([(1, args[0]), (-1, args[1])], term.shape, term.dtype)
             whole = forms.with_shape(OPS[WAVES[term.op.name]](gap), term.shape)
@@ -86,3 +95,19 @@ def _is_step(term: Term) -> bool:
 
 def _is_wave(term: Term) -> bool:
     return term.op.name in WAVES and not all(is_exact(x) for x in term.args)
+
+
+def _rare_in(term: Term) -> Term | None:
+    """The condition of which each addend of a sum has either side as a mask."""
+    if term.op is not AFFINE or term.params[0] != 0 or len(term.args) < 2:
+        return None
+    masks = [[a for a in x.args if a.dtype.kind == "b"] for x in term.args if x.op is MONOMIAL]
+    found = [a for some in masks for a in some if a.op.name == "rarely"]
+    if not found or len(masks) < len(term.args):
+        return None
+    either = (found[0], OPS["logical_not"](found[0]))
+    return found[0] if all(any(a in either for a in some) for some in masks) else None
+
+
+_ASKED = (_over_secant, _beyond_one, _is_step, _is_wave, _rare_in)
+"""Whether a term is one of those."""

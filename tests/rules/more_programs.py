@@ -58,6 +58,16 @@ def around(x: Term, m: Term, s: Term, half: float = 0.5) -> Term:
 
 MORE: list[Case] = [
     (
+        "power_of_sum_of_powers",
+        lambda x, y, p: power((power(x, p) + power(y, p)) / 2, 1 / p),
+        [3.0, 2.0, 1e5],
+    ),
+    (
+        "power_of_sum_of_powers",
+        lambda x, y, p: log(power(3 * power(x, -p) + 2 * power(y, -p), -1 / p)),
+        [3e200, 2e199, 7.0],
+    ),
+    (
         "arccosh_of_one_plus_product",
         lambda x, y: arccosh(1 + square(x - y) / (2 * y)),
         [3.0, 3e200],

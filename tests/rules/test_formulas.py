@@ -37,6 +37,28 @@ FORMULAS: dict[str, list[tuple[float, ...]]] = {
         (1e-290, 1e-170, 2e-170),
         (0.5, 2.0, 1.0),
     ],
+    # means and lengths by any exponent
+    "((x**p + y**p)/2)**(1/p)": [
+        (4.983180712702597e294, 4.9938116230503043e294, 5.383264684655094e294),
+        (1.335471650547145e-284, -1.1377103261701678e50, 3.2531818612174227e73),
+        (1.3974543003880117e-237, 1.397454300388028e-237, 1.3974543003880193e-237),
+        (3.0, 2.0, 1e-250),
+        (3.0, -1.5, 5.0),
+    ],
+    "(a*x**r + (1 - a)*y**r)**(1/r)": [
+        (1.040623583042014e-268, 1.0360736584564112e-161, 3.206563295689255e267, 7.5e158),
+        (1.548917611758871e-38, 2.2664942179725028e-38, 1.9388e-38, 1.835e-38),
+        (0.25, 2.0, 1e-200, 1.5),
+        (0.3, 2.0, 0.5, 3.0),
+    ],
+    "(a*x**(-r) + (1 - a)*y**(-r))**(-v/r)": [
+        (0.3, 2.0, 1e-20, 3.0, 0.5),
+        (0.3, 2.0, 1e20, 3.0, 2.0),
+    ],
+    "(abs(x/a)**n + abs(y/b)**n)**(1/n)": [
+        (2.1929769838546784e296, 1.974761087484812e296, 9.8e295, 2.35e296, 2.8e296),
+        (3.0, 2.0, 5.0, 7.0, 4.0),
+    ],
 }
 
 
@@ -63,3 +85,11 @@ def test_formulas_are_right_where_they_went_wrong(text: str) -> None:
         found = judged(text, at)
         assert len(found) > 1, at
         assert max(error for _, error in found) <= BOUND, (at, found)
+
+
+def test_powers_of_negative_numbers_are_as_written() -> None:
+    x, p = (sg.tensor(np.array(v), requires_grad=True) for v in (-3.0, 2.0))
+    value = parse("((x**p + y**p)/2)**(1/p)")(x, p, sg.tensor(np.array(3.0)))
+    value.backward()
+    assert value.numpy() == 3.0
+    assert x.grad.numpy() == -0.5

@@ -1,0 +1,89 @@
+"""Means and lengths by any exponent: (w*x**p + v*y**p)**(1/p) without its greater power."""
+
+from __future__ import annotations
+
+import functools
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational
+from stablegrad.ops.record import is_const
+from stablegrad.rules.databases import RARE, stabilize
+from stablegrad.rules.simpler import bare, other_factors
+
+
+@stabilize.procedure(
+    "power",
+    example=lambda x, y, p: OPS["power"]((OPS["power"](x, p) + OPS["power"](y, p)) / 2, 1 / p),
+    source="means of powers are homogeneous",
+    group=RARE,
+    among=("affine",),
+)
+def power_of_sum_of_powers(term: Term) -> Term | None:
+    """(w*x**p + v*y**p)**(1/p) leaves the range for large p; with v = 1 - w all is lost for small.
+
+    The greater power is taken out: what is left is 1 to a power, or beside one next to it.
+    """
+    total, outer = term.args
+    found = _two_powers(total)
+    if found is None:
+        return None
+    (v, x), (u, y), p = found
+    rate = forms.split(p)[1]
+    degree = bare(forms.product([outer, p]))
+    if forms.factors(forms.split(outer)[1]).get(rate) != -1 or rate in forms.factors(degree):
+        return None
+    v, x, u, y, p = (forms.with_shape(a, total.shape) for a in (v, x, u, y, p))
+    rare = OPS["rarely"](_is_rare(total, x, y, p))
+    x, y, p = (OPS["where"](rare, a, b) for a, b in ((x, 1.0), (y, 2.0), (p, 1.0)))
+    first = OPS["logical_xor"](x < y, p > 0)
+    base, other = OPS["where"](first, x, y), OPS["where"](first, y, x)
+    own, less = OPS["where"](first, v, u), OPS["where"](first, u, v)
+    rate = forms.product([p, OPS["log_ratio"](other, base)])
+    plain = OPS["power"](OPS["where"](rare, 1.0, total), outer)
+    outer = forms.product([degree, forms.power(p, -1)])
+    if is_const(bare(forms.total([(1, v), (1, u)], total.shape, total.dtype)), 1):
+        gain = forms.product([less, OPS["expm1"](rate)])
+        mean = OPS["exp"](forms.product([outer, OPS["log1p"](gain)]))
+    else:
+        share = forms.product([less, OPS["exp"](rate)])
+        mean = OPS["power"](forms.total([(1, own), (1, share)], total.shape, total.dtype), outer)
+    scale = base if is_const(degree, 1) else OPS["power"](base, degree)
+    return forms.with_shape(OPS["where"](rare, forms.product([scale, mean]), plain), term.shape)
+
+
+LEAST = {8: 2.0**-900, 4: 2.0**-100, 2: 2.0**-8}
+"""By bytes of a float: sums of powers from here on to the reciprocal keep their digits."""
+SMALL = 2.0**-10
+"""Exponents below it make all powers next to 1."""
+
+
+def _is_rare(total: Term, x: Term, y: Term, p: Term) -> Term:
+    """Where a sum of powers of positive numbers leaves the range, or both are next to 1."""
+    least = LEAST[x.dtype.itemsize]
+    usual = [total >= least, total <= 1 / least, OPS["abs"](p) >= SMALL]
+    good = [x > 0, y > 0, *map(OPS["isfinite"], (x, y, p)), OPS["not_equal"](p, 0.0)]
+    return _conjunction([OPS["logical_not"](_conjunction(usual)), *good])
+
+
+def _conjunction(conditions: list[Term]) -> Term:
+    return functools.reduce(OPS["logical_and"], conditions)
+
+
+def _two_powers(total: Term) -> tuple[tuple[Term, Term], tuple[Term, Term], Term] | None:
+    """The weights and bases of a sum of two powers, and their exponent."""
+    if total.op is not forms.AFFINE or len(total.args) != 2 or total.params[0] != 0:
+        return None
+    parts = [_weighted(c, x) for c, x in zip(total.params[1], total.args, strict=True)]
+    if parts[0] is None or parts[1] is None or parts[0][2] is not parts[1][2]:
+        return None
+    return parts[0][:2], parts[1][:2], parts[0][2]
+
+
+def _weighted(c: Rational, x: Term) -> tuple[Term, Term, Term] | None:
+    """The weight, base and exponent of a multiple of a product with one power."""
+    powers = [a for a, p in forms.factors(x).items() if a.op.name == "power" and p == 1]
+    if len(powers) != 1:
+        return None
+    base, exponent = powers[0].args
+    return forms.scale(c, other_factors(x, powers[0])), base, exponent
