@@ -43,7 +43,10 @@ def test_second_slopes_are_right(
         assert (err_ulp(got, true) <= ULP).all(), (got, true.value)
 
 
-def test_a_slope_of_exprel_is_divided_inside_of_a_sum() -> None:
+def test_a_slope_of_exprel_is_divided_inside_of_a_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "STABLEGRAD_SYNTHESIS", "on"
+    )  # kernels of factors hide what they overflow by
     slope = sg.grad(lambda x, y: (x**3 / ops.expm1(x / y)).sum())
     second = sg.grad(lambda x, y: slope(x, y).sum())
     assert second(sg.tensor(np.array([3.0])), sg.tensor(np.array([1e-3]))).numpy() == 0
