@@ -44,7 +44,12 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
     near = None
     if layout.cells is not None:
         edges, rows = layout.cells
-        row = _take(xp, rows, 2 * row + (x >= _take(xp, edges, row)))
+        after = x >= _take(xp, edges, row)
+        if low is not None:  # which tells on what side of the anchor a float next to it is
+            for part in (0, 1):
+                hi, lo = [_take(xp, a, _take(xp, rows, 2 * row + part)) for a in layout.anchors]
+                after = xp.where((x == hi) & (hi != 0), low > lo, after)
+        row = _take(xp, rows, 2 * row + after)
         hi, lo = [_take(xp, a, row) for a in layout.anchors]
         return row, xp.abs(xp.where(hi == 0, x, _from(x, hi, lo, low))), hi != 0
     for zone in table.zones:

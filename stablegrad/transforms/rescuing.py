@@ -102,6 +102,8 @@ ZEROS = {
     **dict.fromkeys(["arccos", "arccosh"], 2.0**-13),
 }
 """Functions with zeros where their argument is not 0, and next to them from where on."""
+KERNELS = frozenset(["synthesized", "reduced"])
+"""What has float32 tables of its own."""
 ENDS = AT_ONE | {"log1p", "sqrt1pm1"}
 END = 2.0**-26
 
@@ -151,4 +153,4 @@ def _is_program(term: Term) -> bool:
 def _is_part(t: Term) -> bool:
     kind = t.dtype == NARROW or (t.dtype.kind == "b" and t.op is not INPUT)
     plain = not t.args or t.op.elementwise or t.op.name == "broadcast_to"
-    return kind and plain and t.op.name not in APART and t.op is not LEAF
+    return kind and plain and t.op.name not in APART | KERNELS and t.op is not LEAF

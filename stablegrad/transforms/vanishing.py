@@ -69,7 +69,7 @@ def vanishing_inputs(term: Term) -> list[Term] | None:
 
 TERMS = 64
 """The size of programs that are decided."""
-APART = frozenset("astype stop_gradient synthesized reduced".split())
+APART = frozenset("astype stop_gradient".split())
 """Ops that are not what they are computed as."""
 STEPS = APART | frozenset(
     "indicator sign floor ceil round trunc heaviside remainder floor_divide mod".split()

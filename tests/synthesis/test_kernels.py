@@ -303,6 +303,14 @@ def test_many_zones_are_found_by_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     # next to the ends of zones one takes the zone and one the piece: both are proved
     assert np.mean(value[covered] == other[covered]) > 0.98
     assert np.max(np.abs(value - other)[covered] / np.spacing(np.abs(other[covered]))) <= 4
+    # the float at a zero is on that side of it on which its rest is
+    at = np.repeat([z.hi for z in table.zones], 2)
+    low = np.array([z.lo + d * abs(z.hi) * 2.0**-60 for z in table.zones for d in (-1, 1)])
+    (value, covered), (other, also) = (evaluate(np, at, t, low) for t in (table, apart))
+    assert covered.all()
+    assert also.all()
+    assert np.array_equal(value, other)
+    assert (value[::2] * value[1::2] < 0).all()
 
 
 def test_a_table_of_the_whole_domain_leaves_the_naive_form_out() -> None:
