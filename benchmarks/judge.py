@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad import oracle
-from stablegrad.ir import Term, make, rebuild, topological
+from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops.record import INPUT, is_float
 
 RIGHT_ULP = 64
@@ -199,15 +199,24 @@ def confirmed(
     """
     x = np.asarray(bindings[by], np.float64)
     step = NEAR * np.where(x == 0, 1, np.abs(x))
-    found = {
-        k: oracle.truth(root, {**bindings, by: x + k * step}, **options) for k in (-2, -1, 0, 1, 2)
+    sides = [_stand_in(by, len(bindings) + i) for i in range(2)]
+    right, left = [rebuild([root], {by: side})[0] for side in sides]
+    center = oracle.truth(root, bindings, **options)
+    found = {  # as programs, with all their digits: steps may be far less than those of the values
+        k: oracle.truth(
+            OPS["subtract"](right, left),
+            {**bindings, sides[0]: x + k * step, sides[1]: x - k * step},
+            **options,
+        )
+        for k in (2, 1)
     }
-    known = np.logical_and.reduce([t.decided & np.isfinite(t.value) for t in found.values()])
+    known = np.logical_and.reduce(
+        [t.decided & np.isfinite(t.value) for t in (center, *found.values())]
+    )
     out = np.zeros(x.shape, bool)
     for i in np.flatnonzero(known & np.isfinite(slope)).tolist():
-        at = {k: Fraction(float((x + k * step).flat[i])) for k in found}
-        f = {k: _digits(t, i) for k, t in found.items()}
-        wide, narrow = [(f[k] - f[-k]) / (at[k] - at[-k]) for k in (2, 1)]
+        at = {k: Fraction(float((x + k * step).flat[i])) for k in (-2, -1, 1, 2)}
+        wide, narrow = [_digits(found[k], i) / (at[k] - at[-k]) for k in (2, 1)]
         told, given = (4 * narrow - wide) / 3, Fraction(float(slope.flat[i]))
         out.flat[i] = abs(told - given) <= abs(given) * CONFIRMED
     return out

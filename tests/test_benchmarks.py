@@ -26,7 +26,7 @@ from benchmarks import (
     tables,
     training_step,
 )
-from benchmarks.judge import WRONG, error_ulp, exact, filled, worst_ulp
+from benchmarks.judge import WRONG, confirmed, error_ulp, exact, filled, worst_ulp
 from stablegrad.ir import OPS, make
 from stablegrad.ops.record import INPUT
 
@@ -102,6 +102,17 @@ def test_judge_fills_holes_that_do_not_move() -> None:
     assert filled(OPS["sinh"](most) / most, inside).value == 1.0
     for none in (rests / OPS["abs"](rests), OPS["sin"](1.0 / rests), OPS["log"](rests - y)):
         assert filled(none, inside).undefined.all()
+
+
+def test_judge_confirms_slopes_by_values_however_small_the_step():
+    """Beside 4e-178 the function moves by less than any of its digits."""
+    x = make(INPUT, (), (0,), (), np.dtype(np.float64))
+    hole = x / OPS["log"](x / x)
+    program = OPS["erfc"](OPS["log_sigmoid"](x / hole) * x)
+    at = np.array([0.7, 4e-178])
+    slope = 2 * math.log(2) / math.sqrt(math.pi) * np.exp(-((math.log(2) * at) ** 2))
+    assert confirmed(program, x, {x: at}, slope).all()
+    assert not confirmed(program, x, {x: at}, slope * (1 + 1e-10)).any()
 
 
 def test_judge_measures_a_zero_among_others_by_the_greatest() -> None:

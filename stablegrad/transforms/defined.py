@@ -20,7 +20,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
-from stablegrad.ops.guards import implied, not_nan, of_finite_inputs
+from stablegrad.ops.guards import implied, of_finite_inputs
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 from stablegrad.transforms.given import is_made_of_given
 
@@ -35,6 +35,8 @@ PARTIAL = frozenset(
 """Functions of several arguments that have no value at some, which are no box."""
 LEVEL = frozenset("abs log log1p sqrt arcsinh logaddexp maximum minimum".split())
 """Functions whose slope at an infinity is the limit of that before it, a number."""
+QUOTIENTS = frozenset(("log_ratio", "one_plus_log_ratio"))
+"""Those with a pole where an argument is 0."""
 _NONE: frozenset[Term] = frozenset()
 
 
@@ -116,8 +118,9 @@ def confined(
                 reached = reached or _Reached(order, dependent)
                 if not reached.by(condition):
                     # an infinite addend leaves the slope by what it does not depend on; nan none
-                    if _never(condition) and len(condition.part.args) > 1:
-                        around = OPS["require"](around, not_nan(condition.part))
+                    if _is_asked(condition) and len(condition.part.args) > 1:
+                        number = OPS["logical_not"](OPS["isnan"](condition.part))
+                        around = OPS["require"](around, number)
                     continue
             around = _around(around, condition)
         result.append(around)
@@ -125,8 +128,14 @@ def confined(
 
 
 def _never(condition: Condition) -> bool:
-    """Whether a pole is that of a constant: 1/(x - x)."""
-    return condition.pole and condition.guard.facts.hi <= 0
+    """Whether a pole is that of a constant, 1/(x - x), wherever that has a value."""
+    guard = condition.guard
+    if condition.pole and guard.op.name == "not_equal":
+        x, end = guard.args
+        while x.op is REQUIRE:
+            x = x.args[0]
+        guard = OPS["not_equal"](x, end)
+    return condition.pole and guard.facts.hi <= 0
 
 
 def _is_apart(condition: Condition, dependent: Container[Term]) -> bool:
@@ -227,6 +236,9 @@ def needed(term: Term) -> Iterator[tuple[Term, bool]]:
     if term.op is not MONOMIAL:
         if term.op.name in PARTIAL and not term.facts.defined:
             yield OPS["logical_not"](OPS["isnan"](term)), False
+            for x in term.args:  # of zeros alone: log(a/0)
+                if x.facts.lo == 0 == x.facts.hi and term.op.name in QUOTIENTS:
+                    yield OPS["not_equal"](x, const(0, x.dtype)), True
         for guard in guards(term):
             yield guard, False
         for x, domain in zip(term.args, term.op.domain, strict=False):

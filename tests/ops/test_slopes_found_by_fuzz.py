@@ -138,6 +138,14 @@ NOWHERE: dict[str, tuple[Program, float, float]] = {
         -2.5876e-172,
         1.0,
     ),
+    "log of 1 less itself": (lambda x, y: hypot(x, y) + log1p(-x / x), 0.7, 1.3),
+    "addend that is 0/0 by a choice": (
+        lambda x, y: x + maximum(minimum(x - x, y), log_sigmoid(y)) / minimum(x - x, y),
+        1.0,
+        1.0,
+    ),
+    "log of a pole": (lambda x, y: log(1.0 / ((x - x) * y)), 0.7, 1.3),
+    "wave of the log of a pole": (lambda x, y: tanh(cos(log(1.0 / ((x - x) * y)))), 0.7, 1.3),
     "over the size of a zero": (
         lambda x, y: logaddexp(0.5 / abs_(minimum(x, y - y)), -1.0),
         1.0,
@@ -169,6 +177,7 @@ LEVEL: dict[str, Program] = {
     "size": lambda x, y: abs_(x + log(y - y)),
     "arcsinh": lambda x, y: x + arcsinh(x + 1.0 / (y - y)),
     "greater": lambda x, y: maximum(log1p(x + 1.0 / (y - y)), x),
+    "addend over zeros": lambda x, y: maximum(x + y / (y - y), abs_(y - y)),
     "no number of zeros": lambda x, y: cosh(((y - y) / y) + 0.5 / (y - y)) + y * x,
     "tail at infinity times growth": lambda x, y: exp(erfc(0.5 / (y - y)) * (y * x)),
 }
