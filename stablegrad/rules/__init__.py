@@ -20,6 +20,7 @@ THEMES = (
     "inverses",
     "logistic",
     "logs",
+    "logsums",
     "matrices",
     "moments",
     "power_means",

@@ -58,6 +58,26 @@ def around(x: Term, m: Term, s: Term, half: float = 0.5) -> Term:
 
 MORE: list[Case] = [
     (
+        "logaddexp_over_its_rate",
+        lambda k, x, y: log(exp(k * x) + exp(k * y)) / k,
+        [3e200, 2e200, 1e150],
+    ),
+    (
+        "logaddexp_over_its_rate",
+        lambda k, x, y: 2 * f("logaddexp")(-k * x, -k * y) / k,
+        [3e200, -2e200, 1e150],
+    ),
+    (
+        "log_of_masked_exponentials",
+        lambda m, x, y: log(f("where")(m > 0, exp(x), 0.0) + exp(y)),
+        [1.0, 800.0, 2.0],
+    ),
+    (
+        "log_of_masked_exponentials",
+        lambda m, x: log(1 + f("where")(m < 0, exp(x), 0.0)),
+        [1.0, 800.0],
+    ),
+    (
         "power_of_sum_of_powers",
         lambda x, y, p: power((power(x, p) + power(y, p)) / 2, 1 / p),
         [3.0, 2.0, 1e5],
