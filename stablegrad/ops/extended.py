@@ -173,7 +173,10 @@ def _call(step: Function, registers: Registers) -> Extended:
     value = known.value(*[x for x, _ in xs])
     near = value.astype(np.float64)
     error: Any = known.error * np.abs(near)
-    slopes = CALLS[step.name].slopes(*[x.astype(np.float64) for x, _ in xs], near)
-    for (_, e), slope in zip(xs, slopes, strict=True):
-        error = error + e * np.abs(slope)
+    if step.name in ("maximum", "minimum"):  # off as one of the two is, not as both are
+        error = np.maximum(*[e for _, e in xs])
+    else:
+        slopes = CALLS[step.name].slopes(*[x.astype(np.float64) for x, _ in xs], near)
+        for (_, e), slope in zip(xs, slopes, strict=True):
+            error = error + e * np.abs(slope)
     return value, np.where((value == 0) | (np.abs(near) > _TINY), error, np.inf)

@@ -46,9 +46,13 @@ def _sigmoid(x: Term) -> Term:
 
 
 def _arcsinh(x: Term) -> Term:
-    size = x if x.facts.nonnegative else _op("abs", x)
-    value = _log(size + _hypot(x, forms.const(1, x.dtype)))
-    return value if size is x else x / size * value
+    size, one = x if x.facts.nonnegative else _op("abs", x), forms.const(1, x.dtype)
+    most, least = _op("maximum", size, one), _op("minimum", size, one)
+    value = _log(size + most * _sqrt(1 + (least / most) ** 2))
+    if size is x:
+        return value
+    # with the sign of x, which is the greater one: x/abs(x) has no value at 0
+    return _op("maximum", -value, _op("minimum", x, value))
 
 
 def _logaddexp(a: Term, b: Term) -> Term:

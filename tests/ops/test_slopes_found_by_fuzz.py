@@ -211,6 +211,11 @@ CURED: dict[str, tuple[Program, float, float]] = {
         -4.89e-113,
         1.0,
     ),
+    "function of a difference that is 0": (
+        lambda x, y: erf(arcsinh(minimum(1.0, x) - minimum(exp(minimum(1.0, x)), x))),
+        -1.0,
+        1.0,
+    ),
     "entropy of a normal tail": (lambda x, y: ndtr(x) * (1.0 - log(ndtr(x))), 20.0, 1.0),
     "growth of the entropy of a normal tail": (
         lambda x, y: exp(ndtr(x) * (1.0 - log(ndtr(x)))),
