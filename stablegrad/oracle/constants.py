@@ -60,7 +60,7 @@ def as_arb(x: Any) -> Any:
                 number = _signed_root(factor, ROOTS[name])
             else:
                 number = IRRATIONAL[name]() * _exactly(factor)
-            return number + whole if whole else number
+            return number + _exactly(Fraction(whole)) if whole else number
     return _exactly(x)
 
 
@@ -74,8 +74,8 @@ def _signed_root(power: Fraction, degree: int) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _sum(x: Fraction) -> tuple[str, Fraction, int] | None:
-    """(name, factor, n) of an irrational number, times a short rational, plus an integer."""
+def _sum(x: Fraction) -> tuple[str, Fraction, Fraction | int] | None:
+    """(name, factor, n) of an irrational number, times a short rational, plus half an integer."""
     found = known(x)
     if found is not None:
         return (*found, 0)
@@ -89,8 +89,9 @@ def _sum(x: Fraction) -> tuple[str, Fraction, int] | None:
 
 
 _SMALL = Fraction(1, 16)
-BESIDE = tuple([sign * n for n in range(1, 9) for sign in (1, -1)])
-"""What stands beside a logarithm: 2 + log(2)."""
+_BESIDE = (*range(1, 9), Fraction(1, 2), Fraction(3, 2))
+BESIDE = tuple([sign * n for n in _BESIDE for sign in (1, -1)])
+"""What stands beside a logarithm: 2 + log(2), log(2) - 1/2."""
 
 
 @lru_cache(maxsize=1024)

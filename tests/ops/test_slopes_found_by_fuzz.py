@@ -228,6 +228,11 @@ CURED: dict[str, tuple[Program, float, float]] = {
         -2e162,
         1.0,
     ),
+    "half beside a logarithm of two": (
+        lambda x, y: cos(y / (logaddexp(x, x) - 0.5)),
+        2.8310885661174683e-11,
+        1.7e136,
+    ),
     "fourth root of two": (lambda x, y: cos(sqrt(hypot(x, x)) * 2.0), -2.143e301, 1.0),
     "root of minus a tail": (lambda x, y: sqrt(-erfc(x) * exp(y)), 5.4e39, 1.0),
     "tie of what overflowed": (lambda x, y: y / minimum(y / x**2, sinh(y)), -4.6e-246, 5.9e284),
