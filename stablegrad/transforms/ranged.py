@@ -28,7 +28,7 @@ from stablegrad.ops.ranged_codes import (
     Nonzero,
     Rounded,
 )
-from stablegrad.ops.ranged_functions import LOG_OF_ROUNDED, RANGING
+from stablegrad.ops.ranged_functions import CODED, LOG_OF_ROUNDED, RANGING
 from stablegrad.ops.record import is_const, is_float
 from stablegrad.transforms.ranging import (
     GROWING,
@@ -99,7 +99,9 @@ def as_ranged_power(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Te
         term: the same, canonical.
         lowered: the lowered terms of what it is made of.
     """
-    return _ranged(value, lowered[term.args[0]], term, lowered) if ranges(term) else value
+    base = term.args[0]
+    leaves = ranges(term) or base.op.name in GROWING & CODED
+    return _ranged(value, lowered[base], term, lowered) if leaves else value
 
 
 def _ranged(value: Term, whole: Term, written: Term, lowered: Mapping[Term, Term]) -> Term:

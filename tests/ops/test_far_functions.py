@@ -143,6 +143,20 @@ def test_a_function_out_of_range_times_a_number(name, rooted):
     assert max(worst(program, [x, y], 8)) <= 4
 
 
+@pytest.mark.parametrize("name", sorted(UNARY & GROWS))
+def test_a_small_power_of_a_function_out_of_range(name):
+    """cosh(x)**0.1 is in range at 1000."""
+    x = np.geomspace(20.0, 1400.0, COUNT) * np.resize([1, -1], COUNT)
+    if name == "gamma":
+        x = np.abs(x)
+    y = np.geomspace(1e-4, 0.1, COUNT)[::-1]
+    (t,) = scalars(1)
+    sign = truth(f(name)(t), {t: x}, limits=False).value > 0
+    if sign.sum() >= 8:
+        x, y = np.resize(x[sign], COUNT), np.resize(y[sign], COUNT)
+        assert max(worst(lambda x, y: f(name)(x) ** y, [x, y], 8)) <= 8
+
+
 @pytest.mark.parametrize("name", LEADING)
 def test_a_function_near_its_zero_times_a_number(name):
     x, y = bit_patterns(SEED + 2, COUNT), bit_patterns(SEED + 3, COUNT)
