@@ -8,6 +8,7 @@ the rounded one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,66 +47,129 @@ def _redone_call(
     if xp.name != "numpy":
         return op.engine_kernels.get("xla", op.kernel)(xp, *xs, **named)
     value = op.engine_kernels.get("numpy", op.kernel)(xp, *xs, **named)
-    corrected = CORRECTED[name]
-    with np.errstate(invalid="ignore"):
-        # the functions of a difference take it as it is, unrounded
-        x, below = (xs[0], 0.0) if count == 1 else two_sum(xs[0], -xs[1])
-        size = np.abs(x) if count == 1 else np.maximum(np.abs(xs[0]), np.abs(xs[1]))
-        felt = corrected.felt(x) if count == 1 else (size > 2.0) & (np.abs(x) < 750.0)
-        # nan beside the end of a domain; a slope there may be one of what was rounded to the end
-        felt = felt & np.isfinite(x) & (~np.isinf(value) | (name == "arcsin_slope"))
-        # a logarithm of 0 may be one of what was lost beside 1
-        pole = np.isinf(value) & np.isfinite(x) & (name in LOGS)
-        felt = felt | pole
-        if name in TURNING and not np.isfinite(np.add.reduce(x, axis=None)):
-            felt = felt | np.isinf(x)  # what left the range has a sine
-    if not np.any(felt):
-        return value
-    shape = np.broadcast_shapes(np.shape(value), *[np.shape(x) for x in leaves])
-    found = [spread(a, shape) for a in (value, x, below, size, felt)]
-    value, x, below, size, felt = found
     with np.errstate(all="ignore"):
-        near, at, under = x[felt], value[felt], below[felt]
+        x, below, size, felt, pole = _felt(name, value, xs)
+        if not np.any(felt):
+            return value
+        shape = np.broadcast_shapes(np.shape(value), *[np.shape(a) for a in leaves])
+        felt = spread(felt, shape)
+        everywhere = bool(felt.all())
 
-        def is_enough(found: Bounded) -> Any:
-            (hi, lo), error = found
-            rest = (hi - near) + (lo - under)
-            sides = [corrected.value(near, r, at, *parameters) for r in (rest, rest + error)]
-            return (error < 1.0) & (np.abs(sides[1] - sides[0]) <= ENOUGH * np.abs(sides[0]))
+        def taken(a: Any) -> Any:
+            return spread(a, shape).reshape(-1) if everywhere else spread(a, shape)[felt]
 
-        (hi, lo), error = run_code_at(xp, felt, leaves, rounded, code, is_enough)
-        rest = (hi - near) + (lo - under)
-        better = (error < _ROUNDED * size[felt]) & (np.abs(rest) < _FAR * size[felt])
-        better = better & ((count == 1) | (error < 1.0))
-        if count == 2 and np.any(np.abs(rest) > _NEAR):  # of large numbers: no slope reaches it
-            near, rest, start = hi, lo, op.kernel(xp, hi, np.zeros_like(hi), **named)
+        near, at, size = taken(x), taken(value), taken(size)
+        under = None if below is None else taken(below)
+        asked = _Asked(name, parameters, near, under, at)
+        (hi, lo), error = run_code_at(xp, felt, leaves, rounded, code, asked.is_enough)
+        rest = asked.rest(hi, lo)
+        better = (error < _ROUNDED * size) & (np.abs(rest) < _FAR * size)
+        if under is not None:
+            better &= error < 1.0
+        if under is not None and np.any(np.abs(rest) > _NEAR):
+            # of large numbers: no slope reaches it
+            start = op.kernel(xp, hi, np.zeros_like(hi), **named)
+            again, off = _Asked(name, parameters, hi, under, start).sides(lo, error)
         else:
-            start = at
-        again = corrected.value(near, rest, start, *parameters)
-        off = corrected.value(near, rest + error, start, *parameters)
-        pole = spread(pole, shape)[felt]
+            again, off = asked.known(rest, error)
         # a value of 0 keeps its sign
         again = np.where(better & np.isfinite(again) & (again != 0), again, at)
-        argument = (hi + LOGS.get(name, 0.0)) + lo
-        sure = pole & (error <= LOST * _ROUNDED * np.abs(argument))
-        if np.any(pole & ~sure) and is_exact(rounded, code):
-            argument = np.where(pole & ~sure, np.nan, argument)
-            offset = Sum(int(LOGS[name]), ((1, len(leaves) + len(code) - 1),))
-            settle(xp, argument, pole & ~sure, columns(felt, leaves), (*code, offset))
-            sure = pole & ~np.isnan(argument)  # a negative that is below all floats is -0
-        again = np.where(sure & (argument > 0), np.log(argument), again)
-        again = np.where(sure & (argument <= 0) & np.signbit(argument), np.nan, again)
+        sure: Any = False
+        if pole is not None:
+            pole = taken(pole)
+            argument = (hi + LOGS.get(name, 0.0)) + lo
+            sure = pole & (error <= LOST * _ROUNDED * np.abs(argument))
+            if np.any(pole & ~sure) and is_exact(rounded, code):
+                argument = np.where(pole & ~sure, np.nan, argument)
+                offset = Sum(int(LOGS[name]), ((1, len(leaves) + len(code) - 1),))
+                settle(xp, argument, pole & ~sure, columns(felt, leaves), (*code, offset))
+                sure = pole & ~np.isnan(argument)  # a negative that is below all floats is -0
+            again = np.where(sure & (argument > 0), np.log(argument), again)
+            again = np.where(sure & (argument <= 0) & np.signbit(argument), np.nan, again)
         if not parameters and is_exact(rounded, code):
             # how far the value moves with what is not known of its argument
             loss = np.where(error < 1.0, np.abs(off - again), np.inf)
-            open_ = ~(loss <= LOST * _ROUNDED * np.abs(again)) & ~sure
-            of_one = OF_DIFFERENCE.get(name, name)
-            whole = (*code, Function(of_one, (len(leaves) + len(code) - 1,)))
+            open_ = ~(loss <= LOST * _ROUNDED * np.abs(again))
+            open_ = open_ if sure is False else open_ & ~sure
             if np.any(open_):
+                of_one = OF_DIFFERENCE.get(name, name)
+                whole = (*code, Function(of_one, (len(leaves) + len(code) - 1,)))
                 settle(xp, again, open_, columns(felt, leaves), whole)
-    value = np.array(value)
+    if everywhere:
+        return again.reshape(shape)
+    value = np.array(spread(value, shape))
     value[felt] = again
     return value
+
+
+def _felt(name: str, value: Any, xs: Sequence[Any]) -> tuple[Any, Any, Any, Any, Any]:
+    """The argument of a function, its rest and size, where it feels it, and where it has a pole.
+
+    None for a rest that is 0, and for poles where there are none. Most arrays feel nothing, and
+    most that do are finite throughout: both are told by few calls.
+    """
+    felt: Any
+    if len(xs) == 1:
+        (x,), below = xs, None
+        felt = CORRECTED[name].felt(x)
+        if not (felt.any() or (name in LOGS and np.isinf(value).any())):
+            return x, None, x, felt, None
+        size = np.abs(x)
+    else:  # the functions of a difference take it as it is, unrounded
+        x, below = two_sum(xs[0], -xs[1])
+        size = np.maximum(np.abs(xs[0]), np.abs(xs[1]))
+        felt = (size > 2.0) & (np.abs(x) < 750.0)
+    if np.isfinite(np.add.reduce(x, axis=None) + np.add.reduce(value, axis=None)):
+        return x, below, size, felt, None
+    # nan beside the end of a domain; a slope there may be one of what was rounded to the end
+    felt = felt & np.isfinite(x) & (~np.isinf(value) | (name == "arcsin_slope"))
+    pole = None
+    if name in LOGS:  # one of 0 may be one of what was lost beside 1
+        pole = np.isinf(value) & np.isfinite(x)
+        felt = felt | pole
+    if name in TURNING:
+        felt = felt | np.isinf(x)  # what left the range has a sine
+    return x, below, size, felt, pole
+
+
+class _Asked:
+    """The value of a function at elements, for the rest of their arguments and its error."""
+
+    def __init__(
+        self, name: str, parameters: tuple[Any, ...], near: Any, under: Any, at: Any
+    ) -> None:
+        self.value = CORRECTED[name].value
+        self.parameters = parameters
+        self.near = near
+        """The arguments."""
+        self.under = under
+        """What they lack, as far as it is known; None for nothing."""
+        self.at = at
+        """The values there."""
+        self.last: tuple[Any, Any, Any] = None, None, None
+
+    def rest(self, hi: Any, lo: Any) -> Any:
+        """What the arguments lack."""
+        return (hi - self.near) + (lo if self.under is None else lo - self.under)
+
+    def sides(self, rest: Any, error: Any) -> tuple[Any, Any]:
+        """The values, and those of arguments that are off by as much as they may be."""
+        one, other = [
+            self.value(self.near, r, self.at, *self.parameters) for r in (rest, rest + error)
+        ]
+        return one, other
+
+    def is_enough(self, found: Bounded) -> Any:
+        """Where a result is so near that the value is known."""
+        (hi, lo), error = found
+        one, other = self.sides(self.rest(hi, lo), error)
+        self.last = error, one, other
+        return (error < 1.0) & (np.abs(other - one) <= ENOUGH * np.abs(one))
+
+    def known(self, rest: Any, error: Any) -> tuple[Any, Any]:
+        """The sides, of what was asked last perhaps."""
+        before, one, other = self.last
+        return (one, other) if before is error else self.sides(rest, error)
 
 
 POWERS = frozenset(["power", "pow1p", "powm1", "pow1pm1"])

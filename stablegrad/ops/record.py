@@ -387,7 +387,7 @@ def elementwise(name: str, *, result: str = "float", **fields: Any) -> Op:
     def infer(args: tuple[Term, ...], params: tuple[Any, ...]) -> tuple[Shape, Any]:
         dtype = args[-1 if op.conditions != (len(args) - 1,) else 0].dtype
         shape = args[0].shape if len(args) == 1 else broadcast(op, args)
-        for n, order in zip(op.params, params, strict=True):
+        for n, order in zip(op.params, params, strict=True) if params or op.params else ():
             if n in ("n", "m") and not (isinstance(order, int) and order >= 0):
                 raise DomainError(message(f"{name}({n}={order!r})", "a whole number, 0 or more"))
         if result == "bool":

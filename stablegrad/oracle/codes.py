@@ -160,26 +160,52 @@ def _power(x: Any, p: Rational) -> Any:
     return whole
 
 
+def _sum(step: Sum, registers: Any) -> Any:
+    total = _constant(step.constant, flint.ctx.prec) if step.constant else None
+    for c, i in step.addends:
+        x = registers[i]
+        if type(c) is int and (c == 1 or c == -1):  # other numbers are slow to compare
+            addend = x if c == 1 else -x
+        else:
+            addend = x * _constant(c, flint.ctx.prec)
+        total = addend if total is None else total + addend
+    return total
+
+
+def _product(step: Product, registers: Any) -> Any:
+    out = None
+    for i, p in step.factors:
+        power = registers[i] if type(p) is int and p == 1 else _power(registers[i], p)
+        out = power if out is None else out * power
+    return out
+
+
+def _function(step: Function, registers: Any) -> Any:
+    return CALLS[step.name](*[registers[i] for i in step.registers])
+
+
+def _select(step: Select, registers: Any) -> Any:
+    other = arb(0) if step.other is None else registers[step.other]
+    return registers[step.chosen] if registers[step.condition] != 0 else other
+
+
+def _better(step: Better, registers: Any) -> Any:
+    return registers[step.meant]
+
+
+EVALUATED: dict[type, Callable[[Any, Any], Any]] = {
+    Sum: _sum,
+    Product: _product,
+    Function: _function,
+    Select: _select,
+    Better: _better,
+}
+"""What gives the value of an instruction, by its kind."""
+
+
 def _evaluated(step: Any, registers: Any) -> Any:
     """The value of an instruction."""
-    if isinstance(step, Sum):
-        total = _constant(step.constant, flint.ctx.prec) if step.constant else None
-        for c, i in step.addends:
-            addend = registers[i] if c == 1 else registers[i] * _constant(c, flint.ctx.prec)
-            total = addend if total is None else total + addend
-        return total
-    if isinstance(step, Product):
-        out = None
-        for i, p in step.factors:
-            power = _power(registers[i], p)
-            out = power if out is None else out * power
-        return out
-    if isinstance(step, Select):
-        other = arb(0) if step.other is None else registers[step.other]
-        return registers[step.chosen] if registers[step.condition] != 0 else other
-    if isinstance(step, Better):
-        return registers[step.meant]
-    return CALLS[step.name](*[registers[i] for i in step.registers])
+    return EVALUATED[type(step)](step, registers)
 
 
 def in_balls(
@@ -201,7 +227,8 @@ def in_balls(
             for number in order:
                 value = registers.get(number)
                 if value is None:
-                    registers[number] = _evaluated(steps[number], registers)
+                    step = steps[number]
+                    registers[number] = EVALUATED[type(step)](step, registers)
                 elif type(value) is not arb:
                     registers[number] = arb(float(value))
             ball = registers[order[-1]]

@@ -52,6 +52,8 @@ def times_power(xp: Any, form: Any, value: Any, z: Any, p: Fraction) -> Any:
     # z near the ends of the range is brought to the middle, and brought back exactly
     small, great = z < 2.0**-form.shift, z > 2.0**form.shift
     far = small | great
+    if isinstance(z, np.ndarray) and not far.any():
+        return _times(xp, form, value, z, p)
     y = xp.where(small, _raised(xp, form, z), xp.where(great, z * 2.0**-form.shift, z))
     down = small if p > 0 else ~small
     steps = [(y, form.shift)] * whole
@@ -65,6 +67,17 @@ def times_power(xp: Any, form: Any, value: Any, z: Any, p: Fraction) -> Any:
         if not isinstance(z, np.ndarray):
             # XLA would divide by the product of two steps, which may leave the range
             value = xp.where(z.view(form.integer) >= 0, value, number(form, 0))
+    return value
+
+
+def _times(xp: Any, form: Any, value: Any, z: Any, p: Fraction) -> Any:
+    """``times_power`` where z is far from the ends of the range."""
+    whole, part = divmod(abs(p.numerator), p.denominator)
+    steps = [z] * whole
+    if part:
+        steps += [xp.sqrt(z) if p.denominator == 2 else cube_root(xp, form, z)] * part
+    for step in steps:
+        value = value * step if p > 0 else value / step
     return value
 
 

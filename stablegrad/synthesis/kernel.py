@@ -73,6 +73,8 @@ def _from(x: Any, hi: Any, lo: Any, low: Any) -> Any:
 
 
 def _take(xp: Any, values: Any, index: Any) -> Any:
+    if isinstance(index, np.ndarray):
+        return np.asarray(values).take(index, mode="clip")
     return xp.take(xp.asarray(values), index, mode="clip")
 
 
@@ -176,6 +178,8 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         here = pattern == np.array(point, form.name).view(form.integer)[()]
         if low is not None:
             here = here & (low == 0)
+        if apart and not here.any():
+            continue
         value = xp.where(here, number(form, known), value)
         covered = covered | here
     return value, covered
@@ -200,6 +204,9 @@ def _where_kind(
     places = np.flatnonzero(here)
     if not places.size:
         return otherwise
+    if places.size == otherwise.size:
+        found = np.asarray(result(lambda a: a.reshape(-1)), otherwise.dtype)
+        return found.reshape(otherwise.shape)
     out = otherwise.copy()
     flat = out.reshape(-1)
     flat[places] = result(lambda a: a.reshape(-1)[places])

@@ -51,6 +51,8 @@ class Number(Tensor):
 
 def apply(op: Op, args: tuple[Any, ...], params: tuple[Any, ...] = ()) -> Tensor:
     """Apply an op to tensors, arrays and numbers: build the term, check it, track gradients."""
+    if len(args) == 1 and type(args[0]) is Tensor and not op.conditions:  # most calls
+        return finish(op.term((args[0]._term,), params), args[0]._requires)
     requires = False
     typed = False
     numbers: list[int] = []

@@ -149,3 +149,19 @@ def test_second_slopes_of_steep_powers_of_sums() -> None:
     true = truth(value, {t: t.params[0].value for t in (x, y)}, order=2, direction={x: 1.0})
     assert true.decided.all()
     assert np.abs(err_ulp(got, true)).max() <= 8
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan", "exp", "log", "log1p", "sech", "erfc"])
+def test_elements_are_computed_alike_beside_any_others(name):
+    felt = np.array([[0.9, 1.3], [2.5, 3.1], [7.3, 1.1], [-1.9, 0.4], [-0.99, 0.999]])
+    others = np.array([[1e-3, 1e-3], [np.inf, 1.0], [np.nan, 1.0], [0.0, 5.0], [1e200, 1e200]])
+
+    def values(points: Any) -> Any:
+        x, y = [leaf(np.ascontiguousarray(column)) for column in points.T]
+        return program.evaluate([OPS[name](x * y)], PLAIN)[0]
+
+    both = np.concatenate([felt, others])
+    together = values(both)
+    np.testing.assert_array_equal(values(felt), together[: len(felt)])
+    for i in range(len(both)):
+        np.testing.assert_array_equal(values(both[i : i + 1]), together[i : i + 1])
