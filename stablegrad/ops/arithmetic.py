@@ -156,6 +156,7 @@ def _abs_of_ball(x: Any) -> Any:
 abs = elementwise(
     "abs",
     degree=(),
+    carries="passed",
     result="same",
     family="arithmetic",
     kernel=lambda xp, x: xp.abs(x),

@@ -247,3 +247,15 @@ def test_what_float64_sums_are_made_of_is_not_kept_in_float64() -> None:
     f = sj.stabilize(lambda v, c: jnp.sum(c * v * jax.nn.sigmoid(v * (1.5 + 0.07 * v * v))))
     memory = jax.jit(f).lower(x, x).compile().memory_analysis()
     assert memory.temp_size_in_bytes <= 9 * x.size
+
+
+def test_opposite_slopes_keep_no_float64_in_memory() -> None:
+    def density(x, m, s):
+        return (-0.5 * ((x - m) / s) ** 2 - jnp.log(s)).sum()
+
+    columns = [jnp.linspace(lo, 9.0, 2000) for lo in (-9.0, 1.0, 0.5)]
+    slopes = jax.jit(jax.grad(sj.stabilize(density), (0, 1, 2)))
+    made = slopes.lower(*columns).compile().as_text()
+    assert "-> f64[" not in made
+    dx, dm, _ = slopes(*columns)
+    assert (dx == -dm).all()

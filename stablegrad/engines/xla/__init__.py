@@ -7,6 +7,7 @@ under ``jax.enable_x64``, so that a float32 program may hold float64 parts where
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
@@ -19,10 +20,9 @@ from stablegrad.engines.xla.logistic import REFLECTED
 from stablegrad.engines.xla.moments import formed
 from stablegrad.engines.xla.namespace import namespace
 from stablegrad.engines.xla.ranges import (
-    BITS,
     LOGARITHMS,
     degrees,
-    reached,
+    in_range,
     sizes,
     stays_wide,
 )
@@ -49,7 +49,7 @@ from stablegrad.engines.xla.widths import (
     widens,
 )
 from stablegrad.errors import UnknownNameError, message
-from stablegrad.ir import OPS, Term, rebuild, topological
+from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops.record import CONST, Op, round_to
 
 Array = np.ndarray[Any, Any]
@@ -97,6 +97,36 @@ def once(roots: Sequence[Term]) -> list[Term]:
     return rebuild(roots, images) if images else list(roots)
 
 
+def signed(roots: Sequence[Term]) -> list[Term]:
+    """The roots with a product that is another's opposite made of that.
+
+    Else XLA would hold in memory, in float64, what both are rounded from.
+    """
+    order = topological(roots)
+    products = {t for t in order if t.op.name == "scaled_product" and t.dtype == np.float32}
+    images: dict[Term, Term] = {}
+    for term in products:
+        powers, factor, again = term.params
+        if factor < 0:
+            other = make(term.op, term.args, (powers, -factor, again), term.shape, term.dtype)
+            if other in products:
+                images[term] = OPS["negative"](other)
+    return rebuild(roots, images) if images else list(roots)
+
+
+def _shared(order: Sequence[Term], roots: Sequence[Term]) -> set[Term]:
+    """The float32 terms of which several are made, or one that is passed on to several.
+
+    What they are rounded from XLA would hold in memory, in float64, to round it for each.
+    """
+    uses = Counter(roots)
+    for term in reversed(order):
+        shared = uses[term] > 1 and term.op.carries == "passed"
+        for a in term.args:
+            uses[a] += 1 + shared
+    return {t for t, n in uses.items() if n > 1 and t.dtype == np.float32}
+
+
 PLAIN_FORMS = {
     "scaled_product": plain_product,
     "hypot": plain_hypot,
@@ -135,7 +165,7 @@ class Emission:
 
     def __init__(self, roots: Sequence[Term], inputs: Sequence[Term]) -> None:
         self.inputs = tuple(inputs)
-        self.roots = tuple(once(roots))
+        self.roots = tuple(signed(once(roots)))
         self.order = topological([*self.inputs, *self.roots])
         self.degrees = degrees(self.order)
         self.kept_wide = kept_wide(self.order, self.roots)
@@ -148,6 +178,7 @@ class Emission:
             if t.op.name == "sum" and t.dtype == np.float32
             if self.kept_wide.keys().isdisjoint(t.args[0].args)
         }
+        self.summed |= _shared(self.order, self.roots)
         made = {a for t in self.order if t.dtype.kind != "b" for a in t.args}
         self.for_masks = set(self.order).difference(made, self.roots)
         plain = {t for t in self.order if t.dtype == np.float32 and plain_order(t) is not None}
@@ -259,7 +290,7 @@ class Emission:
         """Whether a product of what is held in float64 may leave the range of float64."""
         if term.op.name != "scaled_product" or not any(a in self.kept_wide for a in term.args):
             return False
-        return reached(term, self.kept_wide, self.bounds).up > BITS
+        return not in_range(term, self.kept_wide, self.bounds)
 
     def _shared_product(self, xp: Any, term: Term, known: dict[Any, Any]) -> Any:
         """A product of factors and of pairs that others have, too: known by their numbers."""

@@ -81,6 +81,33 @@ def reached(term: Term, known: Mapping[Term, Reach], bounds: Mapping[Term, float
     return Reach(min(found.up, told.up), min(found.down, told.down))
 
 
+_LARGEST, _SMALLEST = 1023, 1022
+"""The range of float64."""
+_SUMS = frozenset("add subtract negative compensated_sum".split())
+
+
+def in_range(term: Term, known: Mapping[Term, Reach], bounds: Mapping[Term, float]) -> bool:
+    """Whether float64 arithmetic has a term wherever float32 has what is made of it.
+
+    What leaves the range of float64 may come back by a factor that is greater than ``BITS``. A
+    sum does not, nor does a quotient of products that stay inside.
+    """
+    if reached(term, known, bounds).up <= BITS:
+        return True
+    if term.op.name != "scaled_product":
+        return term.op.name in _SUMS or term.op.carries == "passed"
+    powers, factor, again = term.params
+    if again or sum(math.ceil(abs(p)) for p in powers) + (factor != 1) > DEGREE:
+        return False
+    bits = _bits(abs(float(factor)))
+    above, below = [max(bits, 0), max(-bits, 0)], [0.0, 0.0]
+    for p, x in zip(powers, term.args, strict=True):
+        side = above if p > 0 else below
+        for i, n in enumerate(known.get(x) or _held(x, bounds[x])):
+            side[i] += float(abs(p)) * max(n, 0)
+    return all(up <= _LARGEST and down <= _SMALLEST for up, down in (above, below))
+
+
 def _reached(term: Term, args: list[Reach], bounds: Mapping[Term, float]) -> Reach:
     if term.op.name == "scaled_product":
         powers, factor, again = term.params

@@ -8,10 +8,10 @@ from collections.abc import Container, Mapping, MutableMapping, Sequence
 import numpy as np
 
 from stablegrad.engines.xla.ranges import (
-    BITS,
     SINGLE_DOWN,
     SINGLE_UP,
     Reach,
+    in_range,
     is_logarithm,
     reached,
     sizes,
@@ -22,6 +22,8 @@ from stablegrad.ops.record import CONST
 
 LENGTHS = frozenset({"norm", "hypot"})
 """Ops whose kernels give float64 and take it."""
+INDIFFERENT = frozenset({"sign"})
+"""Ops that do not feel the rounding of their argument."""
 SHORTER = frozenset({"erfinv"})
 """Ops that may be no normal float32 where a multiple of them is: c*x of small x, c below 1."""
 
@@ -41,18 +43,19 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> dict[Term, Reach]
         if term in users and term.dtype.kind != "b":
             for a in term.args:
                 users.setdefault(a, {})[term] = None
+    feeding = _feeding(order, users).difference(roots)
     kept = {
         t: tuple(u)
         for t, u in users.items()
-        if t not in roots and (len(u) == 1 or (t.dtype == np.float32 and _is_plain(t)))
+        if t not in roots
+        and (len(u) == 1 or t in feeding or (t.dtype == np.float32 and _is_plain(t)))
     }
-    single = {t: u[0] for t, u in kept.items() if len(u) == 1}
     goes_on = _going_on(order, kept)
     bounds = sizes(order, ())
     left = leaving(order, bounds, goes_on)
     kept |= {t: tuple(users[t]) for t in left if t in users}
     goes_on |= left
-    wanted = _feeding(order, single) | left
+    wanted = feeding | left
     found: dict[Term, Reach] = {}
     for term in order:
         if term.dtype != np.float32 or not _goes_on(term):
@@ -61,9 +64,9 @@ def kept_wide(order: Sequence[Term], roots: Sequence[Term]) -> dict[Term, Reach]
         if there and term in goes_on:
             size = reached(term, found, bounds)
             parts = term in left  # products of it are formed by parts if need be
-            if size.up <= BITS and all(
-                made.up <= BITS or (parts and user.op.name == "scaled_product")
-                for user, made in _used(term, size, found, kept, bounds)
+            if in_range(term, found, bounds) and all(
+                stays or (parts and user.op.name == "scaled_product")
+                for user, stays in _used(term, size, found, kept, bounds)
             ):
                 found[term] = size
     return found
@@ -75,18 +78,17 @@ def _used(
     reach: MutableMapping[Term, Reach],
     kept: dict[Term, tuple[Term, ...]],
     bounds: dict[Term, float],
-) -> list[tuple[Term, Reach]]:
-    """What is made of a term of some size and its reach, past what only passes the term on."""
+) -> list[tuple[Term, bool]]:
+    """What is made of a term, past what only passes it on, and whether float64 has that."""
     known = ChainMap({term: size}, reach)
     found, pending = [], [term]
     while pending:
         for user in kept.get(pending.pop(), ()):
-            made = reached(user, known, bounds)
             if user.op.carries == "passed":
-                known[user] = made
+                known[user] = reached(user, known, bounds)
                 pending.append(user)
             else:
-                found.append((user, made))
+                found.append((user, in_range(user, known, bounds)))
     return found
 
 
@@ -98,6 +100,7 @@ def _going_on(order: Sequence[Term], kept: dict[Term, tuple[Term, ...]]) -> set[
         if users and all(
             (u.dtype == np.float32 and (u in found if u.op.carries == "passed" else takes(u)))
             or widens(u)
+            or u.op.name in INDIFFERENT
             for u in users
         ):
             found.add(term)
@@ -199,23 +202,47 @@ def _leaves(reach: Reach | None) -> bool:
     return reach is not None and (reach.up > SINGLE_UP or reach.down > SINGLE_DOWN)
 
 
-def _feeding(order: Sequence[Term], single: dict[Term, Term]) -> set[Term]:
-    """The arithmetic that only goes into a sum whose addends may cancel: its rounding shows there.
+def _feeding(order: Sequence[Term], users: Mapping[Term, Mapping[Term, None]]) -> set[Term]:
+    """The arithmetic that only goes into sums whose addends may cancel: its rounding shows there.
 
     No further than one operation: beyond, float64 would cost more than it gives. The factors of a
-    product in the sum count where they are sums themselves.
+    product in the sum count where they are sums themselves or choices of reciprocals, but no
+    squares of them.
     """
     found: set[Term] = set()
+
+    def shows(term: Term, user: Term) -> bool:
+        if user.dtype != np.float32 or user.op.name in INDIFFERENT:
+            return user.op.name in INDIFFERENT
+        if _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user)):
+            return True
+        if user in found and user.op.name == "scaled_product":
+            once = dict(zip(user.args, user.params[0], strict=False)).get(term) == 1
+            return once and (_is_sum(term) or _is_inverse(term))
+        return user in found and user.op.carries == "passed"
+
     for term in reversed(order):
-        user = single.get(term)
-        if user is None or term.dtype != np.float32 or user.dtype != np.float32:
+        if term.dtype != np.float32 or term not in users:
             continue
-        if not term.op.carries and term.op.name != "compensated_sum":
-            continue
-        direct = _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user))
-        if direct or (user in found and user.op.carries == "passed"):
-            found.add(term)
+        if term.op.carries or term.op.name in PLAIN:
+            shown = [shows(term, u) for u in users[term]]
+            if all(shown) or (any(shown) and _is_inverse(term) and all(map(takes, users[term]))):
+                found.add(term)
     return found
+
+
+def _is_sum(term: Term) -> bool:
+    """Whether a term is a sum of two, or what passes one on."""
+    while term.op.carries == "passed" and term.op.name != "where":
+        term = term.args[0]
+    return term.op.name in ("add", "subtract")
+
+
+def _is_inverse(term: Term) -> bool:
+    """Whether a term is a reciprocal, or passes one on."""
+    if term.op.carries == "passed":
+        return any(_is_inverse(a) for a in term.args)
+    return term.op.name == "reciprocal"
 
 
 def _addends(term: Term) -> list[Term]:
