@@ -61,7 +61,14 @@ def as_arb(x: Any) -> Any:
             else:
                 number = IRRATIONAL[name]() * _exactly(factor)
             return number + _exactly(Fraction(whole)) if whole else number
+    if _length(x.denominator) >= LONG > _length(x.numerator):  # that of one divided by
+        return 1 / as_arb(1 / x)
     return _exactly(x)
+
+
+def _length(x: int) -> int:
+    """The bits of a number without the zeros at its end."""
+    return (x // (x & -x)).bit_length() if x else 0
 
 
 def _exactly(x: Fraction) -> Any:
@@ -98,7 +105,7 @@ BESIDE = tuple([sign * n for n in _BESIDE for sign in (1, -1)])
 def known(x: Fraction) -> tuple[str, Fraction] | None:
     """(name, factor) of an irrational number that x is 128 bits of, times a short rational."""
     top = x.numerator
-    length = (top // (top & -top)).bit_length()
+    length = _length(top)
     if length < LONG:
         return None
     scale = Fraction(2) ** (x.denominator.bit_length() - top.bit_length())

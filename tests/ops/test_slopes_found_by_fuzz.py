@@ -228,6 +228,16 @@ CURED: dict[str, tuple[Program, float, float]] = {
         -2e162,
         1.0,
     ),
+    "function of a root over it": (
+        lambda x, y: square(1.0 - sin(hypot(x, x)) / hypot(x, x) + sin(hypot(x, x))),
+        -2.5e-147,
+        1.0,
+    ),
+    "function of a root over it, less 1": (
+        lambda x, y: 1.0 - sin(hypot(x, x)) / hypot(x, x),
+        -2.5e-20,
+        1.0,
+    ),
     "half beside a logarithm of two": (
         lambda x, y: cos(y / (logaddexp(x, x) - 0.5)),
         2.8310885661174683e-11,
