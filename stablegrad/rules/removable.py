@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import reduce
 from typing import NamedTuple
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
-from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import plain_difference
+from stablegrad.ops.record import is_const
+from stablegrad.rules.databases import RARE, stabilize
+from stablegrad.rules.simpler import bare, other_factors, plain_difference
 
 Quotient = Callable[[Term], Term]
 
@@ -247,4 +249,40 @@ def logarithmic_mean(term: Term) -> Term | None:
         far = OPS["log_ratio"](OPS["where"](close, 2.0 * y, x), y)
         cured = OPS["where"](close, near, forms.product([forms.power(far, p), rest]))
         return forms.with_shape(cured, term.shape)
+    return None
+
+
+SMALL = 2.0**-6
+"""Up to here a quotient of expm1 is summed from those of its factors."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["expm1"](x + y) / (OPS["expm1"](x) * OPS["expm1"](y)),
+    source="coth(x/2) = 1 + 2/expm1(x)",
+    group=RARE,
+    among=("expm1",),
+)
+def expm1_of_sum_over_its_factors(term: Term) -> Term | None:
+    """e*expm1((a + b)*e)/(expm1(a*e)*expm1(b*e)): by a small e nothing is left of its slope."""
+    powers = forms.factors(term)
+    if any(f.op.name == "logical_not" and f.args[0].op.name == "rarely" for f in powers):
+        return None  # of the side that is left as it is
+    tops = [x for x, p in powers.items() if x.op.name == "expm1" and p == 1]
+    lows = [x for x, p in powers.items() if x.op.name == "expm1" and p == -1]
+    for top in tops:
+        for i, one in enumerate(lows):
+            for other in lows[i + 1 :]:
+                (s,), (x,), (y,) = top.args, one.args, other.args
+                left = forms.total([(1, s), (-1, x), (-1, y)], term.shape, term.dtype)
+                if not is_const(bare(left), 0):
+                    continue
+                near = [OPS["abs"](a) < SMALL for a in (x, y)]
+                near += [OPS["not_equal"](a, 0.0) for a in (x, y)]
+                rare = OPS["rarely"](reduce(OPS["logical_and"], near))
+                halves = [(1, 1 / OPS["tanh"](forms.scale(Fraction(1, 2), a))) for a in (x, y)]
+                total = forms.scale(Fraction(1, 2), forms.total(halves, term.shape, term.dtype))
+                rest = other_factors(term, top, one, other)
+                sides = [[rare, total, rest], [OPS["logical_not"](rare), term]]
+                return forms.total([(1, forms.product(x)) for x in sides], term.shape, term.dtype)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from stablegrad.ir import OPS, Term, make
@@ -105,5 +106,22 @@ def as_ranged_step(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Ter
     return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
 
 
-RATIOS = {"log_ratio": as_ranged_ratio, "log_step": as_ranged_step}
-"""Logarithms of quotients, and what keeps their range."""
+def as_ranged_angle(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered ``arctan2`` that is decided where one of its legs overflowed, or both are lost.
+
+    Args:
+        value: the lowered angle.
+        term: the same, canonical.
+        lowered: the lowered terms of its legs.
+    """
+    legs = [x for x in term.args if ranges(x) and not math.isfinite(x.facts.hi - x.facts.lo)]
+    inputs = vanishing_inputs(term) if legs else None
+    if inputs is None:
+        return value
+    size = OPS["maximum"](*[OPS["abs"](lowered[x]) for x in term.args])
+    shape = forms.broadcast(MONOMIAL, (value, size, *inputs))
+    return make(RANGED_LOG, (value, size, *inputs), (TINY, (), (), term), shape, value.dtype)
+
+
+RATIOS = {"log_ratio": as_ranged_ratio, "log_step": as_ranged_step, "arctan2": as_ranged_angle}
+"""Functions of quotients, and what keeps their range."""

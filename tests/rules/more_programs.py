@@ -58,6 +58,16 @@ def around(x: Term, m: Term, s: Term, half: float = 0.5) -> Term:
 
 MORE: list[Case] = [
     (
+        "expm1_of_sum_over_its_factors",
+        lambda x, a: x * expm1(3 * x * a) / (expm1(x * a) * expm1(2 * x * a)),
+        [1e-9, 2.0],
+    ),
+    (
+        "expm1_of_sum_over_its_factors",
+        lambda x, a, b: x * (exp((a + b) * x) - 1) / ((exp(a * x) - 1) * (exp(b * x) - 1)),
+        [1e-20, 2.0, -5.0],
+    ),
+    (
         "logaddexp_over_its_rate",
         lambda k, x, y: log(exp(k * x) + exp(k * y)) / k,
         [3e200, 2e200, 1e150],
