@@ -169,7 +169,7 @@ def results(case: Case, scalar: Case, data: Sequence[Array], settings: Settings)
         if flat.any():
             some = {x: v[flat] for x, v in bindings.items()}
             known = np.where(true[0].decided, true[0].value, np.nan)[flat]
-            still = level(scalar.root, scalar.by, some, known, budget=BUDGET, limits=False)
+            still = level(scalar.root, scalar.by, some, known, budget=BUDGET)
             t.value[flat] = np.where(still, 0, t.value[flat])
             t.status[flat] = np.where(still, Status.DECIDED, t.status[flat])
         found[kind] = Results(a, b, t)

@@ -94,13 +94,19 @@ def level(root: Term, by: Term, bindings: Mapping[Term, Any], value: Any, **opti
         by: the input that is moved.
         bindings: the points.
         value: the true values there, nan where there is none.
-        options: those of the oracle.
+        options: those of the oracle, but limits.
     """
     same = np.isfinite(value)
     x = np.asarray(bindings[by])
     for share in ASIDE if same.any() else ():
-        beside = oracle.truth(root, {**bindings, by: x + share * np.where(x == 0, 1, x)}, **options)
-        same = same & beside.decided & (beside.value == value)
+        there = {**bindings, by: x + share * np.where(x == 0, 1, x)}
+        beside = oracle.truth(root, there, limits=False, **options)
+        again = same & (beside.decided & (beside.value == value))
+        holes = same & beside.undefined
+        if holes.any():  # of which it may be one on both sides: sinh(u)/u of u = 0
+            inside = filled(root, {t: np.asarray(v)[holes] for t, v in there.items()}, **options)
+            again[holes] = inside.decided & (inside.value == value[holes])
+        same = again
     return same
 
 

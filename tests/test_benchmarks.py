@@ -26,7 +26,7 @@ from benchmarks import (
     tables,
     training_step,
 )
-from benchmarks.judge import WRONG, confirmed, error_ulp, exact, filled, worst_ulp
+from benchmarks.judge import WRONG, confirmed, error_ulp, exact, filled, level, worst_ulp
 from stablegrad.ir import OPS, make
 from stablegrad.ops.record import INPUT
 
@@ -113,6 +113,15 @@ def test_judge_confirms_slopes_by_values_however_small_the_step():
     slope = 2 * math.log(2) / math.sqrt(math.pi) * np.exp(-((math.log(2) * at) ** 2))
     assert confirmed(program, x, {x: at}, slope).all()
     assert not confirmed(program, x, {x: at}, slope * (1 + 1e-10)).any()
+
+
+def test_judge_sees_that_a_function_is_level_where_its_holes_are_filled():
+    """sinh(u)/u of u = log(max(x, 1)) is 1 for x < 1, at which and beside which u does not move."""
+    x = make(INPUT, (), (0,), (), np.dtype(np.float64))
+    u = OPS["log"](OPS["maximum"](x, 1.0))
+    at = {x: np.array([-8.0, 1.0, 3.0])}
+    known = level(OPS["sinh"](u) / u, x, at, np.array([1.0, 1.0, np.sinh(np.log(3)) / np.log(3)]))
+    assert known.tolist() == [True, False, False]
 
 
 def test_judge_measures_a_zero_among_others_by_the_greatest() -> None:
