@@ -486,3 +486,19 @@ def test_problems_at_the_same_points_share_what_they_know(monkeypatch: pytest.Mo
     # a series has coefficients that a value has not, and nothing of it is kept
     assert np.array_equal(truth(inner, xs, order=1, known={}).value, np.exp(xs[X]))
     assert np.array_equal(truth(inner, xs, known=known).value, first.value)
+
+
+@pytest.mark.parametrize("x", [-180.0, -1400.0, -1e10])
+def test_a_pole_with_a_residue_below_all_floats_is_no_limit(x: float) -> None:
+    # 2**-4096 beside it gamma is still far below the range, and greater the nearer
+    assert truth(ops.gamma(X), {X: np.array(x)}).status == Status.UNDEFINED
+    times = truth(ops.gamma(X) * (X - x), {X: np.array(x)})
+    assert times.status == Status.LIMIT
+    assert times.value == 0
+
+
+@pytest.mark.parametrize("f", [X * ops.log(X), ops.sqrt(X) * ops.log(X), ops.sin(X) * ops.log(X)])
+def test_what_falls_to_0_has_the_limit_0(f: Term) -> None:
+    found = truth(f, {X: np.array(0.0)})
+    assert found.status == Status.LIMIT
+    assert found.value == 0

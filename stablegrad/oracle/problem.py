@@ -17,6 +17,8 @@ from stablegrad.oracle.precision import at_first, precision, rising
 from stablegrad.oracle.rounding import Status, round_balls
 
 Array = np.ndarray[Any, Any]
+LEAST = -(2**1000)
+"""Orders below are not told apart: exp(-2**4096) has one that is no float."""
 EXTRA = 4
 """Coefficients more than asked for, from which a 0/0 in the way can be stripped."""
 
@@ -61,6 +63,8 @@ class Result:
         self.value = np.full(size, np.nan, self.dtype)
         self.status = np.full(size, Status.UNDECIDED, np.int8)
         self.offset = np.zeros(size)
+        self.orders = np.full(size, -np.inf)
+        """The binary order of what rounds to 0 and is not 0."""
         self.bits = 0
 
     def fill(self, places: Array, balls: Sequence[Ball], bits: int, *, limit: bool = False) -> None:
@@ -70,6 +74,8 @@ class Result:
         keep = status != Status.UNDECIDED
         at = places[keep]
         self.value[at], self.status[at], self.offset[at] = values[keep], status[keep], offset[keep]
+        for i in np.flatnonzero(keep & (values == 0)).tolist():
+            self.orders[places[i]] = _order(balls[i])
         self.bits = max(self.bits, bits)
 
     def shaped(self, shape: Any) -> Truth:
@@ -79,6 +85,15 @@ class Result:
 
     def open(self, places: Array) -> Array:
         return places[self.status[places] == Status.UNDECIDED]
+
+
+def _order(x: Ball) -> float:
+    """The binary order of a number; that of 0 is -inf."""
+    size = x.c[0].mid()
+    if size.is_zero() or not size.is_finite():
+        return -math.inf
+    mantissa, exponent = size.man_exp()
+    return float(max(int(exponent) + int(mantissa).bit_length(), LEAST))
 
 
 class Problem:
