@@ -11,6 +11,7 @@ import numpy as np
 import scipy.special
 
 from stablegrad.engines import blocks, masked, rare, tables
+from stablegrad.engines.memory import LEAST, keep_freed
 from stablegrad.ir import Term, topological
 from stablegrad.ops.code_pools import Pool
 from stablegrad.ops.dtypes import converted
@@ -98,6 +99,8 @@ class Plan:
         if wrap is None and names is xp:
             self.functions = {**masked.sources(order), **tables.sources(order)}
         order = self._reached(order, roots, inputs)
+        if any(term.size >= LEAST for term in order):
+            keep_freed()
         slot = {term: i for i, term in enumerate(order)}
         self.template: list[Array | None] = [None] * len(order)
         self.input_slots = [slot[t] for t in inputs]
