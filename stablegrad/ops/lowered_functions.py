@@ -176,6 +176,8 @@ POWERS = frozenset(["power", "pow1p", "powm1", "pow1pm1"])
 """Powers, those of 1 + u, and both less 1."""
 SLOPES = frozenset(["power_derivative", "pow1p_derivative"])
 """Their derivatives: by the base alone or by the exponent alone, powers times a factor."""
+ALL_SLOPES = SLOPES | {"powm1_derivative"}
+"""Those, and what is a derivative of a power less 1."""
 
 _STEEP = 8.0  # a power from here on feels the rounding of its base, a log that of its exponent
 
@@ -197,10 +199,11 @@ def _redone_power(
     value = op.engine_kernels.get("numpy", op.kernel)(xp, x, y, **params)
     less = name.endswith("m1")
     factor: Any = 1.0
+    log: Any = 0.0
     if order:
         with np.errstate(all="ignore"):
-            log = np.log1p if name == "pow1p_derivative" else np.log
-            factor = log(x) ** order[1]
+            log = (np.log1p if name == "pow1p_derivative" else np.log)(x)
+            factor = log ** order[1]
             for k in range(order[0]):
                 factor = factor * (y - k)
 
@@ -211,6 +214,8 @@ def _redone_power(
     with np.errstate(all="ignore"):
         near = np.log1p(value) if less else np.log(value / factor)
         felt = (np.abs(y) > _STEEP) | (np.abs(near) > _STEEP) | (less & (np.abs(near) < 1.0))
+        if order and order[0]:  # x**(y - 1), where the rounding is that of y
+            felt |= np.abs(y * log) > _STEEP
     felt = felt & np.isfinite(near)
     if not np.any(felt):
         return value

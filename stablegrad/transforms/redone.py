@@ -22,7 +22,7 @@ from stablegrad.ops.exact import to_float
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.lowered_calls import REDONE_SUM
-from stablegrad.ops.lowered_functions import POWERS, REDONE_CALL, REDONE_POWER, SLOPES
+from stablegrad.ops.lowered_functions import ALL_SLOPES, POWERS, REDONE_CALL, REDONE_POWER
 from stablegrad.ops.lowered_gaps import (
     GAPS,
     INTERVALS,
@@ -176,7 +176,7 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
 
     None where both are exact, or cannot be computed in pairs.
     """
-    slope = term.op.name in SLOPES and 0 in term.params
+    slope = term.op.name in ALL_SLOPES and 0 in term.params
     if not slope and term.op.name not in POWERS:
         return None
     base, exponent = term.args
