@@ -19,11 +19,13 @@ from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops.forms import (
     AFFINE,
     MONOMIAL,
+    REQUIRE,
     Rational,
     broadcast,
     exact_ratio,
     unbroadcast_view,
 )
+from stablegrad.ops.record import CONST, const
 from stablegrad.ops.reduction import every
 
 _SINGLE = np.dtype(np.float32)
@@ -161,8 +163,18 @@ def _sum(term: Term) -> Term:
     axis, keepdims = term.params
     factor, core = _split(term.args[0])
     axes = every(axis, core.ndim)
+    if core.op is REQUIRE and core.args[0].shape == core.shape and core.size:
+        x, condition = core.args
+        if not any(_varies(condition, k, core.ndim) for k in axes):
+            inner = _sum(make(term.op, (x,), term.params, term.shape, term.dtype))
+            condition = _reshaped(condition, axes, core.ndim, term.shape)
+            kept = make(REQUIRE, (inner, condition), (), term.shape, term.dtype)
+            return _multiple(factor, kept)
     bare = unbroadcast_view(core)
     count = math.prod([core.shape[k] for k in axes])
+    if core.op is CONST and isinstance(core.params[0], int | Fraction):
+        value = exact_ratio(Fraction(factor) * core.params[0] * count)
+        return const(value, term.dtype, term.shape)
     if count > 1 and not any(_varies(bare, k, core.ndim) for k in axes):
         one = _reshaped(bare, axes, core.ndim, term.shape)
         one = one if one.shape == term.shape else OPS["broadcast_to"](one, shape=term.shape)

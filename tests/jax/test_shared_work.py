@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +24,7 @@ from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.ir import OPS, make, topological
 from stablegrad.jax.reader import read
 from stablegrad.jax.tidy import tidy
-from stablegrad.ops.record import INPUT, REAL
+from stablegrad.ops.record import INPUT, REAL, const, is_const
 from stablegrad.oracle import err_ulp, truth
 from stablegrad.settings import current
 from stablegrad.testing.sampling import sample_arguments
@@ -259,3 +262,58 @@ def test_opposite_slopes_keep_no_float64_in_memory() -> None:
     assert "-> f64[" not in made
     dx, dm, _ = slopes(*columns)
     assert (dx == -dm).all()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: special.logsumexp(x, axis=-1),
+        lambda x: jnp.linalg.norm(x, axis=-1),
+        lambda x: jnp.std(x, axis=-1),
+    ],
+)
+def test_reductions_of_rows_keep_at_most_one_array(f: Callable[[Any], Any]) -> None:
+    x, w = jnp.ones(100_000), jnp.ones(1000)
+
+    def temporary(f: Callable[..., Any]) -> int:
+        compiled = jax.jit(jax.value_and_grad(f)).lower(x).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    def loss(v: Any) -> Any:
+        return jnp.sum(w * f(v.reshape(1000, 100)))
+
+    assert temporary(sj.stabilize(loss)) <= 1.1 * max(temporary(loss), x.nbytes)
+
+
+@pytest.mark.parametrize("name", ["center", "unit_vector", "norm", "std"])
+def test_moments_of_rows_are_near_the_truth(name: str) -> None:
+    rng = np.random.default_rng(8)
+    scales = SINGLE.type(10.0) ** np.array([-30, -12, 0, 0, 12, 30, 37, 38], SINGLE)[:, None]
+    values = (rng.normal(size=(8, 40)).astype(SINGLE) + np.arange(8, dtype=SINGLE)[:, None]) * (
+        scales * SINGLE.type(0.3)
+    )
+    (x,) = (_input(0, values.shape),)
+    params = {"center": (1,), "unit_vector": (1,), "norm": (1, False), "std": (1, False, 0)}
+    term = OPS[name].term((x,), params[name])
+    (got,) = plan("xla", [term], [x])([values])
+    true = truth(term, {x: values}, SINGLE)
+    assert err_ulp(got, true).max() <= 4
+
+
+def test_what_holds_for_a_whole_sum_is_asked_of_the_sum() -> None:
+    x, scale = _input(0, (50, 3)), _input(1, (50, 1))
+    held = OPS["require"](2 * x, OPS["isfinite"](scale))
+    for axis, outside in ((1, True), (0, False)):
+        (tidied,) = tidy([OPS["sum"](held, axis=axis)])
+        (total,) = [t for t in topological([tidied]) if t.op.name == "sum"]
+        assert ("require" not in [t.op.name for t in topological([total])]) == outside
+        (got,) = plan("xla", [tidied], [x, scale])(
+            [np.ones(x.shape, SINGLE), np.where(np.arange(50) == 7, np.inf, 1)[:, None].astype("f")]
+        )
+        expected = np.where(np.arange(50) == 7, np.nan, 6.0) if axis else np.full(3, np.nan)
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_a_sum_of_one_number_is_its_multiple() -> None:
+    (tidied,) = tidy([OPS["sum"](const(Fraction(1, 100_000), SINGLE, (100_000,)))])
+    assert is_const(tidied, 1)

@@ -45,16 +45,37 @@ def norm(xp: Any, x: Any, *, axis: Axis, keepdims: bool) -> Any:
     return _length(xp, _apart(xp, x).astype(_WIDE), axis).reshape(reduced(x.shape, axis, keepdims))
 
 
+_GREAT, _DOWN = 1e37, 2.0**-20
+
+
 def unit_vector(xp: Any, x: Any, *, axis: Axis) -> Any:
-    """The kernel of ``unit_vector``; 0 where x is."""
-    wide = _apart(xp, x).astype(_WIDE)
-    size = _length(xp, wide, axis)
-    return (wide / xp.where(size == 0, 1.0, size)).astype(x.dtype)
+    """The kernel of ``unit_vector``; 0 where x is.
+
+    Divided in float32: to bring all of x to float64 again takes longer than the sum of squares. A
+    length that has no inverse in float32 is scaled down with x.
+    """
+    x = _apart(xp, x)
+    size = _length(xp, x.astype(_WIDE), axis)
+    down = xp.where(size > _GREAT, _DOWN, 1.0)
+    inverse = 1.0 / (xp.where(size == 0, 1.0, size) * down)
+    return (x * down.astype(x.dtype)) * inverse.astype(x.dtype)
+
+
+_TINY, _SMALL, _UP = 2.0**-120, np.float32(2.0**-60), 2.0**24
 
 
 def center(xp: Any, x: Any, *, axis: Axis) -> Any:
-    """The kernel of ``center``."""
-    return _centred(xp, x, axis).astype(x.dtype)
+    """The kernel of ``center``: the mean in float64, taken off in float32 in two parts.
+
+    The smaller part is no normal float where the mean is small: beside what is small it is scaled.
+    """
+    number = x.dtype.type
+    mean = xp.sum(x.astype(_WIDE), axis=axis, keepdims=True) / max(1, count(x.shape, axis))
+    high = xp.where(xp.abs(mean) < _TINY, 0.0, mean).astype(x.dtype)
+    low = xp.where(xp.isfinite(mean), mean - high.astype(_WIDE), 0.0)
+    off = x - high
+    scaled = (off * number(_UP) - (low * _UP).astype(x.dtype)) * number(1 / _UP)
+    return xp.where(xp.abs(off) < _SMALL, scaled, off - low.astype(x.dtype))
 
 
 def _spread(xp: Any, x: Any, axis: Axis, ddof: float) -> Any:

@@ -40,18 +40,26 @@ class _Shifted:
         return self.e == 1
 
     @cached_property
+    def total(self) -> Any:
+        """The sum of the exponentials."""
+        return self.sum(self.e)
+
+    @cached_property
     def rest(self) -> Any:
-        """The sum of the exponentials but for one of the greatest."""
-        others = self.sum(self.xp.where(self.first, _ZERO, self.e))
-        more = self.sum(self.xp.where(self.first, np.float32(1), _ZERO)) - 1
-        # XLA may compute x once more for the sum, rounded otherwise: then none is told, more is -1
-        return others + self.xp.where(self.masked, _ZERO, more)
+        """The sum of the exponentials but for one of the greatest.
+
+        Those of the greatest, which are 1, are left out and counted by the total. What is 1 is told
+        by rounding down: XLA makes a choice before it sums, but rounds while it sums.
+        """
+        xp = self.xp
+        others = self.sum(self.e - xp.floor(self.e))
+        more = xp.rint(self.total - others) - 1
+        return others + xp.where(self.masked, _ZERO, more)
 
     @cached_property
     def weights(self) -> Any:
         """Softmax; 0 in rows that are masked throughout."""
-        total = self.sum(self.e)
-        return self.e * self.xp.where(self.masked, _ZERO, 1 / total)
+        return self.e * self.xp.where(self.masked, _ZERO, 1 / self.total)
 
     def moved(self, t: Any) -> Any:
         """A tangent less its value where x is greatest, and less its mean by the weights."""
