@@ -18,6 +18,8 @@ from stablegrad.ops.record import declare
 
 LEFT = 2.0**-20
 """What is left of an addend where its rounding in float64 shows in float32."""
+SHORT = 8192
+"""Elements of which BLAS adds the squares in one thread."""
 
 Compiler = Callable[[Term, Sequence[Any]], Any]
 
@@ -84,7 +86,24 @@ def _is_by_end(value: Any, least: tuple[float, ...], arguments: Sequence[Any]) -
     return lost if np.logical_or.reduce(lost, axis=None) else None
 
 
-_LOST = {"beyond": _is_beyond, "left": _is_left, "zero": _is_by_zero, "end": _is_by_end}
+def _is_turned(value: Any, least: tuple[float, ...], arguments: Sequence[Any]) -> Any:
+    """Where an argument that is rounded has made many turns; None if nowhere."""
+    x, near = arguments[0], least[0]
+    if x.ndim == 1 and x.size <= SHORT and x.dot(x) < 0.5 * near * near:  # a call that costs little
+        return None
+    if x.size == 1:
+        return None if abs(x.item()) <= near else np.True_
+    lost = np.abs(x) > near
+    return lost if np.logical_or.reduce(lost, axis=None) else None
+
+
+_LOST = {
+    "turned": _is_turned,
+    "beyond": _is_beyond,
+    "left": _is_left,
+    "zero": _is_by_zero,
+    "end": _is_by_end,
+}
 """Which elements are computed anew, by what they are: None if none is."""
 
 

@@ -8,7 +8,7 @@ from weakref import WeakSet
 import numpy as np
 
 from stablegrad.cost import one_sign
-from stablegrad.ir import Term, make, topological
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.behaviour import GROWS
 from stablegrad.ops.corrected import TURNING
@@ -16,6 +16,7 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
 from stablegrad.ops.record import INPUT, LEAF
 from stablegrad.ops.rescued import LEFT, RESCUED
+from stablegrad.transforms.products import power_of_two
 from stablegrad.transforms.rational import is_exact
 from stablegrad.transforms.vanishing import APART
 
@@ -38,11 +39,26 @@ def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
     if term.op is AFFINE:
         return _rescued_sum(value, term, args)
     zero, ends = ZEROS.get(term.op.name), term.op.name in ENDS
-    if (zero is None and not ends) or all(map(is_exact, term.args)) or not _is_program(term):
+    turns = term.op.name in TURNING | QUOTIENTS and _may_be_far(term.args[0])
+    if not (zero is not None or ends or turns) or all(map(is_exact, term.args)):
         return value
+    if not _is_program(term):
+        return value
+    if turns:
+        return _turned(value, term, args[0])
     if ends:
         return _rescued(value, term, "end", {args[0]: END})
     return _rescued(value, term, "zero", {args[0]: zero or 0.0})
+
+
+def _turned(value: Term, term: Term, arg: Term) -> Term:
+    """A wave of a phase that is computed anew, once for all waves of it, where it is far."""
+    x = term.args[0]
+    if term.op.name not in TURNING:
+        return _rescued(value, term, "turned", {arg: NEAR})
+    phase = OPS["arctan2"](OPS["sin"](x), OPS["cos"](x))
+    near = _rescued(arg, phase, "turned", {arg: NEAR})
+    return make(term.op, (near,), (), value.shape, value.dtype)
 
 
 def _rescued_sum(value: Term, term: Term, addends: tuple[Term, ...]) -> Term:
@@ -83,8 +99,8 @@ def _may_leave(t: Term) -> bool:
             p < 0 and not is_exact(x) and _is_small(x)
             for x, p in zip(t.args, t.params[0], strict=True)
         )
-    if t.op.name in LOGS or t.op.name in TURNING:
-        return not is_exact(t.args[0]) and (t.op.name in TURNING or _is_small(t.args[0]))
+    if t.op.name in LOGS:
+        return not is_exact(t.args[0]) and _is_small(t.args[0])
     return t.op.name in GROWS and (t.facts.hi == math.inf or t.facts.lo == -math.inf)
 
 
@@ -102,6 +118,10 @@ ZEROS = {
     **dict.fromkeys(["arccos", "arccosh"], 2.0**-13),
 }
 """Functions with zeros where their argument is not 0, and next to them from where on."""
+QUOTIENTS = frozenset(["sinc_unnormalised", "sinc_unnormalised_derivative"])
+"""Waves divided by their argument."""
+NEAR = 2.0**16
+"""Arguments of waves whose rounding in float64 does not show in float32."""
 KERNELS = frozenset(["synthesized", "reduced"])
 """What has float32 tables of its own."""
 ENDS = AT_ONE | {"log1p", "sqrt1pm1"}
@@ -122,6 +142,12 @@ def _rescued(value: Term, term: Term, where: str, least: dict[Term, float]) -> T
 def _is_sure(term: Term) -> bool:
     """Whether all addends are known in float64 to the last digit, or nearly so."""
     return all(is_exact(a) or _is_square(a) for a in term.args)
+
+
+def _may_be_far(x: Term) -> bool:
+    """Whether an argument that is rounded in float64 may be one of many turns."""
+    exact = _is_square(x) and power_of_two(forms.split(x)[0])
+    return not exact and (x.facts.hi > NEAR or x.facts.lo < -NEAR)
 
 
 def _is_square(x: Term) -> bool:
