@@ -179,6 +179,7 @@ SLOPES = frozenset(["power_derivative", "pow1p_derivative"])
 ALL_SLOPES = SLOPES | {"powm1_derivative"}
 """Those, and what is a derivative of a power less 1."""
 
+_NEAR_ONE = 2.0**-7  # a log below that feels the rounding of a base
 _STEEP = 8.0  # a power from here on feels the rounding of its base, a log that of its exponent
 
 
@@ -189,6 +190,7 @@ def _redone_power(
     *leaves: Any,
     name: str,
     order: tuple[int, ...],
+    rough: bool,
     rounded: tuple[bool, ...],
     code: Code,
 ) -> Any:
@@ -200,22 +202,25 @@ def _redone_power(
     less = name.endswith("m1")
     factor: Any = 1.0
     log: Any = 0.0
+    logs = order[1] if order and rough else 0  # how often a log of a rounded base is a factor
     if order:
         with np.errstate(all="ignore"):
             log = (np.log1p if name == "pow1p_derivative" else np.log)(x)
-            factor = log ** order[1]
-            for k in range(order[0]):
-                factor = factor * (y - k)
+            factor = _slope_factor(order, y, log)
 
     def is_enough(found: Bounded) -> Any:
         (hi, _), error = found
-        return error <= ENOUGH * (np.minimum(np.abs(hi), 1.0) if less else 1.0)
+        return error <= ENOUGH * (np.minimum(np.abs(hi), 1.0) if less or logs else 1.0)
 
     with np.errstate(all="ignore"):
         near = np.log1p(value) if less else np.log(value / factor)
         felt = (np.abs(y) > _STEEP) | (np.abs(near) > _STEEP) | (less & (np.abs(near) < 1.0))
         if order and order[0]:  # x**(y - 1), where the rounding is that of y
             felt |= np.abs(y * log) > _STEEP
+        small: Any = np.abs(log) < _NEAR_ONE if logs else False
+        felt |= small
+        if logs:
+            near = np.where(log == 0, 0.0, near)
     felt = felt & np.isfinite(near)
     if not np.any(felt):
         return value
@@ -224,10 +229,14 @@ def _redone_power(
     with np.errstate(all="ignore"):
         (hi, lo), error = run_code_at(xp, felt, leaves, rounded, code, is_enough)
         start = near[felt]
-        size = np.abs(hi) if less else 1.0
+        size = np.minimum(np.abs(hi), np.inf if less else 1.0) if less or logs else 1.0
         again = np.exp(hi)
         again = np.expm1(hi) + again * lo if less else again + again * lo
-        if order:
+        if logs:  # that of the base as it is
+            exact = (hi + lo) / (y[felt] - order[0])
+            log = np.where(spread(small, shape)[felt], exact, spread(log, shape)[felt])
+            again = again * _slope_factor(order, y[felt], log)
+        elif order:
             again = again * spread(factor, shape)[felt]
         # what differs more than the rounding of the base allows left the range of pairs
         allowed = 1e-6 * (1.0 + np.abs(start)) + 2.0**-48 * np.abs(y[felt])
@@ -242,6 +251,14 @@ def _redone_power(
     value = np.array(value)
     value[felt] = again
     return value
+
+
+def _slope_factor(order: tuple[int, ...], y: Any, log: Any) -> Any:
+    """What a power is multiplied by in its derivative, for the log of its base."""
+    factor = log ** order[1]
+    for k in range(order[0]):
+        factor = factor * (y - k)
+    return factor
 
 
 def _hypot_of_computed(xp: Any, x: Any, y: Any, *partial: Any) -> Any:
@@ -266,7 +283,7 @@ HYPOT_OF_COMPUTED = declare(
 REDONE_POWER = declare(
     "redone_power",
     family="lowered",
-    params=("name", "order", "rounded", "code"),
+    params=("name", "order", "rough", "rounded", "code"),
     infer=_infer,
     kernel=_redone_power,
     elementwise=True,

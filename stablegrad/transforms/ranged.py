@@ -71,11 +71,20 @@ def ranged_code(
     )
     if not watched:
         return None
-    written = forms.product([forms.power(as_written(x), p) for x, p in parts.items()])
+    written = _unmasked(forms.product([forms.power(as_written(x), p) for x, p in parts.items()]))
     found = coded(forms.with_shape(written, like.shape), lowered, masks=True)
     if found is None:
         return (watched, (), (), ()) if vanishing_inputs(like) is not None else None
     return watched, *found
+
+
+def _unmasked(written: Term) -> Term:
+    """A product without the masks that its factors bring along: these are 0 there themselves."""
+    core = forms.factors(written)
+    if all(is_float(x.dtype) for x in core) or written.op is not MONOMIAL:
+        return written
+    bare = {x: p for x, p in core.items() if is_float(x.dtype)}
+    return forms.monomial(bare, written.shape, written.dtype)
 
 
 def _watched(x: Term, p: Any, several: bool) -> bool:

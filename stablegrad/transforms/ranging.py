@@ -111,7 +111,7 @@ def _has_masks(x: Term) -> bool:
                 return True
         elif _masks(t):
             return True
-        inner = [b for a in t.args for b in a.args] if _chooses(t) else t.args
+        inner = [b for a in t.args for b in _factors(a)] if _chooses(t) else t.args
         fresh = [a for a in inner if a not in seen and a.dtype.kind != "b"]
         seen.update(fresh)
         stack += fresh
@@ -120,16 +120,20 @@ def _has_masks(x: Term) -> bool:
     return False
 
 
+def _factors(addend: Term) -> Sequence[Term]:
+    return addend.args if addend.op is MONOMIAL else (addend,)
+
+
 def _masks(term: Term) -> list[Term]:
     """The masks of a product, but those of its divisors."""
-    return [a for a in term.args if a.dtype.kind == "b" and not _guards(a, term)]
+    return [a for a in _factors(term) if a.dtype.kind == "b" and not _guards(a, term)]
 
 
 def _chooses(total: Term) -> bool:
-    """Whether a sum is a choice: of its products, one at least has masks that all hold."""
-    if total.op is not AFFINE or any(a.op is not MONOMIAL for a in total.args):
+    """Whether a sum is a choice: of its addends, one at least has masks that all hold."""
+    if total.op is not AFFINE:
         return False
-    sides = [[_literal(m) for m in _masks(a)] for a in total.args]
+    sides = [[_literal(m) for m in _masks(a) if not _blocks(m)] for a in total.args]
     atoms = list(dict.fromkeys([x for side in sides for x, _ in side]))
     return len(atoms) <= ATOMS and all(
         any(all(held[x] == so for x, so in side) for side in sides)
@@ -137,6 +141,12 @@ def _chooses(total: Term) -> bool:
             dict(zip(atoms, case, strict=True)) for case in product((0, 1), repeat=len(atoms))
         )
     )
+
+
+def _blocks(mask: Term) -> bool:
+    """Whether a mask is of a weight that blocks where it is 0, which few are."""
+    some = mask.args if mask.op.name in ("logical_or", "logical_and") else (mask,)
+    return any(m.op.name == "not_equal" and is_const(m.args[1], 0) for m in some)
 
 
 ATOMS = 4

@@ -189,8 +189,19 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     if not code.add(whole) or not code.steps:
         return None
     args = (*[lowered[x] for x in term.args], *[lowered[x] for x in code.leaves])
-    params = (term.op.name, term.params, code.rounded, code.steps)
+    rough = slope and log.op.name == "log" and _is_form(base)
+    params = (term.op.name, term.params, rough, code.rounded, code.steps)
     return make(REDONE_POWER, args, params, forms.broadcast(AFFINE, args), term.dtype)
+
+
+def _is_form(x: Term) -> bool:
+    """Whether a term is a product or sum of numbers of the program: little work in pairs."""
+    inner = x.args[0] if x.op.name == "abs" else x
+    return (
+        not _is_multiple(inner)
+        and inner.op in (AFFINE, MONOMIAL)
+        and all(map(is_exact, inner.args))
+    )
 
 
 def _is_multiple(x: Term) -> bool:
