@@ -140,3 +140,18 @@ def implied(guard: Term, masks: Iterable[Term]) -> bool:
         if name == strict or (guard.op.name == "not_equal" and name in ("greater", "less")):
             return True
     return False
+
+
+def blocks_zeros(mask: Term) -> bool:
+    """Whether a mask only says that a factor is not zero, or what it belongs to not finite.
+
+    Where a part has no value what it goes into is not finite either.
+    """
+    if mask.op.name == "logical_and":
+        return all(map(blocks_zeros, mask.args))
+    return (
+        mask.op.name == "logical_or"
+        and mask.args[0].op.name == "not_equal"
+        and mask.args[1].op.name == "logical_not"
+        and mask.args[1].args[0].op.name == "isfinite"
+    )

@@ -20,7 +20,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
-from stablegrad.ops.guards import implied, of_finite_inputs
+from stablegrad.ops.guards import blocks_zeros, implied, of_finite_inputs
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
 from stablegrad.transforms.given import is_made_of_given
 
@@ -303,19 +303,6 @@ def _parts(condition: Term) -> set[Term]:
     return found
 
 
-def _blocks_zeros(mask: Term) -> bool:
-    """Whether a mask only says that a factor is not zero, or what it belongs to not finite.
-
-    Where a part has no value what it goes into is not finite either.
-    """
-    return (
-        mask.op.name == "logical_or"
-        and mask.args[0].op.name == "not_equal"
-        and mask.args[1].op.name == "logical_not"
-        and mask.args[1].args[0].op.name == "isfinite"
-    )
-
-
 def _slopes(part: Term) -> Iterator[Term]:
     """The partials of a function that has no value everywhere, which have none there either."""
     if part.op.name not in PARTIAL or part.op.partials is None:
@@ -351,7 +338,7 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
             masks: set[Term] = set()
             for i, a in enumerate(term.args):
                 if a.dtype.kind == "b":
-                    if not _blocks_zeros(a):
+                    if not blocks_zeros(a):
                         masks.add(a)
                     continue
                 bits |= held[a]

@@ -10,6 +10,7 @@ from stablegrad.ir import Term
 from stablegrad.ops import forms
 from stablegrad.ops.behaviour import FALLS, GROWS, LEADING, PRODUCTS
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
+from stablegrad.ops.guards import blocks_zeros
 from stablegrad.ops.lowered_functions import SLOPES
 from stablegrad.ops.ranged_functions import CODED, RANGING
 from stablegrad.ops.record import CONST, is_const, is_float
@@ -125,8 +126,9 @@ def _factors(addend: Term) -> Sequence[Term]:
 
 
 def _masks(term: Term) -> list[Term]:
-    """The masks of a product, but those of its divisors."""
-    return [a for a in _factors(term) if a.dtype.kind == "b" and not _guards(a, term)]
+    """The masks of a product, but those of divisors."""
+    masks = [a for a in _factors(term) if a.dtype.kind == "b"]
+    return [m for m in masks if not (_guards(m, term) or blocks_zeros(m))]
 
 
 def _chooses(total: Term) -> bool:

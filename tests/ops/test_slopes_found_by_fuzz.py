@@ -24,6 +24,15 @@ maximum, minimum, logaddexp = f("maximum"), f("minimum"), f("logaddexp")
 Program = Callable[[Term, Term], Term]
 
 
+def pole(x: Term, y: Term) -> Term:
+    """Its slopes have masks, which block what belongs to y = 0."""
+    return hypot(y, x + 1.0 / y)
+
+
+def softer(x: Term) -> Term:
+    return logaddexp(1.0, x)
+
+
 def log_of_length(x: Term, y: Term) -> Term:
     """The slope of logrel is lost below the range beside a power of logrel that is far above."""
     length = hypot(x * y, -1.0)
@@ -268,6 +277,11 @@ CURED: dict[str, tuple[Program, float, float]] = {
         lambda x, y: sigmoid(maximum(square(hypot(y * arcsinh(x), x)), y - abs_(y * arcsinh(x)))),
         1.0,
         -3.1e262,
+    ),
+    "masked sum below the range": (
+        lambda x, y: y * hypot(pole(x, y), softer(hypot(hypot(hypot(pole(x, y), 2.0), 1.0), y))),
+        1.0,
+        4.914206519773204e-237,
     ),
 }
 
