@@ -140,7 +140,7 @@ def take_limits(problem: Problem, results: list[Result]) -> None:
         sides = []
         for first, second in ((runs[0][k], runs[1][k]), (runs[2][k], runs[3][k])):
             agree = (first.value == second.value) & (first.status == second.status)
-            agree &= ~(second.orders > first.orders)  # a pole whose residue is far below floats
+            agree &= ~(second.least > first.most)  # a pole whose residue is far below floats
             none = (first.status == Status.UNDEFINED) & (second.status == Status.UNDEFINED)
             sides.append((agree & (first.status == Status.DECIDED), none, second))
         (right, no_right, a), (left, no_left, b) = sides

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from flint import arb
 
 from stablegrad.ir import Shape, Term, topological
 from stablegrad.ops.record import is_float
@@ -63,8 +64,8 @@ class Result:
         self.value = np.full(size, np.nan, self.dtype)
         self.status = np.full(size, Status.UNDECIDED, np.int8)
         self.offset = np.zeros(size)
-        self.orders = np.full(size, -np.inf)
-        """The binary order of what rounds to 0 and is not 0."""
+        self.least, self.most = np.full((2, size), -np.inf)
+        """Bounds for the binary order of what rounds to 0."""
         self.bits = 0
 
     def fill(self, places: Array, balls: Sequence[Ball], bits: int, *, limit: bool = False) -> None:
@@ -75,7 +76,9 @@ class Result:
         at = places[keep]
         self.value[at], self.status[at], self.offset[at] = values[keep], status[keep], offset[keep]
         for i in np.flatnonzero(keep & (values == 0)).tolist():
-            self.orders[places[i]] = _order(balls[i])
+            size = balls[i].c[0]
+            self.least[places[i]] = _order(size.abs_lower())
+            self.most[places[i]] = _order(size.abs_upper())
         self.bits = max(self.bits, bits)
 
     def shaped(self, shape: Any) -> Truth:
@@ -87,9 +90,8 @@ class Result:
         return places[self.status[places] == Status.UNDECIDED]
 
 
-def _order(x: Ball) -> float:
-    """The binary order of a number; that of 0 is -inf."""
-    size = x.c[0].mid()
+def _order(size: arb) -> float:
+    """The binary order of an exact number; that of 0 is -inf."""
     if size.is_zero() or not size.is_finite():
         return -math.inf
     mantissa, exponent = size.man_exp()
