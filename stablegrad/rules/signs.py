@@ -142,16 +142,23 @@ def _rests(x: Term) -> bool:
 def absolute_value(term: Term) -> Term | None:
     """|x| is x or -x where the sign is proved; |c*x| is |c|*|x|, and |x**p| is |x|**p."""
     (x,) = term.args
-    if x.facts.nonnegative:
-        return x
-    if x.facts.negative:  # where x may be 0, -x is a zero of the other sign, which 1/|x| shows
-        return forms.scale(-1, x)
     c, core = forms.split(x)
+    if x.facts.positive or (x.facts.nonnegative and not _is_negated(x)):
+        return x
+    if x.facts.negative:
+        return forms.scale(-1, x)
     if c != 1:
         return forms.scale(abs(c), make(term.op, (core,), (), term.shape, term.dtype))
     if x.op is forms.MONOMIAL and len(x.args) == 1 and isinstance(x.params[0][0], int):
         return forms.power(OPS["abs"](x.args[0]), x.params[0][0])
     return None
+
+
+def _is_negated(x: Term) -> bool:
+    """Whether a term is minus another, whose zeros are of the other sign, which 1/|x| shows."""
+    while x.op is forms.REQUIRE:
+        x = x.args[0]
+    return forms.split(x)[0] < 0
 
 
 @stabilize.procedure(

@@ -160,6 +160,11 @@ NOWHERE: dict[str, tuple[Program, float, float]] = {
         1.0,
         1.0,
     ),
+    "over the size of a zero less another": (
+        lambda x, y: exp(1.0 / abs_((y - y) - minimum(sqrt(y - y), x))),
+        3.0,
+        1.0,
+    ),
     "wave nobody knows": (lambda x, y: maximum(x, sin(exp(y))), 0.5, 1e15),
 }
 
