@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from stablegrad.engines.xla.gammas import GAMMAS
 from stablegrad.engines.xla.gathered import gathered
 from stablegrad.engines.xla.kernels import KERNELS, on_host
 from stablegrad.engines.xla.logistic import REFLECTED
@@ -67,14 +68,19 @@ def import_jax() -> Any:
     return jax
 
 
-def kernel_of(op: Op, dtype: Any, *, small: bool = False) -> Callable[..., Any]:
+def kernel_of(
+    op: Op, dtype: Any, *, small: bool = False, single: bool = False
+) -> Callable[..., Any]:
     """The kernel of an op on this engine, for results of a dtype.
 
     Args:
         op: the op.
         dtype: the dtype of its result.
         small: whether the result is in the range of float64 by what it is made of.
+        single: whether it is made of float32 numbers alone.
     """
+    if single and op.name in GAMMAS:
+        return GAMMAS[op.name]
     if op.name in SINGLE_KERNELS and (dtype.itemsize == 4 or (small and op.name in PLAIN)):
         return SINGLE_KERNELS[op.name]
     return KERNELS.get(op.name) or op.engine_kernels.get("xla", op.kernel)
@@ -167,6 +173,7 @@ class Emission:
         self.inputs = tuple(inputs)
         self.roots = tuple(signed(once(roots)))
         self.order = topological([*self.inputs, *self.roots])
+        self.single = all(x.dtype != WIDE for x in self.inputs)
         self.degrees = degrees(self.order)
         self.kept_wide = kept_wide(self.order, self.roots)
         self.bounds = sizes(self.order, ())
@@ -191,6 +198,8 @@ class Emission:
         self.repairs, self.finite = overflows(self.order, self.kept_wide, plain)
         special = {t for t in self.order if t.dtype == np.float32 and takes(t)}
         special.update(self.kept_wide, self.beside, self.repairs)
+        if self.single:  # their kernels are short
+            special.update(t for t in self.order if t.op.name in GAMMAS)
         self.sequence, self.groups = gathered(self.order, special)
         self.shared = SharedProducts(
             {
@@ -232,7 +241,8 @@ class Emission:
         if first.op.name == "rational_sum":
             runs = known.setdefault(PairRuns, PairRuns(xp))
             return dict(zip(terms, rational_sums(xp, runs, terms, known), strict=True))
-        kernel = kernel_of(first.op, first.dtype, small=self.degrees[first] <= DEGREE)
+        small = self.degrees[first] <= DEGREE
+        kernel = kernel_of(first.op, first.dtype, small=small, single=self.single)
         columns = zip(*[t.args for t in terms], strict=True)
         args = [xp.stack([_shaped(xp, known[a], a) for a in column]) for column in columns]
         return dict(zip(terms, xp.call(kernel, *args, **first.static), strict=True))
@@ -247,7 +257,8 @@ class Emission:
         if term in self.finite:
             return is_finite(self.finite[term], known)
         params = term.static
-        kernel = kernel_of(term.op, term.dtype, small=self.degrees[term] <= DEGREE)
+        small = self.degrees[term] <= DEGREE
+        kernel = kernel_of(term.op, term.dtype, small=small, single=self.single)
         order = plain_order(term) if term.dtype == np.float32 else None
         if order is not None:
             kernel = PLAIN_FORMS[term.op.name]
