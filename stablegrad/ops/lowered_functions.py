@@ -9,14 +9,16 @@ the rounded one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from stablegrad.ir import OPS, Shape, Term
 from stablegrad.ops.corrected import CORRECTED, LOGS, OF_DIFFERENCE, TURNING
+from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.ops.lowered_arithmetic import Sum
+from stablegrad.ops.lowered_arithmetic import Product, Sum
 from stablegrad.ops.pair_codes import ENOUGH, Bounded, Code, Function, columns, is_exact, spread
 from stablegrad.ops.pairs import two_sum
 from stablegrad.ops.record import broadcast, declare
@@ -86,20 +88,29 @@ def _redone_call(
                 sure = pole & ~np.isnan(argument)  # a negative that is below all floats is -0
             again = np.where(sure & (argument > 0), np.log(argument), again)
             again = np.where(sure & (argument <= 0) & np.signbit(argument), np.nan, again)
-        if not parameters and is_exact(rounded, code):
+        whole = _whole(name, parameters, code, len(leaves))
+        if whole and is_exact(rounded, code):
             # how far the value moves with what is not known of its argument
             loss = np.where(error < 1.0, np.abs(off - again), np.inf)
-            open_ = ~(loss <= LOST * _ROUNDED * np.abs(again))
+            open_ = ~(loss <= LOST * _ROUNDED * np.abs(again)) | np.isinf(again)
             open_ = open_ if sure is False else open_ & ~sure
             if np.any(open_):
-                of_one = OF_DIFFERENCE.get(name, name)
-                whole = (*code, Function(of_one, (len(leaves) + len(code) - 1,)))
                 settle(xp, again, open_, columns(felt, leaves), whole)
     if everywhere:
         return again.reshape(shape)
     value = np.array(spread(value, shape))
     value[felt] = again
     return value
+
+
+def _whole(name: str, parameters: tuple[Any, ...], code: Code, leaves: int) -> Code:
+    """The code of a function of what a code computes; none for functions that codes do not have."""
+    last = leaves + len(code) - 1
+    if name == "arcsin_slope":  # (1 - x*x)**(-n/2)
+        power = Fraction(-parameters[0], 2)
+        rest = Sum(1, ((-1, last + 1),))
+        return (*code, Product(((last, 2),)), rest, Product(((last + 2, exact_ratio(power)),)))
+    return () if parameters else (*code, Function(OF_DIFFERENCE.get(name, name), (last,)))
 
 
 def _felt(name: str, value: Any, xs: Sequence[Any]) -> tuple[Any, Any, Any, Any, Any]:

@@ -15,6 +15,7 @@ from stablegrad.tensor.core import wrap
 from stablegrad.testing import leaf
 
 BARRON = "abs(a - 2)/a*(((x/c)**2/abs(a - 2) + 1)**(a/2) - 1)"
+ARCSIN = "arcsin(2*x/(sqrt((x + 1)**2 + y*y) + sqrt((x - 1)**2 + y*y)))"
 NORM = "(abs(x/a)**n + abs(y/b)**n)**(1/n)"
 
 SLOPES: dict[str, tuple[str, str, dict[str, float]]] = {
@@ -30,6 +31,8 @@ SLOPES: dict[str, tuple[str, str, dict[str, float]]] = {
         "n",
         {"x": 1.0 + 2.0**-52, "a": 1.0 - 2.0**-52, "n": -3.0},
     ),
+    "angle nearer to its end than pairs tell": (ARCSIN, "x", {"x": 3e233, "y": 2e151}),
+    "angle next to its other end": (ARCSIN, "y", {"x": -3e224, "y": 105.0}),
     "norm of high order": (
         NORM,
         "n",
