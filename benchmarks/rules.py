@@ -45,8 +45,16 @@ MOST = 53.0
 GAINED = 2.0  # bits, that is 4 ulp
 
 
-def sides(rule: Rule | Procedure, shape: tuple[int, ...]) -> tuple[Term, Term, list[Term]]:
-    """The left side as it stands, the right side, and their inputs."""
+def sides(rule: Rule | Procedure) -> tuple[Term, Term, list[Term]]:
+    """The left side as it stands, the right side, and their inputs: rows where it mixes entries."""
+    found = _sides(rule, (POINTS,))
+    if found is None or not all(t.op.elementwise for t in topological([found[0]]) if t.args):
+        found = _sides(rule, (POINTS // WIDTH, WIDTH))
+    assert found is not None, f"{rule.name} does not fire on its own example"
+    return found
+
+
+def _sides(rule: Rule | Procedure, shape: tuple[int, ...]) -> tuple[Term, Term, list[Term]] | None:
     dtype = np.dtype(np.float64)
     names = rule.variables if isinstance(rule, Rule) else ()
     count = len(names) if isinstance(rule, Rule) else rule.example.__code__.co_argcount
@@ -57,8 +65,7 @@ def sides(rule: Rule | Procedure, shape: tuple[int, ...]) -> tuple[Term, Term, l
         return left, instantiate(rule.rhs, bound, inputs[0]), inputs
     left = rule.example(*inputs)
     right = rule.function(canonical(left))
-    assert right is not None
-    return left, canonical(right), inputs
+    return None if right is None else (left, canonical(right), inputs)
 
 
 def points(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> list[Array]:
@@ -88,9 +95,7 @@ def bits_lost(values: Array, true: Any) -> Array:
 def measured(rule: Rule | Procedure) -> tuple[dict[str, Any], Array, Array, Array] | None:
     """The gain of a rule, and sizes and bits lost before and after at the points judged."""
     rng = np.random.default_rng([SEED, len(rule.name)])
-    left, right, inputs = sides(rule, (POINTS,))
-    if not all(t.op.elementwise for t in topological([left]) if t.args):
-        left, right, inputs = sides(rule, (POINTS // WIDTH, WIDTH))
+    left, right, inputs = sides(rule)
     data = points(rng, len(inputs), inputs[0].shape)
     true = truth(left, dict(zip(inputs, data, strict=True)), budget=BUDGET)
     with np.errstate(all="ignore"):
