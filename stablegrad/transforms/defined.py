@@ -317,6 +317,8 @@ def _held(found: Sequence[Term], conditions: Sequence[Condition]) -> dict[Term, 
     """By term of the derivatives, which conditions make it nan (or infinite) as they are."""
     keys: dict[object, int] = {}
     for n, c in enumerate(conditions):
+        if c.guard.facts.hi <= 0 and not c.pole:  # what underflows may hold at run time
+            continue
         own: list[object] = [c.guard]
         if c.pole:  # the derivative has a pole too, or the guard of the partial
             own += [("power", c.guard.args[0]), *guards(c.part)]

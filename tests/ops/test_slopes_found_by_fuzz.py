@@ -165,6 +165,7 @@ NOWHERE: dict[str, tuple[Program, float, float]] = {
         3.0,
         1.0,
     ),
+    "wave of the root of what is negative": (lambda x, y: cos(sqrt(-exp(x))), -9e15, 1.0),
     "wave nobody knows": (lambda x, y: maximum(x, sin(exp(y))), 0.5, 1e15),
 }
 
