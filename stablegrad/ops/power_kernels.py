@@ -131,6 +131,24 @@ def derivative(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
     """x**y itself divided by x, n times: y - 1 would be rounded, and x**1e-9 feel it."""
     x, y = xp.broadcast_arrays(x, y)
     q = _factor(xp, x, y, n, m)
+    result, plain = _plainly(xp, x, y, q, n)
+    result = pairs.redo(xp, ~plain, result, partial(_by_root, n=n, m=m), x, y, q)
+    return xp.where(_vanishes(xp, x, y, q, n, m), 0.0, result)
+
+
+def settled_derivative(xp: Any, x: Any, y: Any, *, n: int, m: int) -> tuple[Any, Any]:
+    """The same where no root is needed, and where that is; by one of the arguments alone."""
+    q = _factor(xp, x, y, n, m)
+    result, plain = _plainly(xp, x, y, q, n)
+    vanishes = _vanishes(xp, x, y, q, n, m)
+    settled = plain | vanishes | xp.isnan(q)
+    if not n:
+        settled = settled | (((x == 0) | (x == math.inf)) & (xp.abs(y) < math.inf))
+    return xp.where(vanishes, 0.0, result), settled
+
+
+def _plainly(xp: Any, x: Any, y: Any, q: Any, n: int) -> tuple[Any, Any]:
+    """The derivative by the power itself, and where nothing on the way leaves the range."""
     whole = xp.power(x, y)
     product = q * whole
     info = xp.finfo(product.dtype)
@@ -138,12 +156,12 @@ def derivative(xp: Any, x: Any, y: Any, *, n: int, m: int) -> Any:
     for _ in range(n):
         result = result / x
     plain = (xp.abs(product) >= info.tiny) & (xp.abs(product) <= info.max)
-    plain &= (xp.abs(whole) >= info.tiny) & (xp.abs(x) <= info.max)
-    result = pairs.redo(xp, ~plain, result, partial(_by_root, n=n, m=m), x, y, q)
-    # at x = 0 a power beats a logarithm, and a derivative of a constant is 0
+    return result, plain & (xp.abs(whole) >= info.tiny) & (xp.abs(x) <= info.max)
+
+
+def _vanishes(xp: Any, x: Any, y: Any, q: Any, n: int, m: int) -> Any:
+    """At x = 0 a power beats a logarithm, and a derivative of a constant is 0."""
     vanishes = (x == 0) & (y > n)
     if m:
-        vanishes |= (x == math.inf) & (y < n)
-    else:
-        vanishes |= (q == 0) & ~xp.isnan(x)
-    return xp.where(vanishes, 0.0, result)
+        return vanishes | ((x == math.inf) & (y < n))
+    return vanishes | ((q == 0) & ~xp.isnan(x))

@@ -1,4 +1,4 @@
-"""The gamma family of float32 programs: right to float32's last place, and not on the host."""
+"""Gamma family and powers of float32 programs: right to the last place, and not on the host."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import stablegrad.jax as sj
 from stablegrad.engines.xla import kernels
 from stablegrad.engines.xla.gammas import GAMMAS
 from stablegrad.engines.xla.namespace import namespace
+from stablegrad.engines.xla.settled import POWERS
 from stablegrad.ir import OPS
 from stablegrad.oracle import truth
 from stablegrad.testing import SEED, leaf
@@ -95,3 +96,26 @@ def test_ordinary_arrays_stay_on_the_device(monkeypatch: pytest.MonkeyPatch) -> 
     jax.block_until_ready(value)
     assert calls
     assert np.isfinite(np.asarray(value)).all()
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 0), (2, 0), (0, 1), (0, 2)])
+def test_derivatives_of_powers(n: int, m: int) -> None:
+    rng = np.random.default_rng(SEED)
+    x, y = _arguments(rng), rng.normal(size=POINTS) * 3
+    y[::3] = np.rint(y[::3])
+    x[:8], y[:8] = [0, 0, 0, np.inf, np.inf, np.inf, -2, -2], [1, -1, 0.5, 1, -1, 0, 2, 1.5]
+    y = y.astype(np.float32).astype(float)
+    kernel = OPS["power_derivative"].kernel
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        xp = namespace(jax)
+        run = jax.jit(lambda *xs: POWERS["power_derivative"](xp, *xs, n=n, m=m))
+        assert "exponential" not in run.lower(x, y).as_text()  # no roots on the device
+        got, want = np.asarray(run(x, y)), kernel(kernels.NUMPY, x, y, n=n, m=m)
+    assert np.allclose(got[:8], want[:8], rtol=2.0**-BITS, atol=0, equal_nan=True)
+    leaves = [leaf(x), leaf(y)]
+    term = OPS["power_derivative"](*leaves, n=n, m=m)
+    true = truth(term, dict(zip(leaves, (x, y), strict=True)), budget=20_000)
+    value = np.asarray(true.value, float)
+    usual = true.decided & (np.abs(value) > 1e-38) & (x > 0)
+    assert usual.sum() > POINTS // 2
+    assert np.allclose(got[usual], value[usual], rtol=2.0**-BITS, atol=0)

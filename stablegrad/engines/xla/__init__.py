@@ -28,6 +28,7 @@ from stablegrad.engines.xla.ranges import (
     stays_wide,
 )
 from stablegrad.engines.xla.rationals import PairRuns, rational_sums
+from stablegrad.engines.xla.settled import POWERS
 from stablegrad.engines.xla.shared import SharedProducts
 from stablegrad.engines.xla.single import (
     BESIDE,
@@ -68,6 +69,10 @@ def import_jax() -> Any:
     return jax
 
 
+SETTLED = GAMMAS | POWERS
+"""Kernels for what is made of float32 numbers alone."""
+
+
 def kernel_of(
     op: Op, dtype: Any, *, small: bool = False, single: bool = False
 ) -> Callable[..., Any]:
@@ -79,8 +84,8 @@ def kernel_of(
         small: whether the result is in the range of float64 by what it is made of.
         single: whether it is made of float32 numbers alone.
     """
-    if single and op.name in GAMMAS:
-        return GAMMAS[op.name]
+    if single and op.name in SETTLED:
+        return SETTLED[op.name]
     if op.name in SINGLE_KERNELS and (dtype.itemsize == 4 or (small and op.name in PLAIN)):
         return SINGLE_KERNELS[op.name]
     return KERNELS.get(op.name) or op.engine_kernels.get("xla", op.kernel)
@@ -199,7 +204,7 @@ class Emission:
         special = {t for t in self.order if t.dtype == np.float32 and takes(t)}
         special.update(self.kept_wide, self.beside, self.repairs)
         if self.single:  # their kernels are short
-            special.update(t for t in self.order if t.op.name in GAMMAS)
+            special.update(t for t in self.order if t.op.name in SETTLED)
         self.sequence, self.groups = gathered(self.order, special)
         self.shared = SharedProducts(
             {

@@ -7,19 +7,13 @@ domain or the range, and those beside zeros that have no series here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numpy as np
-
-from stablegrad.engines.xla import kernels
-from stablegrad.ir import OPS
+from stablegrad.engines.xla.settled import Kernel, settled
 from stablegrad.ops.gamma_logs import bernoulli
 from stablegrad.ops.taylor_tables import polynomial
 
-Kernel = Callable[..., Any]
-_WIDE = np.dtype(np.float64)
 _SHIFT = 7
 """Below, arguments are brought here by one product: of seven float32 numbers none overflows."""
 _LEAST, _MOST = 1e-38, 3.5e38
@@ -183,14 +177,14 @@ def lgamma_difference(xp: Any, x: Any, h: Any) -> tuple[Any, Any]:
     return value, settled & (h >= 0)
 
 
-def polygamma_step(xp: Any, x: Any, h: Any) -> tuple[Any, Any]:
+def polygamma_step(xp: Any, x: Any, h: Any, *, n: int = 0) -> tuple[Any, Any]:
     """``polygamma_step`` of digamma, and where it is settled."""
     usual, low, size = _ends(xp, x, h)
     value = _digamma_step(xp, low, size)
     return xp.where(h < 0, -value, value), usual
 
 
-def polygamma_difference(xp: Any, x: Any, h: Any) -> tuple[Any, Any]:
+def polygamma_difference(xp: Any, x: Any, h: Any, *, n: int = 0) -> tuple[Any, Any]:
     """``polygamma_difference`` of digamma, and where it is settled."""
     value, settled = polygamma_step(xp, x, h)
     return value, settled & (h >= 0)
@@ -210,47 +204,8 @@ def betaln(xp: Any, a: Any, b: Any) -> tuple[Any, Any]:
     return value, settled
 
 
-def _settled(name: str, usual: Kernel) -> Kernel:
-    """The kernel of an op: NumPy has the elements that are not settled, of nan alone none."""
-
-    def kernel(xp: Any, *xs: Any, **params: Any) -> Any:
-        if params.get("n", 0) or not kernels.calls_back():
-            return (kernels.KERNELS.get(name) or OPS[name].kernel)(xp, *xs, **params)
-
-        def alarm(*args: Any) -> Any:
-            known = ~usual(xp, *args)[1]
-            for x in args:
-                known = known & (x == x)
-            return known.astype(np.float32)
-
-        def run(value: Any, alarmed: Any, *args: Any) -> Any:
-            at = np.nonzero(alarmed)
-            value = np.array(value)
-            value[at] = OPS[name].kernel(kernels.NUMPY, *[x[at] for x in args], **params)
-            return value
-
-        def again(value: Any, *args: Any) -> Any:
-            return kernels.hosted(run)(value, alarm(*args), *args)
-
-        def none(value: Any, *_: Any) -> Any:
-            return value
-
-        @kernels.custom_vmap_of(0)
-        def chosen(value: Any, *args: Any) -> Any:
-            alarmed = xp.max(alarm(*args), initial=0.0) > 0
-            return xp.lax.cond(alarmed, again, none, value, *args)
-
-        args = [x.astype(_WIDE) for x in xp.broadcast_arrays(*xs)]
-        value = usual(xp, *args)[0]
-        for x in args:
-            value = xp.where(x == x, value, xp.nan)
-        return chosen(value, *args)
-
-    return kernel
-
-
 GAMMAS: dict[str, Kernel] = {
-    f.__name__: _settled(f.__name__, f)
+    f.__name__: settled(f.__name__, f, lambda params: not params.get("n", 0))
     for f in (
         lgamma,
         digamma,
