@@ -194,6 +194,7 @@ CORRECTED: dict[str, Corrected] = {
     "one_minus_square": Corrected(_beyond(0.7), _one_minus_square),
     "lgamma": _sloped(_next_to_1_or_2, lambda x, y: scipy.special.psi(x)),
     "gamma": _sloped(_above(16.0), lambda x, y: y * scipy.special.psi(x)),
+    "one_plus_log": _sloped(lambda x: (x > 0.3125) & (x < 0.4375), lambda x, y: 1.0 / x),
     "log": _sloped(lambda x: (x > 0.375) & (x < 2.75), lambda x, y: 1.0 / x),
 }
 LOGS = {"log": 0.0, "log1p": 1.0}

@@ -284,6 +284,7 @@ CURED: dict[str, tuple[Program, float, float]] = {
         1.0,
         -3.1e262,
     ),
+    "log next to -1": (lambda x, y: log(x * y) + 1.0, 1.4, 0.2635241979039896),
     "masked sum below the range": (
         lambda x, y: y * hypot(pole(x, y), softer(hypot(hypot(hypot(pole(x, y), 2.0), 1.0), y))),
         1.0,
