@@ -117,6 +117,8 @@ def confined(
             if apart and not (_never(condition) and by & set(topological([condition.guard]))):
                 reached = reached or _Reached(order, dependent)
                 if not reached.by(condition):
+                    for other in reached.beside(condition):
+                        around = OPS["require"](around, OPS["logical_or"](condition.guard, other))
                     # an infinite addend leaves the slope by what it does not depend on; nan none
                     if _is_asked(condition) and len(condition.part.args) > 1:
                         number = OPS["logical_not"](OPS["isnan"](condition.part))
@@ -159,6 +161,8 @@ class _Reached:
         """Parts of what goes into a function, or a product, with the variable."""
         self.turning: set[Term] = set()
         """Parts of what goes into a wave, which has no value at infinity."""
+        self.choices: dict[Term, set[Term]] = {}
+        """Parts of what is chosen or not, and where it is not."""
         for term in reversed(order):
             if term in dependent:
                 name = term.op.name
@@ -167,11 +171,15 @@ class _Reached:
                     self.dependent.update(term.args)
                 elif name == "logaddexp":  # beside what is infinite by itself its slope is 0
                     self.dependent.update([a for a in term.args if a in dependent])
-                elif name in ("maximum", "minimum"):
-                    self.dependent.update([a for a in term.args if a not in dependent])
+                elif name in ("maximum", "minimum"):  # what is not chosen leaves the other's
+                    for a in term.args:
+                        if a not in dependent:
+                            self.choices.setdefault(a, set()).add(OPS["not_equal"](term, a))
                 continue
             if term in self.dependent:
                 self.dependent.update(term.args)
+            for a in term.args if term in self.choices else ():
+                self.choices.setdefault(a, set()).update(self.choices[term])
             if term in self.turning or term.op.name in TURNING:
                 self.turning.update(term.args)
 
@@ -181,6 +189,11 @@ class _Reached:
         if part in self.turning:
             return True
         return part in self.dependent and _is_asked(condition)
+
+    def beside(self, condition: Condition) -> list[Term]:
+        """Where what an infinite part goes into is not chosen."""
+        found = self.choices.get(condition.part, ()) if _is_asked(condition) else ()
+        return sorted(found, key=lambda t: t.key)
 
 
 def _around(derivative: Term, condition: Condition) -> Term:

@@ -192,6 +192,7 @@ LEVEL: dict[str, Program] = {
     "size": lambda x, y: abs_(x + log(y - y)),
     "arcsinh": lambda x, y: x + arcsinh(x + 1.0 / (y - y)),
     "greater": lambda x, y: maximum(log1p(x + 1.0 / (y - y)), x),
+    "greater than an infinity below": lambda x, y: maximum(x, 1.0 - 2.0 / (y - y)) - 2.0 / (y - y),
     "addend over zeros": lambda x, y: maximum(x + y / (y - y), abs_(y - y)),
     "no number of zeros": lambda x, y: cosh(((y - y) / y) + 0.5 / (y - y)) + y * x,
     "tail at infinity times growth": lambda x, y: exp(erfc(0.5 / (y - y)) * (y * x)),
