@@ -21,7 +21,8 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 
 from stablegrad.collecting import seldom_collected
-from stablegrad.engines.xla.kernels import calling_back, varying
+from stablegrad.engines.xla.hosting import varying
+from stablegrad.engines.xla.kernels import calling_back
 from stablegrad.jax.direct import lowered
 from stablegrad.jax.marks import Mark, application
 from stablegrad.jax.regions import Region

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from stablegrad.engines.numpy import Namespace as NumpyNamespace
+from stablegrad.engines.xla.hosting import hosted
 from stablegrad.ir import OPS, Shape
 from stablegrad.ops.exact import Exact, Rational
 from stablegrad.ops.lowered import (
@@ -186,47 +187,6 @@ def on_host(op: Op, shape: Shape = ()) -> Kernel:
         return hosted(run, None if op.elementwise else shape)(*xs)
 
     return kernel
-
-
-def hosted(run: Kernel, shape: Shape | None = None) -> Kernel:
-    """A function of NumPy arrays, called back from the compiled program.
-
-    Args:
-        run: the function, of float64 arrays.
-        shape: of the result; None for that of the arguments, of which each element is one by
-            itself.
-    """
-
-    def kernel(*xs: Any) -> Any:
-        import jax
-
-        arrays = jax.numpy.broadcast_arrays(*xs) if shape is None else xs
-        # as bits: JAX rounds the floats of a callback where 64 bits are not enabled
-        bits = [jax.lax.bitcast_convert_type(x.astype(np.float64), np.uint32) for x in arrays]
-        size = arrays[0].shape if shape is None else shape
-        result = jax.ShapeDtypeStruct((*size, 2), np.dtype(np.uint32))
-
-        def called(*values: Any) -> Any:
-            given = [np.ascontiguousarray(v).view(np.float64)[..., 0] for v in values]
-            with np.errstate(all="ignore"):
-                found = run(*given)
-            return np.asarray(found, np.float64)[..., None].view(np.uint32)
-
-        method = "broadcast_all" if shape is None else "sequential"
-        found = jax.pure_callback(called, result, *bits, vmap_method=method)
-        found = jax.lax.bitcast_convert_type(found, np.float64)
-        axes = frozenset[Any]().union(*[varying(x) for x in xs]) - varying(found)
-        return jax.lax.pcast(found, tuple(sorted(axes)), to="varying") if axes else found
-
-    return kernel
-
-
-def varying(x: Any) -> frozenset[Any]:
-    """The axes of a shard_map along which an array may differ from device to device."""
-    import jax
-
-    kind = getattr(jax.typeof(x), "manual_axis_type", None)
-    return frozenset(getattr(kind, "varying", ()))
 
 
 _calls_back: ContextVar[bool] = ContextVar("_calls_back", default=True)
