@@ -135,7 +135,7 @@ def _chooses(total: Term) -> bool:
     """Whether a sum is a choice: of its addends, one at least has masks that all hold."""
     if total.op is not AFFINE:
         return False
-    sides = [[_literal(m) for m in _masks(a) if not _blocks(m)] for a in total.args]
+    sides = [[_literal(m) for m in _masks(a)] for a in total.args]
     atoms = list(dict.fromkeys([x for side in sides for x, _ in side]))
     return len(atoms) <= ATOMS and all(
         any(all(held[x] == so for x, so in side) for side in sides)
@@ -143,12 +143,6 @@ def _chooses(total: Term) -> bool:
             dict(zip(atoms, case, strict=True)) for case in product((0, 1), repeat=len(atoms))
         )
     )
-
-
-def _blocks(mask: Term) -> bool:
-    """Whether a mask is of a weight that blocks where it is 0, which few are."""
-    some = mask.args if mask.op.name in ("logical_or", "logical_and") else (mask,)
-    return any(m.op.name == "not_equal" and is_const(m.args[1], 0) for m in some)
 
 
 ATOMS = 4
