@@ -301,12 +301,6 @@ def cos_less_sinc(x: Term) -> tuple[Term, Term]:
     return OPS["cos"](x) - OPS["sinc_unnormalised"](x), sine_slope(x)
 
 
-@stabilize.rule(source="the derivative of sin(x)/x", group="quotients")
-def cos_less_sin_over_argument(x: Term) -> tuple[Term, Term]:
-    """x*cos(x) - sin(x) cancels at small x."""
-    return x * OPS["cos"](x) - OPS["sin"](x), x * sine_slope(x)
-
-
 @stabilize.rule(source="the derivative of sinh(x)/x", group="quotients")
 def cosh_less_sinhc(x: Term) -> tuple[Term, Term]:
     """cosh(x) - sinh(x)/x cancels at small x."""
