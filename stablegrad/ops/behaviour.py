@@ -71,5 +71,5 @@ SIZED = frozenset("abs hypot cbrt cbrt_slope".split())
 """Functions that are of the size of their arguments, or of a root of it."""
 PRODUCTS = frozenset("power_gap log_step inverse_power_cos inverse_power_sin".split())
 """Functions that leave the range as products of their arguments do."""
-SLOW = frozenset("arcsinh arccosh log2 log10 one_plus_log".split())
-"""Functions that are about a logarithm far out: in range where their argument is not."""
+SLOW = frozenset("arcsinh arccosh log2 log10 one_plus_log sqrt1pm1".split())
+"""Functions that are about a logarithm or root far out: in range where their argument is not."""

@@ -305,6 +305,13 @@ def _hypot(x: Parts, y: Parts) -> Parts:
     return parts_product(np, [(parts_sum(np, squares), Fraction(1, 2))])
 
 
+def _root_less_1(x: Parts) -> Parts:
+    """sqrt(1 + x) - 1."""
+    one = parts_constant(np, 1, x)
+    root = parts_product(np, [(parts_sum(np, [one, x]), Fraction(1, 2))])
+    return parts_product(np, [(x, 1), (parts_sum(np, [one, root]), -1)])
+
+
 LOG_OF_ROUNDED = "log_of_rounded"
 CALLS: dict[str, Callable[..., Parts]] = {
     "abs": lambda xp, step, x: _abs(x),
@@ -353,6 +360,7 @@ CALLS: dict[str, Callable[..., Parts]] = {
     "sinhc": lambda xp, step, x: _relative("sinh", x),
     "sinh": lambda xp, step, x: _growing("sinh", x),
     "softplus": lambda xp, step, x: _logistic("softplus", x),
+    "sqrt1pm1": lambda xp, step, x: _root_less_1(x),
 }
 CODED = frozenset(CALLS)
 """Functions that can be had of numbers with exponents."""

@@ -47,6 +47,7 @@ POWERS = {"powm1": "log", "pow1pm1": "log1p"}
 INVERSES = ("log1mexp_slope", "log_expm1_slope")
 """Functions that are -1/expm1(-u)."""
 AMONG = (*OVER, *POWERS, *INVERSES)
+SINE, SINH = OPS["sinc_unnormalised_derivative"], OPS["sinhc_derivative"]
 NEAR = 2.0
 """The |u| below which derivatives of f(u)/x cancel."""
 
@@ -288,26 +289,13 @@ def expm1_of_sum_over_its_factors(term: Term) -> Term | None:
     return None
 
 
-def _slope_of_quotient(name: str) -> Callable[[Term], Term]:
-    return lambda x: x * OPS[f"{name}_derivative"](x, n=1)
-
-
-sine_slope, sinh_slope = _slope_of_quotient("sinc_unnormalised"), _slope_of_quotient("sinhc")
-
-
 @stabilize.rule(source="the derivative of sin(x)/x", group="quotients")
 def cos_less_sinc(x: Term) -> tuple[Term, Term]:
     """cos(x) - sin(x)/x cancels at small x; over x it is a spherical Bessel function."""
-    return OPS["cos"](x) - OPS["sinc_unnormalised"](x), sine_slope(x)
-
-
-@stabilize.rule(source="the derivative of sinh(x)/x", group="quotients")
-def cosh_less_sinhc(x: Term) -> tuple[Term, Term]:
-    """cosh(x) - sinh(x)/x cancels at small x."""
-    return OPS["cosh"](x) - OPS["sinhc"](x), sinh_slope(x)
+    return OPS["cos"](x) - OPS["sinc_unnormalised"](x), x * SINE(x, n=1)
 
 
 @stabilize.rule(source="the derivative of sinh(x)/x", group="quotients")
 def cosh_less_sinh_over_argument(x: Term) -> tuple[Term, Term]:
     """x*cosh(x) - sinh(x) cancels at small x."""
-    return x / OPS["sech"](x) - OPS["sinh"](x), x * sinh_slope(x)
+    return x / OPS["sech"](x) - OPS["sinh"](x), x * x * SINH(x, n=1)

@@ -279,7 +279,7 @@ class Lowering:
             lowered = as_told_sign(lowered, term)
         if term.op.name == "hypot_unit":
             lowered = as_ranged_unit(lowered, term, self.own)
-        lowered = as_ranged_call(lowered, term)
+        lowered = as_ranged_call(lowered, term, self.own)
         return as_settled(lowered, term, self.own)
 
     def _emit_whole(self, term: Term, args: tuple[Term, ...]) -> Term | None:

@@ -161,12 +161,13 @@ def as_ranged_sum(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term
     return make(RANGED_SUM, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
 
 
-def as_ranged_call(value: Term, term: Term) -> Term:
-    """A lowered function that grows as a logarithm, decided where its argument overflowed.
+def as_ranged_call(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered function that grows as a logarithm or root, told where its argument overflowed.
 
     Args:
         value: the lowered function.
         term: the same, canonical.
+        lowered: the lowered terms of what it is made of.
     """
     slow = term.op.name in SLOW
     if not slow or not _is_unbounded(term.args[0]) or is_exact(term.args[0]):
@@ -174,7 +175,9 @@ def as_ranged_call(value: Term, term: Term) -> Term:
     inputs = vanishing_inputs(term)
     if inputs is None:
         return value
-    return make(RANGED_SUM, (value, *inputs), ((), (), term), value.shape, value.dtype)
+    leaves, code, unsure = (codable(term) and coded(term, lowered)) or ((), (), ())
+    args = (value, *[lowered[x] for x in leaves], *inputs)
+    return make(RANGED_SUM, args, (code, unsure, term), value.shape, value.dtype)
 
 
 def _grows(x: Term) -> bool:

@@ -23,6 +23,7 @@ sigmoid, tanh, softplus, log_sigmoid = f("sigmoid"), f("tanh"), f("softplus"), f
 erf, erfc, ndtr, log_ndtr = f("erf"), f("erfc"), f("ndtr"), f("log_ndtr")
 hypot, norm, square, sinh = f("hypot"), f("norm", axis=-1), f("square"), f("sinh")
 total, mean, softmax = f("sum", axis=-1), f("mean", axis=-1), f("softmax", axis=-1)
+cos, cosh = f("cos"), f("cosh")
 sin, gap, power, pow1p = f("sin"), f("sigmoid_gap"), f("power"), f("pow1p")
 arccos, arcsin, arccosh, unit = f("arccos"), f("arcsin"), f("arccosh"), f("hypot_unit")
 exprel, dexprel, ddexprel = f("exprel"), f("exprel_derivative", n=1), f("exprel_derivative", n=2)
@@ -150,6 +151,10 @@ MORE: list[Case] = [
         [1e-3, 1e-9],
     ),
     ("zero_over_shared_factor", lambda x: log(1 - exp(-exp(x))), [1e4]),
+    ("cos_less_sinc", lambda x: sin(x) / x**2 - cos(x) / x, [1e-6]),
+    ("cos_less_sinc", lambda x, y: 3 * sin(x + y) / (x + y) - 3 * cos(x + y), [1e-5, 1e-6]),
+    ("cosh_less_sinh_over_argument", lambda x: (x * cosh(x) - sinh(x)) / sinh(x), [1e-6]),
+    ("cosh_less_sinh_over_argument", lambda x: 3 * sinh(x) - 3 * x * cosh(x), [1e-4]),
     ("length_times_unit", lambda x, y: hypot(x, y) * unit(x, y) - x, [3.0, 0.1]),
     ("length_times_unit", lambda x, y: unit(y, x) * hypot(x, y), [1.6e308, 1.5e308]),
     ("slope_of_function_of_length", lambda x, y: i1(hypot(x, y)) * unit(x, y), [1e-4, 3e-4]),
