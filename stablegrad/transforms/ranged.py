@@ -172,8 +172,9 @@ def as_ranged_call(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Ter
     slow = term.op.name in SLOW
     if not slow or not _is_unbounded(term.args[0]) or is_exact(term.args[0]):
         return value
-    inputs = vanishing_inputs(term)
-    if inputs is None:
+    plain = all(map(is_exact, forms.factors(forms.split(term.args[0])[1])))
+    inputs = None if term.op.name == "sqrt1pm1" and plain else vanishing_inputs(term)
+    if inputs is None:  # or a product of two numbers: the question costs a twentieth of its root
         return value
     leaves, code, unsure = (codable(term) and coded(term, lowered)) or ((), (), ())
     args = (value, *[lowered[x] for x in leaves], *inputs)
