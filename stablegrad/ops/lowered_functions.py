@@ -228,6 +228,10 @@ def _redone_power(
         felt = (np.abs(y) > _STEEP) | (np.abs(near) > _STEEP) | (less & (np.abs(near) < 1.0))
         if order and order[0]:  # x**(y - 1), where the rounding is that of y
             felt |= np.abs(y * log) > _STEEP
+        rounding: Any = 0.0  # of a base of 1 + x next to 0, in its logarithm times the exponent
+        if name.startswith("pow1p"):
+            rounding = 2.0**-52 * np.abs(y / (1.0 + x))
+            felt = felt | (rounding > 2.0**-46)
         small: Any = np.abs(log) < _NEAR_ONE if logs else False
         felt |= small
         if logs:
@@ -251,7 +255,7 @@ def _redone_power(
             again = again * spread(factor, shape)[felt]
         # what differs more than the rounding of the base allows left the range of pairs
         allowed = 1e-6 * (1.0 + np.abs(start)) + 2.0**-48 * np.abs(y[felt])
-        close = np.abs(hi - start) < allowed
+        close = np.abs(hi - start) < allowed + spread(rounding, shape)[felt]
         better = (error < 4.0 * _ROUNDED * size) & close & np.isfinite(again)
         again = np.where(better, again, value[felt])
         if not any(rounded) and not order:

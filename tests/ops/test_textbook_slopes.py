@@ -39,6 +39,11 @@ SLOPES: dict[str, tuple[str, str, dict[str, float]]] = {
         "z",
         {"m": 6.7e-249, "z": 5.5e192},
     ),
+    "power of a quotient next to 1 off 1": (
+        "m*(1 - (1 - t/u)**(1/3))",
+        "m",
+        {"m": 2.7e-62, "t": 2.748667525154988e-62, "u": 2.7486675251551652e-62},
+    ),
     "norm of high order": (
         NORM,
         "n",
