@@ -68,12 +68,10 @@ def _primitive() -> Any:
 
     host_p = Primitive("stablegrad_host")
 
-    @host_p.def_abstract_eval
-    def _(*_: Any, shape: Shape, **__: Any) -> Any:
+    def shaped(*_: Any, shape: Shape, **__: Any) -> Any:
         return ShapedArray(shape, np.dtype(np.uint32))
 
-    @host_p.def_impl
-    def _(*bits: Any, **params: Any) -> Any:
+    def alone(*bits: Any, **params: Any) -> Any:
         return jax.jit(partial(host_p.bind, **params))(*bits)
 
     def batched(bits: Sequence[Any], axes: Sequence[Any], **params: Any) -> Any:
@@ -91,6 +89,9 @@ def _primitive() -> Any:
             return host_p.bind(*full, **params | {"shape": (size, *params["shape"])}), 0
         return jax.lax.map(lambda xs: host_p.bind(*xs, **params), tuple(full)), 0
 
+    # no decorators: emitted source is without them
+    host_p.def_abstract_eval(shaped)
+    host_p.def_impl(alone)
     batching.primitive_batchers[host_p] = batched
     elsewhere = mlir.lower_fun(_callback, multiple_results=False)
     mlir.register_lowering(host_p, elsewhere)
