@@ -162,7 +162,7 @@ class _Reached:
         self.turning: set[Term] = set()
         """Parts of what goes into a wave, which has no value at infinity."""
         self.choices: dict[Term, set[Term]] = {}
-        """Parts of what is chosen or not, and where it is not."""
+        """Parts of what is chosen or not, and where it is not or is finite all the same."""
         for term in reversed(order):
             if term in dependent:
                 name = term.op.name
@@ -174,7 +174,8 @@ class _Reached:
                 elif name in ("maximum", "minimum"):  # what is not chosen leaves the other's
                     for a in term.args:
                         if a not in dependent:
-                            self.choices.setdefault(a, set()).add(OPS["not_equal"](term, a))
+                            apart = OPS["logical_or"](OPS["not_equal"](term, a), OPS["isfinite"](a))
+                            self.choices.setdefault(a, set()).add(apart)
                 continue
             if term in self.dependent:
                 self.dependent.update(term.args)
@@ -191,7 +192,7 @@ class _Reached:
         return part in self.dependent and _is_asked(condition)
 
     def beside(self, condition: Condition) -> list[Term]:
-        """Where what an infinite part goes into is not chosen."""
+        """Where what an infinite part goes into is finite or not chosen."""
         found = self.choices.get(condition.part, ()) if _is_asked(condition) else ()
         return sorted(found, key=lambda t: t.key)
 

@@ -285,6 +285,16 @@ CURED: dict[str, tuple[Program, float, float]] = {
         1.0,
         -3.1e262,
     ),
+    "choice of a function of a pole": (
+        lambda x, y: minimum(x, sigmoid(1.0 / (0.5 - minimum(y * y, 0.5)))),
+        4.0,
+        2.0,
+    ),
+    "choice beside the log of 0": (
+        lambda x, y: minimum(x, (y - y) - logaddexp(log(y - y), y)),
+        4.0,
+        2.0,
+    ),
     "log next to -1": (lambda x, y: log(x * y) + 1.0, 1.4, 0.2635241979039896),
     "masked sum below the range": (
         lambda x, y: y * hypot(pole(x, y), softer(hypot(hypot(hypot(pole(x, y), 2.0), 1.0), y))),
