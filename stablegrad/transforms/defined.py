@@ -114,7 +114,7 @@ def confined(
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
             apart = condition.pole and dependent and _is_apart(condition, dependent)
-            if apart and not (_never(condition) and by & set(topological([condition.guard]))):
+            if apart and not (_never(condition) and _was_made_of(condition, by, order)):
                 reached = reached or _Reached(order, dependent)
                 if not reached.by(condition):
                     for other in reached.beside(condition):
@@ -138,6 +138,12 @@ def _never(condition: Condition) -> bool:
             x = x.args[0]
         guard = OPS["not_equal"](x, end)
     return condition.pole and guard.facts.hi <= 0
+
+
+def _was_made_of(condition: Condition, by: Container[Term], order: Sequence[Term]) -> bool:
+    """Whether a constant pole was made of a variable: 1/(x - x) still requires x."""
+    required = [t.args[1] for t in order if t.op is REQUIRE and t.args[0] is condition.part]
+    return any(t in by for t in topological([condition.guard, *required]))
 
 
 def _is_apart(condition: Condition, dependent: Container[Term]) -> bool:
