@@ -14,7 +14,7 @@ from collections.abc import Container, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
-from stablegrad.canonical import canonical
+from stablegrad.canonical import canonical, with_args
 from stablegrad.ir import OPS, Facts, Term, topological
 from stablegrad.ops import forms
 from stablegrad.ops.corrected import TURNING
@@ -22,6 +22,7 @@ from stablegrad.ops.derivative import active_terms
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.guards import blocks_zeros, implied, of_finite_inputs
 from stablegrad.ops.record import CONST, REAL, const, is_const, is_float
+from stablegrad.transforms.fold import fold, is_small
 from stablegrad.transforms.given import is_made_of_given
 
 SUMS = frozenset(("sum", "mean"))
@@ -136,8 +137,24 @@ def _never(condition: Condition) -> bool:
         x, end = guard.args
         while x.op is REQUIRE:
             x = x.args[0]
-        guard = OPS["not_equal"](x, end)
+        guard = OPS["not_equal"](_constant(x) or x, end)
     return condition.pole and guard.facts.hi <= 0
+
+
+def _constant(x: Term) -> Term | None:
+    """The constant that a term is where it has a value: sin(y - y), which requires y."""
+    if not is_small(x, lambda t: t.op is CONST):
+        return None
+    bare: dict[Term, Term | None] = {}
+    for t in topological([x]):
+        if t.op is CONST or t.op is REQUIRE:
+            bare[t] = t if t.op is CONST else bare[t.args[0]]
+            continue
+        args = [a for a in (bare[a] for a in t.args) if a is not None]
+        known = t.op.elementwise and t.args and len(args) == len(t.args)
+        bare[t] = with_args(t, tuple(args)) if known else None
+    found = bare[x]
+    return None if found is None else fold([found])[0]
 
 
 def _was_made_of(condition: Condition, by: Container[Term], order: Sequence[Term]) -> bool:

@@ -50,7 +50,7 @@ def _with_all_digits(argument: Term, done: Mapping[Term, Term]) -> Term | None:
     def stop(t: Term) -> bool:
         return done[t].op is CONST or not t.op.elementwise
 
-    if not _is_small(argument, stop):
+    if not is_small(argument, stop):
         return None
     wide: dict[Term, Term] = {}
     order = topological([argument], stop=stop)
@@ -71,7 +71,7 @@ def _with_all_digits(argument: Term, done: Mapping[Term, Term]) -> Term | None:
 _FEW = 32  # terms of an argument
 
 
-def _is_small(root: Term, stop: Callable[[Term], bool]) -> bool:
+def is_small(root: Term, stop: Callable[[Term], bool]) -> bool:
     """Whether few terms are below one; no more than these are looked at."""
     seen, stack = {root}, [root]
     while stack and len(seen) <= _FEW:

@@ -158,6 +158,11 @@ NOWHERE: dict[str, tuple[Program, float, float]] = {
         1.0,
         1.0,
     ),
+    "choice beside a function of a pole of its variable": (
+        lambda x, y: logaddexp(log(sqrt(1.0 / sin(x - x))), minimum(x - x, x)),
+        1.0,
+        1.0,
+    ),
     "log of a pole": (lambda x, y: log(1.0 / ((x - x) * y)), 0.7, 1.3),
     "wave of the log of a pole": (lambda x, y: tanh(cos(log(1.0 / ((x - x) * y)))), 0.7, 1.3),
     "over the size of a zero": (
