@@ -63,11 +63,8 @@ def _is_rare(total: Term, x: Term, y: Term, p: Term) -> Term:
     least = LEAST[x.dtype.itemsize]
     usual = [total >= least, total <= 1 / least, OPS["abs"](p) >= SMALL]
     good = [x > 0, y > 0, *map(OPS["isfinite"], (x, y, p)), OPS["not_equal"](p, 0.0)]
-    return _conjunction([OPS["logical_not"](_conjunction(usual)), *good])
-
-
-def _conjunction(conditions: list[Term]) -> Term:
-    return functools.reduce(OPS["logical_and"], conditions)
+    unusual = OPS["logical_not"](functools.reduce(OPS["logical_and"], usual))
+    return functools.reduce(OPS["logical_and"], good, unusual)
 
 
 def _two_powers(total: Term) -> tuple[tuple[Term, Term], tuple[Term, Term], Term] | None:
