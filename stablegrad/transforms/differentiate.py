@@ -34,7 +34,8 @@ from stablegrad.transforms.conventions import (
     conventional_vjp,
     root_slope,
 )
-from stablegrad.transforms.defined import confined, guards
+from stablegrad.transforms.defined import confined
+from stablegrad.transforms.domains import guards
 
 
 class Calculus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stablegrad.ir import Term
 from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.form_records import MONOMIAL
-from stablegrad.transforms.defined import guards, needed
+from stablegrad.transforms.domains import guards, needed
 
 
 def partial_legs(length: Term) -> list[Term]:
