@@ -166,8 +166,29 @@ def poles_signed(roots: Sequence[Term], normal: Mapping[Term, Term]) -> list[Ter
                 found = True
                 above: Any = args[0] if name == "divide" else 1.0
                 new = sign * above / zero
+        elif name in ("maximum", "minimum"):  # 1/maximum(x, (y - y)*z)
+            signed = [
+                _signed_zero(a, b, normal, done) for a, b in zip(term.args, args, strict=True)
+            ]
+            if any(a is not b for a, b in zip(signed, args, strict=True)):
+                found = True
+                new = make(term.op, tuple(signed), term.params, term.shape, term.dtype)
         done[term] = new
     return [done[r] for r in roots] if found else None
+
+
+def _signed_zero(
+    written: Term, zero: Term, normal: Mapping[Term, Term], done: Mapping[Term, Term]
+) -> Term:
+    """What is 0 throughout with the sign that it has as written; other terms as they are."""
+    if not written.args or not _is_zero(normal[written]):
+        return zero
+    sign = _sign(written, normal, done)
+    if sign is None:
+        return zero
+    below = const(-0.0, zero.dtype)
+    signed = below if isinstance(sign, float) else OPS["where"](sign < 0.0, below, 0.0)
+    return OPS["require"](signed, OPS["isfinite"](zero))
 
 
 def _is_zero(term: Term) -> bool:
