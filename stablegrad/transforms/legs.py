@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from stablegrad.ir import Term
+from stablegrad.ir import Term, topological
 from stablegrad.ops.corrected import TURNING
-from stablegrad.ops.form_records import MONOMIAL
+from stablegrad.ops.form_records import MONOMIAL, REQUIRE
 from stablegrad.transforms.domains import guards, needed
+from stablegrad.transforms.rational import is_exact
 
 
 def partial_legs(length: Term) -> list[Term]:
@@ -13,7 +14,13 @@ def partial_legs(length: Term) -> list[Term]:
 
     A wave is one wherever its argument is, infinite by overflow too, of which it is nan.
     """
+    if any(is_exact(x) and not _is_guarded(x) for x in length.args):  # it does not overflow
+        return []
     return [_beyond_waves(x) for x in length.args if _has_domain(x)]
+
+
+def _is_guarded(x: Term) -> bool:
+    return any(t.op is REQUIRE for t in topological([x]))
 
 
 def _beyond_waves(leg: Term) -> Term:
@@ -61,6 +68,8 @@ def _has_domain(x: Term) -> bool:
 
 
 def _is_partial(x: Term) -> bool:
+    if x.op is REQUIRE:
+        return True
     if x.op is MONOMIAL:
         parts = zip(x.args, x.params[0], strict=True)
         return any(not (isinstance(p, int) or a.facts.nonnegative) for a, p in parts)

@@ -257,8 +257,9 @@ class Lowering:
             plain = make(term.op, args, term.params, term.shape, dtype)
             lowered = as_ranged_power(self._emit_call(term) or plain, term, self.own)
         elif term.op.name == "hypot" and dtype == WIDE and (legs := partial_legs(term)):
-            plain = self.native or any(is_exact(x) for x in term.args)
-            op, told = (term.op, ()) if plain else (HYPOT_OF_COMPUTED, [self.own[x] for x in legs])
+            op, told = HYPOT_OF_COMPUTED, [self.own[x] for x in legs]
+            if self.native:
+                op, told = term.op, []
             lowered = make(op, (*args, *told), (), term.shape, dtype)
         elif (again := self._emit_call(term)) is not None:
             lowered = again

@@ -164,13 +164,18 @@ def as_ranged_sum(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term
 def as_ranged_call(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
     """A lowered function that grows as a logarithm or root, told where its argument overflowed.
 
+    And log((b + h)/b), which is small where b has overflowed.
+
     Args:
         value: the lowered function.
         term: the same, canonical.
         lowered: the lowered terms of what it is made of.
     """
-    slow = term.op.name in SLOW
-    if not slow or not _is_unbounded(term.args[0]) or is_exact(term.args[0]):
+    if (
+        term.op.name not in SLOW | {"log_step"}
+        or not _is_unbounded(term.args[0])
+        or is_exact(term.args[0])
+    ):
         return value
     plain = all(map(is_exact, forms.factors(forms.split(term.args[0])[1])))
     inputs = None if term.op.name == "sqrt1pm1" and plain else vanishing_inputs(term)
