@@ -49,6 +49,10 @@ def _log_ratio(x: Any, y: Any) -> Any:
     return np.where(near, np.log1p((x - y) / y), np.log(x / y))
 
 
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
+
+
 def _sech_squared(x: Any) -> Any:
     c = np.cosh(x)
     return 1 / (c * c)
@@ -60,6 +64,7 @@ _KNOWN: dict[str, _Known] = {
     "minimum": _Known(np.minimum, 0.0),
     "exp": _Known(np.exp),
     "expm1": _Known(np.expm1, 2.0**-61),
+    "sigmoid": _Known(_sigmoid, 2.0**-61),
     "log": _Known(np.log),
     "log1p": _Known(np.log1p, 2.0**-61),
     "log_ratio": _Known(_log_ratio, 2.0**-60),

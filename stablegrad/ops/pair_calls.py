@@ -69,6 +69,14 @@ def _expm1(x: Pair) -> Pair:
     return np.where(small, -1.0, hi), np.where(small, 0.0, lo)
 
 
+def _sigmoid(x: Pair) -> Pair:
+    """1/(1 + e) of e = exp(-|x|) for positive x, e times that for others."""
+    sign = np.where(x[0] > 0, -1.0, 1.0)
+    e = _exp((sign * x[0], sign * x[1]))
+    above = np.where(x[0] > 0, 1.0, e[0]), np.where(x[0] > 0, 0.0, e[1])
+    return pairs.divide(above, pairs.add(_one(e), e))
+
+
 def _log(x: Pair) -> Pair:
     return _inside(x, lambda x: pair_exp.log_of_pair(np, x), 0.0, math.inf)
 
@@ -248,6 +256,7 @@ CALLS: dict[str, Call] = {
     "minimum": Call(_minimum, lambda x, y, z: (1.0 + 0.0 * z, 1.0 + 0.0 * z)),
     "exp": Call(_exp, lambda x, y: y, 1e-180),
     "expm1": Call(_expm1, lambda x, y: 1.0 + y),
+    "sigmoid": Call(_sigmoid, lambda x, y: np.exp(-np.abs(x)), 1e-180),
     "log": Call(_log, lambda x, y: 1.0 / x, 1.0),
     "log1p": Call(_log1p, lambda x, y: np.exp(-y)),
     "log_ratio": Call(_log_ratio, lambda x, y, z: (1.0 / x, 1.0 / y)),

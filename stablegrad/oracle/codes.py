@@ -31,6 +31,41 @@ CREDIT = 400_000
 _BITS = 160
 
 
+_LARGE = 2**40
+"""From here on exponentials may be beyond the range that flint has."""
+
+
+def _exp(x: Any) -> Any:
+    """exp, which is next to 0 however far down."""
+    value = x.exp()
+    return value if value.is_finite() or not x < -_LARGE else arb(0, arb(2) ** -_LARGE)
+
+
+def _sigmoid(x: Any) -> Any:
+    if x > 0:
+        return 1 / (1 + _exp(-x))
+    below = _exp(x)
+    return below / (1 + below)
+
+
+def _sigmoid_slope(x: Any) -> Any:
+    below = _exp(-abs(x))
+    return below / (1 + below) ** 2
+
+
+def _tanh(x: Any) -> Any:
+    return 2 * _sigmoid(2 * x) - 1 if abs(x) > _LARGE else x.tanh()
+
+
+def _sech(x: Any) -> Any:
+    below = _exp(-abs(x))
+    return 2 * below / (1 + below * below)
+
+
+def _softplus(x: Any) -> Any:
+    return x + _exp(-x).log1p() if x > 0 else _exp(x).log1p()
+
+
 def _ndtr(x: Any) -> Any:
     return (-x * arb(0.5).sqrt()).erfc() / 2
 
@@ -47,12 +82,12 @@ CALLS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "maximum": arb.max,
     "minimum": arb.min,
-    "exp": arb.exp,
+    "exp": _exp,
     "exp2": lambda x: arb(2) ** x,
-    "expm1": arb.expm1,
+    "expm1": lambda x: _exp(x) - 1 if x < -_LARGE else x.expm1(),
     "exprel": lambda x: x.expm1() / x,
-    "softplus": lambda x: x.exp().log1p(),
-    "log_sigmoid": lambda x: -(-x).exp().log1p(),
+    "softplus": _softplus,
+    "log_sigmoid": lambda x: -_softplus(-x),
     "log1mexp": lambda x: (-x.expm1()).log(),
     "log_expm1": lambda x: x.expm1().log(),
     "log": arb.log,
@@ -64,9 +99,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "sinc_unnormalised": lambda x: x.sin() / x,
     "tan": arb.tan,
     "sin_sqrt_over_sqrt": lambda x: x.sqrt().sin() / x.sqrt(),
-    "tanh": arb.tanh,
-    "sech": lambda x: 1 / x.cosh(),
-    "sech_squared": lambda x: 1 / x.cosh() ** 2,
+    "tanh": _tanh,
+    "sech": _sech,
+    "sech_squared": lambda x: _sech(x) ** 2,
     "sinhc": lambda x: x.sinh() / x,
     "coshm1": lambda x: 2 * (x / 2).sinh() ** 2,
     "one_minus_square": lambda x: (1 - x) * (1 + x),
@@ -79,8 +114,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     "sinh": arb.sinh,
     "cosh": arb.cosh,
     "sqrt1pm1": lambda x: (1 + x).sqrt() - 1,
-    "sigmoid": lambda x: 1 / (1 + (-x).exp()),
-    "sigmoid_slope": lambda x: 1 / (2 * (x / 2).cosh()) ** 2,
+    "sigmoid": _sigmoid,
+    "sigmoid_slope": _sigmoid_slope,
     "erf": arb.erf,
     "erfc": arb.erfc,
     "ndtr": _ndtr,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cache, reduce
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,14 @@ from stablegrad.ops.forms import MONOMIAL
 from stablegrad.ops.pair_calls import CALLS
 from stablegrad.ops.pairs import pi
 from stablegrad.ops.record import VARIABLE
+from stablegrad.transforms.power_meanings import (
+    compound_sum,
+    geometric_sum,
+    power_by_log,
+    powm1,
+    powm1_derivative,
+    quotient_derivative,
+)
 from stablegrad.transforms.rational import POWERS
 
 ONE = forms.const(1, np.dtype(np.float64))
@@ -42,7 +49,17 @@ def _log1p(x: Term) -> Term:
 
 
 def _sigmoid(x: Term) -> Term:
-    return 1 / (1 + _exp(-x))
+    return _op("sigmoid", x)
+
+
+def _sigmoid_slope(x: Term) -> Term:
+    below = _exp(-_op("abs", x))  # what grows may be beyond all range
+    return below / (1 + below) ** 2
+
+
+def _sech(x: Term) -> Term:
+    below = _exp(-_op("abs", x))
+    return 2 * below / (1 + below**2)
 
 
 def _arcsinh(x: Term) -> Term:
@@ -63,49 +80,16 @@ def _sqrt(x: Term) -> Term:
     return _op("sqrt", x)
 
 
-def _power_by_log(log: Term, y: Term, n: int, m: int) -> Term:
-    """exp(y*log(x)), n times by x and m times by y, times exp(-n*log(x)) and sums of powers."""
-    found: dict[int, Any] = {m: 1}  # by powers of the logarithm
-    for i in range(n):
-        step: dict[int, Any] = {}
-        for k, q in found.items():
-            step[k] = step.get(k, 0) + (y - i) * q
-            if k:
-                step[k - 1] = step.get(k - 1, 0) + k * q
-        found = step
-    total: Any = sum([q if k == 0 else q * log**k for k, q in found.items()])
-    return _exp((y - n) * log) * total
-
-
-def _over(top: Callable[[int], Term], x: Term, n: int) -> Term:
-    """The n-th derivative of f(x)/x by Leibniz's rule, ``top(j)`` the j-th of f."""
-    addends = [
-        math.comb(n, j) * (-1) ** (n - j) * math.factorial(n - j) * top(j) * x ** -(n - j + 1)
-        for j in range(n + 1)
-    ]
-    return reduce(operator.add, addends)
-
-
-def _compound_sum(u: Term, y: Term, n: int, m: int) -> Term:
-    whole = _op("expm1", y * _log1p(u))
-    return _over(lambda j: _power_by_log(_log1p(u), y, j, m) if j or m else whole, u, n)
-
-
-def _geometric_sum(x: Term, y: Term, n: int, m: int) -> Term:
-    whole = _op("expm1", y * _log(x))
-    return _over(lambda j: _power_by_log(_log(x), y, j, m) if j or m else whole, x - 1, n)
-
-
 def _exprel_derivative(x: Term, n: int) -> Term:
-    return _over(lambda j: _exp(x) if j else _op("expm1", x), x, n)
+    return quotient_derivative(lambda j: _exp(x) if j else _op("expm1", x), x, n)
 
 
 def _log1prel_derivative(x: Term, n: int) -> Term:
-    return _over(lambda j: _log_derivative(1 + x, j) if j else _log1p(x), x, n)
+    return quotient_derivative(lambda j: _log_derivative(1 + x, j) if j else _log1p(x), x, n)
 
 
 def _logrel_derivative(x: Term, n: int) -> Term:
-    return _over(lambda j: _log_derivative(x, j) if j else _log(x), x - 1, n)
+    return quotient_derivative(lambda j: _log_derivative(x, j) if j else _log(x), x - 1, n)
 
 
 def _log_derivative(x: Term, j: int) -> Term:
@@ -178,10 +162,9 @@ def _bose_slope(x: Term) -> Term:
 
 
 MEANINGS: dict[str, Callable[..., Term | None]] = {
-    "sigmoid": _sigmoid,
-    "sigmoid_slope": lambda x: _sigmoid(x) * _sigmoid(-x),
+    "sigmoid_slope": _sigmoid_slope,
     "sigmoid_difference": lambda a, b: _sigmoid(a - b),
-    "union_slope": lambda a, b: _sigmoid(a - b) * _sigmoid(b - a),
+    "union_slope": lambda a, b: _sigmoid_slope(a - b),
     "softplus": lambda x: _log1p(_exp(x)),
     "log_sigmoid": lambda x: -_log1p(_exp(-x)),
     "logaddexp": _logaddexp,
@@ -207,7 +190,7 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "log_exprel_derivative": _log_exprel_derivative,
     "sinh": lambda x: (_op("expm1", x) - _op("expm1", -x)) / 2,
     "cosh": lambda x: (_exp(x) + _exp(-x)) / 2,
-    "sech": lambda x: 2 / (_exp(x) + _exp(-x)),
+    "sech": _sech,
     "log_cosh": lambda x: x + _log1p(_op("expm1", -2 * x) / 2),
     "cosm1": lambda x: -2 * _op("sin", x / 2) ** 2,
     "x_minus_sin": lambda x: x - _op("sin", x),
@@ -232,22 +215,24 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "cbrt_slope": lambda x: _exp(_log(_op("abs", x)) * Fraction(-2, 3)) / 3,
     "coshm1": lambda x: 2 * _op("sinh", x / 2) ** 2,
     "sinhc": lambda x: _op("sinh", x) / x,
-    "sinhc_derivative": lambda x, n: _over(lambda j: _op("cosh" if j % 2 else "sinh", x), x, n),
+    "sinhc_derivative": lambda x, n: quotient_derivative(
+        lambda j: _op("cosh" if j % 2 else "sinh", x), x, n
+    ),
     "sinc_unnormalised": lambda x: _op("sin", x) / x,
-    "sinc_unnormalised_derivative": lambda x, n: _over(lambda j: _turned(x, j), x, n),
+    "sinc_unnormalised_derivative": lambda x, n: quotient_derivative(lambda j: _turned(x, j), x, n),
     "inverse_power_cos": lambda x, y, n: _inverse_power(x, y, n)[0],
     "inverse_power_sin": lambda x, y, n: _inverse_power(x, y, n)[1],
     "log_ndtr": lambda x: _log(_op("ndtr", x)),
     "power": lambda x, y: _exp(y * _log(x)),
-    "power_derivative": lambda x, y, n, m: _power_by_log(_log(x), y, n, m),
+    "power_derivative": lambda x, y, n, m: power_by_log(_log(x), y, n, m),
     "power_gap": lambda a, b, p: forms.power(a, p) - forms.power(b, p),
-    "powm1": lambda x, y: _op("expm1", y * _log(x)),
-    "powm1_derivative": lambda x, y, n, m: _power_by_log(_log(x), y, n, m),
+    "powm1": powm1,
+    "powm1_derivative": powm1_derivative,
     "pow1p": lambda u, y: _exp(y * _log1p(u)),
-    "pow1p_derivative": lambda u, y, n, m: _power_by_log(_log1p(u), y, n, m),
+    "pow1p_derivative": lambda u, y, n, m: power_by_log(_log1p(u), y, n, m),
     "pow1pm1": lambda u, y: _op("expm1", y * _log1p(u)),
-    "compound_sum": _compound_sum,
-    "geometric_sum": _geometric_sum,
+    "compound_sum": compound_sum,
+    "geometric_sum": geometric_sum,
     "synthesized": lambda x, y, recipe: y,
     "reduced": lambda a, b, y, symmetry, recipes: y,
     "log_minus_digamma": lambda x, y: _log(x) - _op("digamma", y),

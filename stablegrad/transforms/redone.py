@@ -40,6 +40,8 @@ from stablegrad.transforms.rational import instruction, is_exact, is_long, round
 
 LIMIT = 192  # terms of one code: what is larger is summed from rounded addends
 HAZARD = "log_ndtr_difference_derivative"
+EVEN = frozenset(range(-64, 65, 2))
+"""Exponents of which a base may be negative and its power near 1."""
 ARGUMENT_LIMIT = 128  # terms of the code of an argument
 
 
@@ -183,6 +185,8 @@ def as_redone_power(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
     if all(is_exact(x) or _is_multiple(x) for x in (base, exponent)):
         return None
     log = OPS["log1p" if term.op.name.startswith("pow1p") else "log"](base)
+    if not slope and exponent.op is CONST and exponent.params[0] in EVEN:  # of negative bases too
+        log = OPS["log"](OPS["abs"](base if log.op.name == "log" else 1 + base))
     code = _Code(lowered, ARGUMENT_LIMIT)
     lowered_by = term.params[0] if slope else 0
     whole = canonical((exponent - lowered_by) * log, below=frozenset(term.args))

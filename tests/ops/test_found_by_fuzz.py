@@ -289,3 +289,50 @@ def test_quotients_far_from_where_they_are_0_over_0_stay_as_they_are(f, wanted) 
     value, slope = sg.value_and_grad(f)(np.float64(0.5))
     assert value.item() == pytest.approx(wanted, rel=1e-15)
     assert slope.item() == 0
+
+
+LOST: dict[str, tuple[Callable[[Term, Term], Term], list[float], list[float]]] = {
+    "a zero with its sign, the smaller of two": (
+        lambda x, y: f("sigmoid")(y / maximum(x, (x - x) / x)),
+        [-2.0, -3e14, 3.0],
+        [1.0, -0.4, 2.0],
+    ),
+    "of another number": (lambda x, y: arctan(1.0 / minimum(x, (y - y) * y)), [2.0] * 2, [-1, 1.0]),
+    "the log of a quotient of what overflows": (
+        lambda x, y: log(f("sigmoid")(log(maximum(x, sinh(1.0 / y))))),
+        [0.3, 15.0],
+        [1e-7, 1e-13],
+    ),
+    "a square less 1 near -1": (lambda x, y: 1.0 / (x + y) ** 2 - 1.0, [-1.0, -1.1], [1e-10, 0.1]),
+    "of a wave": (lambda x, y: 1.0 / sin(x) ** 2 - 1.0, [-1.57, 4.712], [0.0] * 2),
+    "the wave of one": (lambda x, y: sin(1.0 - 1.0 / (y * y)), [1.0] * 2, [-4.77e-89, -1e-9]),
+    "of a cube": (lambda x, y: sin(1.0 - 1.0 / y**3), [1.0] * 2, [-4.77e-69, -4.77e-8]),
+    "of a twelfth power": (lambda x, y: sin(y**-12 - 1.0), [1.0] * 2, [-1e-10, -0.01]),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_was_lost_on_the_way_is_told(name) -> None:
+    program, *data = LOST[name]
+    for got, true in results(program, [np.array(d) for d in data])[:1]:
+        assert true.decided.all()
+        assert np.abs(err_ulp(got, true)).max() <= 2
+
+
+def test_a_sigmoid_of_what_is_beyond_all_range_has_a_slope_beside_it() -> None:
+    """1/(1 + exp(x)) has no value in balls where exp(x) has none."""
+    data = [np.array([0.0012, 1.0]), np.array([-100505115.39925984, -3e7])]
+    for name in ("sigmoid", "tanh", "sech"):
+        _, (slope, true) = results(
+            lambda x, y, name=name: (1 + (f(name)(sinh(y)) + x * y)) ** 2 / (x * y) ** 2, data
+        )
+        assert true.decided.all()
+        assert np.abs(err_ulp(slope, true)).max() <= WITHIN, name
+
+
+@pytest.mark.parametrize("leg", [lambda x: sqrt(x) ** 2, lambda x: exp(log(x)), sqrt])
+def test_a_length_has_no_value_where_a_leg_has_none_beside_one_that_overflows(leg) -> None:
+    data = [np.array([-1e-44, 2.0]), np.array([3e17, 800.0])]
+    ((value, true), _) = results(lambda x, y: minimum(hypot(exp(y), leg(x)), y), data)
+    assert true.undefined.tolist() == [True, False]
+    assert np.isnan(value).tolist() == [True, False]

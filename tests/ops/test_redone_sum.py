@@ -21,7 +21,7 @@ HAZARD = OPS["log_ndtr_difference_derivative"]
 NDTR, POW1P, EXPREL = OPS["ndtr"], OPS["pow1p"], OPS["exprel_derivative"]
 LGAMMA, DIGAMMA, LOG, EXP = OPS["lgamma"], OPS["digamma"], OPS["log"], OPS["exp"]
 
-SIGNED = ("ndtr", "erf", "erfc", "erfcx", "log_ndtr", "log_ndtr_derivative", "log1p")
+SIGNED = ("sigmoid", "ndtr", "erf", "erfc", "erfcx", "log_ndtr", "log_ndtr_derivative", "log1p")
 """Functions in pairs that are another formula for negative arguments."""
 PROGRAMS = {
     "poisson": (lambda k, m: k * LOG(m) - m - LGAMMA(k + 1), 1e2, 1e14),
