@@ -1,8 +1,9 @@
 """Infinite parts that do not depend on a variable: where they leave the slope by it as it is.
 
 An infinite addend leaves the slope of the others: x + 1/0 has the slope 1 by x. It leaves none
-where it goes into a function, or a product, together with the variable, and into a choice where
-it is chosen. A pole that was made of the variable, 1/(x - x), leaves none anywhere.
+where these are blocked, so that an infinite constant is left: maximum(x, 1) + 1/0 below 1; where
+it goes into a function, or a product, together with the variable; and into a choice where it is
+chosen. A pole that was made of the variable, 1/(x - x), leaves none anywhere.
 """
 
 from __future__ import annotations
@@ -53,13 +54,15 @@ class Apart:
             )
         )
 
-    def beside(self, condition: Condition) -> list[Term]:
+    def beside(self, condition: Condition, derivative: Term) -> list[Term]:
         """What must hold instead where a pole leaves the slope."""
         if not is_asked(condition):
             return []
         part = condition.part
         chosen = sorted(self._met.choices.get(part, ()), key=lambda t: t.key)
         found = [OPS["logical_or"](condition.guard, other) for other in chosen]
+        if derivative.support is not None:  # where it is blocked an infinite constant is left
+            found.append(OPS["logical_or"](condition.around(), derivative.support))
         if len(part.args) > 1:  # an infinite addend leaves the slope; nan none
             found.append(OPS["logical_not"](OPS["isnan"](part)))
         return found

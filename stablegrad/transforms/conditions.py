@@ -29,6 +29,16 @@ class Condition(NamedTuple):
     context: Term | None
     """Where they look at the part; None for everywhere."""
 
+    def around(self) -> Term:
+        """What must hold of a derivative: a finite function needs none of its poles."""
+        guard = self.guard
+        if self.pole:
+            for top in self.tops:
+                guard = OPS["logical_or"](guard, OPS["isfinite"](top))
+        if self.context is not None:
+            guard = OPS["logical_or"](guard, OPS["logical_not"](self.context))
+        return guard
+
 
 def collected(
     y: Term, order: Sequence[Term], context: Term | None

@@ -16,7 +16,7 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops.form_records import MONOMIAL, REQUIRE
 from stablegrad.ops.record import is_const
 from stablegrad.transforms.apart import Apart
-from stablegrad.transforms.conditions import Condition, collected, moving
+from stablegrad.transforms.conditions import collected, moving
 from stablegrad.transforms.contained import contained
 
 
@@ -59,21 +59,10 @@ def confined(
             if held[d] >> n & 1 or functions.isdisjoint(condition.tops):
                 continue
             if apart and apart.leaves(condition):
-                guards = apart.beside(condition)
+                guards = apart.beside(condition, d)
             else:
-                guards = [_whole(condition)]
+                guards = [condition.around()]
             for guard in guards:
                 around = OPS["require"](around, guard)
         result.append(around)
     return result
-
-
-def _whole(condition: Condition) -> Term:
-    """What must hold where a condition is looked at; a finite function needs none of its poles."""
-    guard = condition.guard
-    if condition.pole:
-        for top in condition.tops:
-            guard = OPS["logical_or"](guard, OPS["isfinite"](top))
-    if condition.context is not None:
-        guard = OPS["logical_or"](guard, OPS["logical_not"](condition.context))
-    return guard

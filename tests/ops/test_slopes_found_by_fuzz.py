@@ -176,6 +176,21 @@ NOWHERE: dict[str, tuple[Program, float, float]] = {
         1.0,
     ),
     "wave of the root of what is negative": (lambda x, y: cos(sqrt(-exp(x))), -9e15, 1.0),
+    "infinite addend beside what is not chosen": (
+        lambda x, y: maximum(x, y) + 2.0 / (y - y),
+        1.0,
+        2.0,
+    ),
+    "infinite addend beside a bound": (
+        lambda x, y: log1p(minimum(-1.0, y)) - maximum(minimum(-1.0, y), x),
+        -3.0,
+        2.0,
+    ),
+    "infinite addend beside a function of a bound": (
+        lambda x, y: sinh(minimum(x, 1.0)) - log(y - y),
+        3.0,
+        2.0,
+    ),
     "wave nobody knows": (lambda x, y: maximum(x, sin(exp(y))), 0.5, 1e15),
 }
 
@@ -189,7 +204,11 @@ def test_there_is_no_slope_where_there_is_none(name: str) -> None:
 
 
 def test_an_infinite_addend_leaves_the_slope_of_the_others() -> None:
-    for program in (lambda x, y: x + 1.0 / (y - y), lambda x, y: 2.0 * (x + log(y - y))):
+    for program in (
+        lambda x, y: x + 1.0 / (y - y),
+        lambda x, y: 2.0 * (x + log(y - y)),
+        lambda x, y: log1p(minimum(-1.0, y)) - maximum(minimum(-1.0, y), x),
+    ):
         _, (slope, true) = results(program, [np.array([1.5]), np.array([2.0])])
         assert true.decided.all()
         assert slope == true.value
