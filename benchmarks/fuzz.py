@@ -7,7 +7,7 @@ the points where naive is within 64 ulp, so that something was there to be spoil
 both are lost, and which is nearer is chance); *made up*: a number where the oracle proves that
 there is none (mostly the slope 0 by what a mask blocks, where the program has no value). The slope
 0 of what is one number at the point and on both sides is none, nor is one that the values on both
-sides tell: ``judge.level`` and ``judge.confirmed``.
+sides tell, or those beside a hole that does not move: ``judge.truths``.
 Synthesis takes seconds for each program and is left out unless asked for.
 
 ``--jobs 2`` uses two processes; a run that was stopped goes on with ``--resume``. Programs that
@@ -33,15 +33,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.judge import confirmed, filled, level
+from benchmarks.judge import truths
 from benchmarks.measure import arguments, console, limited, save, table
 from benchmarks.shrink import formula, shrink
 from stablegrad import ops
 from stablegrad.ir import Term, make, topological
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.record import INPUT, const
-from stablegrad.oracle import Status, Truth, err_ulp, truth
-from stablegrad.oracle.truth import taylor
+from stablegrad.oracle import Truth, err_ulp
 from stablegrad.program import compile_terms
 from stablegrad.settings import Settings
 
@@ -135,45 +134,9 @@ def results(case: Case, scalar: Case, data: Sequence[Array], settings: Settings)
     naive = compile_terms([root, slope], inputs, Settings(naive=True))(data)
     stable = compile_terms([root, slope], inputs, settings)(data)
     bindings = dict(zip(scalar.inputs, data, strict=True))
-    direction = {scalar.by: 1.0}
-    true = taylor(scalar.root, bindings, 1, direction=direction, budget=BUDGET, limits=False)
-    found: Found = {}
-    for order, kind in enumerate(KINDS):
-        t, a, b = true[order], naive[order], stable[order]
-        # where there is no value, only what gives a number asks whether there is a limit
-        places = t.undefined & (np.isfinite(a) | np.isfinite(b))
-        if places.any():
-            some = {x: v[places] for x, v in bindings.items()}
-            along = direction if order else None
-            limit = truth(scalar.root, some, order=order, direction=along, budget=BUDGET)
-            for whole, part in ((t.value, limit.value), (t.status, limit.status)):
-                whole[places] = part
-            t.offset[places] = limit.offset
-        holes = t.undefined & np.isfinite(b) if not order else np.zeros(b.shape, bool)
-        if holes.any():
-            some = {x: v[holes] for x, v in bindings.items()}
-            inside = filled(scalar.root, some, budget=BUDGET)
-            for whole, part in (
-                (t.value, inside.value),
-                (t.status, inside.status),
-                (t.offset, inside.offset),
-            ):
-                whole[holes] = part
-        none = t.undefined & np.isfinite(b) if order else np.zeros(b.shape, bool)
-        flat, steep = none & (b == 0), none & (b != 0)
-        if steep.any():
-            some = {x: v[steep] for x, v in bindings.items()}
-            told = confirmed(scalar.root, scalar.by, some, b[steep], budget=BUDGET, limits=False)
-            t.value[steep] = np.where(told, b[steep], t.value[steep])
-            t.status[steep] = np.where(told, Status.DECIDED, t.status[steep])
-        if flat.any():
-            some = {x: v[flat] for x, v in bindings.items()}
-            known = np.where(true[0].decided, true[0].value, np.nan)[flat]
-            still = level(scalar.root, scalar.by, some, known, budget=BUDGET)
-            t.value[flat] = np.where(still, 0, t.value[flat])
-            t.status[flat] = np.where(still, Status.DECIDED, t.status[flat])
-        found[kind] = Results(a, b, t)
-    return found
+    true = truths(scalar.root, scalar.by, bindings, stable, naive, budget=BUDGET)
+    parts = zip(KINDS, naive, stable, true, strict=True)
+    return {kind: Results(a, b, t) for kind, a, b, t in parts}
 
 
 def errors(values: Array, true: Truth) -> Array:

@@ -9,7 +9,7 @@ true element.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from stablegrad import oracle
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops.record import INPUT, is_float
+from stablegrad.oracle.truth import taylor
 
 RIGHT_ULP = 64
 SHARP_ULP = 4
@@ -78,6 +79,59 @@ def case_error(results: list[Any], case: Mapping[str, Any]) -> float:
         pairs = [(got[k], truth[k]) for k in truth] if isinstance(truth, dict) else [(got, truth)]
         worst = max(worst, *[worst_ulp(g, t, case["dtype"]) for g, t in pairs])
     return worst
+
+
+def truths(
+    root: Term,
+    by: Term,
+    bindings: Mapping[Term, Any],
+    ours: Sequence[Any],
+    naive: Sequence[Any],
+    **options: Any,
+) -> list[oracle.Truth]:
+    """Value and slope of a program, with what the oracle's series does not tell of them.
+
+    Args:
+        root: the program, of scalars.
+        by: the input by which it is differentiated.
+        bindings: the points.
+        ours: values and slopes that are judged.
+        naive: those that they are compared with.
+        options: those of the oracle, but limits.
+    """
+    found = taylor(root, bindings, 1, direction={by: 1.0}, limits=False, **options)
+    for order, t in enumerate(found):
+        # where there is no value, only what gives a number asks whether there is a limit
+        places = t.undefined & (np.isfinite(ours[order]) | np.isfinite(naive[order]))
+        if places.any():
+            along = {by: 1.0} if order else None
+            some = _at(bindings, places)
+            _put(t, places, oracle.truth(root, some, order=order, direction=along, **options))
+        holes = t.undefined & np.isfinite(ours[order])
+        if not order and holes.any():
+            _put(t, holes, filled(root, _at(bindings, holes), **options))
+    value, slope = found
+    known, given = np.where(value.decided, value.value, np.nan), ours[1]
+    for judge, told, places, more in (
+        (confirmed, given, given != 0, {"limits": False}),
+        (level, known, given == 0, {}),
+        (continued, given, True, {}),
+    ):
+        asked = slope.undefined & np.isfinite(given) & places
+        if asked.any():
+            right = judge(root, by, _at(bindings, asked), told[asked], **options, **more)
+            slope.value[asked] = np.where(right, given[asked], slope.value[asked])
+            slope.status[asked] = np.where(right, oracle.Status.DECIDED, slope.status[asked])
+    return found
+
+
+def _at(bindings: Mapping[Term, Any], places: Any) -> dict[Term, Any]:
+    return {x: v[places] for x, v in bindings.items()}
+
+
+def _put(whole: oracle.Truth, places: Any, part: oracle.Truth) -> None:
+    whole.value[places], whole.status[places] = part.value, part.status
+    whole.offset[places] = part.offset
 
 
 ASIDE = (-(2.0**-20), -(2.0**-40), 2.0**-40, 2.0**-20)
@@ -183,6 +237,62 @@ def _continued(root: Term, point: Mapping[Term, Any], **options: Any) -> float |
     return None
 
 
+def continued(
+    root: Term, by: Term, bindings: Mapping[Term, Any], slope: Any, **options: Any
+) -> Any:
+    """Where slopes are those of a program whose hole, filled as ``filled`` does, does not move.
+
+    expm1(x*u)/u where u is 0 all around has the value x and the slope 1 by x: the limit of the
+    slopes for u on both sides of 0. The oracle has none, as there is no value beside the point.
+
+    Args:
+        root: the program, of scalars.
+        by: the input that is moved.
+        bindings: the points.
+        slope: the slopes to be confirmed.
+        options: those of the oracle.
+    """
+    out = np.zeros(np.shape(slope), bool)
+    for i in np.flatnonzero(np.isfinite(slope)).tolist():
+        point = {x: np.ravel(v)[i : i + 1] for x, v in bindings.items()}
+        told = _slope_beside(root, by, point, **options)
+        given = Fraction(float(np.ravel(slope)[i]))
+        out.flat[i] = told is not None and abs(told - given) <= abs(given) * CONFIRMED
+    return out
+
+
+def _slope_beside(
+    root: Term, by: Term, point: Mapping[Term, Any], **options: Any
+) -> Fraction | None:
+    """The limit of slopes for the first intermediate value, one that stands, that has one."""
+    for inner in topological([root]):
+        if not inner.args or inner is root or not is_float(inner.dtype):
+            continue
+        at = oracle.truth(inner, point, limits=False, **options)
+        moves = oracle.truth(inner, point, order=1, direction={by: 1.0}, limits=False, **options)
+        stands = moves.decided[0] and moves.value[0] == 0
+        if not (stands and at.decided[0] and np.isfinite(at.value[0]) and at.offset[0] == 0):
+            continue
+        value = at.value[0]
+        moved = _stand_in(inner, len(point))
+        (outer,) = rebuild([root], {inner: moved})
+        beside = np.array([value + share * value for share in ASIDE] if value else BESIDE_ZERO)
+        around = {x: np.repeat(v, len(ASIDE)) for x, v in point.items()} | {moved: beside}
+        near = oracle.truth(outer, around, order=1, direction={by: 1.0}, limits=False, **options)
+        if not (near.decided & np.isfinite(near.value)).all():
+            continue
+        far, left, right, far_too = [_digits(near, k) for k in range(len(ASIDE))]
+        told, wide = (left + right) / 2, (far + far_too) / 2  # to the second order
+        if max(abs(left), abs(right)) <= max(abs(far), abs(far_too)) * Fraction(VANISHING):
+            return Fraction(0)
+        spread = max(abs(told - wide), abs(left - right))
+        return told if spread <= abs(told) * Fraction(ALIKE) else None
+    return None
+
+
+BESIDE_ZERO = (-(2.0**-100), -(2.0**-200), 2.0**-200, 2.0**-100)
+VANISHING = 2.0**-10  # of slopes whose limit is 0, from one distance of ``ASIDE`` to the next
+ALIKE = 2.0**-20
 NEAR = 2.0**-22
 CONFIRMED = Fraction(RIGHT_ULP) / 2**52
 

@@ -26,7 +26,7 @@ from benchmarks import (
     tables,
     training_step,
 )
-from benchmarks.judge import WRONG, confirmed, error_ulp, exact, filled, level, worst_ulp
+from benchmarks.judge import WRONG, confirmed, continued, error_ulp, exact, filled, level, worst_ulp
 from stablegrad.ir import OPS, make
 from stablegrad.ops.record import INPUT
 
@@ -113,6 +113,29 @@ def test_judge_confirms_slopes_by_values_however_small_the_step():
     slope = 2 * math.log(2) / math.sqrt(math.pi) * np.exp(-((math.log(2) * at) ** 2))
     assert confirmed(program, x, {x: at}, slope).all()
     assert not confirmed(program, x, {x: at}, slope * (1 + 1e-10)).any()
+
+
+def test_judge_continues_slopes_into_holes_that_do_not_move():
+    """By mpmath, expm1(x*u)/u has the slope exp(x*u) by x, and x*sinh(u)/u that of sinh(u)/u."""
+    x, y = (make(INPUT, (), (i,), (), np.dtype(np.float64)) for i in range(2))
+    u = OPS["minimum"](x - x, y)  # 0 around every y > 0
+    at = {x: np.array([0.7, -3.0]), y: np.array([2.0, 1e-9])}
+    one = np.ones(2)
+    grows = OPS["expm1"](x * u) / u
+    for program, slope in (
+        (grows, one),
+        (OPS["exp"](grows), np.exp(at[x])),
+        (x * OPS["sinh"](u) / u, one),
+        (OPS["maximum"](grows, 4.0), 0 * one),
+        (x * u * OPS["sinh"](u) / u, 0 * one),
+    ):
+        assert continued(program, x, at, slope).all()
+        for other in (slope * (1 + 1e-10), 1e-10 * one):
+            assert (other == slope).all() or not continued(program, x, at, other).any()
+    sides, waves, none = x * OPS["abs"](u) / u, x * OPS["sin"](1.0 / u), x * OPS["log"](u) / u
+    for program in (sides, waves, none, x / u):
+        for slope in (-one, 0 * one, one):
+            assert not continued(program, x, at, slope).any()
 
 
 def test_judge_sees_that_a_function_is_level_where_its_holes_are_filled():
