@@ -1,7 +1,8 @@
-"""Results that infinities on the way have made nan, and all ops that ask for a decision."""
+"""Results that infinities on the way have spoilt, and all ops that ask for a decision."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,34 +24,40 @@ PROBED = 8
 """Elements that are asked for first: where none of them is a number there may be none at all."""
 
 
-def _known_result(xp: Any, value: Any, *inputs: Any, meant: Term | None) -> Any:
+def _known_result(xp: Any, value: Any, *inputs: Any, beyond: bool, meant: Term | None) -> Any:
     if xp.name != "numpy" or meant is None:
         return value
     total = value.item() if value.size == 1 else np.add.reduce(value, axis=None)
-    if total == total:
+    if total == total and not (beyond and math.isinf(total)):
         return value
     value, *found = np.broadcast_arrays(value, *inputs)
     value = np.array(value)
-    lost = np.isnan(value) & np.logical_and.reduce([np.isfinite(x) for x in found])
+    unknown = _is_beyond if beyond else np.isnan
+    lost = unknown(value) & np.logical_and.reduce([np.isfinite(x) for x in found])
     places = np.flatnonzero(lost)
     for some in (places[:PROBED], places[PROBED:FEW]):
         part = value.flat[some]
-        decide(xp, part, np.isnan(part), meant, [x.flat[some] for x in found])
+        decide(xp, part, unknown(part), meant, [x.flat[some] for x in found])
         value.flat[some] = part
-        if np.isnan(part).all():
+        if unknown(part).all():
             break
     return value
+
+
+def _is_beyond(x: Any) -> Any:
+    return ~np.isfinite(x)
 
 
 KNOWN = declare(
     "known_result",
     family="lowered",
-    params=("meant",),
+    params=("beyond", "meant"),
     infer=infer,
     kernel=_known_result,
     elementwise=True,
     source="exp(-cosh(x))*sinh(x) vanishes where both leave the range",
-    doc="A result, given its value, that is nan where it was made of infinities that are none.",
+    doc="A result, given its value, that is nan where it was made of infinities that are none, "
+    "or infinite: asked for where ``beyond``.",
 )
 
 

@@ -80,7 +80,7 @@ _large: WeakSet[Term] = WeakSet()
 
 
 def as_known(value: Term, term: Term) -> Term:
-    """A lowered result that is decided where infinities on the way have made it nan.
+    """A lowered result that is decided where infinities on the way have spoilt it.
 
     exp(-cosh(x))*sinh(x) is 0 at 800, and maximum(x, sin(exp(y))) is x beyond 1.
 
@@ -104,7 +104,8 @@ def as_known(value: Term, term: Term) -> Term:
     if not risky:
         return value
     args = (value, *inputs_of(term))
-    return make(KNOWN, args, (term,), forms.broadcast(MONOMIAL, args), value.dtype)
+    beyond = len(seen) > TERMS  # its parts are no small programs, that are decided themselves
+    return make(KNOWN, args, (beyond, term), forms.broadcast(MONOMIAL, args), value.dtype)
 
 
 def as_told_apart(value: Term, term: Term) -> Term:

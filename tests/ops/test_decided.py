@@ -224,3 +224,17 @@ def test_work_on_one_result_is_bounded_and_honest_zeros_cost_nothing(
         assert sum(asked) <= 2 * most  # the value and its slope
         assert (value[: settled.FEW] == (value[0] if most else 0)).all()
     assert value[0] == 0
+
+
+@pytest.mark.parametrize("scale", [lambda x, y: f("sech")(x), lambda x, y: arctan(y * x) * exp(-x)])
+def test_what_is_infinite_on_the_way_is_told_in_long_programs(scale) -> None:
+    """Products of sums of so many functions that no code is made of them."""
+
+    def program(x: Term, y: Term) -> Term:
+        waves = sum([sin(k * x) for k in range(1, 40)], x)
+        return (exp(y) * waves + x) * scale(x, y)
+
+    (value, true), (slope, rate) = results(program, [np.array([500.0, 2]), np.array([800.0, 3.0])])
+    assert true.decided.all()
+    assert np.abs(err_ulp(value, true)).max() <= 4
+    assert np.abs(err_ulp(slope, rate)).max() <= 8
