@@ -74,8 +74,11 @@ def _redone_call(
             again, off = _Asked(name, parameters, hi, under, start).sides(lo, error)
         else:
             again, off = asked.known(rest, error)
+        outside: Any = False
+        if name in ENDS:  # rounded onto the edge of the domain
+            outside = better & np.isnan(again) & np.isnan(off) & (2.0 * error < np.abs(rest))
         # a value of 0 keeps its sign
-        again = np.where(better & np.isfinite(again) & (again != 0), again, at)
+        again = np.where((better & np.isfinite(again) & (again != 0)) | outside, again, at)
         sure: Any = False
         if pole is not None:
             pole = taken(pole)
@@ -183,6 +186,8 @@ class _Asked:
         return (one, other) if before is error else self.sides(rest, error)
 
 
+ENDS = frozenset(["arcsin", "arccos", "arccosh", "sqrt1pm1"])
+"""Functions with a domain that ends where they have a value."""
 POWERS = frozenset(["power", "pow1p", "powm1", "pow1pm1"])
 """Powers, those of 1 + u, and both less 1."""
 SLOPES = frozenset(["power_derivative", "pow1p_derivative"])

@@ -52,7 +52,9 @@ def _rescued(
         return value
     again = _compiler[0](meant, [x.flat[places] for x in columns]).astype(value.dtype)
     value = np.array(value)
-    value.flat[places] = np.where(np.isnan(again), value.flat[places], again)
+    if where == "beyond":  # where float64 has no number either, an infinity may be one
+        again = np.where(np.isnan(again), value.flat[places], again)
+    value.flat[places] = again
     return value
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
-from stablegrad.ops.behaviour import GROWS
+from stablegrad.ops.behaviour import FALLS, GROWS
 from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
@@ -38,6 +38,8 @@ def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
     """
     if term.op is AFFINE:
         return _rescued_sum(value, term, args)
+    if term.op is MONOMIAL:
+        return _rescued_root(value, term, args)
     zero, ends = ZEROS.get(term.op.name), term.op.name in ENDS
     turns = term.op.name in TURNING | QUOTIENTS and _may_be_far(term.args[0])
     if not (zero is not None or ends or turns) or all(map(is_exact, term.args)):
@@ -78,6 +80,24 @@ def _rescued_sum(value: Term, term: Term, addends: tuple[Term, ...]) -> Term:
     return _rescued(value, term, "left", least)
 
 
+def _rescued_root(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
+    """A root of what may be lost below the range of float64, and its sign: sqrt(-erfc(x))."""
+    (p, *others), inner = term.params[0], term.args[0]
+    if others or isinstance(p, int) or p < 0 or inner.facts.nonnegative:
+        return value
+    if not _is_lost_below(inner) or not _is_program(term):
+        return value
+    return _rescued(value, term, "zero", {args[0]: TINY})
+
+
+def _is_lost_below(x: Term) -> bool:
+    while x.op is AFFINE and len(x.args) == 1 and x.params[0] == 0:
+        (x,) = x.args
+    if x.op is MONOMIAL:
+        return _may_leave(x) or any(a.op.name in FALLS for a in x.args)
+    return x.op.name in FALLS
+
+
 def as_rescued(value: Term, term: Term) -> Term:
     """A result of a float32 program, computed anew where it is infinite or nan.
 
@@ -115,7 +135,7 @@ def _is_small(x: Term) -> bool:
 
 ZEROS = {
     **dict.fromkeys("log log2 log10 lgamma log_ratio powm1".split(), LEFT),
-    **dict.fromkeys(["arccos", "arccosh"], 2.0**-13),
+    "arccosh": 2.0**-13,
 }
 """Functions with zeros where their argument is not 0, and next to them from where on."""
 QUOTIENTS = frozenset(["sinc_unnormalised", "sinc_unnormalised_derivative"])
@@ -124,7 +144,7 @@ NEAR = 2.0**16
 """Arguments of waves whose rounding in float64 does not show in float32."""
 KERNELS = frozenset(["synthesized", "reduced"])
 """What has float32 tables of its own."""
-ENDS = AT_ONE | {"log1p", "sqrt1pm1"}
+ENDS = AT_ONE | {"arccos", "log1p", "sqrt1pm1"}
 END = 2.0**-26
 
 

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stablegrad.ir import Term
+from stablegrad.ir import Term, make
 from stablegrad.ops import settled
-from stablegrad.oracle import codes, err_ulp
-from tests.ops.test_found_by_fuzz import f, results
+from stablegrad.ops.record import INPUT
+from stablegrad.oracle import codes, err_ulp, truth
+from stablegrad.program import compile_terms
+from tests.ops.test_found_by_fuzz import PLAIN, f, results
 
 sqrt, log, log1p, exp, expm1 = f("sqrt"), f("log"), f("log1p"), f("exp"), f("expm1")
 square, negative, absolute, divide = f("square"), f("negative"), f("abs"), f("divide")
@@ -211,7 +213,6 @@ def test_work_on_one_result_is_bounded_and_honest_zeros_cost_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []
-    truth = codes.truth
 
     def counted(term: Term, bindings: dict[Term, Any], *args: Any, **options: Any) -> Any:
         asked.append(next(iter(bindings.values())).size)
@@ -238,3 +239,40 @@ def test_what_is_infinite_on_the_way_is_told_in_long_programs(scale) -> None:
     assert true.decided.all()
     assert np.abs(err_ulp(value, true)).max() <= 4
     assert np.abs(err_ulp(slope, rate)).max() <= 8
+
+
+EDGES: dict[str, Callable[[Term], Term]] = {
+    "arcsin beyond 1": lambda x: f("arcsin")(1 + x * x),
+    "arccos beyond 1": lambda x: f("arccos")(cosh(x)),
+    "arccos beyond -1": lambda x: f("arccos")(-cosh(x)),
+    "arccosh before 1": lambda x: f("arccosh")(cos(x)),
+    "root less 1": lambda x: f("sqrt1pm1")(-hypot(x, 1.0)),
+}
+
+
+BELOW: dict[str, Callable[[Term], Term]] = {
+    "root of minus a tail": lambda x: sqrt(-erfc(x)),
+    "root of a product": lambda x: hypot(sqrt(-exp(-x * x) * x), 1.0),
+    "cube of a root": lambda x: 1.0 + sqrt(exp(x * x * x / -20) / -20) ** 3,
+}
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_the_sign_of_what_float64_loses_is_told_in_float32(name: str) -> None:
+    x = make(INPUT, (), (0,), (2,), np.dtype(np.float32))
+    at = np.array([30.0, 90.0], np.float32)
+    y = BELOW[name](x)
+    assert truth(y, {x: at}).undefined.all()
+    (got,) = compile_terms([y], [x], PLAIN)([at])
+    assert np.isnan(got).all()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", EDGES)
+def test_what_is_rounded_onto_the_edge_of_a_domain_is_outside(name: str, dtype: str) -> None:
+    x = make(INPUT, (), (0,), (2,), np.dtype(dtype))
+    at = np.array([1e-12, -3e-9], dtype)
+    y = EDGES[name](x)
+    assert truth(y, {x: at}).undefined.all()
+    (got,) = compile_terms([y], [x], PLAIN)([at])
+    assert np.isnan(got).all()
