@@ -82,6 +82,17 @@ def _is_by_zero(value: Any, least: tuple[float, ...], watched: Any) -> Any:
     return lost if np.logical_or.reduce(lost, axis=None) else None
 
 
+def _is_by_zero_or_pole(value: Any, least: tuple[float, ...], watched: Any) -> Any:
+    """Where a logarithm of what is rounded is next to its zero, or infinite; None if nowhere."""
+    lost, beyond = _is_by_zero(value, least, watched), _is_beyond(value, least, watched)
+    return lost if beyond is None else beyond if lost is None else lost | beyond
+
+
+def _is_below(value: Any, least: tuple[float, ...], watched: Any) -> Any:
+    """Where what is compared with 0 is lost below the range; None if nowhere."""
+    return _is_by_zero(watched[0], least, watched)
+
+
 def _is_by_end(value: Any, least: tuple[float, ...], arguments: Sequence[Any]) -> Any:
     """Where an argument that is rounded is next to 1 or -1; None if nowhere."""
     lost = np.abs(1.0 - np.abs(arguments[0])) < least[0]
@@ -104,6 +115,8 @@ _LOST = {
     "beyond": _is_beyond,
     "left": _is_left,
     "zero": _is_by_zero,
+    "zero or pole": _is_by_zero_or_pole,
+    "below": _is_below,
     "end": _is_by_end,
 }
 """Which elements are computed anew, by what they are: None if none is."""

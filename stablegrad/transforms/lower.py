@@ -57,7 +57,7 @@ from stablegrad.transforms.redone import (
     as_redone_power,
     as_redone_sum,
 )
-from stablegrad.transforms.rescuing import as_rescued, as_rescued_part
+from stablegrad.transforms.rescuing import as_rescued, as_rescued_comparison, as_rescued_part
 from stablegrad.transforms.structured import as_settled, as_settled_result
 from stablegrad.transforms.sums import cancels, emit_sum, is_plain, with_products
 from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
@@ -124,7 +124,8 @@ class Lowering:
                 continue
             if term.dtype.kind == "b":
                 args = [self._widened(a) for a in term.args]
-                self.own[term] = self._emit(term, args, term.dtype)
+                own = self._emit(term, args, term.dtype)
+                self.own[term] = own if self.trusted else as_rescued_comparison(own, term, args)
                 continue
             self.wide[term] = self._emit_wide(term)
             self.own[term] = self._cast(self.wide[term], term.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from weakref import WeakSet
 
 import numpy as np
@@ -13,8 +14,9 @@ from stablegrad.ops import forms
 from stablegrad.ops.behaviour import FALLS, GROWS
 from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.lowered_gaps import SIGNED
 from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
-from stablegrad.ops.record import INPUT, LEAF
+from stablegrad.ops.record import INPUT, LEAF, is_const
 from stablegrad.ops.rescued import LEFT, RESCUED
 from stablegrad.transforms.products import power_of_two
 from stablegrad.transforms.rational import is_exact
@@ -50,7 +52,8 @@ def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
         return _turned(value, term, args[0])
     if ends:
         return _rescued(value, term, "end", {args[0]: END})
-    return _rescued(value, term, "zero", {args[0]: zero or 0.0})
+    below = term.op.name in LOGS | {"log_ratio"} and any(map(_is_lost_below, term.args))
+    return _rescued(value, term, "zero or pole" if below else "zero", {args[0]: zero or 0.0})
 
 
 def _turned(value: Term, term: Term, arg: Term) -> Term:
@@ -90,11 +93,26 @@ def _rescued_root(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
     return _rescued(value, term, "zero", {args[0]: TINY})
 
 
+def as_rescued_comparison(value: Term, term: Term, args: Sequence[Term]) -> Term:
+    """A comparison with 0 of what may be lost below the range of float64, computed anew there.
+
+    Args:
+        value: the comparison, lowered.
+        term: the same, canonical.
+        args: its arguments, lowered.
+    """
+    if term.op.name not in SIGNED or not is_const(term.args[1], 0):
+        return value
+    if term.args[0].facts.nonnegative or not _is_lost_below(term.args[0]) or not _is_program(term):
+        return value
+    return _rescued(value, term, "below", {args[0]: TINY})
+
+
 def _is_lost_below(x: Term) -> bool:
-    while x.op is AFFINE and len(x.args) == 1 and x.params[0] == 0:
-        (x,) = x.args
-    if x.op is MONOMIAL:
-        return _may_leave(x) or any(a.op.name in FALLS for a in x.args)
+    """Whether a number other than 0 may be 0 in float64."""
+    single = x.op is AFFINE and len(x.args) == 1 and x.params[0] == 0
+    if x.op is MONOMIAL or x.op.name in ("maximum", "minimum") or single:
+        return (x.op is MONOMIAL and _may_leave(x)) or any(map(_is_lost_below, x.args))
     return x.op.name in FALLS
 
 

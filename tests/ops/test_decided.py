@@ -253,6 +253,8 @@ EDGES: dict[str, Callable[[Term], Term]] = {
 BELOW: dict[str, Callable[[Term], Term]] = {
     "root of minus a tail": lambda x: sqrt(-erfc(x)),
     "root of a product": lambda x: hypot(sqrt(-exp(-x * x) * x), 1.0),
+    "log of the smaller one": lambda x: softplus(log(minimum(exp(-x * x) / -x, exp(-x * x)))),
+    "log of a quotient": lambda x: logaddexp(log(erfc(x) / -x), 1.0),
     "cube of a root": lambda x: 1.0 + sqrt(exp(x * x * x / -20) / -20) ** 3,
 }
 
