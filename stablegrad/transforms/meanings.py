@@ -123,6 +123,11 @@ def _erfcx_derivative(x: Term, n: int) -> Term | None:
     return {1: slope, 2: 2 * value + 2 * x * slope}.get(n)
 
 
+def _log_erfc_derivative(x: Term, n: int) -> Term | None:
+    slope = forms.scale(-TWO_OVER_ROOT_PI, 1 / _op("erfcx", x))
+    return {1: slope, 2: -slope * (2 * x + slope)}.get(n)
+
+
 def _log_ndtr_derivative(x: Term, n: int) -> Term | None:
     hazard = OPS["log_ndtr_derivative"](x, n=1)  # a function on pairs
     return -hazard * (x + hazard) if n == 2 else None
@@ -244,6 +249,7 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "lgamma_difference": lambda x, h: _op("lgamma_step", x, h),
     "polygamma_difference": lambda x, h, n: OPS["polygamma_step"](x, h, n=n),
     "log_erfc": lambda x: _log(_op("erfc", x)),
+    "log_erfc_derivative": _log_erfc_derivative,
     "erfcx_derivative": _erfcx_derivative,
     "erf_gap": lambda a, b: _op("erf", a) - _op("erf", b),
     "ndtr_gap": lambda a, b: _op("ndtr", a) - _op("ndtr", b),

@@ -330,6 +330,16 @@ def test_a_sigmoid_of_what_is_beyond_all_range_has_a_slope_beside_it() -> None:
         assert np.abs(err_ulp(slope, true)).max() <= WITHIN, name
 
 
+@pytest.mark.parametrize(
+    "flat", [lambda x: expm1(f("tanh")(x) / hypot(f("tanh")(x), x)), lambda x: sin(x) / sinh(x)]
+)
+def test_slopes_of_what_is_level_are_known_to_all_digits_beside_that_of_a_tail(flat) -> None:
+    x = np.array([9.4e-64, 1e-24, 3e-9])
+    _, (slope, true) = results(lambda x, y: log(flat(x)) + log(erfc(x)), [x, x])
+    assert true.decided.all()
+    assert np.abs(err_ulp(slope, true)).max() <= WITHIN
+
+
 @pytest.mark.parametrize("leg", [lambda x: sqrt(x) ** 2, lambda x: exp(log(x)), sqrt])
 def test_a_length_has_no_value_where_a_leg_has_none_beside_one_that_overflows(leg) -> None:
     data = [np.array([-1e-44, 2.0]), np.array([3e17, 800.0])]
