@@ -321,18 +321,23 @@ def topological(roots: Iterable[Term], stop: Callable[[Term], bool] | None = Non
         if root in seen:
             continue
         seen.add(root)
-        stack.append((root, iter(() if stop is not None and stop(root) else root.args)))
-        while stack:
-            term, pending = stack[-1]
+        term, pending = root, iter(() if stop is not None and stop(root) else root.args)
+        while True:
             for arg in pending:
-                if arg not in seen:
-                    seen.add(arg)
-                    below = () if stop is not None and stop(arg) else arg.args
-                    stack.append((arg, iter(below)))
+                if arg in seen:
+                    continue
+                seen.add(arg)
+                below = () if stop is not None and stop(arg) else arg.args
+                if below:
+                    stack.append((term, pending))
+                    term, pending = arg, iter(below)
                     break
+                order.append(arg)
             else:
                 order.append(term)
-                stack.pop()
+                if not stack:
+                    break
+                term, pending = stack.pop()
     return order
 
 

@@ -6,10 +6,10 @@ structure share one plan: a training loop compiles once, whatever its tensors ar
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,9 @@ def compile_terms(
 
 # -- structure ----------------------------------------------------------------------------
 
-_programs: OrderedDict[Any, Program] = OrderedDict()
+_programs: dict[Any, tuple[Program, list[int]]] = {}
+"""Programs by key, with when they were asked for last; keys are long, and hashed once a call."""
+_asked = count()
 
 
 def numbered(roots: Sequence[Term]) -> tuple[list[Term], list[Term], dict[Term, Term]]:
@@ -186,7 +188,7 @@ def structure(roots: Sequence[Term]) -> tuple[tuple[Any, ...], list[Term]]:
             key += (term.shape, term.dtype, term.params[0].is_one)
         else:  # an op, so that no leaf can be taken for it, and its number of arguments
             key += (term.op, term.params, term.shape, term.dtype, len(args))
-            key += [position[a] for a in args]
+            key += map(position.__getitem__, args)
     key += [position[r] for r in roots]
     return tuple(key), leaves
 
@@ -230,17 +232,20 @@ def program_of(
 
 def known(key: Any) -> Program | None:
     """The program remembered under a key: settings, structure, and what else it depends on."""
-    program = _programs.get(key)
-    if program is not None:
-        _programs.move_to_end(key)
+    found = _programs.get(key)
+    if found is None:
+        return None
+    program, last = found
+    last[0] = next(_asked)
     return program
 
 
 def remember(key: Any, program: Program) -> None:
     """Keep a program under a key; what was not asked for longest is forgotten."""
-    _programs[key] = program
+    _programs[key] = program, [next(_asked)]
     if len(_programs) > CACHED_PROGRAMS:
-        _programs.popitem(last=False)
+        oldest, _ = min(list(_programs.items()), key=lambda item: item[1][1][0])
+        _programs.pop(oldest, None)
 
 
 def evaluate(roots: Sequence[Term], settings: Settings) -> list[Array]:

@@ -88,6 +88,9 @@ class Settings:
     conventions: Conventions = Conventions()
     guarded: bool = False
 
+    def __hash__(self) -> int:  # every evaluation asks; frozensets know theirs
+        return hash((self.excluded, self.included, self.naive, self.guarded))
+
     @property
     def stabilizes(self) -> bool:
         """Whether programs are rewritten at all: rules match in canonical form alone."""

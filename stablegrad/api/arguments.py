@@ -16,12 +16,12 @@ from stablegrad.ir import Term
 from stablegrad.ops.derivative import CUSTOM
 from stablegrad.ops.record import LEAF, const, is_float
 from stablegrad.program import evaluate
-from stablegrad.settings import current
+from stablegrad.settings import Settings, current
 from stablegrad.tensor import history
 from stablegrad.tensor.cells import freeze, placeholder
 from stablegrad.tensor.core import Tensor, as_tensor, leaf_of, wrap
 from stablegrad.tensor.gradients import requires_grad
-from stablegrad.tensor.mode import MODE, mode
+from stablegrad.tensor.mode import MODE, Mode
 
 Argnums = int | Sequence[int]
 
@@ -94,13 +94,20 @@ def take_variables(
     if len(set(places)) < len(places):
         raise ShapeError(message(f"argnums={argnums!r}", "each argument once"))
     chosen, structure = flatten(tuple([args[i] for i in places]))
-    tensors = variables([_differentiable(x, transform) for x in chosen])
+    tensors = [_differentiable(x, transform) for x in chosen]
+    if outermost() and not any(isinstance(x, Tensor) for x in chosen):
+        for t in tensors:  # nobody else has them
+            t._requires = True
+    else:
+        tensors = variables(tensors)
     result = Variables(structure, tensors, single)
-    rebuilt = unflatten(structure, tensors)
-    given = [optree.tree_map(_array_to_tensor, a) for a in args]
-    for place, value in zip(places, rebuilt, strict=True):
-        given[place] = value
-    return result, tuple(given)
+    given = dict(zip(places, unflatten(structure, tensors), strict=True))
+    return result, tuple(
+        [
+            given[i] if i in given else optree.tree_map(_array_to_tensor, a)
+            for i, a in enumerate(args)
+        ]
+    )
 
 
 def _array_to_tensor(x: Any) -> Any:
@@ -173,8 +180,12 @@ def call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -
             derivative would be 0, whatever the function.
     """
     taken: list[str] = []
-    with mode(level=MODE.get().level + 1, grad=True, taken=taken):
+    now = MODE.get()
+    token = MODE.set(Mode(True, now.level + 1, now.whole, now.traced, taken))
+    try:
         result = f(*args, **kwargs)
+    finally:
+        MODE.reset(token)
     if taken and any(_plain_float(leaf) for leaf in flatten(result)[0]):
         raise DTypeError(
             message(
@@ -218,11 +229,16 @@ def results(terms: Sequence[Term]) -> list[Tensor]:
     known = dict(zip(pending, evaluate(pending, settings), strict=True)) if pending else {}
     found: list[Tensor] = []
     for term in terms:
-        value = freeze(known[term]) if term in known else term.params[0].value
-        result = leaf_of(value, origin=term if requires_grad(term) else None)
-        result._program = (term, settings)
-        found.append(result)
+        value = known[term] if term in known else term.params[0].value
+        found.append(result_of(term, value, settings, tracked=requires_grad(term)))
     return found
+
+
+def result_of(term: Term, value: Any, settings: Settings, *, tracked: bool) -> Tensor:
+    """A tensor for a result with its value, through which gradients go on where it is tracked."""
+    result = leaf_of(freeze(value), origin=term if tracked else None)
+    result._program = (term, settings)
+    return result
 
 
 def zeros_for(x: Term) -> Term:

@@ -13,7 +13,9 @@ from stablegrad.api.arguments import (
     check_callable,
     flatten,
     name_of,
+    outermost,
     output_tensors,
+    result_of,
     results,
     take_variables,
     unflatten,
@@ -24,7 +26,7 @@ from stablegrad.ir import OPS, Term
 from stablegrad.ops.record import is_float
 from stablegrad.settings import current
 from stablegrad.tensor.core import Tensor, as_tensor, ones_like_term
-from stablegrad.tensor.gradients import gradients, pushforward
+from stablegrad.tensor.gradients import gradients, pushforward, straight
 
 
 def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
@@ -51,8 +53,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[...,
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        xs, y, found = _gradient(f, argnums, args, kwargs, "value_and_grad")
-        value, *slopes = results([y, *found])
+        xs, (value, *slopes) = _gradient(f, argnums, args, kwargs, "value_and_grad", valued=True)
         return value, xs.rebuilt(slopes)
 
     return value_and_gradient
@@ -83,8 +84,8 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        xs, _, found = _gradient(f, argnums, args, kwargs, "grad")
-        return xs.rebuilt(results(found))
+        xs, slopes = _gradient(f, argnums, args, kwargs, "grad", valued=False)
+        return xs.rebuilt(slopes)
 
     return gradient
 
@@ -95,15 +96,26 @@ def _gradient(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     transform: str,
-) -> tuple[Variables, Term, list[Term]]:
+    *,
+    valued: bool,
+) -> tuple[Variables, list[Tensor]]:
+    """The variables, and the value of f, if it is wanted, before the gradient by each."""
     xs, given = take_variables(f, args, argnums, transform)
-    y = _scalar(f, call(f, given, kwargs), transform)
-    found = gradients([(y.term, ones_like_term(y.term))], xs.terms, current())
-    return xs, y.term, [found.get(x, zeros_for(x)) for x in xs.terms]
+    y = _scalar(f, call(f, given, kwargs), transform).term
+    settings = current()
+    if outermost():
+        found = straight(y, xs.terms, settings, valued=valued)
+        if found is not None:
+            values = [(y, found.value)] if valued else []
+            values += [(node, value) for _, node, value in found.slopes]
+            return xs, [result_of(t, v, settings, tracked=found.differentiable) for t, v in values]
+    nodes = gradients([(y, ones_like_term(y))], xs.terms, settings)
+    slopes = [nodes.get(x, zeros_for(x)) for x in xs.terms]
+    return xs, results([y, *slopes] if valued else slopes)
 
 
 def _scalar(f: Callable[..., Any], result: Any, transform: str) -> Tensor:
-    tensors, _ = output_tensors(f, result, transform)
+    tensors = [result] if isinstance(result, Tensor) else output_tensors(f, result, transform)[0]
     if isinstance(result, list | tuple | dict) or len(tensors) != 1:
         raise ShapeError(
             message(

@@ -35,9 +35,9 @@ from stablegrad.audit.syntax import (
 from stablegrad.ir import OPS
 from stablegrad.ops.record import Op
 from stablegrad.synthesis.build import DeclinedError
+from stablegrad.synthesis.layout import layout_of
 from stablegrad.synthesis.recipe import Recipe
 from stablegrad.synthesis.store import table_for, table_of
-from stablegrad.synthesis.table import layout_of
 
 Array = np.ndarray[Any, Any]
 

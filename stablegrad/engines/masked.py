@@ -80,6 +80,12 @@ class Masked:
 
     def __call__(self, x: Array) -> Array:
         flat = np.ascontiguousarray(x).reshape(-1)
+        if flat.size <= BLOCK:
+            here = self.bad(flat)
+            if here.size == flat.size:
+                return self._by_table(flat).reshape(x.shape)
+            if not here.size:
+                return self.naive(flat).reshape(x.shape)
         out = np.empty(flat.shape)
         bad: list[Array] = []
         for start in range(0, flat.size, BLOCK):
@@ -102,8 +108,8 @@ class Masked:
 
     def _by_table(self, x: Array) -> Array:
         value, covered = self.table(x)
-        left = np.flatnonzero(~covered)
-        if left.size:
+        if np.count_nonzero(covered) < covered.size:
+            left = np.flatnonzero(~covered)
             with sharing(self.pools[1]):
                 value[left] = np.broadcast_to(values_of(self.decided, x[left])[-1], left.shape)
         return value

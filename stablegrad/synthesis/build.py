@@ -22,11 +22,12 @@ from stablegrad.ir import topological
 from stablegrad.oracle.formats import FLOAT64
 from stablegrad.synthesis.binade import Cutter
 from stablegrad.synthesis.halves import joined, merged, padded
+from stablegrad.synthesis.layout import UNCOVERED
 from stablegrad.synthesis.parity import ODD, parity
 from stablegrad.synthesis.recipe import Recipe, X
 from stablegrad.synthesis.rows import Rows
 from stablegrad.synthesis.survey import Anchor, Survey, holes, survey, zeros
-from stablegrad.synthesis.table import UNCOVERED, Kind, Side, Table, Zone
+from stablegrad.synthesis.table import Kind, Side, Table, Zone
 
 if TYPE_CHECKING:
     from stablegrad.oracle.ends import End

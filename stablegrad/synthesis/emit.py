@@ -10,18 +10,15 @@ from typing import Any
 import numpy as np
 
 from stablegrad.oracle.formats import FLOAT64, Format
-from stablegrad.synthesis import factors, kernel
-from stablegrad.synthesis import table as table_module
-from stablegrad.synthesis.table import UNCOVERED, Kind, Table
+from stablegrad.synthesis import factors, kernel, layout
+from stablegrad.synthesis.layout import UNCOVERED
+from stablegrad.synthesis.table import Kind, Table
 
 LANGUAGES = ("numpy", "jax", "c")
 _FUNCTIONS = (
-    table_module.Layout,
-    table_module.layout_of,
-    table_module._cells,  # noqa: SLF001 - the source of the kernel is taken whole
     *[
         f
-        for module in (factors, kernel)
+        for module in (layout, factors, kernel)
         for f in vars(module).values()
         if getattr(f, "__module__", "") == module.__name__
     ],
@@ -97,8 +94,8 @@ def _python(table: Table, head: list[str], language: str, dtype: str) -> str:
     form = table.format
     known = {
         factors: ("LOG_2", "HUGE"),
-        kernel: ("FEW",),
-        table_module: ("LOOKED_THROUGH", "FINEST"),
+        kernel: ("FEW", "GATHERED"),
+        layout: ("LOOKED_THROUGH", "FINEST"),
     }
     constants = [f"{n} = {getattr(m, n)!r}" for m, names in known.items() for n in names]
     sides = [

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.synthesis.table import UNCOVERED, Side, Table, Zone
+from stablegrad.synthesis.layout import UNCOVERED
+from stablegrad.synthesis.table import Side, Table, Zone
 
 Array = np.ndarray[Any, Any]
 

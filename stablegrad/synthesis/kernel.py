@@ -18,10 +18,13 @@ from stablegrad.synthesis.factors import (
     number,
     times_power,
 )
-from stablegrad.synthesis.table import UNCOVERED, Kind, Table
+from stablegrad.synthesis.layout import UNCOVERED
+from stablegrad.synthesis.table import Kind, Table
 
 FEW = 4
 """Rows that are told apart by comparing."""
+GATHERED = 256
+"""Elements whose coefficients are looked up in one call."""
 
 
 def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, Any]:
@@ -32,14 +35,11 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
     layout, form = table.layout, table.format
     z = xp.abs(x)
     bits = z.view(form.integer)
-    exponent = (bits >> form.fraction) - form.bias
-    positive, negative = table.sides
-    minus = x.view(form.integer) < 0  # x < 0 is false for subnormals that a platform takes for 0
-    bottom = xp.where(minus, negative.low - 1, positive.low - 1)
-    top = xp.where(minus, negative.high, positive.high)
-    entry = xp.minimum(xp.maximum(exponent, bottom), top) - bottom
-    entry = entry + xp.where(minus, len(positive.base), 0)
-    start = _take(xp, layout.start, entry)
+    if isinstance(x, np.ndarray):
+        upper = x.view(form.integer) >> form.fraction
+        start = layout.direct[upper & (len(layout.direct) - 1)]
+    else:
+        start = _start(xp, x, bits, table)
     row = (start >> 6) + ((bits & ((1 << form.fraction) - 1)) >> (start & 63))
     near = None
     if layout.cells is not None:
@@ -66,6 +66,19 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
     return row, z, near
 
 
+def _start(xp: Any, x: Any, bits: Any, table: Table) -> Any:
+    """What the layout has for each input, told by comparing."""
+    form = table.format
+    exponent = (bits >> form.fraction) - form.bias
+    positive, negative = table.sides
+    minus = x.view(form.integer) < 0  # x < 0 is false for subnormals that a platform takes for 0
+    bottom = xp.where(minus, negative.low - 1, positive.low - 1)
+    top = xp.where(minus, negative.high, positive.high)
+    entry = xp.minimum(xp.maximum(exponent, bottom), top) - bottom
+    entry = entry + xp.where(minus, len(positive.base), 0)
+    return _take(xp, table.layout.start, entry)
+
+
 def _from(x: Any, hi: Any, lo: Any, low: Any) -> Any:
     """x + low - hi - lo."""
     d = (x - hi) - lo
@@ -74,12 +87,23 @@ def _from(x: Any, hi: Any, lo: Any, low: Any) -> Any:
 
 def _take(xp: Any, values: Any, index: Any) -> Any:
     if isinstance(index, np.ndarray):
-        return np.asarray(values).take(index, mode="clip")
+        return values.take(index, mode="clip")
     return xp.take(xp.asarray(values), index, mode="clip")
 
 
 def polynomial(xp: Any, coefficients: Any, row: Any, t: Any) -> Any:
     """hi + (lo + t*(c1 + t*(...))) of each element's row."""
+    if isinstance(row, np.ndarray) and row.ndim and row.size <= GATHERED:
+        hi, low, *rest = coefficients.take(row, axis=1, mode="clip")
+        if rest:
+            total = rest.pop()
+            while rest:
+                total *= t
+                total += rest.pop()
+            total *= t
+            low += total
+        hi += low
+        return hi
     low = _take(xp, coefficients[1], row)
     if len(coefficients) > 2:
         total = _take(xp, coefficients[-1], row)
@@ -127,22 +151,18 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
     infinite = (2 * form.bias + 1) << form.fraction
     covered = (kind != UNCOVERED) & (bits < infinite) & (bits > 0)
     y = z
-    for q in sorted({k.q for k in table.kinds} - {1}):
-        among = [i for i, k in enumerate(table.kinds) if i and k.q == q]
+    for q, among in layout.roots:
         y = _where_kind(xp, kind, among, y, lambda at, q=q: _variable(xp, form, q, at(z)))
     scale = _take(xp, table.scale, row)
     t = (y - _take(xp, table.center, row)) * scale
     if rest is not None:
         q = _take(xp, np.array([k.q for k in table.kinds], form.name), kind)
         t = t + y * (rest / q) * scale
-    even = [i for i, k in enumerate(table.kinds) if i and k.even]
-    if even:
-        t = _where_kind(xp, kind, even, t, lambda at: at(t) * at(t))
+    t = _where_kind(xp, kind, layout.even, t, lambda at: at(t) * at(t))
     value = plain = polynomial(xp, table.coefficients, row, t)
-    dressy = [i for i, k in enumerate(table.kinds) if i and not k.plain and not k.waves]
     # in NumPy kind by kind, else all at once: what several kinds need is computed once there
     apart = isinstance(plain, np.ndarray)
-    for among in [[i] for i in dressy] if apart else [dressy]:
+    for among in [[i] for i in layout.dressed] if apart else [layout.dressed]:
 
         def finished(at: Callable[[Any], Any], among: list[int] = among) -> Any:
             kinds = [table.kinds[i] for i in among]
@@ -161,7 +181,7 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
             return dressed(xp, form, kinds, here, at(plain), log, at(z), t_, slope, off)
 
         value = _where_kind(xp, kind, among, value, finished)
-    for i in [i for i, k in enumerate(table.kinds) if k.waves]:
+    for i in layout.waved:
 
         def oscillating(at: Callable[[Any], Any], k: Kind = table.kinds[i]) -> Any:
             found = waved(xp, form, k, table.coefficients, at(plain), at(row), at(z), at(t))
@@ -174,11 +194,11 @@ def evaluate(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any]:
         # with 0 added of which a compiler knows nothing: else it asks whether x is 0 as a float,
         # which subnormals are to platforms that flush them
         pattern = pattern + (kind.astype(form.integer) >> 7)
-    for point, known in table.points:  # 0 and -0 are two points
-        here = pattern == np.array(point, form.name).view(form.integer)[()]
+    for point, known in layout.points:  # 0 and -0 are two points
+        here = pattern == point
         if low is not None:
             here = here & (low == 0)
-        if apart and not here.any():
+        if apart and not np.count_nonzero(here):
             continue
         value = xp.where(here, number(form, known), value)
         covered = covered | here
@@ -201,12 +221,13 @@ def _where_kind(
     if not isinstance(otherwise, np.ndarray) or not otherwise.ndim:
         # what is computed for others means nothing
         return xp.where(here, result(lambda a: a), otherwise)
-    places = np.flatnonzero(here)
-    if not places.size:
+    count = np.count_nonzero(here)
+    if not count:
         return otherwise
-    if places.size == otherwise.size:
+    if count == otherwise.size:
         found = np.asarray(result(lambda a: a.reshape(-1)), otherwise.dtype)
         return found.reshape(otherwise.shape)
+    places = here.reshape(-1).nonzero()[0]
     out = otherwise.copy()
     flat = out.reshape(-1)
     flat[places] = result(lambda a: a.reshape(-1)[places])

@@ -6,7 +6,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from stablegrad.oracle.formats import Format
-from stablegrad.synthesis.table import UNCOVERED, Kind, Waves
+from stablegrad.synthesis.layout import UNCOVERED
+from stablegrad.synthesis.table import Kind, Waves
 
 if TYPE_CHECKING:
     from stablegrad.oracle.ends import End

@@ -12,13 +12,12 @@ from zlib import crc32
 import numpy as np
 
 from stablegrad.oracle.formats import FLOAT64, FORMATS, Format
+from stablegrad.synthesis.layout import Layout, layout_of
 
 Array = np.ndarray[Any, Any]
 FORMAT = 5
 MAGIC = b"stablegrad kernel\n"
 """Changed whenever a table means something else than before."""
-UNCOVERED = 0
-"""The row, and the kind, of inputs for which nothing is proved."""
 
 
 def framed(about: dict[str, Any], numbers: bytes = b"") -> bytes:
@@ -143,93 +142,6 @@ class Zone:
     width: float
     above: int
     below: int
-
-
-class Layout(NamedTuple):
-    """A table as kernels read it.
-
-    Attributes:
-        start: 64 times base, and shift, of both sides, of the one after those of the other.
-        cells: where there are many zones, what start leads to: for each cell the input from which
-            on the second of its two rows serves, and those rows.
-        anchors: hi and lo of the zone that a row is of, else 0.
-        logs: the rows of each kind that another follows.
-    """
-
-    start: Any
-    cells: tuple[Any, Any] | None
-    anchors: tuple[Any, Any]
-    logs: dict[int, tuple[int, ...]]
-
-
-LOOKED_THROUGH = 3
-"""Zones that every input is compared with."""
-FINEST = 12
-"""A binade has 2**FINEST cells at most."""
-
-
-def layout_of(table: Any) -> Layout:
-    """The layout of a table."""
-    base = [b for s in table.sides for b in s.base]
-    shift = [h for s in table.sides for h in s.shift]
-    logs = {
-        i: tuple(np.flatnonzero(table.kind == i)[::2].tolist())
-        for i, k in enumerate(table.kinds)
-        if k.log
-    }
-    cells = None
-    if len(table.zones) > LOOKED_THROUGH:
-        found = _cells(table, base, shift)
-        if found is not None:
-            base, shift, cells = found
-    form = table.format
-    start = (64 * np.array(base) + np.array(shift)).astype(form.integer)
-    hi, lo = np.zeros((2, len(table.kind)), form.name)
-    for z in table.zones:
-        for r in (z.above, z.below):
-            if r != UNCOVERED:
-                hi[r], lo[r] = z.hi, z.lo
-    return Layout(start, cells, (hi, lo), logs)
-
-
-def _cells(table: Any, base: list[int], shift: list[int]) -> Any:
-    """Cells that are inside of a zone or use none, in place of the pieces of each binade."""
-    kind = np.dtype(table.format.name).type
-    firsts, shifts, rows, edges = [], [], [], []
-    for s, side in enumerate(table.sides):
-        for n in range(len(side.base)):
-            first, pieces = base[len(firsts)], table.format.fraction - shift[len(firsts)]
-            e = side.low - 1 + n
-            start = 2.0**e
-            outer = n == 0, n == len(side.base) - 1
-            near = []
-            for z in table.zones:
-                at = -z.hi if s else z.hi
-                if at - z.width < (np.inf if outer[1] else 2 * start) and at + z.width > (
-                    0 if outer[0] else start
-                ):
-                    near.append((at, z))
-            if near and any(outer):
-                return None
-            k = max([pieces, *[e + 2 - math.frexp(z.width)[1] for _, z in near]])
-            if k > FINEST:
-                return None
-            firsts.append(len(edges))
-            shifts.append(table.format.fraction - k)
-            for j in range(2**k):
-                row = first + (j >> (k - pieces)) if first else UNCOVERED
-                lo, hi = start * (1 + j / 2**k), start * (1 + (j + 1) / 2**k)
-                found, edge = (row, row), np.inf
-                for at, z in near:
-                    if at - z.width <= lo and hi <= at + z.width:
-                        found = tuple([r or row for r in (z.below, z.above)])
-                        edge = z.hi if z.lo < 0 else np.nextafter(kind(z.hi), kind(np.inf))
-                    elif row == UNCOVERED and at - z.width < hi and lo < at + z.width:
-                        return None
-                rows += found
-                edges.append(edge)
-    form = table.format
-    return firsts, shifts, (np.array(edges, form.name), np.array(rows, form.integer))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

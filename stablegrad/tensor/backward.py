@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from stablegrad.errors import NotDifferentiableError, ShapeError, message
-from stablegrad.ir import OPS, Term, make
-from stablegrad.ops.derivative import GRADIENT
+from stablegrad.ir import OPS, Term
 from stablegrad.ops.record import LEAF
-from stablegrad.program import evaluate, known, program_of, remember, structure
+from stablegrad.program import evaluate
 from stablegrad.settings import DEFAULT, Settings, current
 from stablegrad.tensor.cells import freeze, frozen
 from stablegrad.tensor.core import Tensor, leaf_of, ones_like_term, wrap
-from stablegrad.tensor.gradients import gradients
+from stablegrad.tensor.gradients import gradients, straight
 
 
 def backward(root: Tensor, gradient: Any, *, create_graph: bool) -> None:
@@ -29,44 +29,20 @@ def backward(root: Tensor, gradient: Any, *, create_graph: bool) -> None:
         )
     settings = governing(root)
     same = root._value is None and (settings is root.settings or settings == root.settings)
-    found = _straight(root, settings, same=same) if gradient is None else None
+    found: Found | None = None
+    if gradient is None and root.size == 1:
+        computed = straight(root.term, None, settings, valued=same)
+        if computed is not None:
+            found = computed.slopes
+            root._value = root._value if computed.value is None else freeze(computed.value)
     if found is None:
         found = _through_history(root, seed_term(root, gradient), settings, same=same)
     for leaf, node, value in found:
         _accumulate(leaf, node, freeze(value), settings, create_graph=create_graph)
 
 
-Found = list[tuple[Term, Term, Any]]
+Found = Sequence[tuple[Term, Term, Any]]
 """Leaves, the terms of their gradients, and the values of these."""
-
-
-def _straight(root: Tensor, settings: Settings, *, same: bool) -> Found | None:
-    """The gradients of one element whose history was never cut; None where it was.
-
-    The structure of the value alone tells the program, so a loop of small steps pays for no
-    walk over derivative nodes.
-    """
-    if root.size != 1 or root.term.op is LEAF:
-        return None
-    form, leaves = structure([root.term])
-    cells = [leaf.params[0] for leaf in leaves]
-    if any(cell.origin is not None for cell in cells):
-        return None
-    wanted = tuple([cell.requires_grad for cell in cells])
-    variables = [leaf for leaf, wants in zip(leaves, wanted, strict=True) if wants]
-    seed = ones_like_term(root.term)
-    nodes = [make(GRADIENT, (root.term, x, seed), (), x.shape, x.dtype) for x in variables]
-    key = (settings, form, wanted, same)
-    program = known(key)
-    if program is None:
-        program, order = program_of([*nodes, root.term] if same else nodes, settings)
-        if order != leaves:
-            return None
-        remember(key, program)
-    values = program([cell.value for cell in cells])
-    if same:
-        root._value = freeze(values.pop())
-    return list(zip(variables, nodes, values, strict=True))
 
 
 def _through_history(root: Tensor, seed: Term, settings: Settings, *, same: bool) -> Found:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from stablegrad.ir import OPS, Term, topological
+from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import derivative
 from stablegrad.ops.record import LEAF, const
-from stablegrad.program import evaluate
+from stablegrad.program import evaluate, known, program_of, remember, structure
 from stablegrad.settings import Settings
 from stablegrad.tensor.cells import freeze, value_leaf
 from stablegrad.tensor.history import images
@@ -135,6 +136,64 @@ def gradients(
                 arrived.setdefault(target, []).append(node)
     order = history.variables if variables is None else variables
     return {x: _sum(found[x]) for x in order if x in found}
+
+
+class Straight(NamedTuple):
+    """What a program gives for one element and its gradients.
+
+    Attributes:
+        value: of the element, if it was asked for.
+        slopes: variables, the terms of the gradients by them, and the values of these.
+        differentiable: whether any leaf asks for gradients.
+    """
+
+    value: Any
+    slopes: list[tuple[Term, Term, Any]]
+    differentiable: bool
+
+
+def straight(
+    root: Term, variables: Sequence[Term] | None, settings: Settings, *, valued: bool
+) -> Straight | None:
+    """The gradients of one element by leaves, computed at once; None where history was cut.
+
+    The structure of the value alone tells the program, so a loop of small steps pays for no
+    walk over derivative nodes.
+
+    Args:
+        root: the element.
+        variables: leaves; None for all that require grad.
+        settings: the rules in force.
+        valued: whether the value of the element is wanted too.
+    """
+    if root.op is LEAF:
+        return None
+    form, leaves = structure([root])
+    cells = [leaf.params[0] for leaf in leaves]
+    for cell in cells:
+        if cell.origin is not None:
+            return None
+    if variables is None:
+        places = [i for i, cell in enumerate(cells) if cell.requires_grad]
+        variables = [leaves[i] for i in places]
+    else:
+        try:
+            places = [leaves.index(x) for x in variables]
+        except ValueError:
+            return None
+    seed = const(1, root.dtype, root.shape)
+    nodes = [make(derivative.GRADIENT, (root, x, seed), (), x.shape, x.dtype) for x in variables]
+    key = (settings, form, tuple(places), valued)
+    program = known(key)
+    if program is None:
+        program, order = program_of([*nodes, root] if valued else nodes, settings)
+        if order != leaves:
+            return None
+        remember(key, program)
+    values = program([cell.value for cell in cells])
+    value = values.pop() if valued else None
+    asked = any(cell.requires_grad for cell in cells)
+    return Straight(value, list(zip(variables, nodes, values, strict=True)), asked)
 
 
 def _apart(targets: Sequence[Term], nodes: list[Term], settings: Settings) -> list[Term]:

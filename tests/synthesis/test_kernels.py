@@ -19,7 +19,7 @@ from stablegrad.oracle.points import sign, zero
 from stablegrad.oracle.precision import precision
 from stablegrad.settings import Settings
 from stablegrad.synthesis import Builder, DeclinedError, X, build, evaluate, op, recipe, table_of
-from stablegrad.synthesis import table as tables
+from stablegrad.synthesis import layout as layouts
 from stablegrad.synthesis.recipe import digest, rebased
 from stablegrad.synthesis.table import Table
 from stablegrad.transforms.expand import derivative
@@ -293,7 +293,7 @@ def test_many_zones_are_found_by_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Builder(recipe(f, x)).build()
     assert len(table.zones) > 8
     assert table.layout.cells is not None
-    monkeypatch.setattr(tables, "LOOKED_THROUGH", len(table.zones))
+    monkeypatch.setattr(layouts, "LOOKED_THROUGH", len(table.zones))
     apart = replace(table)  # zone after zone
     assert apart.layout.cells is None
     xs = np.concatenate([inputs(table), [z.hi for z in table.zones]])
