@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from fractions import Fraction
+from typing import Any
+
+import numpy as np
 
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
@@ -63,7 +66,26 @@ def _monomial(term: Term) -> Term:
 
 def _astype(term: Term) -> Term:
     inner = term.args[0]
-    return cast(inner, term.dtype) if inner.op is CONST and is_float(term.dtype) else term
+    if not is_float(term.dtype):
+        return term
+    return (
+        cast(inner, term.dtype) if inner.op is CONST else _of_constants(inner, term.dtype) or term
+    )
+
+
+def _of_constants(x: Term, dtype: np.dtype[Any]) -> Term | None:
+    """A function of constants alone in another dtype, which does not round it: sqrt(2) is folded.
+
+    None for others, and where the dtype rounds one of the constants.
+    """
+    if x.op is CONST:
+        moved = cast(x, dtype)
+        return moved if moved.params == x.params else None
+    if not (x.args and x.op.elementwise and is_float(x.dtype)) or x.op.name == "astype":
+        return None
+    args = [_of_constants(a, dtype) for a in x.args]
+    found = tuple([a for a in args if a is not None])
+    return make(x.op, found, x.params, x.shape, dtype) if len(found) == len(args) else None
 
 
 def _filled(term: Term) -> Term:

@@ -7,8 +7,9 @@ from typing import Any
 
 from stablegrad.ir import OPS, UNKNOWN, Facts, Term
 from stablegrad.ops import compound_kernels, geometric_kernels, power_kernels
+from stablegrad.ops.exact import exact_ratio
 from stablegrad.ops.power_kernels import falling
-from stablegrad.ops.record import NONNEGATIVE, POSITIVE, REAL, elementwise
+from stablegrad.ops.record import CONST, NONNEGATIVE, POSITIVE, REAL, elementwise
 
 _GROWS = Facts(lo=-1.0, lo_open=True)
 
@@ -106,6 +107,14 @@ pow1pm1 = elementwise(
     example=">>> sg.ops.pow1pm1(sg.tensor([1e-12]), 2.0).numpy()\narray([2.e-12], dtype=float32)",
 )
 
+
+def _slope_of_power(x: Term, y: Term) -> Term:
+    """The derivative of x**y by x: for a constant y one that products keep in range."""
+    if y.op is CONST and not isinstance(y.params[0], str) and x.facts.nonnegative:
+        return y * OPS["power"](x, exact_ratio(y.params[0] - 1))
+    return powm1_derivative(x, y, n=1, m=0)
+
+
 powm1 = elementwise(
     "powm1",
     family="growth",
@@ -113,10 +122,7 @@ powm1 = elementwise(
     widens=True,
     spellings=(lambda x, y: OPS["power"](x, y) - 1,),
     ball=lambda x, y: x**y - 1,
-    partials=lambda out, x, y: (
-        powm1_derivative(x, y, n=1, m=0),
-        powm1_derivative(x, y, n=0, m=1),
-    ),
+    partials=lambda out, x, y: (_slope_of_power(x, y), powm1_derivative(x, y, n=0, m=1)),
     textbook=lambda out, x, y: (y * x ** (y - 1), OPS["log"](x) * x**y),
     domain=(POSITIVE, REAL),
     cost=5,

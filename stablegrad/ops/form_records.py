@@ -12,7 +12,7 @@ from stablegrad.ir import OPS, Facts, Shape, Term
 from stablegrad.ops.choice import choose
 from stablegrad.ops.exact import LONG, Exact, Rational, round_to, to_float
 from stablegrad.ops.form_facts import affine_facts, monomial_facts
-from stablegrad.ops.guards import of_finite_inputs
+from stablegrad.ops.guards import of_finite_inputs, one_holds
 from stablegrad.ops.record import UNIT, ZERO, Op, broadcast, const, declare, elementwise
 
 
@@ -119,7 +119,7 @@ def _affine_support(term: Term) -> Term | None:
     if term.params[0] != 0:
         return None
     supports = [a.support for a in term.args]
-    if any(s is None for s in supports):
+    if any(s is None for s in supports) or one_holds([[s] for s in supports if s is not None]):
         return None
     return _reduce("logical_or", supports)
 

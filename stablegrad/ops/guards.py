@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from stablegrad.ir import OPS, Term
@@ -155,3 +156,38 @@ def blocks_zeros(mask: Term) -> bool:
         and mask.args[1].op.name == "logical_not"
         and mask.args[1].args[0].op.name == "isfinite"
     )
+
+
+ATOMS = 4
+"""Conditions of which all cases are looked at."""
+
+
+def one_holds(sides: Sequence[Sequence[Term]]) -> bool:
+    """Whether of some conjunctions one holds whatever the conditions are that they are made of."""
+    atoms: dict[Term, None] = {}
+    stack = [c for side in sides for c in side]
+    while stack:
+        c = stack.pop()
+        if c.op.name in _LOGIC:
+            stack += c.args
+        else:
+            atoms[c] = None
+        if len(atoms) > ATOMS or len(stack) > _MOST:
+            return False
+    return all(
+        any(all(_holds(c, dict(zip(atoms, case, strict=True))) for c in side) for side in sides)
+        for case in product((False, True), repeat=len(atoms))
+    )
+
+
+_LOGIC = frozenset("logical_and logical_or logical_not".split())
+_MOST = 32
+
+
+def _holds(condition: Term, held: Mapping[Term, bool]) -> bool:
+    if condition in held:
+        return held[condition]
+    parts = [_holds(c, held) for c in condition.args]
+    if condition.op.name == "logical_not":
+        return not parts[0]
+    return all(parts) if condition.op.name == "logical_and" else any(parts)

@@ -16,7 +16,7 @@ from stablegrad.ir import Shape, Term
 from stablegrad.ops.exact import Exact, Rational, exact, round_to, to_float
 from stablegrad.ops.form_facts import sum_of_products_facts
 from stablegrad.ops.form_records import MONOMIAL, coefficient
-from stablegrad.ops.pairs import Pair
+from stablegrad.ops.pairs import Pair, two_prod
 from stablegrad.ops.plain_sums import two_addends
 from stablegrad.ops.record import broadcast, declare
 from stablegrad.ops.singles import accumulated, constants_in, single_product
@@ -237,8 +237,17 @@ def _steps(xp: Any, x: Any, p: Rational) -> list[tuple[Any, bool]]:
         steps = [(x, p < 0)] * int(size)
         return steps if size == int(size) else [*steps, (xp.sqrt(x), p < 0)]
     base, whole = _representable(p, x.dtype)
-    steps = [(xp.power(x, coefficient(xp, base, x)), False)]
+    high, low = _pair_of(base, x.dtype)
+    steps = [(xp.power(x, high), False)]
+    if low:  # what the exponent lost to rounding
+        steps.append((1 + low * xp.log(x), False))
     return steps + [(x, whole < 0)] * abs(whole)
+
+
+def _pair_of(p: Rational, dtype: Any) -> Pair:
+    """An exponent as a float of the dtype and its rounding error."""
+    high = dtype.type(float(round_to(p, dtype)))
+    return high, dtype.type(to_float(exact(Fraction(p) - Fraction(float(high)))))
 
 
 def _representable(p: Rational, dtype: Any) -> tuple[Rational, int]:
@@ -280,13 +289,17 @@ def product_by_parts(
 def _general_power(xp: Any, mantissa: Any, x: Any, m: Any, e: Any, p: Rational, dtype: Any) -> Any:
     """Multiply a mantissa by x**p for a power that is no half integer."""
     base, whole = _representable(p, dtype)
-    direct = xp.power(x, dtype.type(float(base)))
+    high, low = _pair_of(base, dtype)
+    direct = xp.power(x, high)
     pm, pe = xp.frexp(direct)
+    finite = (x != 0) & xp.isfinite(x)
+    if low:
+        pm = pm * (1 + low * xp.log(xp.where(finite, x, 1)))
     lost = (direct == 0) | ~xp.isfinite(direct)
-    scaled = e * float(base)
+    scaled, rest = two_prod(e.astype(dtype), high)
     floor = xp.floor(scaled)
-    other = xp.power(m, dtype.type(float(base))) * xp.exp2(scaled - floor)
-    usable = lost & (x != 0) & xp.isfinite(x)
+    other = xp.power(m, high) * xp.exp2((scaled - floor) + (rest + low * e))
+    usable = lost & finite
     om, oe = xp.frexp(other)
     pm = xp.where(usable, om, pm)
     pe = xp.where(usable, oe + floor.astype(np.int64), pe)

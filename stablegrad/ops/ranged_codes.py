@@ -46,6 +46,13 @@ class Masked(NamedTuple):
     masks: tuple[int, ...]
 
 
+class Required(NamedTuple):
+    """A register, nan where a condition does not hold."""
+
+    register: int
+    condition: int
+
+
 class Nonzero(NamedTuple):
     """A register that is proved to be no zero: one that it holds nevertheless underflowed."""
 
@@ -53,7 +60,7 @@ class Nonzero(NamedTuple):
     sign: int
 
 
-Code = tuple[Sum | Rounded | Product | Masked | Function | Nonzero, ...]
+Code = tuple[Sum | Rounded | Product | Masked | Required | Function | Nonzero, ...]
 
 _SURE = 2.0**58  # powers of such that are no longer told apart
 _COUNTED = FARTHEST / 2
@@ -73,7 +80,11 @@ def decisive(code: Code, leaves: int) -> frozenset[int]:
         elif isinstance(step, Product):
             if any(p < 0 for _, p in step.factors):
                 return frozenset()
-        elif isinstance(step, Function | Masked) or step.constant != 0 or len(step.addends) > 1:
+        elif (
+            isinstance(step, Function | Masked | Required)
+            or step.constant != 0
+            or len(step.addends) > 1
+        ):
             return frozenset()
     return frozenset(zeros)
 
@@ -95,20 +106,25 @@ def run_parts(xp: Any, xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:
             out = call(xp, step, registers)
             # the exponential of what is far is of another order
             given = step.registers if step.name in _OF_ONE_ORDER else ()
-            far.made(out, [registers[i] for i in given])
+            far.used(step.registers)
+            far.made(len(registers), out, [registers[i] for i in given])
         elif isinstance(step, Nonzero):
             m, low, e = registers[step.register]
             zero = m == 0
             out = np.where(zero, 0.5 * step.sign, m), low, np.where(zero, -int(FARTHEST), e)
-            far.made(out, [registers[step.register]])
+            far.made(len(registers), out, [registers[step.register]])
+        elif isinstance(step, Required):
+            m, low, e = registers[step.register]
+            out = np.where(registers[step.condition][0] != 0, m, np.nan), low, e
+            far.used([step.register])
         elif isinstance(step, Product):
             out, rooted = _rooted(step, registers)
-            far.multiplied(step, registers)
+            far.multiplied(step, registers, True)
             none |= rooted
         elif isinstance(step, Masked):
             out, rooted = _rooted(step.product, registers)
-            far.multiplied(step.product, registers)
             holds = np.logical_and.reduce([registers[i][0] != 0 for i in step.masks])
+            far.multiplied(step.product, registers, holds)
             none |= rooted & holds
             zero = np.zeros(none.shape)
             out = either(holds, out, (zero, zero, np.zeros(none.shape, np.int64)))
@@ -122,6 +138,7 @@ def run_parts(xp: Any, xs: Sequence[Any], code: Code) -> tuple[Parts, Any]:
                 if step.known is not None:
                     own = registers[step.known]
                     out = either(np.isnan(out[0]) & np.isfinite(own[0]), own, out)
+            far.used([i for _, i in step.addends])
             far.summed(terms)
         registers.append(out)
     m, low, e = registers[-1]
@@ -144,36 +161,48 @@ class _Far:
     """Follows numbers of which only the order is known: enough for u/(1 + u), not for u/v."""
 
     def __init__(self) -> None:
-        self.sources: Any = 0
+        self.sources: dict[int, Any] = {}
+        """By the register, where such a number came up."""
+        self.counts: dict[int, Any] = {}
+        """By the register, where it is used, but in products of which a condition does not hold."""
         self.met: Any = False
         """Where two such are added, or one is divided by another."""
 
-    def made(self, out: Parts, given: Sequence[Parts]) -> None:
+    def made(self, register: int, out: Parts, given: Sequence[Parts]) -> None:
         """A result that may be such a number although what it is made of is none."""
         far = is_far(out)
         if np.any(far):
             known = np.logical_or.reduce([is_far(x) for x in given]) if given else False
-            self.sources = self.sources + (far & ~known)
+            self.sources[register] = far & ~known
+
+    def used(self, registers: Sequence[int], holds: Any = True) -> None:
+        """Registers that are used, where a condition holds."""
+        for i in registers:
+            if i in self.sources:
+                self.counts[i] = self.counts.get(i, False) | holds
 
     def summed(self, terms: Sequence[Parts]) -> None:
         """The addends of a sum."""
-        if np.any(self.sources):
+        if self.sources:
             self.met = self.met | (sum([is_far(x).astype(int) for x in terms]) > 1)
 
-    def multiplied(self, step: Product, registers: Sequence[Parts]) -> None:
+    def multiplied(self, step: Product, registers: Sequence[Parts], holds: Any) -> None:
         """The factors of a product, some of which are as far off as is counted."""
-        if np.any(self.sources):
+        if self.sources:
+            self.used([i for i, _ in step.factors], holds)
             order = [registers[i][2] * (1 if p > 0 else -1) for i, p in step.factors]
             above = np.logical_or.reduce([e >= _COUNTED for e in order])
             below = np.logical_or.reduce([e <= -_COUNTED for e in order])
-            self.met = self.met | (above & below)
+            self.met = self.met | (above & below & holds)
 
     def lost(self, registers: Sequence[Parts]) -> Any:
         """Where nothing is known of the last register."""
-        if not np.any(self.sources):
+        if not self.sources:
             return False
+        self.used([len(registers) - 1])
+        sources = sum([x & self.counts.get(i, False) for i, x in self.sources.items()])
         beyond = np.logical_or.reduce([np.abs(e) > _SURE for *_, e in registers])
-        return beyond | ((self.sources > 1) & (self.met | ~is_far(registers[-1])))
+        return beyond | ((sources > 1) & (self.met | ~is_far(registers[-1])))
 
 
 def _told(total: Parts, terms: Sequence[Parts], bits: int) -> Parts:

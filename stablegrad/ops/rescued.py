@@ -76,6 +76,13 @@ def _is_left(value: Any, least: tuple[float, ...], addends: Sequence[Any]) -> An
     return lost if np.logical_or.reduce(lost, axis=None) else None
 
 
+def _is_close(value: Any, least: tuple[float, ...], arguments: Sequence[Any]) -> Any:
+    """Where two arguments that are rounded are next to each other; None if nowhere."""
+    a, b = arguments
+    lost = np.abs(a - b) < least[0] * np.abs(a)
+    return lost if np.logical_or.reduce(lost, axis=None) else None
+
+
 def _is_by_zero(value: Any, least: tuple[float, ...], watched: Any) -> Any:
     """Where a function of what is rounded is next to its zero; None if nowhere."""
     lost = np.abs(value) < least[0]
@@ -114,6 +121,7 @@ _LOST = {
     "turned": _is_turned,
     "beyond": _is_beyond,
     "left": _is_left,
+    "close": _is_close,
     "zero": _is_by_zero,
     "zero or pole": _is_by_zero_or_pole,
     "below": _is_below,

@@ -22,6 +22,7 @@ THEMES = (
     "logs",
     "logsums",
     "matrices",
+    "mixtures",
     "moments",
     "power_means",
     "powers",

@@ -34,7 +34,7 @@ def power_of_sum_of_powers(term: Term) -> Term | None:
     if forms.factors(forms.split(outer)[1]).get(rate) != -1 or rate in forms.factors(degree):
         return None
     v, x, u, y, p = (forms.with_shape(a, total.shape) for a in (v, x, u, y, p))
-    rare = OPS["rarely"](_is_rare(total, x, y, p))
+    rare = OPS["rarely"](_is_rare(total, p, x, y))
     x, y, p = (OPS["where"](rare, a, b) for a, b in ((x, 1.0), (y, 2.0), (p, 1.0)))
     first = OPS["logical_xor"](x < y, p > 0)
     base, other = OPS["where"](first, x, y), OPS["where"](first, y, x)
@@ -52,17 +52,59 @@ def power_of_sum_of_powers(term: Term) -> Term | None:
     return forms.with_shape(OPS["where"](rare, forms.product([scale, mean]), plain), term.shape)
 
 
+@stabilize.procedure(
+    "power",
+    example=lambda x, y, p: OPS["power"](OPS["power"](x, p) + OPS["power"](y, p) - 1, 1 / p),
+    source="means of powers are homogeneous",
+    group=RARE,
+    among=("affine",),
+)
+def power_of_sum_of_several_powers(term: Term) -> Term | None:
+    """(x**p + y**p - 1)**(1/p), Clayton's copula, leaves the range for large p, as two powers do.
+
+    And all is lost for small p where the weights add up to 1. A constant is a power of 1.
+    """
+    total, outer = term.args
+    found = _several_powers(total)
+    if found is None:
+        return None
+    weights, bases, p = found
+    rate = forms.split(p)[1]
+    degree = bare(forms.product([outer, p]))
+    if forms.factors(forms.split(outer)[1]).get(rate) != -1 or rate in forms.factors(degree):
+        return None
+    p, *bases = (forms.with_shape(a, total.shape) for a in (p, *bases))
+    rare = OPS["rarely"](_is_rare(total, p, *bases))
+    p, *bases = (OPS["where"](rare, a, 1.0) for a in (p, *bases))
+    outermost = [functools.reduce(OPS[name], bases) for name in ("maximum", "minimum")]
+    top = OPS["where"](p > 0, *outermost)
+    rates = [forms.product([p, OPS["log_ratio"](x, top)]) for x in bases]
+    plain = OPS["power"](OPS["where"](rare, 1.0, total), outer)
+    outer = forms.product([degree, forms.power(p, -1)])
+    even = is_const(bare(forms.total([(1, w) for w in weights], (), total.dtype)), 1)
+    gains = [OPS["expm1" if even else "exp"](x) for x in rates]
+    parts = [(1, forms.product(pair)) for pair in zip(weights, gains, strict=True)]
+    gain = forms.total(parts, total.shape, total.dtype)
+    if even:
+        mean = OPS["exp"](forms.product([outer, OPS["log1p"](gain)]))
+    else:
+        mean = OPS["power"](gain, outer)
+    scale = top if is_const(degree, 1) else OPS["power"](top, degree)
+    return forms.with_shape(OPS["where"](rare, forms.product([scale, mean]), plain), term.shape)
+
+
 LEAST = {8: 2.0**-900, 4: 2.0**-100, 2: 2.0**-8}
 """By bytes of a float: sums of powers from here on to the reciprocal keep their digits."""
 SMALL = 2.0**-10
 """Exponents below it make all powers next to 1."""
 
 
-def _is_rare(total: Term, x: Term, y: Term, p: Term) -> Term:
+def _is_rare(total: Term, p: Term, *bases: Term) -> Term:
     """Where a sum of powers of positive numbers leaves the range, or both are next to 1."""
-    least = LEAST[x.dtype.itemsize]
+    least = LEAST[total.dtype.itemsize]
     usual = [total >= least, total <= 1 / least, OPS["abs"](p) >= SMALL]
-    good = [x > 0, y > 0, *map(OPS["isfinite"], (x, y, p)), OPS["not_equal"](p, 0.0)]
+    good = [x > 0 for x in bases]
+    good += [*map(OPS["isfinite"], (*bases, p)), OPS["not_equal"](p, 0.0)]
     unusual = OPS["logical_not"](functools.reduce(OPS["logical_and"], usual))
     return functools.reduce(OPS["logical_and"], good, unusual)
 
@@ -75,6 +117,22 @@ def _two_powers(total: Term) -> tuple[tuple[Term, Term], tuple[Term, Term], Term
     if parts[0] is None or parts[1] is None or parts[0][2] is not parts[1][2]:
         return None
     return parts[0][:2], parts[1][:2], parts[0][2]
+
+
+def _several_powers(total: Term) -> tuple[list[Term], list[Term], Term] | None:
+    """The weights and bases of a sum of three powers or more, and their exponent."""
+    if total.op is not forms.AFFINE or isinstance(total.params[0], str):
+        return None
+    parts = [_weighted(c, x) for c, x in zip(total.params[1], total.args, strict=True)]
+    found = [part for part in parts if part is not None]
+    few = len(found) < 2 or len(found) + (total.params[0] != 0) < 3
+    if few or len(found) < len(parts) or any(p is not found[0][2] for *_, p in found):
+        return None
+    weights, bases = [w for w, *_ in found], [x for _, x, _ in found]
+    if total.params[0] != 0:
+        weights.append(forms.const(total.params[0], total.dtype))
+        bases.append(forms.const(1, total.dtype))
+    return weights, bases, found[0][2]
 
 
 def _weighted(c: Rational, x: Term) -> tuple[Term, Term, Term] | None:

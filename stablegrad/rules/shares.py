@@ -1,4 +1,4 @@
-"""Sums of exponentials, spelled by hand: shares of one, and logs of weighted ones."""
+"""Sums of exponentials, spelled by hand: shares of one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Addend = tuple[Rational, Term | None, dict[Term, Rational]]
 """A coefficient, the exponent of an exponential (None for 0), and the other factors."""
 
 
-def _exponentials(total: Term) -> list[Addend] | None:
+def exponential_addends(total: Term) -> list[Addend] | None:
     """The addends of a sum of multiples of exponentials, two at least, a constant among them."""
     if total.op is not forms.AFFINE or isinstance(total.params[0], str):
         return None
@@ -44,16 +44,17 @@ def _exponentials(total: Term) -> list[Addend] | None:
     return found if len(found) > 1 else None
 
 
-def _exponent(u: Term | None, like: Term) -> Term:
+def exponent_of(u: Term | None, like: Term) -> Term:
+    """The exponent of an addend: 0 for a constant."""
     return forms.const(0, like.dtype) if u is None else u
 
 
-def _shifted(addends: list[Addend], by: Term, like: Term) -> Term:
+def divided_by(addends: list[Addend], by: Term, like: Term) -> Term:
     """The sum with an exponential divided out."""
     terms = []
     for c, u, rest in addends:
         one = forms.const(1, like.dtype)
-        share = one if u is by else exp(plain_difference(_exponent(u, like), by))
+        share = one if u is by else exp(plain_difference(exponent_of(u, like), by))
         terms.append((c, forms.product([share, forms.monomial(rest, None, like.dtype)])))
     shape = forms.broadcast(forms.AFFINE, tuple([t for _, t in terms]))
     return forms.total(terms, shape, like.dtype)
@@ -73,58 +74,14 @@ def share_of_exponentials(term: Term) -> Term | None:
     if top is None:
         return None
     for below, p in parts.items():
-        addends = _exponentials(below) if p == -1 else None
+        addends = exponential_addends(below) if p == -1 else None
         if addends is None or not any(u is top.args[0] for _, u, _ in addends):
             continue
-        total = _shifted(addends, top.args[0], term)
+        total = divided_by(addends, top.args[0], term)
         rest = {x: q for x, q in parts.items() if x is not top and x is not below}
         others = forms.monomial(rest, None, term.dtype) if rest else forms.const(1, term.dtype)
         return forms.with_shape(forms.product([forms.power(total, -1), others]), term.shape)
     return None
-
-
-@stabilize.procedure(
-    "log",
-    example=lambda a, b, w: log(w * exp(a) + (1 - w) * exp(b)),
-    source="Blanchard, Higham and Higham 2021",
-    group="logarithm",
-    among=("exp", "monomial"),
-)
-def log_of_weighted_exponentials(term: Term) -> Term | None:
-    """log(w*exp(a) + (1 - w)*exp(b)), a mixture: the greatest exponential is taken out.
-
-    It stays where the exponents are small: the sum is in range, and its log cancels with nothing.
-    """
-    (total,) = term.args
-    scale, total = forms.split(total)
-    if total.op is forms.MONOMIAL:
-        return None
-    addends = _exponentials(total)
-    if addends is None or scale <= 0:
-        return None
-    if all(c == addends[0][0] and not rest for c, _, rest in addends):
-        c = forms.exact_ratio(scale * addends[0][0])
-        if c <= 0:
-            return None
-        if scale == 1 and c == 1:
-            return None  # a sum of plain exponentials: the ops of logsumexp's family
-        inner = forms.scale(forms.ratio(scale, c), total)
-        constant = log(forms.const(c, term.dtype))
-        result = forms.total([(1, log(inner)), (1, constant)], term.shape, term.dtype)
-        if len(addends) != 2 or 2 * c != 1:
-            return result
-        a, b = (_exponent(u, term) for _, u, _ in addends)  # the mean of two, near each other
-        half = plain_difference(a, b) / 2
-        middle = forms.total([(1, (a + b) / 2), (1, OPS["log_cosh"](half))], term.shape, term.dtype)
-        return OPS["where"](OPS["less"](OPS["abs"](half), 0.5), middle, result)
-    exponents = [_exponent(u, term) for _, u, _ in addends]
-    if scale != 1 or any(is_shifted(u) for u in exponents):
-        return None
-    top = exponents[0]
-    for u in exponents[1:]:
-        top = OPS["maximum"](top, u)
-    top = where_needed(top)
-    return forms.total([(1, log(_shifted(addends, top, term))), (1, top)], term.shape, term.dtype)
 
 
 # -- what a share leaves of 1 ---------------------------------------------------------------
@@ -297,7 +254,8 @@ def _grows(f: Term) -> bool:
     if f.op.name not in ("exp", "expm1"):
         return False
     (x,) = f.args
-    return x.facts.hi > greatest_exponent(x.dtype) and not is_shifted(x)
+    chosen = x.op.name == "where" and x.args[0].op.name == "rarely"  # with care, in range
+    return x.facts.hi > greatest_exponent(x.dtype) and not (chosen or is_shifted(x))
 
 
 def _less(x: Term, f: Term, shift: Term) -> Term:
@@ -340,7 +298,7 @@ def growth_over_growth(term: Term) -> Term | None:
     if len(tops) != 1 or len(below) != 1:
         return None
     (top,), (total,) = tops, below
-    if _exponentials(total) is not None or positive_addends(total) is not None:
+    if exponential_addends(total) is not None or positive_addends(total) is not None:
         return None  # shares, which have rules of their own
     if total.op is not forms.AFFINE and zero_over_shared_factor(term) is not None:
         return None  # where both vanish comes first

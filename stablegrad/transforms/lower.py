@@ -379,10 +379,12 @@ def fragile(term: Term) -> bool:
             return False  # rounded once, as it is
         return ranging or not one_sign(term)
     if term.op is MONOMIAL:
-        degree = sum(
-            abs(p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b"
-        )
-        return degree > 2
+        powers = [
+            (x, p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b"
+        ]
+        # the root of a product that left the range
+        rooted = any(forms.split(x)[1].op is MONOMIAL and not isinstance(p, int) for x, p in powers)
+        return rooted or sum(abs(p) for _, p in powers) > 2
     return term.op.name not in EXACT_OPS
 
 

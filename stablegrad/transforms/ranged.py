@@ -10,7 +10,7 @@ from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term, make, topological
 from stablegrad.ops import forms
 from stablegrad.ops.behaviour import SLOW
-from stablegrad.ops.forms import AFFINE, MONOMIAL
+from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_arithmetic import Product, Sum
 from stablegrad.ops.lowered_functions import SLOPES
 from stablegrad.ops.lowered_gaps import SIGNED
@@ -26,6 +26,7 @@ from stablegrad.ops.ranged_codes import (
     Code,
     Masked,
     Nonzero,
+    Required,
     Rounded,
 )
 from stablegrad.ops.ranged_functions import CODED, LOG_OF_ROUNDED, RANGING
@@ -248,6 +249,7 @@ def coded(
     order = topological([term], stop=lambda t: t not in inner)
     leaves = [t for t in order if t not in inner]
     told = {t.args[0] for t in inner if t.op.name == "where"}
+    told |= {t.args[1] for t in inner if t.op is REQUIRE}
     if any(x not in lowered or not (masks or x in told or is_float(x.dtype)) for x in leaves):
         return None
     rounded = _rounded(order, inner)
@@ -275,6 +277,8 @@ def coded(
                 bits = CANCELLED if t in rounded else IN_PAIRS
                 step = Rounded(step.constant, step.addends, bits, known)
             put(t, Masked(step, over) if over and isinstance(step, Product) else step)
+        elif t.op is REQUIRE:
+            put(t, Required(*[register[a] for a in t.args]))
         else:
             name = t.op.name
             n = t.params[0] if name in SLOPES or name == "power_gap" else 0
@@ -297,7 +301,7 @@ def _rounded(order: Sequence[Term], inner: Container[Term]) -> set[Term]:
         if t not in inner:
             by_itself = is_float(t.dtype) and not is_exact(t)
         else:
-            by_itself = not (t.op is AFFINE or t.op is MONOMIAL)
+            by_itself = t.op not in (AFFINE, MONOMIAL, REQUIRE)
         if by_itself or (t in inner and not rounded.isdisjoint(t.args)):
             rounded.add(t)
     return rounded

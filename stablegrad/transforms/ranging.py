@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import Any
 
 from stablegrad.ir import Term
 from stablegrad.ops import forms
 from stablegrad.ops.behaviour import FALLS, GROWS, LEADING, PRODUCTS
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
-from stablegrad.ops.guards import blocks_zeros
+from stablegrad.ops.guards import blocks_zeros, one_holds
 from stablegrad.ops.lowered_functions import SLOPES
 from stablegrad.ops.ranged_functions import CODED, RANGING
 from stablegrad.ops.record import CONST, is_const, is_float
@@ -65,6 +64,8 @@ def _made_of(x: Term) -> Sequence[Term]:
         return x.args[1:]
     if x.op is AFFINE:
         return [a for a in x.args if a.op.name == "where"]
+    if x.op is REQUIRE:
+        return x.args[:1]
     if x.op.name in BASED and codable(x):
         return [x.args[0], *forms.factors(x.args[0])]
     return x.args[:1] if x.op.name in LEADING else ()
@@ -105,7 +106,7 @@ def _has_masks(x: Term) -> bool:
     stack, seen = [x], {x}
     while stack:
         t = stack.pop()
-        if not (t.op is AFFINE or t.op is MONOMIAL or t.op.name in (*CODED, "where")):
+        if not (t.op in (AFFINE, MONOMIAL, REQUIRE) or t.op.name in (*CODED, "where")):
             continue
         if t.op.name == "where":
             if any(is_const(a, 0) for a in t.args) and not _guards(t.args[0], t.args[1]):
@@ -135,22 +136,7 @@ def _chooses(total: Term) -> bool:
     """Whether a sum is a choice: of its addends, one at least has masks that all hold."""
     if total.op is not AFFINE:
         return False
-    sides = [[_literal(m) for m in _masks(a)] for a in total.args]
-    atoms = list(dict.fromkeys([x for side in sides for x, _ in side]))
-    return len(atoms) <= ATOMS and all(
-        any(all(held[x] == so for x, so in side) for side in sides)
-        for held in (
-            dict(zip(atoms, case, strict=True)) for case in product((0, 1), repeat=len(atoms))
-        )
-    )
-
-
-ATOMS = 4
-
-
-def _literal(mask: Term) -> tuple[Term, bool]:
-    """A condition, and whether it is meant or its contrary."""
-    return (mask.args[0], False) if mask.op.name == "logical_not" else (mask, True)
+    return one_holds([_masks(a) for a in total.args])
 
 
 def _guards(mask: Term, term: Term) -> bool:
@@ -184,7 +170,7 @@ def codable(t: Term) -> bool:
         return isinstance(t.params[0], int) and 0 < t.params[0] <= WHOLE
     if t.op.name == "compound_sum":
         return t.params == (0, 0)
-    if t.op.name in CODED:
+    if t.op.name in CODED or t.op is REQUIRE:
         return True
     if t.op.name in LEADING or t.op.name == "where":
         return ranges(t)

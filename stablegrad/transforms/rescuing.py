@@ -14,7 +14,7 @@ from stablegrad.ops import forms
 from stablegrad.ops.behaviour import FALLS, GROWS
 from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.forms import AFFINE, MONOMIAL
-from stablegrad.ops.lowered_gaps import SIGNED
+from stablegrad.ops.lowered_gaps import GAPS, SIGNED
 from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
 from stablegrad.ops.record import INPUT, LEAF, is_const
 from stablegrad.ops.rescued import LEFT, RESCUED
@@ -31,7 +31,8 @@ _others: WeakSet[Term] = WeakSet()
 def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
     """What is computed in float64 of a float32 program, and anew where that is not enough.
 
-    Where the addends of a sum cancelled, and where a function feels its argument's rounding.
+    Where the addends of a sum cancelled, or the arguments of a difference of functions, and where a
+    function feels its argument's rounding.
 
     Args:
         value: the term, lowered.
@@ -42,6 +43,9 @@ def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
         return _rescued_sum(value, term, args)
     if term.op is MONOMIAL:
         return _rescued_root(value, term, args)
+    if term.op.name in GAPS:
+        sure = args[0] is args[-1] or _is_sure(term) or not _is_program(term)
+        return value if sure else _rescued(value, term, "close", dict.fromkeys(args, LEFT))
     zero, ends = ZEROS.get(term.op.name), term.op.name in ENDS
     turns = term.op.name in TURNING | QUOTIENTS and _may_be_far(term.args[0])
     if not (zero is not None or ends or turns) or all(map(is_exact, term.args)):

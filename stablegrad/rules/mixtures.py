@@ -1,0 +1,107 @@
+"""Logs of sums of exponentials with weights: mixtures, and means whose weights add up to 1."""
+
+from __future__ import annotations
+
+import functools
+
+from stablegrad.ir import OPS, Term
+from stablegrad.ops import forms
+from stablegrad.ops.exponential import exp, log
+from stablegrad.ops.record import is_const
+from stablegrad.rules.databases import RARE, stabilize
+from stablegrad.rules.shares import Addend, divided_by, exponent_of, exponential_addends
+from stablegrad.rules.simpler import bare, plain_difference
+from stablegrad.rules.weighted import greatest_exponent, is_shifted, where_needed
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda a, b, w: log(w * exp(a) + (1 - w) * exp(b)),
+    source="Blanchard, Higham and Higham 2021",
+    group="logarithm",
+    among=("exp", "monomial"),
+)
+def log_of_weighted_exponentials(term: Term) -> Term | None:
+    """log(w*exp(a) + (1 - w)*exp(b)), a mixture: the greatest exponential is taken out.
+
+    It stays where the exponents are small: the sum is in range, and its log cancels with nothing,
+    but with the 1 that the weights add up to: that is taken off.
+    """
+    (total,) = term.args
+    scale, total = forms.split(total)
+    if total.op is forms.MONOMIAL:
+        return None
+    addends = exponential_addends(total)
+    if addends is None or scale <= 0:
+        return None
+    if all(c == addends[0][0] and not rest for c, _, rest in addends):
+        c = forms.exact_ratio(scale * addends[0][0])
+        if c <= 0:
+            return None
+        if scale == 1 and c == 1:
+            return None  # a sum of plain exponentials: the ops of logsumexp's family
+        inner = forms.scale(forms.ratio(scale, c), total)
+        constant = log(forms.const(c, term.dtype))
+        result = forms.total([(1, log(inner)), (1, constant)], term.shape, term.dtype)
+        if len(addends) != 2 or 2 * c != 1:
+            return result
+        a, b = (exponent_of(u, term) for _, u, _ in addends)  # the mean of two, near each other
+        half = plain_difference(a, b) / 2
+        middle = forms.total([(1, (a + b) / 2), (1, OPS["log_cosh"](half))], term.shape, term.dtype)
+        return OPS["where"](OPS["less"](OPS["abs"](half), 0.5), middle, result)
+    exponents = [exponent_of(u, term) for _, u, _ in addends]
+    if scale != 1 or any(is_shifted(u) for u in exponents):
+        return None
+    shift = where_needed(functools.reduce(OPS["maximum"], exponents))
+    parts = [(1, log(divided_by(addends, shift, term))), (1, shift)]
+    usual = forms.total(parts, term.shape, term.dtype)
+    if not _add_up_to_1(addends, term):
+        return usual
+    return _beside_1(addends, OPS["less"](OPS["abs"](usual), 0.5), usual, term)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda r, x: log(r + (1 - r) * exp(-x)),
+    source="the weights of a mean add up to 1",
+    group=RARE,
+    among=("exp", "monomial"),
+)
+def log_of_mean_with_exponential(term: Term) -> Term | None:
+    """log(r + (1 - r)*exp(-x)), of what is left after a loss, cancels where that is next to 1."""
+    (total,) = term.args
+    if total.op is not forms.AFFINE or total.params[0] != 0:
+        return None
+    addends: list[Addend] = []
+    for c, x in zip(total.params[1], total.args, strict=True):
+        rest = forms.factors(x)
+        tops = [t for t, p in rest.items() if t.op.name == "exp" and p == 1]
+        if len(tops) > 1 or any(t.dtype.kind == "b" for t in rest):
+            return None
+        others = {t: p for t, p in rest.items() if t not in tops}
+        addends.append((c, tops[0].args[0] if tops else None, others))
+    if {u is None for _, u, _ in addends} != {True, False} or not _add_up_to_1(addends, term):
+        return None
+    near = OPS["logical_and"](OPS["greater"](total, 0.5), OPS["less"](total, 2.0))
+    return _beside_1(addends, near, None, term)
+
+
+def _add_up_to_1(addends: list[Addend], like: Term) -> bool:
+    """Whether the weights of some exponentials do."""
+    weights = [(c, forms.monomial(rest, None, like.dtype)) for c, _, rest in addends]
+    return is_const(bare(forms.total(weights, like.shape, like.dtype)), 1)
+
+
+def _beside_1(addends: list[Addend], near: Term, usual: Term | None, like: Term) -> Term:
+    """The log of a mean of exponentials, of what it is more than 1 where that is near."""
+    limit = greatest_exponent(like.dtype)
+    fits = [OPS["less"](u, limit) for _, u, _ in addends if u is not None]
+    near = OPS["rarely"](functools.reduce(OPS["logical_and"], fits, near))
+    if usual is None:
+        usual = log(OPS["where"](near, 1.0, like.args[0]))
+    parts = []
+    for c, u, rest in addends:
+        if u is not None:
+            gain = OPS["expm1"](OPS["where"](near, u, -0.5))
+            parts.append((c, forms.product([gain, forms.monomial(rest, None, like.dtype)])))
+    return OPS["where"](near, OPS["log1p"](forms.total(parts, like.shape, like.dtype)), usual)
