@@ -32,6 +32,7 @@ from stablegrad.synthesis.report import SYNTHESIS
 from stablegrad.transforms.expand import Expander
 from stablegrad.transforms.fold import fold
 from stablegrad.transforms.lower import Lowering
+from stablegrad.transforms.widened import lowered_widely
 
 Array = np.ndarray[Any, Any]
 CACHED_PROGRAMS = 1024
@@ -150,7 +151,10 @@ def compile_terms(
     if settings.guarded and engine == "numpy":
         apart = replace(settings, excluded=settings.excluded | {"synthesis"})
         meant, _ = stable_terms(roots, apart)
-    return Program(lowering(stable), inputs, fired, lowering.casts, engine, meant)
+    if engine != "numpy" or lowering.native:
+        return Program(lowering(stable), inputs, fired, lowering.casts, engine, meant)
+    lowered, casts = lowered_widely(lowering, stable)
+    return Program(lowered, inputs, fired, lowering.casts | casts, engine, meant)
 
 
 # -- structure ----------------------------------------------------------------------------

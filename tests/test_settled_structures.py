@@ -12,7 +12,7 @@ from stablegrad import program
 from stablegrad.ir import OPS, Term
 from stablegrad.ops.derivative import gradient as gradient_of
 from stablegrad.ops.record import const
-from stablegrad.oracle import err_ulp, gradient, truth
+from stablegrad.oracle import err_ulp, gradient, taylor, truth
 from stablegrad.settings import Settings
 from stablegrad.testing import leaf
 
@@ -65,6 +65,59 @@ def test_values_and_slopes_are_the_truth(name: str) -> None:
         assert np.abs(err_ulp(value, exact)).max() <= 64
     naive = program.evaluate([term], Settings(naive=True))[0]
     assert not np.abs(err_ulp(naive, true[0])) < 1e6
+
+
+def of_mean(x: Term) -> Term:
+    return x - f("mean", axis=-1, keepdims=True)(x)
+
+
+def normalised(x: Term, y: Term) -> Term:
+    return total(of_mean(x) / sqrt(mean(of_mean(x) ** 2) + 1e-12) * y)
+
+
+def mellow(x: Term, w: Term) -> Term:
+    return log(mean(f("exp")(w * x))) / w
+
+
+def contrastive(x: Term, t: Term) -> Term:
+    return -log(f("exp")(first(x) / t) / total(f("exp")(x / t)))
+
+
+def rice(x: Term, v: Term, s: Term) -> Term:
+    return log(x / s**2) - (x * x + v * v) / (2 * s * s) + log(f("i0")(x * v / s**2))
+
+
+SMOOTH: dict[str, tuple[Callable[..., Term], list[Any], str]] = {
+    "affinity": (lambda p, q: 1 - total(sqrt(p * q)), [[0.5, 0.5], [0.50001, 0.49999]], "f4"),
+    "excess of two": (lambda t: logsumexp(f("concatenate", axis=0)(t, -t)), [[1e-10]], "f4"),
+    "contrast": (contrastive, [[1.0, 0.9, -1.0], 1e-3], "f4"),
+    "contrast in float64": (contrastive, [[-1.0, 0.9, 1.0], 1e-3], "f8"),
+    "layer of almost equal elements": (normalised, [[1e8, 1e8, 1e8 + 1], [1.0, 2.0, 4.0]], "f8"),
+    "density of Rice": (rice, [1e3, 1e3, 1.0], "f8"),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_slopes_of_small_programs_are_the_truth(name: str) -> None:
+    build, data, dtype = SMOOTH[name]
+    leaves = [leaf(np.array(d, dtype)) for d in data]
+    term = build(*leaves)
+    bindings = {x: x.params[0].value for x in leaves}
+    got = [gradient_of(term, x, const(1, term.dtype)) for x in leaves]
+    true = [truth(term, bindings), *[gradient(term, x, bindings) for x in leaves]]
+    for value, exact in zip(program.evaluate([term, *got], Settings()), true, strict=True):
+        assert np.abs(err_ulp(value, exact)).max() <= 4
+
+
+def test_bends_of_small_programs_are_the_truth() -> None:
+    for dtype in ("f4", "f8"):
+        x, w = leaf(np.array([1.0, 2.0], dtype)), leaf(np.array(1e-4, dtype))
+        slope = gradient_of(mellow(x, w), w, const(1, x.dtype))
+        got = program.evaluate([gradient_of(slope, w, const(1, x.dtype))], Settings())[0]
+        true = taylor(mellow(x, w), {v: v.params[0].value for v in (x, w)}, 2, direction={w: 1.0})[
+            2
+        ]
+        assert np.abs(err_ulp(got, true)) <= 64
 
 
 RATIOS: dict[str, Callable[..., Term]] = {

@@ -40,12 +40,13 @@ def _settled_sum(
     coefficients: tuple[Any, ...],
     floor: float,
     deep: float,
+    stake: float,
     meant: Term,
 ) -> Any:
     judge = getattr(xp, "judge", None)
     if judge is None:
         return value
-    if value.ndim == 0 and _is_safe(value.item(), rest, coefficients, floor, deep):
+    if value.ndim == 0 and _is_safe(value.item(), rest, coefficients, floor, deep, stake):
         return value
     size: Any = floor
     with np.errstate(all="ignore"):
@@ -53,7 +54,7 @@ def _settled_sum(
             part = abs(float(c)) * np.abs(x)
             size = np.maximum(size, part if np.ndim(value) else np.max(part))
         lost = np.isfinite(size) & (
-            (size > AT_STAKE * max(np.size(value), 1) * np.abs(value)) | (value < deep)
+            (size > stake * max(np.size(value), 1) * np.abs(value)) | (value < deep)
         )
         if not coefficients and np.any(np.isinf(value)):  # a logarithm of what left the range
             lost = lost | (np.isinf(value) & any(_is_extreme(x) for x in rest))
@@ -64,7 +65,12 @@ def _settled_sum(
 
 
 def _is_safe(
-    value: float, rest: Sequence[Any], coefficients: Sequence[Any], floor: float, deep: float
+    value: float,
+    rest: Sequence[Any],
+    coefficients: Sequence[Any],
+    floor: float,
+    deep: float,
+    stake: float,
 ) -> bool:
     """Whether nothing is lost in a single number, without making arrays."""
     if not abs(value) < np.inf or value < deep:
@@ -73,7 +79,7 @@ def _is_safe(
     for c, x in zip(coefficients, rest, strict=False):
         largest = max(map(abs, x.reshape(-1).tolist()), default=0.0)  # of few elements
         size = max(size, abs(float(c)) * largest)
-    return size <= AT_STAKE * abs(value)
+    return size <= stake * abs(value)
 
 
 def _settled_range(
@@ -96,7 +102,11 @@ def _settled_steep(xp: Any, value: Any, x: Any, *leaves: Any, name: str, meant: 
     if judge is None:
         return value
     size = np.abs(x)
-    if name in AT_ONE:  # what is rounded to 1, or beyond it, need not be there
+    if name not in AT_ONE and name not in CORRECTED:
+        if not np.ptp(x) > STEEP:  # rows of one size, or nan
+            return value
+        felt = (np.abs(value) < DOMINATED) & (np.abs(value) >= TINY)
+    elif name in AT_ONE:  # what is rounded to 1, or beyond it, need not be there
         felt = np.abs(1 - size) * (AT_STAKE * max(np.size(value), 1)) < 1
     else:
         felt = size > STEEP
@@ -112,6 +122,8 @@ def _settled_steep(xp: Any, value: Any, x: Any, *leaves: Any, name: str, meant: 
 
 STEEP = 64.0
 """Exponents from here on multiply the rounding of what they are by as much."""
+DOMINATED = 2.0**-40
+"""What is less is a share of e**-STEEP or so in its row."""
 AT_ONE = frozenset(["arctanh", "one_minus_square", "arcsin", "arcsin_slope"])
 """Functions that feel the rounding of an argument near 1 or -1."""
 
@@ -143,7 +155,7 @@ _LARGE, _SMALL = 2.0**128, 2.0**-128
 SETTLED_SUM = declare(
     "settled_sum",
     family="lowered",
-    params=("coefficients", "floor", "deep", "meant"),
+    params=("coefficients", "floor", "deep", "stake", "meant"),
     infer=_infer,
     kernel=_settled_sum,
     source="ball arithmetic, on small arrays whose sum cancelled",

@@ -171,11 +171,12 @@ END = 2.0**-26
 
 
 def _rescued(value: Term, term: Term, where: str, least: dict[Term, float]) -> Term:
-    args = (value, *least, *inputs_of(term))
+    meant = as_written(term)
+    args = (value, *least, *inputs_of(meant))
     return make(
         RESCUED,
         args,
-        (where, tuple(least.values()), term),
+        (where, tuple(least.values()), meant),
         forms.broadcast(MONOMIAL, args),
         value.dtype,
     )
@@ -200,6 +201,19 @@ def _is_square(x: Term) -> bool:
     )
 
 
+def as_written(term: Term) -> Term:
+    """A term without float32 kernels: what stands beside them, which float64 programs know."""
+    order = topological([term])
+    if not any(t.op.name in KERNELS for t in order):
+        return term
+    done: dict[Term, Term] = {}
+    for t in order:
+        args = tuple([done[a] for a in t.args])
+        kernel = t.op.name in KERNELS
+        done[t] = args[-1] if kernel else make(t.op, args, t.params, t.shape, t.dtype)
+    return done[term]
+
+
 def _is_program(term: Term) -> bool:
     """Whether a term is a small elementwise program of float32 inputs."""
     seen: set[Term] = set()
@@ -221,4 +235,4 @@ def _is_program(term: Term) -> bool:
 def _is_part(t: Term) -> bool:
     kind = t.dtype == NARROW or (t.dtype.kind == "b" and t.op is not INPUT)
     plain = not t.args or t.op.elementwise or t.op.name == "broadcast_to"
-    return kind and plain and t.op.name not in APART | KERNELS and t.op is not LEAF
+    return kind and plain and t.op.name not in APART and t.op is not LEAF

@@ -13,15 +13,18 @@ from stablegrad.ops.exact import to_float
 from stablegrad.ops.forms import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.lowered_structured import (
     AT_ONE,
+    AT_STAKE,
     SETTLED_RANGE,
     SETTLED_STEEP,
     SETTLED_SUM,
     inputs_of,
 )
+from stablegrad.ops.pair_calls import CALLS
 from stablegrad.ops.record import INPUT, LEAF
+from stablegrad.transforms.meanings import has_meaning
 from stablegrad.transforms.rational import MOVING, is_exact
 
-TERMS = 64
+TERMS = 96
 ELEMENTS = 32
 """The size of programs and of their inputs that are decided."""
 ZEROS = frozenset(["log", "arccos", "arccosh"])
@@ -33,8 +36,12 @@ WHOLE = frozenset(["sum", "mean"])
 QUOTIENTS = frozenset(["power", "power_derivative", "log_ratio", "arctan2", "hypot"])
 STEEP = frozenset(["exp", "expm1", "softplus", "sigmoid", "log_sigmoid", "sigmoid_slope"])
 TAILS = frozenset(["gammainc", "gammaincc", "betainc"])
+CODED = frozenset(["polygamma", "polygamma_step"])
+"""Functions with steps of their own in codes."""
 SLOPES = frozenset(["softmax_jvp", "log_softmax_jvp", "log_softmax_vjp", "unit_vector_jvp"])
 """Ops that take a mean off their second argument, and cancel its rounding where it is computed."""
+ROWS = frozenset(["softmax", "softmax_jvp", "log_softmax_jvp", "log_softmax_vjp"])
+"""Exponentials of rows of differences."""
 
 
 def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
@@ -53,13 +60,16 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         return _as_settled_guard(value, term)
     if term.op.name in STEEP or term.op.name in AT_ONE:
         return _as_settled_steep(value, term, lowered)
+    if term.op.name in ROWS:
+        value = _as_settled_steep(value, term, lowered)
     sums = term.op is AFFINE and not isinstance(term.params[0], str) and not one_sign(term)
     whole = term.op.name in WHOLE and term.shape == ()
     ends = term.op.name == "log1p"
     slope = term.op.name in SLOPES and not is_exact(term.args[1])
+    slope = slope or (term.op.name == "center" and not is_exact(term.args[0]))
     if not (sums or whole or ends or slope) and term.op.name not in ZEROS:
         return value
-    leaves = _small_leaves(term)
+    leaves = small_leaves(term)
     if leaves is None:
         return value
     floor = abs(to_float(term.params[0])) if sums else 0.0 if whole or ends or slope else 1.0
@@ -71,7 +81,7 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
     return make(
         SETTLED_SUM,
         args,
-        (coefficients, floor, DEEP if ends else -math.inf, term),
+        (coefficients, floor, DEEP if ends else -math.inf, AT_STAKE, term),
         value.shape,
         value.dtype,
     )
@@ -79,7 +89,7 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
 
 def as_settled_result(value: Term, term: Term) -> Term:
     """A lowered result of reductions, decided where infinities on the way have made it nan."""
-    leaves = _small_leaves(term) if value.dtype == np.float64 else None
+    leaves = small_leaves(term) if value.dtype == np.float64 else None
     if leaves is None:
         return value
     return make(SETTLED_RANGE, (value, *leaves), (0, True, term), value.shape, value.dtype)
@@ -92,7 +102,7 @@ def _as_settled_range(value: Term, term: Term, lowered: Mapping[Term, Term]) -> 
     alone = len(term.args) == 1 and term.op is MONOMIAL and isinstance(term.params[0][0], int)
     if not watched or alone:
         return value
-    leaves = _small_leaves(term)
+    leaves = small_leaves(term)
     if leaves is None:
         return value
     args = (value, *[lowered[x] for x in watched], *leaves)
@@ -102,7 +112,7 @@ def _as_settled_range(value: Term, term: Term, lowered: Mapping[Term, Term]) -> 
 
 def _as_settled_guard(value: Term, term: Term) -> Term:
     """A guarded term, decided where it is nan as a reduction that its guard reads underflowed."""
-    leaves = _small_leaves(term)
+    leaves = small_leaves(term)
     if leaves is None or not any(_may_be_reduced(t) for t in topological([term.args[1]])):
         return value
     return make(SETTLED_RANGE, (value, value, *leaves), (1, True, term), value.shape, value.dtype)
@@ -110,7 +120,7 @@ def _as_settled_guard(value: Term, term: Term) -> Term:
 
 def _as_settled_steep(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
     """A lowered function, decided where it feels the rounding of reductions."""
-    leaves = None if is_exact(term.args[0]) else _small_leaves(term)
+    leaves = None if is_exact(term.args[0]) else small_leaves(term)
     if leaves is None:
         return value
     args = (value, lowered[term.args[0]], *leaves)
@@ -134,8 +144,10 @@ def _may_be_reduced(x: Term) -> bool:
     )
 
 
-def _cancelled(slope: Term, x: Term, t: Term) -> Term:
+def _cancelled(slope: Term, x: Term, t: Term | None = None) -> Term:
     """The size of what cancels in a slope, element by element."""
+    if t is None:
+        return OPS["abs"](x)
     axis = slope.param("axis")
     size = OPS["abs"](t)
     if slope.op.name == "unit_vector_jvp":
@@ -147,8 +159,14 @@ def _cancelled(slope: Term, x: Term, t: Term) -> Term:
     return share * (OPS["sum"](weighted, axis=axis, keepdims=True) + size - 2 * weighted)
 
 
-def _small_leaves(term: Term) -> list[Term] | None:
-    """The inputs of a small program with reductions; None for others."""
+def _is_unknown(t: Term) -> bool:
+    """Whether a term is a function that pairs do not know: log_i0(x*y) beside x*y."""
+    name = t.op.name
+    return t.op.family == "special" and not (name in CODED or name in CALLS or has_meaning(name))
+
+
+def small_leaves(term: Term, limit: int = TERMS) -> list[Term] | None:
+    """The inputs of a small program with reductions, or functions unknown to pairs; else None."""
     seen: dict[Term, None] = {}
     stack, reduces = [term], False
     while stack:
@@ -156,10 +174,10 @@ def _small_leaves(term: Term) -> list[Term] | None:
         if t in seen:
             continue
         seen[t] = None
-        if len(seen) > TERMS:
+        if len(seen) > limit:
             return None
         reduces = reduces or not (t.op.elementwise or t.op.name in MOVING or not t.args)
-        reduces = reduces or t.op.name in TAILS
+        reduces = reduces or t.op.name in TAILS or _is_unknown(t)
         stack += t.args
     if not reduces:
         return None

@@ -50,6 +50,32 @@ def test_points_that_float64_loses_are_right(text: str) -> None:
         assert (err_ulp(t.grad.numpy(), slope) <= 4).all()
 
 
+KERNELS = {
+    "gammaln((x + 1)/2) - gammaln(x/2) - log(x)/2 - (x + 1)/2*log(1 + y*y/x)": [
+        (1e15, 2.0),
+        (1e10, 1.5),
+        (3.0, 0.5),
+    ],
+    "1/x - y/(exp(x*y) - 1)": [(1e-9, 2.0), (1e-5, 1.0), (2.0, 3.0)],
+}
+"""Programs with parts that have kernels of their own in float32: not enough beside others."""
+
+
+@pytest.mark.parametrize("text", KERNELS)
+def test_slopes_beside_kernels_are_right(text: str) -> None:
+    f, points = parse(text), KERNELS[text]
+    columns = [np.array(c, NARROW) for c in zip(*points, strict=True)]
+    inputs = [make(INPUT, (), (i,), (), NARROW) for i in range(len(columns))]
+    meant = f(*[wrap(x, Settings(), requires=False) for x in inputs]).term
+    bindings = dict(zip(inputs, columns, strict=True))
+    slope = sg.grad(lambda x, *rest: f(x, *rest).sum())
+    bend = sg.grad(lambda x, *rest: slope(x, *rest).sum())
+    for order, got in enumerate((slope(*columns), bend(*columns)), 1):
+        true = truth(meant, bindings, order=order, direction={inputs[0]: 1.0})
+        assert true.decided.all()
+        assert (err_ulp(got.numpy(), true) <= 4).all()
+
+
 def test_elements_are_the_same_alone_and_among_many() -> None:
     f = parse("1/x - 1/tan(x)")
     many = np.linspace(0.1, 1.5, 70_001).astype(NARROW)
