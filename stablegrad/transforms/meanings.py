@@ -29,6 +29,7 @@ from stablegrad.transforms.rational import POWERS
 
 ONE = forms.const(1, np.dtype(np.float64))
 HALF_PI = Fraction(pi() / 2).limit_denominator(1 << 120)
+DENSITY_AT_0 = Fraction(1 / (2 * pi()).sqrt()).limit_denominator(1 << 120)
 TWO_OVER_ROOT_PI = Fraction(2 / pi().sqrt()).limit_denominator(1 << 120)
 
 
@@ -131,6 +132,32 @@ def _log_erfc_derivative(x: Term, n: int) -> Term | None:
 def _log_ndtr_derivative(x: Term, n: int) -> Term | None:
     hazard = OPS["log_ndtr_derivative"](x, n=1)  # a function on pairs
     return -hazard * (x + hazard) if n == 2 else None
+
+
+def _silu_derivative(x: Term, n: int) -> Term | None:
+    rises, falls = _sigmoid(x), _sigmoid(-x)
+    slope = rises * (1 + x * falls)
+    return {1: slope, 2: rises * falls * (2 + x * (falls - rises))}.get(n)
+
+
+def _mish_derivative(x: Term, n: int) -> Term | None:
+    """tanh(s) + x*sech(s)**2*sigmoid(x) of s = softplus(x), by exp(-x)."""
+    rises = _sigmoid(x)
+    soft = _log1p(_exp(x))
+    bent = _op("sech", soft)
+    return _op("tanh", soft) + x * bent * bent * rises if n == 1 else None
+
+
+def _gelu_derivative(x: Term, n: int) -> Term | None:
+    density = forms.scale(DENSITY_AT_0, _exp(forms.scale(Fraction(-1, 2), x * x)))
+    return {1: _op("ndtr", x) + x * density, 2: density * (2 - x * x)}.get(n)
+
+
+def _bent_root(x: Term, n: int, sign: int) -> Term | None:
+    """Derivatives of arccos(1 - x), or, with a sign of 1, of arccosh(1 + x)."""
+    root = x * (2 + sign * x)
+    slope = forms.power(root, Fraction(-1, 2))
+    return {1: slope, 2: -(1 + sign * x) * slope / root}.get(n)
 
 
 def _interval_hazards(x: Term, y: Term, n: int, m: int) -> Term | None:
@@ -250,6 +277,11 @@ MEANINGS: dict[str, Callable[..., Term | None]] = {
     "polygamma_difference": lambda x, h, n: OPS["polygamma_step"](x, h, n=n),
     "log_erfc": lambda x: _log(_op("erfc", x)),
     "log_erfc_derivative": _log_erfc_derivative,
+    "silu_derivative": _silu_derivative,
+    "mish_derivative": _mish_derivative,
+    "gelu_derivative": _gelu_derivative,
+    "arccos1m_derivative": lambda x, n: _bent_root(x, n, -1),
+    "arccosh1p_derivative": lambda x, n: _bent_root(x, n, 1),
     "erfcx_derivative": _erfcx_derivative,
     "erf_gap": lambda a, b: _op("erf", a) - _op("erf", b),
     "ndtr_gap": lambda a, b: _op("ndtr", a) - _op("ndtr", b),
