@@ -43,7 +43,7 @@ def _redone_call(
     code: Code,
 ) -> Any:
     op = OPS[name]
-    named = dict(zip(op.params, parameters, strict=True))
+    named = dict(zip(op.params, parameters, strict=True)) if parameters else {}
     count = len(args) - len(rounded)
     xs, leaves = args[:count], args[count:]
     if xp.name != "numpy":
@@ -51,7 +51,7 @@ def _redone_call(
     value = op.engine_kernels.get("numpy", op.kernel)(xp, *xs, **named)
     with np.errstate(all="ignore"):
         x, below, size, felt, pole = _felt(name, value, xs)
-        if not np.any(felt):
+        if felt is None or not np.count_nonzero(felt):
             return value
         shape = np.broadcast_shapes(np.shape(value), *[np.shape(a) for a in leaves])
         felt = spread(felt, shape)
@@ -119,15 +119,15 @@ def _whole(name: str, parameters: tuple[Any, ...], code: Code, leaves: int) -> C
 def _felt(name: str, value: Any, xs: Sequence[Any]) -> tuple[Any, Any, Any, Any, Any]:
     """The argument of a function, its rest and size, where it feels it, and where it has a pole.
 
-    None for a rest that is 0, and for poles where there are none. Most arrays feel nothing, and
-    most that do are finite throughout: both are told by few calls.
+    None for a rest that is 0, for what is felt nowhere, and for poles where there are none. Most
+    arrays feel nothing, and most that do are finite throughout: both are told by few calls.
     """
     felt: Any
     if len(xs) == 1:
         (x,), below = xs, None
         felt = CORRECTED[name].felt(x)
-        if not (felt.any() or (name in LOGS and np.isinf(value).any())):
-            return x, None, x, felt, None
+        if not (np.count_nonzero(felt) or (name in LOGS and np.isinf(value).any())):
+            return x, None, x, None, None
         size = np.abs(x)
     else:  # the functions of a difference take it as it is, unrounded
         x, below = two_sum(xs[0], -xs[1])

@@ -9,9 +9,8 @@ precision is tried first, then pairs; few elements are computed in balls, if the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,15 +39,22 @@ _LEAST = 4
 """Elements for which balls are faster than extended precision, which may not be enough."""
 
 
-@contextmanager
-def sharing(pool: Pool) -> Iterator[None]:
+class sharing:  # noqa: N801 - used as a function; a generator would take three times as long
     """Let the codes of a pool that run inside, once each, share what they have in common."""
-    token = _running.set(_Running(pool)) if pool.cones > 1 else None
-    try:
-        yield
-    finally:
-        if token is not None:
-            _running.reset(token)
+
+    __slots__ = ("pool", "token")
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.token: Token[_Running | None] | None = None
+
+    def __enter__(self) -> None:
+        if self.pool.cones > 1:
+            self.token = _running.set(_Running(self.pool))
+
+    def __exit__(self, *_: object) -> None:
+        if self.token is not None:
+            _running.reset(self.token)
 
 
 def run_code_at(

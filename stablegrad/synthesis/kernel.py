@@ -37,7 +37,7 @@ def lookup(xp: Any, x: Any, table: Table, low: Any = None) -> tuple[Any, Any, An
     bits = z.view(form.integer)
     if isinstance(x, np.ndarray):
         upper = x.view(form.integer) >> form.fraction
-        start = layout.direct[upper & (len(layout.direct) - 1)]
+        start = _take(xp, layout.direct, upper & (len(layout.direct) - 1))
     else:
         start = _start(xp, x, bits, table)
     row = (start >> 6) + ((bits & ((1 << form.fraction) - 1)) >> (start & 63))
@@ -107,8 +107,13 @@ def polynomial(xp: Any, coefficients: Any, row: Any, t: Any) -> Any:
     low = _take(xp, coefficients[1], row)
     if len(coefficients) > 2:
         total = _take(xp, coefficients[-1], row)
-        for c in coefficients[-2:1:-1]:
-            total = total * t + _take(xp, c, row)
+        if isinstance(total, np.ndarray) and total.ndim:  # in place: half of the memory is moved
+            for c in coefficients[-2:1:-1]:
+                total *= t
+                total += _take(xp, c, row)
+        else:
+            for c in coefficients[-2:1:-1]:
+                total = total * t + _take(xp, c, row)
         low = low + total * t
     return _take(xp, coefficients[0], row) + low
 
