@@ -83,6 +83,12 @@ def _is_close(value: Any, least: tuple[float, ...], arguments: Sequence[Any]) ->
     return lost if np.logical_or.reduce(lost, axis=None) else None
 
 
+def _is_far(value: Any, least: Any, arguments: Sequence[Any]) -> Any:
+    """Where an argument is infinite; None if nowhere."""
+    (x,) = arguments
+    return None if np.isfinite(np.add.reduce(x, axis=None)) else np.isinf(x)
+
+
 def _is_by_zero(value: Any, least: tuple[float, ...], watched: Any) -> Any:
     """Where a function of what is rounded is next to its zero; None if nowhere."""
     lost = np.abs(value) < least[0]
@@ -121,6 +127,7 @@ _LOST = {
     "turned": _is_turned,
     "beyond": _is_beyond,
     "left": _is_left,
+    "far": _is_far,
     "close": _is_close,
     "zero": _is_by_zero,
     "zero or pole": _is_by_zero_or_pole,

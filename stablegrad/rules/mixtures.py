@@ -13,6 +13,9 @@ from stablegrad.rules.shares import Addend, divided_by, exponent_of, exponential
 from stablegrad.rules.simpler import bare, plain_difference
 from stablegrad.rules.weighted import greatest_exponent, is_shifted, where_needed
 
+NEAR = 2.0**-8
+"""How far from 1 a mean costs its logarithm no digits that are not had again."""
+
 
 @stabilize.procedure(
     "log",
@@ -57,7 +60,7 @@ def log_of_weighted_exponentials(term: Term) -> Term | None:
     usual = forms.total(parts, term.shape, term.dtype)
     if not _add_up_to_1(addends, term):
         return usual
-    return _beside_1(addends, OPS["less"](OPS["abs"](usual), 0.5), usual, term)
+    return _beside_1(addends, OPS["less"](OPS["abs"](usual), NEAR), usual, term)
 
 
 @stabilize.procedure(
@@ -82,7 +85,7 @@ def log_of_mean_with_exponential(term: Term) -> Term | None:
         addends.append((c, tops[0].args[0] if tops else None, others))
     if {u is None for _, u, _ in addends} != {True, False} or not _add_up_to_1(addends, term):
         return None
-    near = OPS["logical_and"](OPS["greater"](total, 0.5), OPS["less"](total, 2.0))
+    near = OPS["logical_and"](OPS["greater"](total, 1 - NEAR), OPS["less"](total, 1 + NEAR))
     return _beside_1(addends, near, None, term)
 
 

@@ -19,6 +19,7 @@ from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
 from stablegrad.ops.record import INPUT, LEAF, is_const
 from stablegrad.ops.rescued import LEFT, RESCUED
 from stablegrad.transforms.products import power_of_two
+from stablegrad.transforms.ranging import BASED
 from stablegrad.transforms.rational import is_exact
 from stablegrad.transforms.vanishing import APART
 
@@ -31,8 +32,8 @@ _others: WeakSet[Term] = WeakSet()
 def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
     """What is computed in float64 of a float32 program, and anew where that is not enough.
 
-    Where the addends of a sum cancelled, or the arguments of a difference of functions, and where a
-    function feels its argument's rounding.
+    Where the addends of a sum cancelled, or the arguments of a difference of functions, where the
+    base of a power is infinite, and where a function feels its argument's rounding.
 
     Args:
         value: the term, lowered.
@@ -46,6 +47,8 @@ def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:
     if term.op.name in GAPS:
         sure = args[0] is args[-1] or _is_sure(term) or not _is_program(term)
         return value if sure else _rescued(value, term, "close", dict.fromkeys(args, LEFT))
+    if term.op.name in BASED and any(map(_may_leave, topological([term.args[0]]))):
+        return _rescued(value, term, "far", {args[0]: 0.0}) if _is_program(term) else value
     zero, ends = ZEROS.get(term.op.name), term.op.name in ENDS
     turns = term.op.name in TURNING | QUOTIENTS and _may_be_far(term.args[0])
     if not (zero is not None or ends or turns) or all(map(is_exact, term.args)):
