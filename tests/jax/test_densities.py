@@ -76,6 +76,18 @@ def _kumaraswamy(x: Any, a: Any, b: Any) -> Any:
     return jnp.log(a) + jnp.log(b) + xlogy(a - 1, x) + xlog1py(b - 1, -(x**a))
 
 
+def _weibull(x: Any, s: Any, k: Any) -> Any:
+    return -((x / s) ** k) + jnp.log(k) + (k - 1) * jnp.log(x) - k * jnp.log(s)
+
+
+def _frechet(x: Any, s: Any, k: Any) -> Any:
+    return -((s / x) ** k) + jnp.log(k / s) - (k + 1) * jnp.log(x / s)
+
+
+def _generalized_gamma(x: Any, s: Any, a: Any, k: Any) -> Any:
+    return (a - 1) * jnp.log(x) - a * jnp.log(s) - (x / s) ** k + jnp.log(k) - gammaln(a / k)
+
+
 def _relaxed_bernoulli(x: Any, t: Any, logit: Any) -> Any:
     y = jnp.log(x) - jnp.log1p(-x)
     z = t * y - logit
@@ -103,6 +115,18 @@ CASES: dict[str, tuple[Callable[..., Any], list[list[float]]]] = {
         ],
     ),
     "Kumaraswamy": (_kumaraswamy, [[0.84987479, 0.99999994, 41.475185], [0.3, 2.0, 3.0]]),
+    "Weibull": (
+        _weibull,
+        [
+            [0.012224781, 0.0266302, 0.0028324085],
+            [8.109029, 13.210385, 0.002689051],
+            [1.0409934e-12, 1.5959879e-13, 2.6104827e-9],
+            [0.9505634, 0.961672, 4.8639674],
+            [3.1411524, 3.2018185, 1.3811014],
+        ],
+    ),
+    "Frechet": (_frechet, [[0.0266302, 0.012224781, 0.0028324085], [3.2, 3.1411524, 1.38]]),
+    "generalized gamma": (_generalized_gamma, [[8.1, 13.2, 2.7e-3, 2.7e-3], [3.0, 3.1, 1.4, 1.4]]),
     "relaxed Bernoulli": (_relaxed_bernoulli, [[0.1098238, 0.3326251, 6.94e7], [0.4, 1.5, 0.2]]),
     "Huber": (_huber, [[6e-7, 1.3e-30], [3e-30, 0.0], [5.0, 0.1]]),
     "digamma beside a log": (lambda x: digamma(x) - jnp.log(x), [[3e4], [170.0], [2.0]]),

@@ -317,3 +317,37 @@ def test_what_holds_for_a_whole_sum_is_asked_of_the_sum() -> None:
 def test_a_sum_of_one_number_is_its_multiple() -> None:
     (tidied,) = tidy([OPS["sum"](const(Fraction(1, 100_000), SINGLE, (100_000,)))])
     assert is_const(tidied, 1)
+
+
+@pytest.mark.parametrize("c", [(2, -0.5), (4, 1), (-8, -2), (1, 8), (0.5, 4)])
+def test_a_sum_of_two_halved_or_doubled_is_float32_with_one_rounding(
+    c: tuple[float, float],
+) -> None:
+    a, b = map(np.float32, c)
+    f = jax.jit(sj.stabilize(lambda x, y: a * x + b * y))
+    xs = np.random.default_rng(3).normal(size=(2, 1000)).astype(np.float32)
+    great = int(np.argmax(np.abs(c)))  # its addend is beyond the range, the sum is not
+    xs[great, 0] = 4.2e38 / c[great]
+    xs[1 - great, 0] = -3e38 / c[1 - great] * min(1, abs(c[1 - great]))
+    true = np.float64(c) @ xs.astype(np.float64)
+    np.testing.assert_array_max_ulp(f(*xs), true.astype(np.float32), 0)
+    assert "f64" not in f.lower(*xs).as_text()
+
+
+@pytest.mark.parametrize("log", [jnp.log, jnp.log1p, jnp.log2])
+def test_a_slope_computes_no_logarithm_to_ask_whether_it_is_finite(log: Any) -> None:
+    def density(x: Any, s: Any) -> Any:
+        return -0.5 * (x / s) ** 2 - log(2.5 * s)
+
+    stable = sj.stabilize(density)
+    slope = jax.jit(jax.grad(lambda s, w: (w * stable(jnp.ones_like(s), s)).sum()))
+    s = np.array([0.5, 2.0, -0.7, -0.4, -0.1, 0.0, np.inf, np.nan, 0.0, -0.7], SINGLE)
+    got = np.asarray(slope(s, np.array([1] * 8 + [0] * 2, SINGLE)))
+    start = -0.4 if log is jnp.log1p else 0.0
+    inside = (s > start) & (s != 0) & np.isfinite(s)
+    scale = np.log(2) if log is jnp.log2 else 1
+    true = s[inside] ** -3.0 - 1 / (s[inside] - start) / scale
+    np.testing.assert_allclose(got[inside], true, rtol=1e-6)
+    assert np.isnan(got[:8][s[:8] < start]).all()
+    many = np.ones(4096, SINGLE)
+    assert " log" not in slope.lower(many, many).compile().as_text()

@@ -261,6 +261,10 @@ class Emission:
             return known[term.args[0], WIDE]
         if term in self.finite:
             return is_finite(self.finite[term], known)
+        if term.op.name == "isfinite" and term.args[0].op.name in LOGARITHMS:
+            (logarithm,) = term.args  # whose argument tells: a slope need not compute it
+            x = _widest(known, logarithm.args[0])
+            return (x > (-1 if logarithm.op.name == "log1p" else 0)) & (x < xp.inf)
         params = term.static
         small = self.degrees[term] <= DEGREE
         kernel = kernel_of(term.op, term.dtype, small=small, single=self.single)

@@ -69,19 +69,28 @@ def _compensated_sum(
         pair = xs[0] + xs[1] if coefficients[0] == coefficients[1] else xs[0] - xs[1]
         return pair if c == 1 else c * pair
     if rounds_once(constant, coefficients, counts):
-        x, y = (x if c == 1 else x * x.dtype.type(c) for x, c in zip(xs, coefficients, strict=True))
-        return x + y
+        top = max(Fraction(1), *map(abs, coefficients))  # last: what is in range is so before it
+        x, y = (_multiple(x, c / top) for x, c in zip(xs, coefficients, strict=True))
+        return _multiple(x + y, top)
     return total(xs, constant, coefficients, counts)
 
 
-_EXACT = frozenset([Fraction(s, n) for s in (1, -1) for n in (1, 2, 4, 8)])
+def _multiple(x: Any, c: Rational | float) -> Any:
+    return x if c == 1 else x * x.dtype.type(c)
+
+
+_EXACT = frozenset([Fraction(1, n) for n in (1, 2, 4, 8)])
 
 
 def rounds_once(
     constant: Exact, coefficients: tuple[Rational, ...], counts: tuple[int, ...]
 ) -> bool:
     """Whether a sum has but one rounding in the dtype of its addends, and stays in its range."""
-    return constant == 0 and counts == (1, 1) and _EXACT.issuperset(coefficients)
+    if constant != 0 or counts != (1, 1):
+        return False
+    sizes = [Fraction(abs(c)) for c in coefficients]
+    top = max(Fraction(1), *sizes)
+    return 1 / top in _EXACT and _EXACT.issuperset([c / top for c in sizes])
 
 
 def _scaled_product(

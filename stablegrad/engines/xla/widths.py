@@ -12,7 +12,6 @@ from stablegrad.engines.xla.ranges import (
     SINGLE_UP,
     Reach,
     in_range,
-    is_logarithm,
     reached,
     sizes,
 )
@@ -117,7 +116,7 @@ def _is_plain(term: Term) -> bool:
     if term.op.name == "exp":
         return term.args[0].dtype == WIDE
     if term.op.name == "astype":
-        return term.args[0].dtype == WIDE and is_logarithm(term)
+        return term.args[0].dtype == WIDE
     name = term.op.name
     if name == "compensated_sum" and rounds_once(*term.params):
         return False
