@@ -11,7 +11,7 @@ from flint import arb
 from stablegrad.oracle.constants import as_arb
 from stablegrad.oracle.laurent import Laurent, hull
 from stablegrad.oracle.outer import TAYLOR, compose, exact_value
-from stablegrad.oracle.scales import FLAT, HIGHEST, ONE, Key
+from stablegrad.oracle.scales import FLAT, HIGHEST, ONE, Key, Rate
 from stablegrad.oracle.walk import NoExpansionError
 
 Germ = Any  # the class that mixes this in is further up
@@ -55,7 +55,7 @@ class GermFunctions:
                 rest[(r, k)] = x
         whole = math.ceil(shift)
         rate[HIGHEST] = whole - shift
-        found = self.of(compose(settled, "exp").shifted(whole), (tuple(rate), 0))
+        found = self.of(compose(settled, "exp").shifted(whole), (Rate(rate), 0))
         small = type(self)(rest, self.w0, self.q)
         return found * small.small("exp", 0) if small.parts else found
 

@@ -20,7 +20,7 @@ from stablegrad.oracle.derived import Derived, infinite
 from stablegrad.oracle.germ_functions import GermFunctions
 from stablegrad.oracle.laurent import Laurent, hull
 from stablegrad.oracle.outer import TAYLOR, compose, exact_value
-from stablegrad.oracle.scales import HIGHEST, ONE, Key, put, relative
+from stablegrad.oracle.scales import HIGHEST, ONE, Key, Rate, put, relative
 from stablegrad.oracle.walk import ALMOST, ImpreciseError, NoExpansionError
 
 Arb = Any
@@ -243,7 +243,7 @@ class Germ(GermFunctions, Derived):
             core = compose(compose(unit, "log").scaled(as_arb(p)), "exp")
         down = (lead.v - rate[HIGHEST]) * p
         whole_v = math.ceil(down)
-        scale = (*[c * p for c in rate[:HIGHEST]], whole_v - down)
+        scale = Rate([*[c * p for c in rate[:HIGHEST]], whole_v - down])
         found = self.of(core.shifted(whole_v), (scale, 0))
         if not small.parts:
             return found
