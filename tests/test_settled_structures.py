@@ -93,6 +93,11 @@ SMOOTH: dict[str, tuple[Callable[..., Term], list[Any], str]] = {
     "contrast": (contrastive, [[1.0, 0.9, -1.0], 1e-3], "f4"),
     "contrast in float64": (contrastive, [[-1.0, 0.9, 1.0], 1e-3], "f8"),
     "layer of almost equal elements": (normalised, [[1e8, 1e8, 1e8 + 1], [1.0, 2.0, 4.0]], "f8"),
+    "part of a rotation": (
+        lambda w: (1 - f("cos")(norm(w))) / norm(w) ** 2,
+        [[1e-8, 2e-8, 0.0]],
+        "f4",
+    ),
     "density of Rice": (rice, [1e3, 1e3, 1.0], "f8"),
 }
 

@@ -62,8 +62,9 @@ def as_settled(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
         return _as_settled_steep(value, term, lowered)
     if term.op.name in ROWS:
         value = _as_settled_steep(value, term, lowered)
-    sums = term.op is AFFINE and not isinstance(term.params[0], str) and not one_sign(term)
-    whole = term.op.name in WHOLE and term.shape == ()
+    several = term.op is AFFINE and len(term.args) + (term.params[0] != 0) > 1
+    sums = several and not isinstance(term.params[0], str) and not one_sign(term)
+    whole = term.op.name in WHOLE and term.shape == () and not term.args[0].facts.nonnegative
     ends = term.op.name == "log1p"
     slope = term.op.name in SLOPES and not is_exact(term.args[1])
     slope = slope or (term.op.name == "center" and not is_exact(term.args[0]))
