@@ -60,17 +60,19 @@ def written(case: Mapping[str, Any], point: Mapping[str, Any], target: str, fold
     from stablegrad.audit.examine import Examination
     from stablegrad.audit.findings import Audit
     from stablegrad.audit.progress import Stages
-    from stablegrad.audit.trace import trace
+    from stablegrad.audit.trace import parameter_names, trace
 
     f, names, args = program_of(case, point)
     audit = Audit("program", case["order"])
-    Examination(trace(f, args), case["order"], audit, Stages(shown=False)).stabilized()
+    traced = trace(f, args)
+    Examination(traced, case["order"], audit, Stages(shown=False)).stabilized()
     assert audit.cure is not None
     text, _, _ = source_of("program", audit.cure, target)
     folder.mkdir()
     np.savez(folder / "inputs.npz", *audit.cure.values)
     (folder / "emitted.py").write_text(text, "utf8")
-    (folder / "names.json").write_text(json.dumps(names))
+    called = dict(zip(parameter_names(f, len(args)), names, strict=True))
+    (folder / "names.json").write_text(json.dumps([called[n] for n, _ in traced.variables]))
 
 
 def run_written(folder: Path) -> None:

@@ -48,6 +48,67 @@ def test_several_inputs_keep_their_names_and_order() -> None:
     assert len(found) == 3
 
 
+def late(x: Any, y: Any) -> Any:
+    return np.exp(y) * np.sin(x)
+
+
+def with_default(x: Any, y: Any, k: Any = 2.0) -> Any:
+    return np.exp(k) * y / x
+
+
+def with_unused(unused: Any, v1: Any, v0: Any = 3) -> Any:
+    return np.exp(v1) * np.cos(v0) * v0
+
+
+def counted(weights: Any, x: Any, other: Any) -> Any:
+    return x * x * weights + sg.tensor([1.5, 2.5])
+
+
+SIGNATURES = [
+    (late, [2.0, 0.5], "late_stable(x, y)"),
+    (with_default, [2.0, 0.5, 3.0], "with_default_stable(x, y, k=np.float64(2.0))"),
+    (with_unused, [1.0, 0.5, 0.25], "with_unused_stable(unused, v1, v0=np.float64(3.0))"),
+    (
+        counted,
+        [np.array([1, 2]), np.array([0.5, 0.25]), np.array([7.0])],
+        "counted_stable(weights, x, other, input_3)",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "target"), [(i, "numpy") for i in range(len(SIGNATURES))] + [(2, "jax")]
+)
+def test_arguments_keep_the_order_names_and_defaults_of_the_function(
+    number: int, target: str
+) -> None:
+    """Not the order in which the program meets them, nor without those that it does not use."""
+    if target == "jax":
+        pytest.importorskip("jax")
+    f, given, signature = SIGNATURES[number]
+    args = [np.asarray(a, None if isinstance(a, np.ndarray) else np.float64) for a in given]
+    audit = sg.audit(f, *args)
+    text = audit.emit(target)
+    assert f"def {signature}:" in text
+    assert audit.cure is not None
+    values = [*args, *audit.cure.values[len(args) :]]
+    names: dict[str, Any] = {"__name__": "emitted"}
+    exec(text, names)
+    emitted = names[signature.partition("(")[0]]
+    found = emitted(*values)
+    with sg.naive():
+        tensors = [sg.tensor(a, requires_grad=a.dtype.kind == "f") for a in args]
+        value = f(*tensors)
+        value.sum().backward()
+    slopes = [t.grad.numpy() for t in tensors if t.grad is not None]
+    assert found[0] == pytest.approx(value.numpy(), rel=1e-14)
+    assert len(found) == 1 + len(slopes)
+    for got, expected in zip(found[1:], slopes, strict=True):
+        assert got == pytest.approx(expected, rel=1e-13)
+    if "=" in signature:
+        assert emitted(*values[:-1])[0] == pytest.approx(np.asarray(f(*args[:-1])), rel=1e-14)
+
+
 NAMES = ["quadratic-root", "expmap-hyper"]  # table of limits, other ops
 NAMES += ["tanh-logdet-grad", "normal-logpdf-scale", "beta-entropy"]  # made, reduced, nested ops
 NAMES += ["softmax-entropy-grad", "svd-rank-deficient"]  # what a referee decides here

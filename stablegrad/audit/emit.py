@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import keyword
 import re
 import subprocess
@@ -29,11 +30,12 @@ from stablegrad.ir import Term, topological
 from stablegrad.ops.exact import Exact, to_float
 from stablegrad.ops.known import undecided
 from stablegrad.ops.lowered_structured import SETTLED
-from stablegrad.ops.record import CONST, is_float, round_to
+from stablegrad.ops.record import CONST, const, is_float, round_to
 from stablegrad.ops.rescued import RESCUED
 
 Array = np.ndarray[Any, Any]
 LIMIT_S = 120
+RESERVED = ("np", "xp", "special", "jax")
 
 _STANDARD = (
     "base64 builtins collections concurrent.futures dataclasses decimal fractions functools "
@@ -124,6 +126,7 @@ def program(
         shaken.texts[n] = ""
     texts: dict[Term, str] = dict(zip(inputs, names, strict=True))
     lines: list[str] = []
+    numbers = map("v{}".format, itertools.count())
     for term in topological(roots):
         if term in texts or term.op is CONST:
             continue
@@ -136,7 +139,7 @@ def program(
             value = target.step(shaken, plain, args)
         except EmitError as error:
             raise EmitError(f"{term.op.name} cannot be written as source: {error}") from None
-        name = f"v{len(lines)}"
+        name = next(n for n in numbers if n not in names)
         lines.append(f"    {name} = {value}")
         texts[term] = name
     results = [target.constant(r, None) if r.op is CONST else texts[r] for r in roots]
@@ -179,6 +182,7 @@ def source(
     inputs: Sequence[Term],
     names: Sequence[str],
     target: Target | None = None,
+    told: Sequence[str] = ("value",),
 ) -> str:
     """A module with one function, which returns the value and the gradients.
 
@@ -188,14 +192,15 @@ def source(
         inputs: the input terms.
         names: a name for each of them.
         target: what it is written for; NumPy unless given.
+        told: what each of the roots is called.
 
     Raises:
         EmitError: a step has no source of its own; says which.
     """
     target = target or Target()
     clean = clean_name(name)
-    gradients = "".join([f", gradient {i}" for i in range(1, len(roots))])
-    docstring = f'"""The value{gradients} of the sum of its elements."""'
+    several = " of the sum of its elements" if len(told) > 1 else ""
+    docstring = f'"""The {", ".join(told)}{several}."""'
     body = program(roots, inputs, names, target)
     body = body.replace("def PROGRAM(", f"def {clean}_stable(").replace("DOCSTRING", docstring)
     return target.module(clean, body, inputs)
@@ -215,14 +220,28 @@ def source_of(function: str, cure: Stable, target: str) -> tuple[str, str, str]:
         written = Target()
     names = [parameter(n, i) for i, n in enumerate(cure.names)]
     name = clean_name(function)
-    text = source(name, cure.roots, cure.inputs, names, written)
+    text = source(name, cure.roots, cure.inputs, names, written, cure.told)
+    signature = f"def {name}_stable({{}}):"
+    given = ", ".join(with_defaults(names, cure))
+    text = text.replace(signature.format(", ".join(names)), signature.format(given), 1)
     return text, f"{name}_stable", written.driver
+
+
+def with_defaults(names: Sequence[str], cure: Stable) -> list[str]:
+    """Parameters with the defaults of the user's function, behind all that must be given."""
+    texts = list(names)
+    for i in reversed(range(len(names))):
+        default, x = cure.defaults.get(cure.names[i]), cure.inputs[i]
+        if default is None:
+            break
+        texts[i] += f"={constant(const(default, x.dtype).params[0], x.dtype, x.shape)}"
+    return texts
 
 
 def parameter(name: str, number: int) -> str:
     """A parameter of emitted source for an input."""
     clean = re.sub(r"\W+", "_", name).strip("_")
-    fine = clean.isidentifier() and not keyword.iskeyword(clean) and clean not in ("np", "xp")
+    fine = clean.isidentifier() and not keyword.iskeyword(clean) and clean not in RESERVED
     return f"{clean}" if fine and name == clean else f"input_{number}"
 
 

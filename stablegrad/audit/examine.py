@@ -185,13 +185,17 @@ class Examination:
         program = compile_terms(self.result_nodes(), inputs, Settings(), dict(self.traced.places))
         self.fired = program.fired
         found = program([self.bindings[t] for t in inputs])
-        names = {x: name for name, x in self.traced.variables}
+        arguments = self.traced.arguments
+        own = {a.input for a in arguments}
+        rest = [t for t in inputs if t not in own]  # arrays that the function knows by itself
         self.result.cure = Stable(
             program.roots,
-            program.inputs,
-            [names.get(t, f"constant {i}") for i, t in enumerate(inputs)],
-            [np.asarray(self.bindings[t]) for t in inputs],
+            [*[a.input for a in arguments], *rest],
+            [*[a.name for a in arguments], *[f"constant {i}" for i in range(len(rest))]],
+            [*[np.asarray(a.value) for a in arguments], *[self.bindings[t] for t in rest]],
             [np.asarray(v) for v in found],
+            self.result_names(),
+            {a.name: a.default for a in arguments if a.default is not None},
         )
         return found
 

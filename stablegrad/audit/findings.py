@@ -158,8 +158,10 @@ class Stable:
     """The stabilized program, from which source is written.
 
     Attributes:
-        roots: the lowered terms: the value, then the gradients.
-        inputs: its inputs, with their ``names`` and the ``values`` of the audit.
+        roots: the lowered terms: the value, then the gradients, called ``told``.
+        inputs: its inputs, with their ``names`` and the ``values`` of the audit: the arguments of
+            the user's function in their order, used or not, then what else it computes with.
+        defaults: by name, what an argument is where it is not given.
         results: of each root, the values that it gives there.
         truth: of each root, the true values and where they are known.
     """
@@ -169,6 +171,8 @@ class Stable:
     names: list[str]
     values: list[np.ndarray[Any, Any]]
     results: list[np.ndarray[Any, Any]]
+    told: list[str]
+    defaults: dict[str, float] = field(default_factory=dict)
     truth: list[tuple[Any, Any]] = field(default_factory=list)
 
     @property
@@ -262,8 +266,8 @@ class Audit:
             target: "numpy" or "jax".
 
         Returns:
-            A module with one function, which takes the inputs in their order and returns the
-            value and the gradients.
+            A module with one function, which takes the arrays among the arguments of the audited
+            function, in its order, and returns the value and the gradients by those it uses.
 
         Raises:
             EmitError: a step cannot be written as source, or what was written failed its check.

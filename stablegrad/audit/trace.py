@@ -7,14 +7,14 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optree
 
 from stablegrad.errors import DTypeError
 from stablegrad.expressions import Expression
-from stablegrad.ir import Term, provenance, rebuild, topological
+from stablegrad.ir import Term, make, provenance, rebuild, topological
 from stablegrad.ops.record import CONST, INPUT, is_float
 from stablegrad.program import numbered
 from stablegrad.settings import naive
@@ -25,6 +25,17 @@ Array = np.ndarray[Any, Any]
 
 TREES: dict[str, Any] = {"none_is_leaf": True, "namespace": "stablegrad"}
 EXPRESSION = "<expression>"
+
+
+class Argument(NamedTuple):
+    """An array among the arguments of the user's function, in whose order they stand."""
+
+    name: str
+    input: Term
+    """Its input; one of its own where the result does not depend on it."""
+    value: Array
+    default: float | None
+    """What the function takes where it is not given; None if it must be."""
 
 
 @dataclass
@@ -38,6 +49,7 @@ class Trace:
         variables: name and input term of what gradients are taken by.
         places: "file:line" of each term, or the text of a part of an expression.
         notes: what a reader must know of how it was read.
+        arguments: all arrays among the arguments, in the order of the function.
     """
 
     result: Term
@@ -46,6 +58,7 @@ class Trace:
     variables: list[tuple[str, Term]]
     places: dict[Term, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    arguments: list[Argument] = field(default_factory=list)
 
     @property
     def bindings(self) -> dict[Term, Array]:
@@ -71,6 +84,15 @@ def parameter_names(f: Callable[..., Any], count: int) -> list[str]:
         elif p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
             names.append(p.name)
     return [*names[:count], *[f"argument {i}" for i in range(len(names), count)]]
+
+
+def default_numbers(f: Callable[..., Any]) -> dict[str, float]:
+    """The parameters of a function that are numbers where they are not given."""
+    try:
+        parameters = inspect.signature(f).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {n: p.default for n, p in parameters.items() if type(p.default) in (int, float)}
 
 
 def is_data(value: Any) -> bool:
@@ -187,13 +209,13 @@ def _trace_tensors(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
     with mode(whole=True, grad=True), naive(), provenance:
         result = _call(f, given, texts)
     _check(f, result)
-    return program_of(f, result.term, [(name, x.term) for name, x in floats], texts)
+    return program_of(f, result.term, [(name, x.term) for name, x in named], texts)
 
 
 def program_of(
     f: Callable[..., Any],
     result: Term,
-    floats: Sequence[tuple[str, Term]],
+    arguments: Sequence[tuple[str, Term]],
     places: Mapping[Term, str],
 ) -> Trace:
     """A program over numbered inputs, from a term over leaves.
@@ -201,14 +223,14 @@ def program_of(
     Args:
         f: the function that it is of, for errors.
         result: what it returned.
-        floats: the inputs by which gradients are taken, by name.
+        arguments: the leaves of its arguments, by name; gradients are taken by those of floats.
         places: the user's lines, as far as terms do not know them themselves.
     """
     order, leaves, image = numbered([result])
     leaves = [t for t in leaves if t.params[0].value is not None]  # the rest are placeholders
     renamed = dict(zip(order, rebuild(order, dict(image)), strict=True))
     known = set(leaves)
-    variables = [(name, image[x]) for name, x in floats if x in known]
+    variables = [(name, image[x]) for name, x in arguments if x in known and is_float(x.dtype)]
     if not variables:
         raise wrong(
             f,
@@ -221,6 +243,10 @@ def program_of(
     found = Trace(
         root, [image[t] for t in leaves], [t.params[0].value for t in leaves], variables, named
     )
+    defaults = default_numbers(f)
+    for i, (name, x) in enumerate(arguments, len(image)):
+        own = image[x] if x in known else make(INPUT, (), (i,), x.shape, x.dtype)
+        found.arguments.append(Argument(name, own, x.params[0].value, defaults.get(name)))
     inherit_places(found.places, [root])
     return found
 

@@ -64,9 +64,9 @@ def trace_jax(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
             primitive that has no counterpart here.
     """
     given, names, inputs, narrowed = jax_inputs(f, args)
-    terms = [(name, x.term) for name, x in zip(names, inputs, strict=True) if x is not None]
-    floats = [(name, t) for name, t in terms if t is not None and is_float(t.dtype)]
-    if not floats:
+    given_terms = [(n, x.term) for n, x in zip(names, inputs, strict=True) if x is not None]
+    terms = [(name, t) for name, t in given_terms if t is not None]
+    if not any(is_float(t.dtype) for _, t in terms):
         raise wrong(
             f,
             f"{name_of(f)} with no floating-point input",
@@ -84,7 +84,7 @@ def trace_jax(f: Callable[..., Any], args: Sequence[Any]) -> Trace:
     dtype = np.dtype(result.value.dtype)
     if not is_float(dtype):
         raise wrong(f, f"a result of dtype {dtype} from {name_of(f)}", "floating-point numbers")
-    traced = program_of(f, result.as_term(), floats, found.places)
+    traced = program_of(f, result.as_term(), terms, found.places)
     if narrowed:
         traced.notes.append(
             "float64 inputs were taken as float32, as JAX does without jax_enable_x64"
