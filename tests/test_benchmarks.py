@@ -116,7 +116,7 @@ def test_judge_confirms_slopes_by_values_however_small_the_step():
 
 
 def test_judge_continues_slopes_into_holes_that_do_not_move():
-    """By mpmath, expm1(x*u)/u has the slope exp(x*u) by x, and x*sinh(u)/u that of sinh(u)/u."""
+    """By x, expm1(x*u)/u has the slope exp(x*u), and x*sinh(u)/u the slope sinh(u)/u."""
     x, y = (make(INPUT, (), (i,), (), np.dtype(np.float64)) for i in range(2))
     u = OPS["minimum"](x - x, y)  # 0 around every y > 0
     at = {x: np.array([0.7, -3.0]), y: np.array([2.0, 1e-9])}

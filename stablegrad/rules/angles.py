@@ -7,7 +7,8 @@ from typing import Any
 from stablegrad.canonical import canonical
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
-from stablegrad.ops.hyperbolic import sinh
+from stablegrad.ops.exponential import exp
+from stablegrad.ops.hyperbolic import cosh, sinh
 from stablegrad.ops.record import is_const
 from stablegrad.ops.trigonometric import arccos, arcsin, cos, sin
 from stablegrad.rules.databases import stabilize
@@ -46,6 +47,18 @@ def cosh_squared_minus_one(x: Term) -> Pair:
 def difference_of_squared_cosh_and_sinh(x: Term) -> Pair:
     """cosh(x)**2 - sinh(x)**2 is 1; both overflow."""
     return 1 / OPS["sech_squared"](x) - sinh(x) ** 2, OPS["require"](1 + 0 * x, OPS["isfinite"](x))
+
+
+@rule(source="DLMF 4.28.1", group="angles")
+def difference_of_cosh_and_sinh(x: Term) -> Pair:
+    """cosh(x) - sinh(x) is exp(-x); far out both overflow, and before that nothing is left."""
+    return cosh(x) - sinh(x), exp(-x)
+
+
+@rule(source="DLMF 4.28.1", group="angles")
+def sum_of_cosh_and_sinh(x: Term) -> Pair:
+    """cosh(x) + sinh(x) is exp(x), also where x is far below 0."""
+    return cosh(x) + sinh(x), exp(x)
 
 
 @rule(source="DLMF 4.21.29", group="angles")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from decimal import localcontext
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -28,9 +29,11 @@ from stablegrad.transforms.power_meanings import (
 from stablegrad.transforms.rational import POWERS
 
 ONE = forms.const(1, np.dtype(np.float64))
-HALF_PI = Fraction(pi() / 2).limit_denominator(1 << 120)
-DENSITY_AT_0 = Fraction(1 / (2 * pi()).sqrt()).limit_denominator(1 << 120)
-TWO_OVER_ROOT_PI = Fraction(2 / pi().sqrt()).limit_denominator(1 << 120)
+with localcontext() as _context:
+    _context.prec = 50  # Decimal's own 28 digits are fewer than pairs have
+    HALF_PI = Fraction(pi() / 2).limit_denominator(1 << 120)
+    DENSITY_AT_0 = Fraction(1 / (2 * pi()).sqrt()).limit_denominator(1 << 120)
+    TWO_OVER_ROOT_PI = Fraction(2 / pi().sqrt()).limit_denominator(1 << 120)
 
 
 def _op(name: str, *args: Any) -> Term:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from flint import arb, fmpq
 
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops.record import INPUT
 from stablegrad.oracle import err_ulp, truth
+from stablegrad.oracle.precision import precision
+from stablegrad.transforms import meanings
 from stablegrad.transforms.meanings import MEANINGS, meaning_of
 from tests.ops.test_found_by_fuzz import f, results
 
@@ -57,3 +60,15 @@ def test_slopes_of_functions_that_cancel_keep_their_digits(name: str) -> None:
         for got, true in results(program, [x, x]):
             assert true.decided.all()
             assert np.abs(err_ulp(got, true)).max() <= 4
+
+
+def test_constants_have_the_digits_of_pairs() -> None:
+    """Decimal rounds to 28 digits unless told otherwise; pairs hold 32."""
+    with precision(200):
+        pi = arb.pi()
+        for known, true in (
+            (meanings.HALF_PI, pi / 2),
+            (meanings.DENSITY_AT_0, 1 / (2 * pi).sqrt()),
+            (meanings.TWO_OVER_ROOT_PI, 2 / pi.sqrt()),
+        ):
+            assert abs(arb(fmpq(known.numerator, known.denominator)) / true - 1) < 2.0**-115
