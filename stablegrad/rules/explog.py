@@ -14,6 +14,7 @@ from stablegrad.rules.roots import square_root
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
+LOGS = ("log", "log2", "log10", "log1p", "one_plus_log")
 
 
 @rule(source="definition", group="inverse")
@@ -81,6 +82,9 @@ def log_of_power(term: Term) -> Term | None:
     base, p = x.args[0], x.params[0][0]
     if base.dtype.kind == "b":
         return None
+    odd_below = isinstance(p, int) and p < 0 and p % 2 == 1
+    if odd_below and base.op.name in LOGS and not base.facts.nonnegative:
+        return None  # log(1/-inf) is -inf, -log(-inf) is nan; and logs stay inside of the range
     if isinstance(p, int) and p % 2 == 0 and not base.facts.nonnegative:
         base = OPS["abs"](base)
     return forms.with_shape(forms.scale(p, log(base)), term.shape)

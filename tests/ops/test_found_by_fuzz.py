@@ -346,3 +346,21 @@ def test_a_length_has_no_value_where_a_leg_has_none_beside_one_that_overflows(le
     ((value, true), _) = results(lambda x, y: minimum(hypot(exp(y), leg(x)), y), data)
     assert true.undefined.tolist() == [True, False]
     assert np.isnan(value).tolist() == [True, False]
+
+
+def test_log_of_a_reciprocal_at_an_infinite_logarithm() -> None:
+    """log(1/u) is -inf where u is -inf, and -log(u) is nan; next to u = 1 it keeps its digits."""
+    log, absolute = f("log"), f("abs")
+    x = np.array([-3.0, -1e300, 1.359140914, 1.5, 1e300, 0.5000000001])
+    for program in (
+        lambda x: x / log(1 / log(x + absolute(x))),
+        lambda x: 1 / log(2 / log(x + absolute(x))),
+        lambda x: x / log(log(x + absolute(x)) ** -3),
+        lambda x: 1 / log(1 / (1 + log(x + absolute(x)))),
+    ):
+        got, true = results(program, [x])[0]
+        assert true.decided[:2].all()
+        assert (got[:2] == 0).all()
+        assert np.abs(err_ulp(got, true))[true.decided].max() <= 4
+        slope, true = results(program, [x])[1]
+        assert np.abs(err_ulp(slope, true))[2:][true.decided[2:]].max() <= 4
