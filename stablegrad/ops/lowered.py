@@ -7,7 +7,9 @@ elements of a product whose intermediates left the normal range as mantissa and 
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -236,12 +238,36 @@ def _steps(xp: Any, x: Any, p: Rational) -> list[tuple[Any, bool]]:
     if _is_short(p):
         steps = [(x, p < 0)] * int(size)
         return steps if size == int(size) else [*steps, (xp.sqrt(x), p < 0)]
-    base, whole = _representable(p, x.dtype)
-    high, low = _pair_of(base, x.dtype)
+    high, low, whole, most = _told_power(p, x.dtype)
     steps = [(xp.power(x, high), False)]
-    if low:  # what the exponent lost to rounding
-        steps.append((1 + low * xp.log(x), False))
+    rest = _rest_of_power(xp, x, low, most) if low else None
+    if rest is not None:
+        steps.append((rest, False))
     return steps + [(x, whole < 0)] * abs(whole)
+
+
+@cache
+def _told_power(p: Rational, dtype: Any) -> tuple[Any, Any, int, float]:
+    """A power as a float, its rounding error and an integer, and how far the error is no matter."""
+    base, whole = _representable(p, dtype)
+    high, low = _pair_of(base, dtype)
+    reach = float(np.finfo(dtype).eps) / abs(2 * float(low)) if low else math.inf
+    if reach > _FARTHEST_LOG:
+        low = 0
+    return high, low, whole, math.exp(min(reach, 80.0))
+
+
+def _rest_of_power(xp: Any, x: Any, low: Any, most: float) -> Any:
+    """x**low, for what an exponent lost to rounding; None where half a unit is at stake at most."""
+    inside = np.minimum.reduce(x, axis=None, initial=1.0) >= 1 / most
+    if inside and np.maximum.reduce(x, axis=None, initial=1.0) <= most:
+        return None
+    near = (x >= 1 / most) & (x <= most)
+    return xp.where(near, 1, 1 + low * xp.log(x)).astype(x.dtype)
+
+
+_FARTHEST_LOG = 746.0
+"""The logarithms of all floats are less."""
 
 
 def _pair_of(p: Rational, dtype: Any) -> Pair:

@@ -57,9 +57,16 @@ from stablegrad.transforms.redone import (
     as_redone_power,
     as_redone_sum,
 )
-from stablegrad.transforms.rescuing import as_rescued, as_rescued_comparison, as_rescued_part
+from stablegrad.transforms.rescuing import (
+    as_rescued,
+    as_rescued_comparison,
+    as_rescued_part,
+    fragile,
+    hints,
+)
+from stablegrad.transforms.roots import as_rooted
 from stablegrad.transforms.structured import as_settled, as_settled_result
-from stablegrad.transforms.sums import cancels, emit_sum, is_plain, with_products
+from stablegrad.transforms.sums import cancels, emit_sum, with_products
 from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
@@ -92,12 +99,15 @@ class Lowering:
         """Cheap narrow terms once more in float64, for those of their users that are wide."""
         self.deep: set[Term] = set()
         """Terms with digits beyond float32 when wide: functions known in float64, multiples."""
+        self.hints: set[Term] = set()
+        """Comparisons that say where a careful form is worth its while."""
         self.casts: set[Term] = set()
         """The conversions to float64 and back that lowering inserts."""
 
     def __call__(self, roots: Sequence[Term]) -> list[Term]:
         """The roots as ops with kernels."""
         roots = plainer(roots)
+        self.hints |= hints(roots)
         if self.throughout:
             self.fed |= _fed(roots)
         for term in topological(roots):
@@ -116,7 +126,9 @@ class Lowering:
                 self.own[term] = make(term.op, (wide,), (), term.shape, term.dtype)
                 continue
             if not self._goes_wide(term):
-                self.own[term] = self._emit(term, [self.own[a] for a in term.args], term.dtype)
+                own = None if self.native or self.trusted else as_rooted(term, self.own)
+                args = [self.own[a] for a in term.args]
+                self.own[term] = own or self._emit(term, args, term.dtype)
                 if self._may_go_wide(term):
                     self.soft[term] = self._emit_wide(term)
                     if (is_form(term) or is_moved(term)) and not self.deep.isdisjoint(term.args):
@@ -270,7 +282,7 @@ class Lowering:
             lowered = make(term.op, args, term.params, term.shape, dtype)
         if widened and not self.native and not self.trusted:
             lowered = as_rescued_part(lowered, term, args)
-        if term.dtype.kind == "b" and not self.native and term.args:
+        if term.dtype.kind == "b" and term.args and not (self.native or term in self.hints):
             lowered = as_redone_comparison(lowered, term, self.own)
             lowered = as_ranged_comparison(lowered, term, self.own)
             lowered = as_told_apart(lowered, term)
@@ -368,24 +380,6 @@ def _fed(roots: Sequence[Term]) -> set[Term]:
         if term in found or cancels(term):
             found.update([term, *term.args])
     return found
-
-
-def fragile(term: Term) -> bool:
-    """Whether native arithmetic may lose more than a rounding in this one op."""
-    if term.op is AFFINE:
-        ranging = any(a.op is MONOMIAL for a in term.args)  # a product may leave the range
-        addends = len(term.args) + (term.params[0] != 0)
-        if addends == 1 or (addends == 2 and not ranging and is_plain(term, term.dtype)):
-            return False  # rounded once, as it is
-        return ranging or not one_sign(term)
-    if term.op is MONOMIAL:
-        powers = [
-            (x, p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b"
-        ]
-        # the root of a product that left the range
-        rooted = any(forms.split(x)[1].op is MONOMIAL and not isinstance(p, int) for x, p in powers)
-        return rooted or sum(abs(p) for _, p in powers) > 2
-    return term.op.name not in EXACT_OPS
 
 
 # -- emission -----------------------------------------------------------------------------

@@ -16,17 +16,49 @@ from stablegrad.ops.corrected import TURNING
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.lowered_gaps import GAPS, SIGNED
 from stablegrad.ops.lowered_structured import AT_ONE, TINY, inputs_of
-from stablegrad.ops.record import INPUT, LEAF, is_const
+from stablegrad.ops.record import CONST, INPUT, LEAF, is_const
 from stablegrad.ops.rescued import LEFT, RESCUED
+from stablegrad.transforms.given import EXACT_OPS
 from stablegrad.transforms.products import power_of_two
 from stablegrad.transforms.ranging import BASED
 from stablegrad.transforms.rational import is_exact
+from stablegrad.transforms.roots import has_roots, is_rooted
+from stablegrad.transforms.sums import is_plain
 from stablegrad.transforms.vanishing import APART
 
 NARROW = np.dtype(np.float32)
 TERMS = 256
 _others: WeakSet[Term] = WeakSet()
 """Terms that were found to be no small float32 programs; nor is what is made of them."""
+
+
+def fragile(term: Term) -> bool:
+    """Whether native arithmetic may lose more than a rounding in this one op."""
+    if term.op is AFFINE:
+        ranging = any(a.op is MONOMIAL for a in term.args)  # a product may leave the range
+        addends = len(term.args) + (term.params[0] != 0)
+        if addends == 1 or (addends == 2 and not ranging and is_plain(term, term.dtype)):
+            return False  # rounded once, as it is
+        return ranging or not one_sign(term)
+    if term.op is MONOMIAL:
+        degree = sum(
+            abs(p) for x, p in zip(term.args, term.params[0], strict=True) if x.dtype.kind != "b"
+        )
+        return degree > 2 or (has_roots(term) and not is_rooted(term))
+    return term.op.name not in EXACT_OPS
+
+
+def hints(roots: Sequence[Term]) -> set[Term]:
+    """Comparisons that ``rarely`` alone is made of: near their bounds either side is right."""
+    found: set[Term] = set()
+    others: set[Term] = set(roots)
+    for t in reversed(topological(roots)):
+        above = t.op.name == "rarely" or (t in found and t not in others and t.op.name in LOGIC)
+        (found if above else others).update(t.args)
+    return {t for t in found - others if t.op.name in SIGNED and t.args[1].op is CONST}
+
+
+LOGIC = frozenset("logical_and logical_or logical_not".split())
 
 
 def as_rescued_part(value: Term, term: Term, args: tuple[Term, ...]) -> Term:

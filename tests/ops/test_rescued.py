@@ -27,6 +27,8 @@ PROGRAMS = {
     "sqrt((x - y)*(x + y))": [(7.3e24, 3.8e-13), (7.6e-31, 4.7e-31), (3e30, 4.7e22), (2.0, 1.0)],
     "(1 + x**y)**(-z)": [(6.36e36, 15.0, 0.022), (2.0, 3.0, 0.5)],
     "sqrt(x*y)": [(7e24, 4e23), (1.5e-28, 2.7e-27), (2.0, 3.0)],
+    "sqrt(x/y)": [(7e24, 4e-23), (1.5e-28, 2.7e27), (2.0, 3.0)],
+    "z/sqrt(x/(5*y))": [(7e24, 4e-23, 2.0), (1.5e-28, 2.7e27, 3e-12), (2.0, 3.0, 0.5)],
     "1/sqrt(3*x*y)": [(7e24, 4e23), (1.5e-28, 2.7e-27), (2.0, 3.0)],
     "1/(1 + (x/y)**8)": [(1e38, 1e-38), (1e-38, 1e38), (2.0, 3.0), (1e-45, 1e38)],
 }
@@ -123,3 +125,12 @@ def test_arguments_that_left_the_range(text: str) -> None:
     true = truth(meant, dict(zip(inputs, columns, strict=True)))
     assert true.decided.all()
     assert (err_ulp(f(*map(sg.tensor, columns)).numpy(), true) <= 4).all()
+
+
+@pytest.mark.parametrize(
+    "text", ["sqrt(x*y)", "sqrt(x/y)", "1/sqrt(2*x*y)", "sqrt((x - y)*(x + y))"]
+)
+def test_roots_of_products_are_had_in_float32(text: str) -> None:
+    x, y = (sg.tensor(np.array(v, NARROW)) for v in ([3.0, 5.0], [1.0, 2.0]))
+    assert "rooted_product" in sg.explain(parse(text)(x, y)).ops
+    assert "astype" not in str(sg.explain(parse(text)(x, y)))
