@@ -260,6 +260,26 @@ MORE: list[Case] = [
         [800.0, 790.0, 0.3],
     ),
     ("log_of_weighted_exponentials", lambda a, b: log((exp(a) + exp(b)) / 2), [-800.0, -810.0]),
+    (
+        "log_of_mean_with_exponential",
+        lambda r, x: log(r + (1 - r) * exp(-x)),
+        [0.3, 1e-9],
+    ),
+    (
+        "log_of_mean_with_exponential",
+        lambda q, x, t: t * log(q + (1 - q) * exp(x / t)),
+        [0.4, -3e-9, 50.0],
+    ),
+    (
+        "power_of_sum_of_several_powers",
+        lambda u, v, t: power(power(u, -t) + power(v, -t) - 1, -1 / t),
+        [0.3, 0.2, 1e3],
+    ),
+    (
+        "power_of_sum_of_several_powers",
+        lambda x, y, z, p: log(power((power(x, p) + power(y, p) + 2 * power(z, p)) / 4, 1 / p)),
+        [3e200, 2e199, 1e200, 7.0],
+    ),
     ("log_sum_exp", lambda x: log(total(exp(x))), [[800.0, 801.0]]),
     ("log_sum_exp", lambda x: log(total(exp(-x)) * 2), [[900.0, 901.0]]),
     ("log_mean_exp", lambda x: log(mean(exp(x))), [[800.0, 801.0]]),
