@@ -56,11 +56,13 @@ def log_of_weighted_exponentials(term: Term) -> Term | None:
     if scale != 1 or any(is_shifted(u) for u in exponents):
         return None
     shift = where_needed(functools.reduce(OPS["maximum"], exponents))
-    parts = [(1, log(divided_by(addends, shift, term))), (1, shift)]
+    inner = divided_by(addends, shift, term)
+    parts = [(1, log(inner)), (1, shift)]
     usual = forms.total(parts, term.shape, term.dtype)
     if not _add_up_to_1(addends, term):
         return usual
-    return _beside_1(addends, OPS["less"](OPS["abs"](usual), NEAR), usual, term)
+    near = OPS["logical_and"](_is_near_1(inner), OPS["equal"](shift, 0.0))
+    return _beside_1(addends, near, usual, term)  # not by the log, which slopes do not need
 
 
 @stabilize.procedure(
@@ -85,8 +87,11 @@ def log_of_mean_with_exponential(term: Term) -> Term | None:
         addends.append((c, tops[0].args[0] if tops else None, others))
     if {u is None for _, u, _ in addends} != {True, False} or not _add_up_to_1(addends, term):
         return None
-    near = OPS["logical_and"](OPS["greater"](total, 1 - NEAR), OPS["less"](total, 1 + NEAR))
-    return _beside_1(addends, near, None, term)
+    return _beside_1(addends, _is_near_1(total), None, term)
+
+
+def _is_near_1(mean: Term) -> Term:
+    return OPS["logical_and"](OPS["greater"](mean, 1 - NEAR), OPS["less"](mean, 1 + NEAR))
 
 
 def _add_up_to_1(addends: list[Addend], like: Term) -> bool:
