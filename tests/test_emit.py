@@ -77,7 +77,7 @@ SIGNATURES = [
 
 
 @pytest.mark.parametrize(
-    ("number", "target"), [(i, "numpy") for i in range(len(SIGNATURES))] + [(2, "jax")]
+    ("number", "target"), [(i, "numpy") for i in range(len(SIGNATURES))] + [(1, "jax")]
 )
 def test_arguments_keep_the_order_names_and_defaults_of_the_function(
     number: int, target: str
