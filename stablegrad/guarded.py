@@ -70,12 +70,11 @@ def guard() -> Iterator[GuardReport]:
         The report, filled as results are looked at.
 
     Example:
-        >>> import numpy as np, stablegrad as sg
-        >>> with sg.guard() as report:
-        ...     x = sg.tensor(np.array([1e-9, 1.0]))
-        ...     y = sg.special.j0(x) - sg.special.j0(x * x)
+        >>> import numpy as np, stablegrad as sg, stablegrad.numpy as snp
+        >>> with sg.rules(exclude="stabilize"), sg.guard() as report:  # rules alone cure this one
+        ...     y = 1 - snp.cos(sg.tensor(np.array([1e-9, 1.0])))
         ...     print(y.numpy())
-        [-2.5e-19  0.0e+00]
+        [5.00000000e-19 4.59697694e-01]
         >>> report.changed
         1
     """
