@@ -73,3 +73,10 @@ PRODUCTS = frozenset("power_gap log_step inverse_power_cos inverse_power_sin".sp
 """Functions that leave the range as products of their arguments do."""
 SLOW = frozenset("arcsinh arccosh log2 log10 one_plus_log sqrt1pm1".split())
 """Functions that are about a logarithm or root far out: in range where their argument is not."""
+ENDLESS = frozenset(
+    (
+        "cosine_integral erfcinv exp1 expi lgamma log log10 log1mexp log2 log_expm1 logit logrel "
+        "ndtri ndtri_exp one_plus_log"
+    ).split()
+)
+"""Functions with a pole at 0 and about a logarithm beside it: in range where that is lost."""

@@ -51,6 +51,15 @@ def _outside(x: Any, bounded: bool) -> Any:
     return None if _all_in_range(size, TINY) else ~((size >= TINY) & (size < np.inf))
 
 
+def _subnormal(x: Any) -> Any:
+    """Where numbers are infinite, or so small that digits are lost, but not 0; None for nowhere."""
+    size = np.abs(x)
+    normal = size >= TINY
+    if np.count_nonzero(normal) == np.count_nonzero(x) and np.add.reduce(size, axis=None) < np.inf:
+        return None
+    return (~normal & (size > 0)) | (size == np.inf)
+
+
 def _ranged_product(
     xp: Any,
     *args: Any,
@@ -74,7 +83,7 @@ def _ranged_product(
             if not np.isfinite(np.add.reduce(x, axis=None)):
                 lost = lost | np.isinf(x)
             continue
-        outside = _outside(x, small == BOUNDED)
+        outside = _subnormal(x) if small == MASKED else _outside(x, small == BOUNDED)
         if outside is not None:
             lost = lost | outside
     if lost is False:
@@ -115,13 +124,18 @@ def _ranged_log1mexp(
     value: Any,
     x: Any,
     *leaves: Any,
+    sign: int,
     code: Code,
     rounded: tuple[bool, ...],
     meant: Term | None,
 ) -> Any:
-    if xp.name != "numpy" or np.maximum.reduce(x, axis=None, initial=-1.0) < -TINY:
+    if xp.name != "numpy":
         return value
-    return _redone(xp, value, np.minimum(-x, 1.0), leaves, TINY, code, rounded, meant, _log)
+    nearest, by = (np.maximum, -1.0) if sign < 0 else (np.minimum, 1.0)
+    if by * nearest.reduce(x, axis=None, initial=by) > TINY:
+        return value
+    size = np.minimum(x if sign > 0 else -x, 1.0)  # far out it is no logarithm
+    return _redone(xp, value, size, leaves, TINY, code, rounded, meant, _log)
 
 
 def _ranged_power(xp: Any, value: Any, base: Any, *leaves: Any, code: Code) -> Any:
@@ -293,8 +307,9 @@ _ROOT = (Fraction(1, 2),), 1, ()
 
 TINY = 4 * float(np.finfo(np.float64).tiny)
 """Below this a factor may have lost digits."""
-UNBOUNDED, BOUNDED = 1, 2
-"""Factors that may be lost below the range: those that may be infinite as well, and others."""
+UNBOUNDED, BOUNDED, MASKED = 1, 2, 3
+"""Factors that may be lost below the range: those that may be infinite as well, others, and those
+of which zeros are meant."""
 
 
 def split_arguments(
@@ -319,12 +334,13 @@ RANGED_LOG = declare(
 RANGED_LOG1MEXP = declare(
     "ranged_log1mexp",
     family="lowered",
-    params=("code", "rounded", "meant"),
+    params=("sign", "code", "rounded", "meant"),
     infer=infer,
     kernel=_ranged_log1mexp,
     elementwise=True,
     source="log(1 - exp(x)) = log(-x) + O(x)",
-    doc="log1mexp, given its value and argument as floats, of an argument that may underflow.",
+    doc="log1mexp or log_expm1, given its value and argument as floats, of an argument that may "
+    "underflow.",
 )
 
 RANGED_POWER = declare(

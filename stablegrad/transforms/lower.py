@@ -47,7 +47,7 @@ from stablegrad.transforms.ranged import (
     as_ranged_sum,
     as_ranged_unit,
 )
-from stablegrad.transforms.ranged_logs import RATIOS, as_ranged_log, as_ranged_log1mexp
+from stablegrad.transforms.ranged_logs import POLES, RATIOS, as_ranged_log, as_ranged_pole
 from stablegrad.transforms.ranging import BASED
 from stablegrad.transforms.rational import as_rational_sum, is_exact
 from stablegrad.transforms.redone import (
@@ -260,9 +260,6 @@ class Lowering:
         elif term.op.name == "log1p" and term.dtype == WIDE and not self.native:
             lowered = self._emit_call(term) or make(term.op, args, (), term.shape, dtype)
             lowered = as_ranged_log(lowered, term.args[0], self.own, plus=1)
-        elif term.op.name == "log1mexp" and term.dtype == WIDE and not self.native:
-            plain = make(term.op, args, (), term.shape, dtype)
-            lowered = as_ranged_log1mexp(self._emit_call(term) or plain, term, self.own)
         elif term.op.name in RATIOS and term.dtype == WIDE and not self.native:
             plain = make(term.op, args, (), term.shape, dtype)
             lowered = RATIOS[term.op.name](self._emit_call(term) or plain, term, self.own)
@@ -291,6 +288,8 @@ class Lowering:
             return lowered
         if term.op.name == "sign":
             lowered = as_told_sign(lowered, term)
+        if term.op.name in POLES:
+            lowered = as_ranged_pole(lowered, term, self.own)
         if term.op.name == "hypot_unit":
             lowered = as_ranged_unit(lowered, term, self.own)
         lowered = as_ranged_call(lowered, term, self.own)

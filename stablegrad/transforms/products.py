@@ -16,10 +16,10 @@ from stablegrad.ops.lowered import COMPENSATED_SUM, EXP_OF_SUM, SCALED_PRODUCT, 
 from stablegrad.ops.lowered_functions import REDONE_CALL
 from stablegrad.ops.lowered_logs import half_whole
 from stablegrad.ops.lowered_structured import SETTLED_STEEP
-from stablegrad.ops.ranged import BOUNDED, RANGED_PRODUCT, RANGED_SUM, UNBOUNDED
+from stablegrad.ops.ranged import BOUNDED, MASKED, RANGED_PRODUCT, RANGED_SUM, UNBOUNDED
 from stablegrad.ops.record import const, round_to
 from stablegrad.transforms.ranged import ranged_code
-from stablegrad.transforms.ranging import is_over_its_own, underflows
+from stablegrad.transforms.ranging import has_masks, is_over_its_own, underflows
 from stablegrad.transforms.vanishing import vanishing_inputs
 
 WIDE = np.dtype(np.float64)
@@ -77,6 +77,8 @@ def _emit_ranged(
 
 def _loss(x: Term) -> int:
     """How a factor may leave the range."""
+    if has_masks(x):
+        return MASKED
     return BOUNDED if x.facts.lo > -math.inf and x.facts.hi < math.inf else UNBOUNDED
 
 

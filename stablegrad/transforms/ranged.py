@@ -33,7 +33,7 @@ from stablegrad.ops.ranged_functions import CODED, LOG_OF_ROUNDED, RANGING
 from stablegrad.ops.record import is_const, is_float
 from stablegrad.transforms.ranging import (
     GROWING,
-    LIMIT,
+    LONGEST,
     as_written,
     codable,
     is_chosen,
@@ -325,6 +325,6 @@ def _inner(term: Term) -> dict[Term, None] | None:
             if x not in seen:
                 seen.add(x)
                 stack.append(x)
-        if len(seen) > LIMIT:
+        if len(seen) > LONGEST:
             return None
     return inner

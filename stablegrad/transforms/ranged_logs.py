@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
+from stablegrad.ops.behaviour import ENDLESS
 from stablegrad.ops.forms import MONOMIAL, REQUIRE
 from stablegrad.ops.ranged import RANGED_LOG, RANGED_LOG1MEXP, TINY
 from stablegrad.transforms.ranged import coded, is_signed
@@ -42,22 +43,39 @@ def as_ranged_log(log: Term, inner: Term, lowered: Mapping[Term, Term], *, plus:
     return make(RANGED_LOG, args, params, forms.broadcast(MONOMIAL, args), log.dtype)
 
 
-def as_ranged_log1mexp(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
-    """A lowered ``log1mexp`` that is had with exponents where its argument underflowed.
+def as_ranged_pole(value: Term, term: Term, lowered: Mapping[Term, Term]) -> Term:
+    """A lowered function with a slow pole at 0, told where its argument was lost below the range.
 
     Args:
-        value: the lowered function.
+        value: the lowered function, of one argument.
         term: the same, canonical.
         lowered: the lowered terms of what it is made of.
     """
+    if term.op.name in LOGS_AT_0:
+        return _log_at_0(value, term, LOGS_AT_0[term.op.name], lowered)
     (x,) = term.args
-    found = coded(forms.scale(-1, x), lowered) if is_signed(x) else None
+    inputs = vanishing_inputs(term) if is_signed(x) or vanishes(x) else None
+    if inputs is None:
+        return value
+    args = (value, lowered[x], *inputs)
+    return make(RANGED_LOG, args, (TINY, (), (), term), value.shape, value.dtype)
+
+
+LOGS_AT_0 = {"log1mexp": -1, "log_expm1": 1}
+"""Functions that are the logarithm of their argument, or minus it, near 0."""
+POLES = ENDLESS - {"log"}
+"""Functions with a slow pole, but that which is had with exponents far out as well."""
+
+
+def _log_at_0(value: Term, term: Term, sign: int, lowered: Mapping[Term, Term]) -> Term:
+    (x,) = term.args
+    found = coded(forms.scale(sign, x), lowered) if is_signed(x) else None
     if found is None:
         return value
     inputs = vanishing_inputs(term)
     leaves, code, unsure = found
     args = (value, lowered[x], *[lowered[t] for t in leaves], *(inputs or ()))
-    params = (code, unsure, None if inputs is None else term)
+    params = (sign, code, unsure, None if inputs is None else term)
     return make(RANGED_LOG1MEXP, args, params, forms.broadcast(MONOMIAL, args), value.dtype)
 
 

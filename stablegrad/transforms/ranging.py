@@ -26,8 +26,10 @@ FALLING = (FALLS | PRODUCTS) - {"exp"}
 """Functions that may be lost below the range where their root or product is not."""
 UNBOUNDED = RANGING | GROWS
 """Functions of which a sum may leave the range."""
+FORMS = (AFFINE, MONOMIAL, REQUIRE)
 WHOLE = 16  # powers up to here are products
-LIMIT = 32  # forms, functions and leaves of one code
+LIMIT = 32  # terms that are looked at
+LONGEST = 40  # forms, functions and leaves of one code
 
 
 def ranges(x: Term) -> bool:
@@ -90,7 +92,20 @@ def underflows(x: Term, p: Any) -> bool:
     rooted = not isinstance(p, int) and vanishes(x)
     lost = rooted or ranges(x) or x.op.name in FALLING
     lost = lost or (is_chosen(x) and (p < 0 or not any(is_const(a, 0) for a in x.args)))
-    return lost and not _has_masks(x)
+    return lost and (decays(x) or not has_masks(x))
+
+
+def decays(x: Term) -> bool:
+    """Whether a factor has exponentials or tails, which are small on the way to 0."""
+    stack, seen = [x], {x}
+    while stack and len(seen) <= LIMIT:
+        t = stack.pop()
+        if t.op.name in FALLS:
+            return True
+        fresh = [a for a in t.args if a not in seen and (t.op in FORMS or t.op.name == "where")]
+        seen.update(fresh)
+        stack += fresh
+    return False
 
 
 def is_chosen(x: Term) -> bool:
@@ -101,12 +116,12 @@ def is_chosen(x: Term) -> bool:
     return any(a.op is MONOMIAL or a.op.name in GROWING for a in chosen)
 
 
-def _has_masks(x: Term) -> bool:
+def has_masks(x: Term) -> bool:
     """Whether a factor is made of masks: then it has zeros that are meant."""
     stack, seen = [x], {x}
     while stack:
         t = stack.pop()
-        if not (t.op in (AFFINE, MONOMIAL, REQUIRE) or t.op.name in (*CODED, "where")):
+        if not (t.op in FORMS or t.op.name in (*CODED, "where")):
             continue
         if t.op.name == "where":
             if any(is_const(a, 0) for a in t.args) and not _guards(t.args[0], t.args[1]):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stablegrad.ir import OPS, Term, make
-from stablegrad.ops.behaviour import FALLS, GROWS, LEADING
+from stablegrad.ops.behaviour import ENDLESS, FALLS, GROWS, LEADING
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.ranged_functions import CODED
 from stablegrad.ops.record import INPUT, const
@@ -30,6 +30,7 @@ def f(name: str) -> Callable[..., Term]:
 
 
 sqrt, exp, log, cbrt, arctan, hypot = (f(n) for n in "sqrt exp log cbrt arctan hypot".split())
+maximum = f("maximum")
 
 Program = Callable[..., Term]
 
@@ -119,6 +120,35 @@ def test_zeros_at_0_are_declared_and_no_more():
             found[name] = order, first
     declared = {n: (float(k), pytest.approx(float(c), rel=1e-15)) for n, (k, c) in LEADING.items()}
     assert found == declared
+
+
+def test_slow_poles_at_0_are_declared_and_no_more():
+    """What is infinite at 0, and a logarithm or the root of one beside it."""
+    (x,) = scalars(1)
+    at = {x: np.array([s * 2.0**-k for k in (500, 1000) for s in (1, -1)])}
+    found = set()
+    for name, y in calls(1):
+        true = truth(y, at)
+        nearer, near = np.where(true.decided, np.abs(true.value), np.nan).reshape(2, 2)[::-1]
+        found |= {name} if ((nearer > 1.2 * near) & (nearer < 1e4)).any() else set()
+    assert found == ENDLESS
+
+
+@pytest.mark.parametrize("name", sorted(ENDLESS))
+def test_a_slow_pole_at_what_is_lost_below_the_range(name):
+    """It is in range there on one side of 0, and nan or a number on the other."""
+
+    def program(x: Term) -> Term:
+        return maximum(f(name)(x * f("square")(x)), -1e4)
+
+    x = np.array([s * v for s in (1, -1) for v in (2e-107, 1e-150)])  # subnormal, 0
+    (shaped,), (scalar,) = [make(INPUT, (), (0,), x.shape, x.dtype)], scalars(1)
+    (got,) = compile_terms([program(shaped)], [shaped], PLAIN)([x])
+    true = truth(program(scalar), {scalar: x})
+    there = true.decided & np.isfinite(true.value)
+    assert there.sum() >= 2
+    assert np.abs(err_ulp(got, true))[there].max() <= 2
+    assert np.isnan(got[true.undefined]).all()
 
 
 UNARY = {name for name, _ in calls(1)} & CODED

@@ -16,7 +16,7 @@ exp, log, log1p, sqrt, sin = f("exp"), f("log"), f("log1p"), f("sqrt"), f("sin")
 cosh, sinh, erf, erfc, expm1 = f("cosh"), f("sinh"), f("erf"), f("erfc"), f("expm1")
 hypot, logaddexp, sigmoid, arcsinh = f("hypot"), f("logaddexp"), f("sigmoid"), f("arcsinh")
 maximum, minimum, log_sigmoid, cos = f("maximum"), f("minimum"), f("log_sigmoid"), f("cos")
-tanh = f("tanh")
+tanh, sech, softplus = f("tanh"), f("sech"), f("softplus")
 
 Program = Callable[[Term, Term], Term]
 
@@ -149,6 +149,9 @@ SLOPES: dict[str, tuple[Program, float, float]] = {
         -2.3e52,
         1.0,
     ),
+    "choice of tails": (lambda x, y: sinh(minimum(exp(-x * x), sech(x * x)) * y), 27.1, 1e12),
+    "choice of a share": (lambda x, y: y * minimum(softplus(-x * x), erfc(x)), 27.1, 1e200),
+    "choice of what decays": (lambda x, y: y * maximum(sigmoid(-x * x), exp(-x * x)), 27.1, 1e200),
     "derivatives that grow": (lambda x, y: sinh(hypot(x, y)) / hypot(x, y), 32.0, 1.0),
 }
 
