@@ -25,8 +25,12 @@ GAPS = frozenset(
     "erf_gap ndtr_gap sigmoid_gap softplus_gap arctan_gap power_gap exp_gap log1p_gap "
     "log_ratio1p".split()
 )
-INTERVALS = frozenset(["log_ndtr_difference", "log_ndtr_difference_derivative"])
-"""The log of a short interval's probability, and its derivatives: powers of 1 over its length."""
+LOGS = frozenset(["log_ndtr_difference", "log_sigmoid_difference", "logdiffexp"])
+"""Logs of what is as the length of an interval, where that is short."""
+OF_LENGTH = frozenset(["logdiffexp_weight", "bose_slope_difference"])
+"""Functions of the length alone."""
+INTERVALS = LOGS | OF_LENGTH | {"log_ndtr_difference_derivative"}
+"""Of short intervals; derivatives of the log of a probability are powers of 1 over the length."""
 WAVES = frozenset(["sin_gap", "cos_gap"])
 VANISHING = frozenset(["log_ratio", "logaddexp"])
 """Logarithms of two numbers, which near their zero feel the rounding of both."""
@@ -69,8 +73,10 @@ def _redone_gap(
         if name in VANISHING:
             size = np.ones_like(value) if name == "log_ratio" else size
             alarm = size > _FELT * np.abs(value)
-        if name in INTERVALS:
+        if name.startswith("log_ndtr"):
             alarm = alarm & (gap * size < _SHORT)
+        elif name in INTERVALS:
+            alarm = alarm & (gap < 1.0)
         alarm = alarm & np.isfinite(value)
     if not np.any(alarm):
         return value
@@ -97,8 +103,10 @@ def _redone_gap(
                 above, below = middle * (1 + _BESIDE), middle * (1 - _BESIDE)
                 before[tied] = op.kernel(xp, above, below, **named)
                 step[tied] = above - below
-            if name == "log_ndtr_difference":
+            if name in LOGS:
                 better = before + np.log1p((hi - step) / step)
+            elif name in OF_LENGTH:
+                better = op.kernel(xp, hi, -lo, **named)
             else:
                 better = before * (hi / step) ** (-sum(parameters) if name in INTERVALS else 1)
             again = np.where(known, better, value[alarm])

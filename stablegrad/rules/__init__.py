@@ -12,6 +12,7 @@ THEMES = (
     "compound",
     "differences",
     "divergences",
+    "entry_shares",
     "excess",
     "explog",
     "fractions",

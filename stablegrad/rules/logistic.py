@@ -10,7 +10,13 @@ from stablegrad.ops import forms
 from stablegrad.ops.hyperbolic import sech, tanh
 from stablegrad.ops.logistic import sigmoid, sigmoid_slope
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import other_addends
+from stablegrad.rules.simpler import (
+    addends,
+    bare,
+    other_addends,
+    plain_difference,
+    simpler_difference,
+)
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -185,3 +191,19 @@ def log_of_logistic_interval(x: Term, y: Term) -> Pair:
 def log_of_negative_logistic_interval(x: Term, y: Term) -> Pair:
     """log(sigmoid(x) - sigmoid(y)), whichever way round the difference was taken."""
     return OPS["log"](-OPS["sigmoid_gap"](y, x)), OPS["log_sigmoid_difference"](x, y)
+
+
+@stabilize.procedure(
+    "log_sigmoid_difference",
+    example=lambda c, d, x: OPS["log_sigmoid_difference"](c + d - x, c - x),
+    source="sigmoid(x) - sigmoid(y) = sigmoid(x) sigmoid(-y) (1 - exp(y - x))",
+    group="logistic",
+)
+def logistic_interval_of_neighbours(term: Term) -> Term | None:
+    """log(sigmoid(d - x) - sigmoid(c - x)), of ordinal regression: c - d before it is rounded."""
+    x, y = term.args
+    step = simpler_difference(y, x) or plain_difference(y, x)
+    if addends(bare(step)) >= addends(x) + addends(y):  # they share nothing
+        return None
+    logs = OPS["log_sigmoid"](x), OPS["log_sigmoid"](-y), OPS["log1mexp"](step)
+    return forms.total([(1, t) for t in logs], term.shape, term.dtype)

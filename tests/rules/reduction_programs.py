@@ -43,9 +43,35 @@ def across(x: Term, y: Term) -> Term:
     return entries[0](x) * entries[1](y) - entries[1](x) * entries[0](y)
 
 
-softmax = f("softmax", axis=-1)
+softmax, sigmoid = f("softmax", axis=-1), f("sigmoid")
 
 REDUCTIONS: list[Case] = [
+    (
+        "share_of_entry",
+        lambda x, t: log(first(exp(x / t)) / total(exp(x / t))),
+        [[100.0, 36.0, -1.0], 0.5],
+    ),
+    ("share_of_entry", lambda x: exp(2 * first(x)) / total(exp(2 * x)), [[800.0, 0.5, 1.0]]),
+    (
+        "logistic_interval_of_neighbours",
+        lambda c, x: log(sigmoid(c - x) - sigmoid(-x)),
+        [1e-10, 0.3],
+    ),
+    (
+        "logistic_interval_of_neighbours",
+        lambda c, d, x: log(sigmoid((c - x) / 2) - sigmoid((d - x) / 2)),
+        [0.7000001, 0.7, 0.3],
+    ),
+    (
+        "mean_by_exponentials",
+        lambda x, a: total(x * exp(a * x)) / total(exp(a * x)),
+        [[1.0, 2.0, 3.0], 500.0],
+    ),
+    (
+        "mean_by_exponentials",
+        lambda x, a: mean(-2 * x * exp(a * x)) / mean(exp(a * x)),
+        [[1.0, 2.0, 3.0], -500.0],
+    ),
     (
         "mean_of_exponentials_by_rate",
         lambda x, b: log(mean(exp(b * x))) / b,

@@ -85,6 +85,16 @@ FORMULAS: dict[str, list[tuple[float, ...]]] = {
         (0.5, 2.0, 3.0),
         (0.5, 700.0, -2.0),
     ],
+    # short intervals: their lengths before anything is rounded
+    "log(sigmoid(b - x) - sigmoid(a - x))": [
+        (1e-10, 0.3, 0.0),
+        (1.0, 60.0, 0.0),
+        (1.0, -60.0, 0.0),
+        (2.0, 0.3, 0.5),
+    ],
+    "log(sigmoid(b*x) - sigmoid(a*x))": [(1.1000001, 0.3, 1.1), (1.1, 0.3, 1.0)],
+    "log(exp(-a*a) - exp(-b*b))": [(1.1, 1.1000001), (0.5, 2.0)],
+    "log(exp(-(a/l)**k) - exp(-(b/l)**k))": [(1.0, 2.0, 2.0, 1.0000001), (1.0, 3.0, 2.0, 2.0)],
     # slopes x**-q, where 1 - q is rounded
     "(x**(1 - q) - 1)/(1 - q)": [(8.207227311298113e-299, -0.008267347306343896), (2.0, 0.3)],
     "(c**(1 - g) - d**(1 - g))/(1 - g)": [
