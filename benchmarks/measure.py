@@ -10,6 +10,7 @@ import os
 import platform
 import signal
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -98,8 +99,9 @@ def once(run: Callable[[], object], clock: Clock) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """The machine and the versions: without them no figure can be read."""
+    """The machine, the versions and the commit: without them no figure can be read."""
     return {
+        "commit": commit(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -107,6 +109,22 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: v for name in PACKAGES if (v := version(name)) is not None},
     }
+
+
+def commit(folder: Path = Path(__file__).parent) -> str | None:
+    """The commit of the checkout, with ``+`` where its files have been changed since."""
+
+    def git(*command: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *command], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/*.py")
+        return git("rev-parse", "--short=10", "HEAD") + "+" * bool(changed)
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def version(package: str) -> str | None:
@@ -129,7 +147,8 @@ def _cpu() -> str:
 def describe(info: Mapping[str, Any]) -> str:
     """The machine and the versions on one line."""
     versions = ", ".join(f"{name} {v}" for name, v in info["versions"].items())
-    return f"{info['cpu']}, {info['cores']} cores, Python {info['python']}; {versions}"
+    at = f"; commit {info['commit']}" if info.get("commit") else ""
+    return f"{info['cpu']}, {info['cores']} cores, Python {info['python']}; {versions}{at}"
 
 
 def available(names: Sequence[str]) -> list[str]:

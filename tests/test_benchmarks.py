@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +62,7 @@ def test_benchmark_runs_and_its_results_make_a_page(name: str, tmp_path: Path) -
     assert data["benchmark"] == name
     assert data["rows"]
     assert data["machine"]["cores"] >= 1
+    assert re.fullmatch(r"[0-9a-f]{10,}\+?|None", str(data["machine"]["commit"]))
     assert {"stablegrad", "numpy"} <= data["machine"]["versions"].keys()
     assert "error" not in "".join(row for r in data["rows"] for row in r)
     text = report.page(tmp_path)

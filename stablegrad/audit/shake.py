@@ -6,7 +6,6 @@ import ast
 import base64
 import builtins
 import collections
-import copy
 import dataclasses
 import functools
 import inspect
@@ -27,10 +26,10 @@ from stablegrad.audit.syntax import (
     EmitError,
     attributes_of,
     bare,
+    class_definition,
     definition,
-    free,
+    free_places,
     renamed,
-    tree_of,
 )
 from stablegrad.ir import OPS
 from stablegrad.ops.record import Op
@@ -193,10 +192,13 @@ class Shaken:
     def ops(self, body: str) -> str:
         """Entries of the table of ops for all that is looked up in it by a name in the source."""
         entries: dict[str, str] = {}
+        words = set[str]()
+        read = set[str]()
         while self.uses_ops:
-            text = "\n".join([body, *self.texts.values()])
-            names = {n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant)}
-            fresh = sorted(n for n in names if isinstance(n, str) and n in OPS and n not in entries)
+            for text in {body, *self.texts.values()} - read:
+                words |= _words(text)
+                read.add(text)
+            fresh = sorted(n for n in words if n in OPS and n not in entries)
             if not fresh:
                 break
             for n in fresh:
@@ -232,10 +234,7 @@ class Shaken:
     def type(self, cls: type) -> str:
         """Define a class, after all that it uses."""
         name = self.name(cls.__name__, cls)
-        file = inspect.getsourcefile(cls)
-        assert file is not None
-        nodes = [n for n in ast.walk(tree_of(file)) if isinstance(n, ast.ClassDef)]
-        (node,) = [copy.deepcopy(n) for n in nodes if n.name == cls.__name__]
+        node = class_definition(cls)
         for n in ast.walk(node):
             if isinstance(n, ast.FunctionDef):
                 n.returns = None
@@ -252,17 +251,19 @@ class Shaken:
         """A tree with text for every name that comes from outside of it."""
         texts = dict(known)
         attributes: dict[tuple[str, str], str] = {}
-        for name in sorted(free(node) - set(known)):
+        places = free_places(node)
+        read = attributes_of(node, places)
+        for name in sorted({n.id for n in places} - set(known)):
             if name not in outside:
                 continue
             value = outside[name]
             opened = isinstance(value, types.ModuleType) and value.__name__ not in _MODULES
             if opened or isinstance(value, Op):  # what is read of it, not all that it holds
-                for used in sorted(attributes_of(node, name)):
+                for used in sorted(read.get(name, ())):
                     attributes[name, used] = self.refer(used, getattr(value, used))
             else:
                 texts[name] = self.refer(name, value)
-        return renamed(node, texts, attributes)
+        return renamed(node, texts, attributes, places)
 
     def function(self, wanted: str, f: types.FunctionType) -> str:
         """Define a function, after all that it calls."""
@@ -280,6 +281,12 @@ class Shaken:
         del self.texts[name]  # it comes after what it calls
         self.texts[name] = text
         return name
+
+
+def _words(text: str) -> set[str]:
+    """The strings in a source."""
+    constants = (n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant))
+    return {c for c in constants if isinstance(c, str)}
 
 
 def _public(value: Any, wanted: str) -> str:

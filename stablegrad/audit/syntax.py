@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import functools
+import inspect
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,23 +24,41 @@ def tree_of(file: str) -> ast.Module:
     return ast.parse(Path(file).read_text("utf8"))
 
 
+@functools.cache
+def _functions_of(file: str) -> Mapping[tuple[type, int], Sequence[Any]]:
+    """The functions and the lambdas of a file by the line on which their code begins."""
+    found: dict[tuple[type, int], list[Any]] = {}
+    for n in ast.walk(tree_of(file)):
+        if isinstance(n, ast.Lambda | ast.FunctionDef):
+            first = min([n.lineno, *[d.lineno for d in getattr(n, "decorator_list", [])]])
+            found.setdefault((type(n), first), []).append(n)
+    return found
+
+
+@functools.cache
+def _classes_of(file: str) -> Mapping[str, ast.ClassDef]:
+    """The classes of a file by name."""
+    return {n.name: n for n in ast.walk(tree_of(file)) if isinstance(n, ast.ClassDef)}
+
+
 def definition(f: types.FunctionType) -> Any:
     """The syntax tree of a function or lambda."""
     code = f.__code__
     kind = ast.Lambda if f.__name__ == "<lambda>" else ast.FunctionDef
-    found = [
-        n
-        for n in ast.walk(tree_of(code.co_filename))
-        if isinstance(n, kind)
-        and min([n.lineno, *[d.lineno for d in getattr(n, "decorator_list", [])]])
-        == code.co_firstlineno
-    ]
+    found = _functions_of(code.co_filename).get((kind, code.co_firstlineno), [])
     if len(found) > 1:  # several lambdas on a line: by where their code stands
         places = [p for p in code.co_positions() if p[0] is not None and p[2]]
         found = [n for n in found if all(_within(n.body, p) for p in places)]
     if not found:
         raise EmitError(f"no source of {f.__qualname__}")
     return copy.deepcopy(found[-1])
+
+
+def class_definition(cls: type) -> ast.ClassDef:
+    """The syntax tree of a class."""
+    file = inspect.getsourcefile(cls)
+    assert file is not None
+    return copy.deepcopy(_classes_of(file)[cls.__name__])
 
 
 def _within(node: Any, place: tuple[Any, Any, Any, Any]) -> bool:
@@ -52,21 +71,24 @@ def _within(node: Any, place: tuple[Any, Any, Any, Any]) -> bool:
 
 def free(node: ast.AST) -> set[str]:
     """Names that are read and not bound where they are read; annotations do not count."""
-    return {n.id for n in _free_places(node)}
+    return {n.id for n in free_places(node)}
 
 
-def attributes_of(node: ast.AST, name: str) -> set[str]:
-    """What is read of a name that comes from outside: its attributes."""
-    places = {id(n) for n in _free_places(node) if n.id == name}
-    read = [n for n in ast.walk(node) if isinstance(n, ast.Attribute)]
-    return {n.attr for n in read if id(n.value) in places}
+def attributes_of(node: ast.AST, places: Sequence[ast.Name]) -> dict[str, set[str]]:
+    """What is read of the names at some places of a tree: their attributes."""
+    names = {id(n): n.id for n in places}
+    found: dict[str, set[str]] = {}
+    for n in ast.walk(node):
+        if isinstance(n, ast.Attribute) and id(n.value) in names:
+            found.setdefault(names[id(n.value)], set()).add(n.attr)
+    return found
 
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.FunctionDef, ast.Lambda, *_COMPREHENSIONS)
 
 
-def _free_places(root: ast.AST) -> list[ast.Name]:
+def free_places(root: ast.AST) -> list[ast.Name]:
     """Where names are read that come from outside; each scope binds its own names alone."""
     found: list[ast.Name] = []
     todo: list[tuple[ast.AST, frozenset[str]]] = [(root, frozenset())]
@@ -175,12 +197,22 @@ class _Rename(ast.NodeTransformer):
 
 
 def renamed(
-    node: Any, texts: Mapping[str, str], attributes: Mapping[tuple[str, str], str] | None = None
+    node: Any,
+    texts: Mapping[str, str],
+    attributes: Mapping[tuple[str, str], str] | None = None,
+    places: Sequence[ast.Name] | None = None,
 ) -> Any:
-    """A tree with texts in place of names from outside, and of attributes of modules."""
-    places = _free_places(node)
+    """A tree with texts in place of names from outside, and of attributes of modules.
+
+    Args:
+        node: the tree, which is changed.
+        texts: what stands for a name.
+        attributes: what stands for an attribute of a name.
+        places: where names from outside are read, where that is known.
+    """
     trees = {k: ast.parse(v, mode="eval").body for k, v in texts.items() if k != v}
     parts = {k: ast.parse(v, mode="eval").body for k, v in (attributes or {}).items()}
     if isinstance(node, ast.FunctionDef) and node.name in texts:
         node.name = texts[node.name]
-    return ast.fix_missing_locations(_Rename(places, trees, parts).visit(node))
+    read = free_places(node) if places is None else places
+    return ast.fix_missing_locations(_Rename(read, trees, parts).visit(node))
