@@ -288,6 +288,8 @@ class Product:
             elif isinstance(q, int) and q % 2 == 0 and not x.facts.nonnegative:
                 self.multiply(OPS["abs"](x), prod(p, q))
             elif x.facts.positive or not isinstance(q, int):
+                if not (x.facts.nonnegative or x.facts.defined):
+                    self.guards[x >= const(0, x.dtype)] = None  # (-inf)**0.25 is inf, of a root nan
                 self.multiply(x, prod(p, q))
             elif x.facts.nonnegative:
                 zeros[x] = q

@@ -73,10 +73,15 @@ def ranged_code(
     if not watched:
         return None
     written = _unmasked(forms.product([forms.power(as_written(x), p) for x, p in parts.items()]))
-    found = coded(forms.with_shape(written, like.shape), lowered, masks=True)
-    if found is None:
-        return (watched, (), (), ()) if vanishing_inputs(like) is not None else None
-    return watched, *found
+    whole = forms.with_shape(written, like.shape)
+    found = coded(whole, lowered, masks=True)
+    if found is None and vanishing_inputs(like) is not None:
+        return watched, (), (), ()
+    if found is None:  # too long a code: only of what may be infinite, with the others as they are
+        watched = tuple([x for x in watched if x.op.name in GROWING & CODED])
+        others = parts.keys() - set(watched)
+        found = coded(whole, lowered, masks=True, given=others) if watched else None
+    return None if found is None else (watched, *found)
 
 
 def _unmasked(written: Term) -> Term:
@@ -237,13 +242,17 @@ def is_signed(x: Term) -> bool:
 
 
 def coded(
-    term: Term, lowered: Mapping[Term, Term], *, masks: bool = False
+    term: Term,
+    lowered: Mapping[Term, Term],
+    *,
+    masks: bool = False,
+    given: Container[Term] = (),
 ) -> tuple[tuple[Term, ...], Code, tuple[bool, ...]] | None:
     """The leaves, the code of a term, and which of the leaves may have been lost.
 
-    There may be masks among the leaves or not.
+    There may be masks among the leaves or not. What is ``given`` is a leaf.
     """
-    inner = _inner(term)
+    inner = _inner(term, given)
     if inner is None:
         return None
     order = topological([term], stop=lambda t: t not in inner)
@@ -255,13 +264,13 @@ def coded(
     rounded = _rounded(order, inner)
     felt = {a for t in inner if t.op.name not in ("exp", "log") for a in t.args}
     own = [t for t in order if t in felt and t in inner and t in lowered and _may_cancel(t)]
-    given = [*leaves, *own]
-    register = {t: i for i, t in enumerate(given)}
+    registers = [*leaves, *own]
+    register = {t: i for i, t in enumerate(registers)}
     code: list[Any] = []
 
     def put(t: Term, step: Any) -> None:
         code.append(step)
-        register[t] = len(given) + len(code) - 1
+        register[t] = len(registers) + len(code) - 1
 
     for i, t in enumerate(leaves):
         if t in rounded and (t.facts.positive or t.facts.negative):
@@ -285,8 +294,8 @@ def coded(
             if name == "log" and t.args[0] in rounded:
                 name = LOG_OF_ROUNDED
             put(t, Function(name, tuple([register[a] for a in t.args]), n))
-    unsure = tuple([t in rounded and not t.facts.nonzero for t in given])
-    return tuple(given), tuple(code), unsure
+    unsure = tuple([t in rounded and not t.facts.nonzero for t in registers])
+    return tuple(registers), tuple(code), unsure
 
 
 def _may_cancel(t: Term) -> bool:
@@ -307,14 +316,14 @@ def _rounded(order: Sequence[Term], inner: Container[Term]) -> set[Term]:
     return rounded
 
 
-def _inner(term: Term) -> dict[Term, None] | None:
+def _inner(term: Term, given: Container[Term]) -> dict[Term, None] | None:
     """The forms and functions that the code computes, where they are few."""
     inner: dict[Term, None] = {}
     seen = {term}
     stack = [term]
     while stack:
         t = stack.pop()
-        if t.op.name == "log" and not may_leave(t.args[0]):
+        if t in given or (t.op.name == "log" and not may_leave(t.args[0])):
             continue
         if not codable(t):
             if t is term:

@@ -16,7 +16,7 @@ exp, log, log1p, sqrt, sin = f("exp"), f("log"), f("log1p"), f("sqrt"), f("sin")
 cosh, sinh, erf, erfc, expm1 = f("cosh"), f("sinh"), f("erf"), f("erfc"), f("expm1")
 hypot, logaddexp, sigmoid, arcsinh = f("hypot"), f("logaddexp"), f("sigmoid"), f("arcsinh")
 maximum, minimum, log_sigmoid, cos = f("maximum"), f("minimum"), f("log_sigmoid"), f("cos")
-tanh, sech, softplus = f("tanh"), f("sech"), f("softplus")
+tanh, sech, softplus, erfcx = f("tanh"), f("sech"), f("softplus"), f("erfcx")
 
 Program = Callable[[Term, Term], Term]
 
@@ -25,6 +25,14 @@ def long_sum(x: Term) -> Term:
     """The slope is one sum whose code has 78 instructions, and cancels 300 times."""
     t = arcsinh(x) / erf(x)
     return sin(maximum(t, logaddexp(-minimum(hypot(x, t), 0.5), sinh(t) ** 2)))
+
+
+def waves(y: Term) -> Term:
+    """More terms than one code has."""
+    total = sin(y)
+    for k in range(2, 40):
+        total = total + sin(k * y)
+    return total
 
 
 NOWHERE: dict[str, tuple[Program, float, float]] = {
@@ -51,6 +59,9 @@ NOWHERE: dict[str, tuple[Program, float, float]] = {
         1.0,
     ),
     "greater than a pole": (lambda x, y: maximum(x, 1.0 / (y - y)), 1.0, 1.0),
+    "root of a root of a pole": (lambda x, y: tanh(sqrt(sqrt(3.0 - y / (x - x)))), 1.0, 1.0),
+    "power of a root of a pole": (lambda x, y: exp(-(sqrt(x - y / (x - x)) ** 0.6)), 1.0, 1.0),
+    "roots of a pole": (lambda x, y: exp(-sqrt(sqrt(sqrt(x - y / (x - x))))), 1.0, 1.0),
     "leg of a pole": (lambda x, y: hypot(1.0 / (x - x), x), 1.0, 1.0),
 }
 
@@ -110,6 +121,9 @@ RIGHT: dict[str, tuple[Program, float, float]] = {
         7.0e13,
     ),
     "log of a quotient near 1": (lambda x, y: 1.0 / log(sigmoid(x) * cosh(y)), 1.0, 1.0),
+    "long, over growth": (lambda x, y: waves(y) / erfcx(-x), 26.73, 0.1),
+    "long, over a root of growth": (lambda x, y: waves(y) / sqrt(cosh(x)), 1000.0, 0.1),
+    "long, over the gamma function": (lambda x, y: waves(y) / sqrt(f("gamma")(x)), 250.0, 0.1),
     "soft maximum near 0": (lambda x, y: logaddexp(sin(x) - 2.0, x - 0.3), 0.0182, 1.0),
 }
 SLOPES: dict[str, tuple[Program, float, float]] = {
