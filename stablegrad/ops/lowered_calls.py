@@ -18,7 +18,7 @@ from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered import sum_pair
 from stablegrad.ops.pair_codes import ROUNDED, Code, columns, is_enough, is_exact, spread
 from stablegrad.ops.record import broadcast, declare
-from stablegrad.ops.settled import LOST, settle
+from stablegrad.ops.settled import settle
 from stablegrad.ops.shared_pairs import run_code_at
 from stablegrad.ops.singles import sum_of_few
 
@@ -53,6 +53,10 @@ def sum_and_size(
     return hi + lo, size
 
 
+CANCELLED = 16.0
+"""How often a sum is smaller than its addends where it is settled: it may go into another one."""
+
+
 def redone(
     xp: Any,
     total: Any,
@@ -82,7 +86,7 @@ def redone(
         again = np.where(better, value[0] + value[1], total[alarm])
         if is_exact(rounded, code):
             known = error <= SURE * np.abs(value[0])
-            open_ = ~known & (size[alarm] > LOST * np.abs(again))
+            open_ = ~known & (size[alarm] > CANCELLED * np.abs(again))
             if np.any(open_):
                 settle(xp, again, open_, columns(alarm, leaves), code)
         total[alarm] = again
