@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from stablegrad.ir import OPS, Term
+from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.exponential import exp, expm1, log, log1p
+from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import (
     addends,
@@ -49,6 +51,69 @@ def log_to_other_base(term: Term) -> Term | None:
         return None
     base = forms.const(2 if term.op.name == "log2" else 10, x.dtype)
     return forms.with_shape(forms.product([log(x), forms.power(log(base), -1)]), term.shape)
+
+
+@stabilize.procedure(
+    "log",
+    "log1p",
+    example=lambda x: log1p(OPS["exp2"](x)),
+    source="b**x = exp(x*log(b))",
+    group="logarithm",
+    among=("exp2", "exp10", "power"),
+)
+def log_of_powers_of_number(term: Term) -> Term | None:
+    """log(1 + 2**x) and log(sum(10**x)) overflow for large x, as exponentials do."""
+    (x,) = term.args
+    natural = _as_exponentials(x)
+    if natural is x:
+        return None
+    if natural.op.name == "exp":  # of a number to a power alone there are other rules
+        return _log1p_of_power(x, *natural.args) if term.op.name == "log1p" else None
+    same = make(term.op, (natural,), term.params, term.shape, term.dtype)
+    found = [(n, r.name, y) for r in stabilize.at(same) for y, n in r.apply(same)]
+    # at once: exp(x*log(2)) alone is a power of 2 again
+    return min(found, key=lambda one: one[:2])[2] if found else None
+
+
+LARGE = {8: 500.0, 4: 60.0, 2: 8.0}
+"""By bytes of a float: from here on log(1 + exp(x)) is x."""
+
+
+def _log1p_of_power(power: Term, natural: Term) -> Term | None:
+    """log(1 + b**x) = log(1 + exp(y)): y, which is rounded, where the power may be too large."""
+    bound, base, exponent = LARGE[min(8, power.dtype.itemsize)], _number(power), power.args[-1]
+    most = bound / math.log(base) if base else 0.0
+    if most <= 0 or exponent.facts.hi <= 1.01 * most:  # 0.5**x, or what is in range
+        return None
+    held = OPS["minimum"](exponent, float(power.dtype.type(most)))
+    args = (*power.args[:-1], held)
+    kept = make(power.op, args, power.params, power.shape, power.dtype)
+    return OPS["where"](OPS["greater"](natural, bound), natural, log1p(kept))
+
+
+def _number(x: Term) -> Rational | None:
+    """The number of which a term is a power."""
+    if x.op.name == "power" and is_const(x.args[0]) and not isinstance(x.args[0].params[0], str):
+        return x.args[0].params[0]
+    return {"exp2": 2, "exp10": 10}.get(x.op.name)
+
+
+def _as_exponentials(x: Term) -> Term:
+    """A sum with powers of numbers as exponentials; itself where it has none."""
+    if x.op.name in ("sum", "mean"):
+        (inner,) = x.args
+        natural = _as_exponentials(inner)
+        return x if natural is inner else make(x.op, (natural,), x.params, x.shape, x.dtype)
+    if x.op is forms.AFFINE:
+        parts = [(c, _as_exponentials(a)) for c, a in zip(x.params[1], x.args, strict=True)]
+        same = all(a is b for (_, a), b in zip(parts, x.args, strict=True))
+        constant = (1, forms.const(x.params[0], x.dtype))
+        return x if same else forms.total([*parts, constant], x.shape, x.dtype)
+    base = _number(x)
+    if base is None or base <= 0 or base == 1:
+        return x
+    rate = log(forms.const(base, x.dtype))
+    return forms.with_shape(exp(forms.product([x.args[-1], rate])), x.shape)
 
 
 def _argument(term: Term) -> Term:

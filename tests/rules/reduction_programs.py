@@ -46,6 +46,13 @@ def across(x: Term, y: Term) -> Term:
 softmax, sigmoid = f("softmax", axis=-1), f("sigmoid")
 
 REDUCTIONS: list[Case] = [
+    ("log_of_powers_of_number", lambda x: f("log2")(1 + f("exp2")(x)), [2000.0]),
+    ("log_of_powers_of_number", lambda x: f("log2")(mean(f("exp2")(x))), [[2000.0, 1999.0]]),
+    (
+        "log_of_powers_of_number",
+        lambda x: 10 * f("log10")(total(power(10.0, x / 10))),
+        [[5000.0, 4999.0, 0.0]],
+    ),
     (
         "share_of_entry",
         lambda x, t: log(first(exp(x / t)) / total(exp(x / t))),
