@@ -34,7 +34,7 @@ from stablegrad.ops.record import is_const, is_float
 from stablegrad.transforms.ranging import (
     GROWING,
     LONGEST,
-    as_written,
+    as_product,
     codable,
     is_chosen,
     is_over_its_own,
@@ -72,7 +72,7 @@ def ranged_code(
     )
     if not watched:
         return None
-    written = _unmasked(forms.product([forms.power(as_written(x), p) for x, p in parts.items()]))
+    written = _unmasked(forms.product([forms.power(as_product(x), p) for x, p in parts.items()]))
     whole = forms.with_shape(written, like.shape)
     found = coded(whole, lowered, masks=True)
     if found is None and vanishing_inputs(like) is not None:

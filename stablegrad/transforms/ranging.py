@@ -47,7 +47,7 @@ def ranges(x: Term) -> bool:
 
 
 def _ranges_itself(x: Term) -> bool:
-    if x.op is MONOMIAL or as_written(x) is not x:
+    if x.op is MONOMIAL or as_product(x) is not x:
         return not is_weight(x)
     if x.op.name in ("hypot", "abs", "log_expm1"):
         return any(a.op is MONOMIAL or a.op is AFFINE or a.op.name in GROWING for a in x.args)
@@ -79,7 +79,7 @@ def is_weight(x: Term) -> bool:
     return x.op is MONOMIAL and one
 
 
-def as_written(x: Term) -> Term:
+def as_product(x: Term) -> Term:
     """A factor; the product itself where it is a kernel for the product of some others."""
     if x.op is not SYNTHESIZED:
         return x

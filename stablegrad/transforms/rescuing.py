@@ -206,7 +206,7 @@ END = 2.0**-26
 
 
 def _rescued(value: Term, term: Term, where: str, least: dict[Term, float]) -> Term:
-    meant = as_written(term)
+    meant = without_tables(term)
     args = (value, *least, *inputs_of(meant))
     return make(
         RESCUED,
@@ -236,7 +236,7 @@ def _is_square(x: Term) -> bool:
     )
 
 
-def as_written(term: Term) -> Term:
+def without_tables(term: Term) -> Term:
     """A term without float32 kernels: what stands beside them, which float64 programs know."""
     order = topological([term])
     if not any(t.op.name in KERNELS for t in order):
