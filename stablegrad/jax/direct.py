@@ -131,7 +131,10 @@ class Direct(Namespace):
         )
         (made,) = rule(ctx, *[v.ir for v in values])
         kind = ir.RankedTensorType(made.type)
-        dtype = next(t for t in _DTYPES if mlir.dtype_to_ir_type(t) == kind.element_type)
+        found = [t for t in _DTYPES if mlir.dtype_to_ir_type(t) == kind.element_type]
+        if not found:  # half precision, made of arguments that have none
+            raise NeedsTracingError
+        (dtype,) = found
         return Value(self.home, made, tuple(kind.shape), dtype)
 
     def asarray(self, x: Any, dtype: Any = None) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,15 @@ def test_derivatives_are_right(case, mode: str) -> None:
     point, truth = CASES[case]
     order, got = MODES[mode](case, jnp.float32(point))
     np.testing.assert_allclose(np.asarray(got, float), truth[order - 1], rtol=4e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_regions_that_make_half_precision_of_none(dtype: Any) -> None:
+    def f(x: Any) -> Any:
+        h = x.astype(dtype)
+        return jnp.log(1 + jnp.exp(h)).astype(jnp.float32).sum()
+
+    x = np.linspace(-2, 2, 3, dtype=np.float32)
+    got = sj.stabilize(jax.jacfwd(jax.jacrev(f)))(x)
+    s = 1 / (1 + np.exp(-x))
+    np.testing.assert_allclose(np.diag(got), s * (1 - s), rtol=1e-2)
