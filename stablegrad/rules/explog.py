@@ -116,27 +116,6 @@ def log_of_any_power(term: Term) -> Term | None:
 
 @stabilize.procedure(
     "log",
-    example=lambda u, y: log(-OPS["pow1pm1"](u, y)),
-    source="log(1 - p) = log1p(-p)",
-    group="logarithm",
-)
-def log_of_one_less_power(term: Term) -> Term | None:
-    """log(1 - (1 + u)**y) is blind where the power is small: 1 less it is near 1."""
-    c, gain = forms.split(term.args[0])
-    if c != -1 or gain.op.name not in ("pow1pm1", "powm1"):
-        return None
-    x, y = gain.args
-    one_plus = gain.op.name == "pow1pm1"
-    power = OPS["pow1p" if one_plus else "power"](x, y)
-    exponent = forms.product([y, OPS["log1p" if one_plus else "log"](x)])
-    small = OPS["less"](power, 0.5)
-    far = OPS["log1p"](forms.scale(-1, power))
-    near = OPS["log1mexp"](OPS["where"](small, -1.0, exponent))
-    return forms.with_shape(OPS["where"](small, far, near), term.shape)
-
-
-@stabilize.procedure(
-    "log",
     example=lambda x: log(OPS["gamma"](x)),
     source="definition",
     group="logarithm",

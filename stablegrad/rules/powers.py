@@ -105,3 +105,49 @@ def _growth(base: Term) -> tuple[Rational, Term] | None:
 
 def _number(total: Term) -> Rational:
     return 0 if isinstance(total.params[0], str) else total.params[0]
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda u, y: OPS["log"](-OPS["pow1pm1"](u, y)),
+    source="log(1 - p) = log1p(-p)",
+    group="logarithm",
+)
+def log_of_one_less_power(term: Term) -> Term | None:
+    """log(1 - (1 + u)**y) is blind where the power is small: 1 less it is near 1."""
+    c, gain = forms.split(term.args[0])
+    if c != -1 or gain.op.name not in ("pow1pm1", "powm1"):
+        return None
+    x, y = gain.args
+    one_plus = gain.op.name == "pow1pm1"
+    return _log_of_one_less(OPS["pow1p" if one_plus else "power"].term((x, y)), term)
+
+
+@stabilize.procedure(
+    "log1p",
+    example=lambda x, y: OPS["log1p"](-OPS["power"](x, y)),
+    source="log1p(-exp(z)) = log1mexp(z)",
+    group="logarithm",
+    among=("power", "pow1p"),
+)
+def log1p_of_less_power(term: Term) -> Term | None:
+    """log1p(-x**y) takes 1 - x**y from a power rounded next to 1."""
+    c, power = forms.split(term.args[0])
+    if c != -1 or power.op.name not in ("power", "pow1p"):
+        return None
+    return _log_of_one_less(power, term)
+
+
+def _log_of_one_less(power: Term, term: Term) -> Term:
+    """log(1 - x**y) by its exponent where the power is near 1, and the base is positive."""
+    x, y = power.args
+    one_plus = power.op.name == "pow1p"
+    edge = -1.0 if one_plus else 0.0
+    near = OPS["greater_equal"](power, 0.5)
+    if x.facts.lo < edge:
+        near = OPS["logical_and"](near, OPS["greater"](x, edge))
+    base = OPS["where"](near, x, edge + 1)
+    exponent = forms.product([y, OPS["log1p" if one_plus else "log"](base)])
+    by_exponent = OPS["log1mexp"](OPS["where"](near, exponent, -1.0))
+    by_power = OPS["log1p"](forms.scale(-1, OPS["where"](near, 0.0, power)))
+    return forms.with_shape(OPS["where"](near, by_exponent, by_power), term.shape)
