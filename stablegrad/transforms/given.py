@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
-from stablegrad.ir import Term
+from stablegrad.ir import Term, topological
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import CONST, INPUT
 from stablegrad.ops.reduction import count
+from stablegrad.transforms.sums import cancels
 
 MOVES = frozenset(
     "reshape transpose broadcast_to concatenate flip pad windows getitem take_along_axis".split()
@@ -31,6 +33,10 @@ STEEP = frozenset(
 OF_DEEP = frozenset("sin cos log log1p log2 log10".split())
 """Functions that are computed in float64 where their argument is anyway: it may leave the range of
 float32, or be great or near 1."""
+ANGLES = frozenset("arctan arctan2 arcsin arccos".split())
+"""Functions that cost in float64 what they cost in float32: sums that may cancel have them so."""
+EXPONENTIALS = frozenset("exp exp2 log1mexp sinh cosh".split())
+"""Functions that feel the rounding of an argument as often as it is great: up to 88 times."""
 
 PRECISE = 24
 """Terms of an argument that is computed in float64 for the sake of one exp."""
@@ -119,3 +125,22 @@ def is_second_of_softmax(term: Term) -> bool:
         return False
     x, t = term.args
     return t.op is MONOMIAL and any(a.op.name in _SLOPES and a.args[0] is x for a in t.args)
+
+
+def fed(roots: Sequence[Term], names: frozenset[str] | None) -> set[Term]:
+    """The sums whose addends may cancel, what they are made of, and arguments of exponentials.
+
+    Args:
+        roots: the terms.
+        names: where given, only sums of these functions, with these of their addends.
+    """
+    found: set[Term] = set()
+    for term in reversed(topological(roots)):
+        if names is None and term.op.name in EXPONENTIALS and term not in found:
+            found.update(term.args)
+        elif names is None and (term in found or cancels(term)):
+            found.update([term, *term.args])
+        elif names and term.op is AFFINE and cancels(term):
+            parts = [a for a in term.args if a.op.name in names]
+            found.update([term, *parts] if parts else ())
+    return found

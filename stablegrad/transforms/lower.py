@@ -24,10 +24,12 @@ from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float
 from stablegrad.transforms.given import (
+    ANGLES,
     EXACT_OPS,
     MOVES,
     OF_DEEP,
     STEEP,
+    fed,
     is_form,
     is_given,
     is_made_of_given,
@@ -66,7 +68,7 @@ from stablegrad.transforms.rescuing import (
 )
 from stablegrad.transforms.roots import as_rooted
 from stablegrad.transforms.structured import as_settled, as_settled_result
-from stablegrad.transforms.sums import cancels, emit_sum, with_products
+from stablegrad.transforms.sums import emit_sum, with_products
 from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
 
 NATIVE_REDUCTIONS = frozenset("sum mean max min any all argmax argmin cumsum cumprod".split())
@@ -108,8 +110,8 @@ class Lowering:
         """The roots as ops with kernels."""
         roots = plainer(roots)
         self.hints |= hints(roots)
-        if self.throughout:
-            self.fed |= _fed(roots)
+        if self.trusted and not self.native:
+            self.fed |= fed(roots, None if self.throughout else ANGLES)
         for term in topological(roots):
             if term in self.own:
                 continue
@@ -368,17 +370,8 @@ def _exact_product(x: Term) -> bool:
 
 
 def _in_half(term: Term) -> bool:
-    """Whether an op is evaluated in half precision itself, where nothing may be wider."""
+    """Whether an op is in half precision itself, where nothing may be wider."""
     return not term.args or term.op.name in EXACT_OPS or term.op.name in (*MOVES, "astype")
-
-
-def _fed(roots: Sequence[Term]) -> set[Term]:
-    """The sums whose addends may cancel, and what they are made of."""
-    found: set[Term] = set()
-    for term in reversed(topological(roots)):
-        if term in found or cancels(term):
-            found.update([term, *term.args])
-    return found
 
 
 # -- emission -----------------------------------------------------------------------------

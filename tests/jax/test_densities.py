@@ -49,6 +49,11 @@ def _laplace(x: Any, m: Any, s: Any) -> Any:
     return -jnp.abs(x - m) / s - jnp.log(2 * s)
 
 
+def _normal(x: Any, m: Any, s: Any) -> Any:
+    z = (x - m) / s
+    return -0.5 * z**2 - jnp.log(np.float32(np.sqrt(2 * np.pi)) * s)
+
+
 def _gumbel(x: Any, m: Any, s: Any) -> Any:
     z = (x - m) / s
     return -(z + jnp.exp(-z)) - jnp.log(s)
@@ -139,6 +144,29 @@ CASES: dict[str, tuple[Callable[..., Any], list[list[float]]]] = {
     "asymmetric Laplace": (_asymmetric_laplace, [[1.2, -3.0, 2.9, 0.7], [-1.1, 1.6, 2.6, 1.04]]),
     "gelu": (jax.nn.gelu, [[-6.66], [-0.7586207], [-3.3582563], [2.0]]),
     "Laplace": (stats.laplace.pdf, [[70.0, -5.7, 1.3], [-60.3, 5.1, 1.7], [0.3, 0.1, 2.0]]),
+    "normal": (
+        _normal,
+        [[2.5093787, 3.3196123, 0.8107], [0.1131551, -5.3221164, 5.4341], [3.0, 1.0, 2.1]],
+    ),
+    "Cauchy": (
+        lambda x, m: jnp.log(0.5 - jnp.arctan(x - m) / np.pi),
+        [[2e4, 0.3], [7e6, 1.0], [4e27, 2.0], [-1e15, 1.0], [0.3, 0.1]],
+    ),
+    "arcsine": (
+        lambda x: (jnp.pi / 2 - jnp.arcsin(x)) * (jnp.pi / 2 + jnp.arcsin(x)),
+        [[0.99998], [-0.9999999], [0.3]],
+    ),
+    "angle beside another": (
+        lambda x, y: jnp.arctan2(y, x) - np.pi / 4,
+        [[1.001, 1.0], [3.0, 3.0001], [1.0, -2.0]],
+    ),
+    "Pareto by probability": (
+        stats.pareto.logcdf,
+        [[49.165195, 2.4460126e-12], [47.144814, 6.3e-07], [2.6, 7.5e-16], [3.0, 2.0]],
+    ),
+    "Cauchy density": (stats.cauchy.pdf, [[4.6e11], [-1.1e16], [-4.495961]]),
+    "Gumbel by probability": (stats.gumbel_r.cdf, [[-2.4222698], [-2.8874583], [1.0]]),
+    "log of a Gumbel tail": (stats.gumbel_r.logsf, [[-2.9837618], [1.0]]),
     "Cauchy quantile": (stats.cauchy.ppf, [[1e-6, 0.3, 2.0], [0.999998, -1.0, 0.1]]),
     "gamma": (stats.gamma.pdf, [[50.3, 13.7], [3.3, 40.1], [0.5, 0.2]]),
     "log of a gamma tail": (stats.gamma.logcdf, [[0.031, 27.3], [0.2, 0.7], [3.0, 2.0]]),

@@ -205,10 +205,13 @@ def _feeding(order: Sequence[Term], users: Mapping[Term, Mapping[Term, None]]) -
     """The arithmetic that only goes into sums whose addends may cancel: its rounding shows there.
 
     No further than one operation: beyond, float64 would cost more than it gives. The factors of a
-    product in the sum count where they are sums themselves or choices of reciprocals, but no
-    squares of them.
+    product in the sum count where they are sums themselves or choices of reciprocals. Where no
+    addend is a function, whose rounding shows as well, so do squares, quotients, and what these are
+    made of.
     """
     found: set[Term] = set()
+    bare: set[Term] = set()
+    """Those that go into sums of arithmetic alone."""
 
     def shows(term: Term, user: Term) -> bool:
         if user.dtype != np.float32 or user.op.name in INDIFFERENT:
@@ -216,18 +219,40 @@ def _feeding(order: Sequence[Term], users: Mapping[Term, Mapping[Term, None]]) -
         if _cancels(user) and (term.op.name in ("add", "subtract") or term in _addends(user)):
             return True
         if user in found and user.op.name == "scaled_product":
-            once = dict(zip(user.args, user.params[0], strict=False)).get(term) == 1
-            return once and (_is_sum(term) or _is_inverse(term))
+            power = dict(zip(user.args, user.params[0], strict=False)).get(term)
+            if user in bare and power in (1, 2) and _is_short(term):
+                return True
+            return power == 1 and (_is_sum(term) or _is_inverse(term))
+        if user in bare and user.op.name == "divide":
+            return _is_sum(term)
         return user in found and user.op.carries == "passed"
 
     for term in reversed(order):
         if term.dtype != np.float32 or term not in users:
             continue
         if term.op.carries or term.op.name in PLAIN:
-            shown = [shows(term, u) for u in users[term]]
-            if all(shown) or (any(shown) and _is_inverse(term) and all(map(takes, users[term]))):
+            shown = [u for u in users[term] if shows(term, u)]
+            others = [u for u in users[term] if u not in shown]
+            alone = all(u in bare or (_cancels(u) and _is_bare(u)) for u in shown)
+            # others than products would be reductions in float64
+            short = alone and _is_short(term) and all(u.op.name == "scaled_product" for u in others)
+            if not others or (
+                shown and (short or _is_inverse(term)) and all(map(takes, users[term]))
+            ):
                 found.add(term)
+                if alone:
+                    bare.add(term)
     return found
+
+
+def _is_bare(total: Term) -> bool:
+    """Whether all addends of a sum are arithmetic or numbers of the program."""
+    return all(x.op.carries or x.op.name in PLAIN or not x.args for x in _addends(total))
+
+
+def _is_short(term: Term) -> bool:
+    """Whether a term is a sum of two or a quotient."""
+    return term.op.name == "divide" or _is_sum(term)
 
 
 def _is_sum(term: Term) -> bool:
