@@ -136,8 +136,9 @@ def fed(roots: Sequence[Term], names: frozenset[str] | None) -> set[Term]:
     """
     found: set[Term] = set()
     for term in reversed(topological(roots)):
-        if names is None and term.op.name in EXPONENTIALS and term not in found:
-            found.update(term.args)
+        exponential = names is None and term.op.name in EXPONENTIALS and term not in found
+        if exponential and not (term.op.name == "exp" and is_made_of_given(term.args[0])):
+            found.update(term.args)  # which is not in float64 for its sake anyway
         elif names is None and (term in found or cancels(term)):
             found.update([term, *term.args])
         elif names and term.op is AFFINE and cancels(term):
