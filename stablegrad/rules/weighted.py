@@ -16,7 +16,7 @@ from stablegrad.ops.exact import Rational
 from stablegrad.ops.record import is_const
 from stablegrad.ops.reduction import reduced
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import other_factors
+from stablegrad.rules.simpler import bare, other_factors
 
 _IN_RANGE = 0.4
 """The share of the range of exponents that leaves room for weights and for squares of the sum."""
@@ -42,6 +42,7 @@ def _weighted(total: Term, *, plain: bool = False) -> tuple[Term | None, Term] |
 
 def is_shifted(x: Term) -> bool:
     """Whether a shift has been taken off an exponent."""
+    x = bare(x)
     if x.op is not forms.AFFINE:
         return False
     return any(_is_shift(a.args[0] if a.op.name == "reshape" else a) for a in x.args)

@@ -99,3 +99,17 @@ def test_a_long_kernel_is_emitted_once_for_all_calls() -> None:
         pairs = zip(map(float, a), map(float, b), strict=True)
         true = [float(of(x) * 2 + of(y) * of(mpmath.mpf(x) * y) + of(of(x))) for x, y in pairs]
         np.testing.assert_allclose(jax.jit(stabilize(three))(a, b), true, rtol=1e-13)
+
+
+def test_scalars_that_leave_the_range_are_redone_too() -> None:
+    slope = jax.jit(jax.grad(jax.grad(stabilize(lambda a, b: 1 / (1 / a + 1 / b)))))
+    with jax.enable_x64(True):
+        assert abs(slope(1e300, 2e300) * 1e301 + 80 / 27) < 1e-13
+
+
+def test_shares_of_guarded_weights_end() -> None:
+    noise = -jnp.log(-jnp.log(jnp.array([0.2, 0.3])))
+    f = stabilize(lambda p: jax.nn.softmax((jnp.log(p) + noise) / 0.5)[0])
+    p = jnp.array([0.3, 0.7])
+    weights = (p * jnp.exp(noise)) ** 2
+    assert abs(jax.jit(f)(p) - weights[0] / weights.sum()) < 1e-6

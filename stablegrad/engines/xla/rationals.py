@@ -263,12 +263,12 @@ def rational_sums(
     places = [[leaves.index(a) for a in t.args] for t in terms]
 
     def again(*arrays: Any) -> Any:
-        lost, rest = arrays[0], arrays[1 + len(terms) :]
-        at = np.nonzero(lost)
-        out = np.stack(arrays[1 : 1 + len(terms)])
+        flat = [np.ravel(x) for x in arrays]  # scalars, too
+        at, rest = np.nonzero(flat[0]), flat[1 + len(terms) :]
+        out = np.stack(flat[1 : 1 + len(terms)])
         for row, kernel, numbers in zip(out, kernels, places, strict=True):
             row[at] = kernel(NUMPY, *[rest[i][at] for i in numbers])
-        return out
+        return out.reshape(len(terms), *np.shape(arrays[0]))
 
     @custom_vmap_of(len(terms))
     def chosen(lost: Any, *parts: Any) -> Any:
