@@ -134,8 +134,8 @@ def _ranged_log1mexp(
     nearest, by = (np.maximum, -1.0) if sign < 0 else (np.minimum, 1.0)
     if by * nearest.reduce(x, axis=None, initial=by) > TINY:
         return value
-    size = np.minimum(x if sign > 0 else -x, 1.0)  # far out it is no logarithm
-    return _redone(xp, value, size, leaves, TINY, code, rounded, meant, _log)
+    near = ~((x if sign > 0 else -x) >= TINY)  # beyond it is no logarithm
+    return _again(xp, value, near, leaves, code, rounded, meant, _log)
 
 
 def _ranged_power(xp: Any, value: Any, base: Any, *leaves: Any, code: Code) -> Any:
