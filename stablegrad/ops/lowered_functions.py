@@ -249,7 +249,9 @@ def _redone_power(
     with np.errstate(all="ignore"):
         (hi, lo), error = run_code_at(xp, felt, leaves, rounded, code, is_enough)
         start = near[felt]
-        size = np.minimum(np.abs(hi), np.inf if less else 1.0) if less or logs else 1.0
+        size = np.minimum(np.abs(hi), 1.0) if less or logs else 1.0
+        if less:  # next to -1 an error of the logarithm is lost
+            size = np.where(hi < -1.0, np.abs(hi), size)
         again = np.exp(hi)
         again = np.expm1(hi) + again * lo if less else again + again * lo
         if logs:  # that of the base as it is

@@ -364,3 +364,12 @@ def test_log_of_a_reciprocal_at_an_infinite_logarithm() -> None:
         assert np.abs(err_ulp(got, true))[true.decided].max() <= 4
         slope, true = results(program, [x])[1]
         assert np.abs(err_ulp(slope, true))[2:][true.decided[2:]].max() <= 4
+
+
+@pytest.mark.parametrize("name", ["arcsinh", "sinh", "tanh"])
+@pytest.mark.parametrize(("factor", "power"), [(1.0, -2), (1e40, 2), (1e-40, -4)])
+def test_a_large_power_less_one_needs_all_digits_of_its_logarithm(name, factor, power) -> None:
+    x = np.array([-2e-34, 2.01e-34, 1e-45, 3e-20])
+    got, true = results(lambda x: (f(name)(x) * factor) ** power - 1, [x])[0]
+    assert true.decided.all()
+    assert np.abs(err_ulp(got, true)).max() <= 4
