@@ -18,6 +18,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     bessel_k,
     comparison,
     compound,
+    concentration,
     dawson,
     degrees,
     derivative,

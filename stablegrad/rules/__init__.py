@@ -10,6 +10,7 @@ THEMES = (
     "cancelling",
     "choices",
     "compound",
+    "concentration",
     "differences",
     "divergences",
     "entry_shares",

@@ -20,7 +20,7 @@ def axes_of(axis: object, ndim: int) -> tuple[int, ...]:
     return tuple(sorted(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,))))  # type: ignore[operator]
 
 
-def _sum_of_exp(term: Term) -> Term | None:
+def exponents_summed(term: Term) -> Term | None:
     """The argument of the exponential under a plain sum, if that is what the term is."""
     if term.op.name == "sum" and term.args[0].op.name == "exp":
         return term.args[0].args[0]
@@ -90,7 +90,7 @@ def softmax_of_ratio(term: Term) -> Term | None:
         return None
     for below, p in factors.items():
         total = restored(below)
-        argument = _sum_of_exp(total)
+        argument = exponents_summed(total)
         if p != -1 or argument is None:
             continue
         if argument is not top.args[0] or len(axes_of(total.param("axis"), argument.ndim)) > 1:

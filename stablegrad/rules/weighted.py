@@ -15,6 +15,7 @@ from stablegrad.ops.dtypes import is_half
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.record import is_const
 from stablegrad.ops.reduction import reduced
+from stablegrad.rules.concentration import sum_of_exponentials_over_its_power
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import bare, other_factors
 
@@ -139,6 +140,8 @@ def share_of_weighted_exponentials(term: Term) -> Term | None:
         return None
     if len(sums) == 1 and all(w is None and tops[0].args[0] is x for w, x in sums.values()):
         return None  # softmax
+    if sum_of_exponentials_over_its_power(term) is not None:
+        return None  # powers of shares
     exponents: list[tuple[Rational, Term]] = [(1, t.args[0]) for t in tops]
     cured = {t: p for t, p in parts.items() if t not in tops and t not in sums}
     for total, (weights, x) in sums.items():

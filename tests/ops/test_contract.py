@@ -385,6 +385,17 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
         ([X * 300, array(3, 4, seed=2)], {"axis": (0,)}),
         ([X, X + 1e-9 * array(3, 4, seed=2)], {"axis": (1,)}),
     ],
+    "softmax_power_sum": [([X], {"axis": 1}), ([X * 300], {"axis": 0, "k": 3})],
+    "log_softmax_power_sum": [
+        ([X], {"axis": 1}),
+        ([X * 300], {"axis": 0, "keepdims": True}),
+        ([1e-9 * X], {"axis": 1, "k": Fraction(3, 2)}),
+    ],
+    "softmax_power_slope": [
+        ([X], {"axis": (1,)}),
+        ([X * 300], {"axis": (0,), "k": 3}),
+        ([1e-9 * X], {"axis": (1,), "k": Fraction(3, 2)}),
+    ],
     "matmul": [([X, array(4, 2, seed=1)], {}), ([array(2, 3, 4), array(4, seed=1)], {})],
     "einsum": [([X, array(4, 5, seed=1)], {"subscripts": "ij,jk->k"})],
     "diagonal": [([X], {})],

@@ -43,7 +43,7 @@ def across(x: Term, y: Term) -> Term:
     return entries[0](x) * entries[1](y) - entries[1](x) * entries[0](y)
 
 
-softmax, sigmoid = f("softmax", axis=-1), f("sigmoid")
+softmax, sigmoid, lse = f("softmax", axis=-1), f("sigmoid"), f("logsumexp", axis=-1)
 
 REDUCTIONS: list[Case] = [
     ("log_of_powers_of_number", lambda x: f("log2")(1 + f("exp2")(x)), [2000.0]),
@@ -320,5 +320,55 @@ REDUCTIONS: list[Case] = [
         "sum_of_differences_of_shares",
         lambda x, y: mean(softmax(y) - softmax(x)) + 1e-30,
         [[0.3, 2.1, 0.7, 1.0, -0.37, 1.93, 0.11], [0.1, 0.2, 3.0, 0.4, 1.7, -1.1, 0.59]],
+    ),
+    (
+        "logsumexp_less_its_power",
+        lambda x: 2 * lse(x) - lse(2 * x),
+        [[500.0, 0.0, -900.0]],
+    ),
+    (
+        "logsumexp_less_its_power",
+        lambda x: 3 * (lse(x) - 1.5 * lse(x / 1.5)),
+        [[0.3, 2.1, 300.0]],
+    ),
+    (
+        "sum_of_exponentials_over_its_power",
+        lambda x: total(exp(x)) ** 2 / total(exp(x) ** 2),
+        [[1000.0, 500.0, -900.0]],
+    ),
+    (
+        "sum_of_exponentials_over_its_power",
+        lambda x, y: y * total(exp(3 * x)) / total(exp(x)) ** 3,
+        [[-1000.0, -999.0, -1800.0], 0.3],
+    ),
+    (
+        "sum_of_powers_of_shares",
+        lambda x: 1 / total(softmax(x) ** 2),
+        [[1.0, 1 + 1e-8, 1.0]],
+    ),
+    (
+        "sum_of_powers_of_shares",
+        lambda x, y: total(softmax(x / 3) ** 3) ** y,
+        [[1.0, 1 + 1e-8, 1.0], 0.5],
+    ),
+    (
+        "log_of_powers_of_shares",
+        lambda x: -log(total(softmax(x) ** 2)),
+        [[500.0, 0.0, -900.0]],
+    ),
+    (
+        "log_of_powers_of_shares",
+        lambda x, y: y * log(2 * total(softmax(x) ** 3) / 2),
+        [[60.0, 0.0, 1.0], 0.3],
+    ),
+    (
+        "impurity_of_shares",
+        lambda x: 1 - total(softmax(x) ** 2),
+        [[500.0, 0.0, -900.0]],
+    ),
+    (
+        "impurity_of_shares",
+        lambda x, y: y / 2 - y * total(softmax(x) ** 1.5) / 2,
+        [[60.0, 0.0, 1.0], 0.3],
     ),
 ]
