@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stablegrad.ir import OPS, Shape, Term
+from stablegrad.ir import OPS, Facts, Shape, Term, make
+from stablegrad.ops import pairs
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered_arithmetic import Sum
 from stablegrad.ops.pair_codes import Bounded, Code, is_enough, is_exact
@@ -183,4 +184,55 @@ REDONE_GAP = declare(
     ulp=None,
     accuracy="that of the gap, at the exact arguments",
     doc="A difference of values of a function at computed arguments that are close.",
+)
+
+
+_APART = 2.0**-48  # of a number: two that came out equal are put so far from it
+
+
+def _stepped_gap(
+    xp: Any, a: Any, b: Any, step: Any, *, name: str, parameters: tuple[Any, ...]
+) -> Any:
+    a, b, step = pairs.arrays(xp, a, b, step)
+    op = OPS[name]
+    kernel = op.engine_kernels.get(xp.name, op.kernel)
+    named = dict(zip(op.params, parameters, strict=True))
+    if name in OF_LENGTH:
+        near = xp.abs(step) < 1.0
+        return kernel(xp, xp.where(near, step, a), xp.where(near, 0.0, b), **named)
+    told = xp.isfinite(a) & xp.isfinite(b) & xp.isfinite(step) & (step != 0)
+    turned = told & (xp.sign(a - b) != xp.sign(step))  # rounding put them in another order
+    apart = xp.where(turned, xp.sign(step) * _APART * xp.abs(b), 0.0)
+    a, b = xp.where(turned, b, a) + apart, b - apart
+    value, gap = kernel(xp, a, b, **named), a - b
+    size, far = xp.maximum(xp.abs(a), xp.abs(b)), xp.abs(gap)
+    near = (far < _NEAR * size) & (gap != 0) & xp.isfinite(step)
+    if name.startswith("log_ndtr"):
+        near = near & (far * size < _SHORT)
+    elif name in INTERVALS or name in WAVES:
+        near = near & (far < 1.0)
+    gap, step = xp.where(near, gap, 1.0), xp.where(near, step, 1.0)
+    if name in LOGS:
+        return value + xp.log1p((step - gap) / gap)
+    ratio = step / gap
+    return value * (ratio ** -sum(parameters) if name in INTERVALS else ratio)
+
+
+def _facts_of_gap(term: Term) -> Facts:
+    name, parameters = term.params
+    return make(OPS[name], term.args[:2], parameters, term.shape, term.dtype).facts
+
+
+STEPPED_GAP = declare(
+    "stepped_gap",
+    family="lowered",
+    params=("name", "parameters"),
+    infer=_infer,
+    kernel=_stepped_gap,
+    infer_facts=_facts_of_gap,
+    elementwise=True,
+    source="f(a) - f(b) = f'(c)*(a - b)",
+    ulp=None,
+    accuracy="that of the gap, at arguments with this difference",
+    doc="A difference of values of a function at computed arguments, given their difference.",
 )

@@ -20,6 +20,7 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL, Rational
 from stablegrad.ops.lowered import EXP_OF_SUM
 from stablegrad.ops.lowered_arithmetic import RATIONAL_SUM
 from stablegrad.ops.lowered_functions import HYPOT_OF_COMPUTED
+from stablegrad.ops.lowered_gaps import STEPPED_GAP
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float
@@ -67,6 +68,7 @@ from stablegrad.transforms.rescuing import (
     hints,
 )
 from stablegrad.transforms.roots import as_rooted
+from stablegrad.transforms.steps import steps
 from stablegrad.transforms.structured import as_settled, as_settled_result
 from stablegrad.transforms.sums import emit_sum, with_products
 from stablegrad.transforms.vanishing import as_known, as_told_apart, as_told_sign
@@ -92,6 +94,8 @@ class Lowering:
         """Whether sums that may cancel, what goes into them and comes of them are in float64."""
         self.fed: set[Term] = set()
         """These sums, and what goes into them."""
+        self.steps: dict[Term, Term] = {}
+        """By gap the difference of its arguments, for an engine without codes."""
         self.native = native
         """Whether everything stays in the user's dtype and plain arithmetic."""
         self.own: dict[Term, Term] = {}
@@ -112,7 +116,8 @@ class Lowering:
         self.hints |= hints(roots)
         if self.trusted and not self.native:
             self.fed |= fed(roots, None if self.throughout else ANGLES)
-        for term in topological(roots):
+            self.steps |= steps(roots)
+        for term in topological([*self.steps.values(), *roots]):
             if term in self.own:
                 continue
             if term.op.name == "astype" and self._widens(term):
@@ -273,6 +278,12 @@ class Lowering:
             if self.native:
                 op, told = term.op, []
             lowered = make(op, (*args, *told), (), term.shape, dtype)
+        elif term in self.steps:
+            step = self.steps[term]
+            step = self.own[step] if dtype == step.dtype else self._widened(step)
+            lowered = make(
+                STEPPED_GAP, (*args, step), (term.op.name, term.params), term.shape, dtype
+            )
         elif (again := self._emit_call(term)) is not None:
             lowered = again
         elif args == term.args and dtype == term.dtype:

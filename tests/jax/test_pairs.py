@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
 import numpy as np
 import pytest
 
@@ -10,7 +14,7 @@ pytest.importorskip("jax", reason="the bridge needs JAX: pip install stablegrad[
 import jax
 import jax.numpy as jnp
 from jax import export
-from jax.scipy.special import gammaln
+from jax.scipy.special import erf, gammaln, ndtr
 from jax.scipy.stats import gamma
 from jax.sharding import Mesh, PartitionSpec
 
@@ -97,3 +101,66 @@ def test_few_elements_of_many_are_redone_as_each_by_itself(share: float) -> None
     np.testing.assert_array_equal(whole, parts)
     true = (3 - 2 * x) / (2 * x)  # the numerator is exact
     np.testing.assert_allclose(whole, true, rtol=1e-15)
+
+
+def _normal(x: Any) -> Any:
+    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
+
+
+def _logistic(x: Any) -> Any:
+    return 1 / (1 + mpmath.exp(-x))
+
+
+INTERVALS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "logistic": (
+        lambda x, a, b, s: 1 / (1 + jnp.exp(-(x - a) / s)) - 1 / (1 + jnp.exp(-(x - b) / s)),
+        lambda x, a, b, s: _logistic((x - a) / s) - _logistic((x - b) / s),
+    ),
+    "error function": (
+        lambda x, a, b, s: erf(x * s - a) - erf(x * s - b),
+        lambda x, a, b, s: mpmath.erf(x * s - a) - mpmath.erf(x * s - b),
+    ),
+    "softplus": (
+        lambda x, a, b, s: jnp.logaddexp(0, (x - a) / s) - jnp.logaddexp(0, (x - b) / s),
+        lambda x, a, b, s: (
+            mpmath.log1p(mpmath.exp((x - a) / s)) - mpmath.log1p(mpmath.exp((x - b) / s))
+        ),
+    ),
+    "waves": (
+        lambda x, a, b, s: jnp.sin(x * s + a) - jnp.sin(x * s + b),
+        lambda x, a, b, s: mpmath.sin(x * s + a) - mpmath.sin(x * s + b),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+def test_short_intervals_take_their_length_before_it_is_rounded(name: str) -> None:
+    f, meant = INTERVALS[name]
+    points = [(-1.3, 0.7, 0.7 + 1e-12, 2.3), (1.3, 0.7, 0.7 + 1e-9, 0.3), (1.0, -3, -3 + 4e-16, 1)]
+    columns = np.array(points).T
+    with jax.enable_x64(True):
+        value, slopes = jax.jit(jax.vmap(jax.value_and_grad(stabilize(f), (0, 1, 2, 3))))(*columns)
+    with mpmath.workdps(60):
+        for i, point in enumerate(points):
+            at = tuple(mpmath.mpf(x) for x in point)
+            assert abs(float(value[i]) / meant(*at) - 1) < 16 * 2.0**-53
+            for k, slope in enumerate(slopes):
+                true = mpmath.diff(meant, at, tuple(int(k == j) for j in range(4)))
+                assert abs(float(slope[i]) - true) <= 32 * 2.0**-53 * abs(true)
+
+
+def test_the_log_of_a_short_normal_interval_takes_its_length_before_it_is_rounded() -> None:
+    x, a, b = 3.3, 0.7, 0.7 + 1e-12
+    with jax.enable_x64(True):
+        value = stabilize(lambda x, a, b: jnp.log(ndtr(b - x) - ndtr(a - x)))(x, a, b)
+    with mpmath.workdps(60):
+        true = mpmath.log(_normal(mpmath.mpf(b) - x) - _normal(mpmath.mpf(a) - x))
+    assert abs(float(value) / true - 1) < 4 * 2.0**-53
+
+
+def test_an_interval_without_end_has_no_length() -> None:
+    f = stabilize(lambda x, a, b: ndtr((b - x) / 2) - ndtr((a - x) / 2))
+    with jax.enable_x64(True):
+        assert f(1.0, 3.0, np.inf) == pytest.approx(0.15865525393145705, rel=1e-15)
+        assert f(1.0, np.inf, np.inf) == 0
+        assert f(1.0, -np.inf, np.inf) == 1
