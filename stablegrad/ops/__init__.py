@@ -46,6 +46,7 @@ from stablegrad.ops import (  # noqa: F401 - importing a family declares its ops
     interval_probability,
     inverse_error,
     inverse_power,
+    jensen,
     linalg,
     logistic,
     logsums,

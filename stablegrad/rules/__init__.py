@@ -20,6 +20,7 @@ THEMES = (
     "gammas",
     "incomplete",
     "inverses",
+    "jensen",
     "logistic",
     "logs",
     "logsums",

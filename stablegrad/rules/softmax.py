@@ -194,29 +194,6 @@ def entry_less_logsumexp(term: Term) -> Term | None:
     return None
 
 
-@stabilize.procedure(
-    "affine",
-    example=lambda x: OPS["logsumexp"](x, axis=-1) - OPS["mean"](x, axis=-1),
-    source="a common shift of x cancels",
-    group="softmax",
-    among=("logsumexp",),
-)
-def logsumexp_less_mean(term: Term) -> Term | None:
-    """logsumexp(x) - mean(x) cancels far from 0; the logsumexp of the deviations does not."""
-    parts = list(zip(term.params[1], term.args, strict=True))
-    means = {(m.args[0], m.params, d): m for d, m in parts if m.op.name == "mean"}
-    for c, whole in parts:
-        if whole.op.name != "logsumexp":
-            continue
-        mean = means.get((whole.args[0], whole.params, -c))
-        if mean is not None:
-            off = OPS["center"](whole.args[0], axis=whole.param("axis"))
-            first = (c, whole.op.term((off,), whole.params))
-            rest = other_addends(term, whole, mean)
-            return forms.total([first, *rest], term.shape, term.dtype)
-    return None
-
-
 def one_of_each_row(entry: Term, chain: list[Term], axis: int, whole: Term) -> bool:
     """Whether the entries are one of each row that is summed, in the order of the rows."""
     if not chain or chain[-1].op.name not in ("getitem", "take_along_axis"):

@@ -385,6 +385,12 @@ CASES: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {
         ([X * 300, array(3, 4, seed=2)], {"axis": (0,)}),
         ([X, X + 1e-9 * array(3, 4, seed=2)], {"axis": (1,)}),
     ],
+    "jensen_excess": [([X], {"axis": 1}), ([X * 300], {"axis": 0}), ([1 + 1e-9 * X], {"axis": 1})],
+    "jensen_excess_slope": [
+        ([X], {"axis": (1,)}),
+        ([X * 300], {"axis": (0,)}),
+        ([1 + 1e-9 * X], {"axis": (1,)}),
+    ],
     "softmax_power_sum": [([X], {"axis": 1}), ([X * 300], {"axis": 0, "k": 3})],
     "log_softmax_power_sum": [
         ([X], {"axis": 1}),

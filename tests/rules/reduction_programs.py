@@ -371,4 +371,19 @@ REDUCTIONS: list[Case] = [
         lambda x, y: y / 2 - y * total(softmax(x) ** 1.5) / 2,
         [[60.0, 0.0, 1.0], 0.3],
     ),
+    (
+        "jensens_gap",
+        lambda x: log(mean(exp(x))) - mean(x),
+        [[1.0, 1 + 1e-8, 1.0]],
+    ),
+    (
+        "jensens_gap",
+        lambda x, y: y * (total(x) / 3 - log(total(exp(x)) / 3)),
+        [[1.0, 1 + 1e-4, 1.0], 0.3],
+    ),
+    (
+        "jensens_gap",
+        lambda x: lse(x) - mean(x) - 1.0986122886681098,
+        [[0.1, 0.1002, 0.1]],
+    ),
 ]
