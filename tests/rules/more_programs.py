@@ -400,6 +400,8 @@ MORE: list[Case] = [
     ("log_of_any_power", lambda x, v: log(power(1 + x * x / v, -v)), [40.0, 1e3]),
     ("log_of_one_less_power", lambda p, n: log(1 - power(1 - p, n)), [1e-3, 3e4]),
     ("log_of_one_less_power", lambda x, n: x * log(1 - power(x, n)), [0.3, 40.0]),
+    ("log1p_of_less_power", lambda x, n: log1p(-power(x, n)), [0.999999, 1e-3]),
+    ("log1p_of_less_power", lambda u, n: log1p(-power(1 + u, -n)) * u, [1e-6, 1e-3]),
     ("log_of_gamma", lambda x: log(f("gamma")(x)), [1e5]),
     ("log_of_gamma", lambda x: log(f("gamma")(x + 1)) / x, [300.0]),
     ("arctanh_of_one_less", lambda p: f("arctanh")(1 - 2 * p), [1e-20]),
