@@ -129,7 +129,10 @@ HARD = {
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_what_is_covered_is_right_of_hard_functions(name: str) -> None:
+def test_what_is_covered_is_right_of_hard_functions(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "LONGEST_S", 60.0)  # a busy machine gives up earlier
     f = HARD[name]
     table = Builder(recipe(f, x)).build()
     xs = inputs(table, 150)
