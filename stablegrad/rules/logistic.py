@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
+from stablegrad.cost import one_sign
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.exact import Rational, ratio
 from stablegrad.ops.hyperbolic import sech, tanh
 from stablegrad.ops.logistic import sigmoid, sigmoid_slope
 from stablegrad.rules.databases import stabilize
@@ -14,6 +17,7 @@ from stablegrad.rules.simpler import (
     addends,
     bare,
     other_addends,
+    other_factors,
     plain_difference,
     simpler_difference,
 )
@@ -156,6 +160,52 @@ def logistic_loss(x: Term, y: Term) -> Pair:
     part = OPS["where"](low, -x * y, (1 - y) * x)
     loss = y * OPS["softplus"](-x) + (1 - y) * OPS["softplus"](x)
     return loss, part + OPS["softplus"](OPS["where"](low, x, -x))
+
+
+@stabilize.procedure(
+    "affine",
+    example=lambda x, y: OPS["softplus"](x) - x * y,
+    source="softplus(x) - softplus(-x) = x",
+    group="logistic",
+    among=("softplus",),
+)
+def softplus_less_multiple(term: Term) -> Term | None:
+    """n*softplus(x) - k*x, what logits cost, cancels for large x where k is near n."""
+    if isinstance(term.params[0], str) or one_sign(term):
+        return None
+    parts = dict(zip(term.args, term.params[1], strict=True))
+    for curved, c in parts.items():
+        for f, p in forms.factors(curved).items():
+            if f.op.name != "softplus" or p != 1:
+                continue
+            unit, core = forms.split(f.args[0])
+            for line, k in parts.items():
+                if line.op is forms.MONOMIAL and forms.factors(line).get(core) == 1:
+                    slope = forms.scale(ratio(k, unit), other_factors(line, core))
+                    number = forms.scale(c, other_factors(curved, f))
+                    rest = other_addends(term, curved, line)
+                    return _by_sign(f.args[0], number, slope, rest, term)
+    return None
+
+
+def _by_sign(
+    x: Term, number: Term, slope: Term, rest: list[tuple[Rational, Term]], like: Term
+) -> Term:
+    """number*softplus(x) + slope*x + rest: of the one that vanishes on the side of x."""
+    low = OPS["less_equal"](x, 0)
+    shape = forms.broadcast(forms.AFFINE, (number, slope))
+    above = forms.total([(1, number), (1, slope)], shape, like.dtype)
+    line = forms.product([OPS["where"](low, slope, above), x])
+    bend = OPS["softplus"](OPS["where"](low, x, forms.scale(-1, x)))
+    parts = [(1, line), (1, forms.product([number, bend])), *rest]
+    return forms.total(parts, like.shape, like.dtype)
+
+
+@rule(source="exp(x) / (1 + exp(x))", group="logistic")
+def sigmoid_of_held_softplus(x: Term) -> Pair:
+    """exp(x - softplus(x)), infinities left out as slopes are written, feels the size of x."""
+    held = [OPS["where"](OPS["equal"](y, math.inf), 0, y) for y in (x, OPS["softplus"](x))]
+    return OPS["exp"](held[0] - held[1]), sigmoid(x)
 
 
 @rule(source="definition", group="logistic", rises="log and exp feel the size of x, x/(1 + x) not")

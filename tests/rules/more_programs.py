@@ -43,6 +43,11 @@ def over_root_2(x: Term) -> Term:
     return x * const(square_root(Fraction(1, 2)), x.dtype)
 
 
+def held(x: Term) -> Term:
+    """0 where it is infinite."""
+    return OPS["where"](OPS["equal"](x, float("inf")), 0, x)
+
+
 def kept_sum(x: Term) -> Term:
     return OPS["sum"](x, axis=-1, keepdims=True)
 
@@ -106,6 +111,11 @@ MORE: list[Case] = [
     ("arccosh_of_one_plus_product", lambda x, y: y * arccosh(1 + 2 * x * x), [-1e-170, 5.0]),
     ("slope_of_silu_beside_sigmoid", lambda x: sigmoid(x) - f("silu_derivative", n=1)(x), [40.0]),
     ("slope_of_silu_beside_sigmoid", lambda x: log(softplus(x) - f("silu")(x)), [35.0]),
+    ("softplus_less_multiple", lambda x, y: log(1 + exp(x)) - x * y, [50.0, 1.0]),
+    ("softplus_less_multiple", lambda x, k: k * x - (k + 1) * softplus(x), [60.0, 1e30]),
+    ("softplus_less_multiple", lambda x, n, y, z: z + n * softplus(-x) + x * y, [-90, 3, 3, 0]),
+    ("sigmoid_of_held_softplus", lambda x: exp(held(x) - held(softplus(x))), [35.0]),
+    ("sigmoid_of_held_softplus", lambda x: log(exp(held(2 * x) - held(softplus(2 * x)))), [60.0]),
     ("log_of_negative_interval", lambda x, m, s: log(around(x, m, s)), [3.0, 1.0, 1e4]),
     ("log_of_negative_interval", lambda x, m, s: log(around(x, m, s)), [3e4, 1.0, 1e4]),
     ("log_of_negative_interval", lambda x, s: 2 * log(around(x, 0 * x, s, 1e-6)), [-2.5, 0.7]),
