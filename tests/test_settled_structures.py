@@ -33,6 +33,8 @@ PROGRAMS: dict[str, tuple[Callable[..., Term], list[Any]]] = {
     "lengths": (lambda x, y: norm(x) - norm(y), [[1e8, 1.0], [1e8, 2.0]]),
     "mean less an element": (lambda x: mean(x) - first(x), [[1e16, 1e16, 1e16 + 2]]),
     "affinity": (lambda p, q: log(total(sqrt(p * q))), [[0.5, 0.5], [0.5 + 1e-9, 0.5 - 1e-9]]),
+    "level of a length": (lambda x: f("log10")(total(x * x)), [[0.6, 0.8]]),
+    "level of a long one": (lambda x: f("log2")(mean(x * x)), [[1e200, 3e200]]),
     "slopes of cosines": (
         lambda x, y: 1 - total(x * y) / (norm(x) * norm(y)),
         [[1.0, 2.0], [1.0, 2 + 1e-9]],

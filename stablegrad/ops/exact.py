@@ -172,7 +172,20 @@ def plus(a: Exact, b: Exact) -> Exact:
         if b == "-0":
             return a
         return _special(to_float(a) + to_float(b))
-    return exact_ratio(a + b)
+    return added(a, b)
+
+
+def added(a: Rational, b: Rational) -> Rational:
+    """``a + b`` exactly; 0 where the rounding of two constants that have no exact ratio is left."""
+    value = exact_ratio(a + b)
+    if not value or type(a) is int or type(b) is int:
+        return value
+    if a.numerator.bit_length() < LONG or b.numerator.bit_length() < LONG:
+        return value
+    return 0 if abs(value) < abs(a) * _ROUNDING else value
+
+
+_ROUNDING = Fraction(1, 1 << (BITS - 8))
 
 
 def _special(value: float) -> Exact:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stablegrad.ir import OPS, Term
-from stablegrad.ops.exact import Exact, Rational, exact_ratio, plus, prod, times
+from stablegrad.ops.exact import Exact, Rational, added, plus, prod, times
 from stablegrad.ops.form_records import AFFINE, REQUIRE
 from stablegrad.ops.guards import pole_free
 from stablegrad.ops.record import CONST, cast
@@ -70,6 +70,6 @@ def _accumulate(
         parts[x] = c
         return
     before = parts[x]
-    parts[x] = exact_ratio(before + c)
+    parts[x] = added(before, c)
     if before * c < 0 and parts[x] != 0 and not x.facts.defined:
         guards.update(dict.fromkeys(pole_free(x)))  # infinities of both signs are nan

@@ -2,6 +2,7 @@
 
 ``log_of_product`` and ``log_of_sum`` redo two kinds of elements: those whose product or sum left
 the range of floats, as mantissa and exponent, and those near 1, where the log feels the rounding.
+``log_by_base`` brings what came of a natural logarithm to base 2 or 10.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from stablegrad.ir import Shape, Term
 from stablegrad.ops import pair_exp, pairs
 from stablegrad.ops.exact import Exact, Rational
+from stablegrad.ops.exponential import LN2, LN10
 from stablegrad.ops.form_records import MONOMIAL
 from stablegrad.ops.lowered import _scaled_product, sum_pair
 from stablegrad.ops.pairs import Pair, two_prod
@@ -133,6 +135,33 @@ def _log_of_sum(
     return result
 
 
+# -- other bases --------------------------------------------------------------------------
+
+PER_NATURAL = {2: Fraction(1 / LN2), 10: Fraction(1 / LN10)}
+"""By base: its logarithm of e."""
+_SPLIT = {base: pairs.split(value) for base, value in PER_NATURAL.items()}
+_NEXT = 2.3e-16
+"""Relative: what the rounding of a natural logarithm may have taken off a whole number."""
+
+
+def _log_by_base(xp: Any, y: Any, *, base: int) -> Any:
+    high, low = _SPLIT[base]
+    value = y * high
+    if xp.name != "numpy":
+        return value
+    whole = np.rint(value)
+    near = np.abs(value - whole) <= 2 * _NEXT * np.abs(whole)
+    if not np.any(near):
+        return value
+    chosen, whole = np.asarray(y)[near], np.asarray(whole)[near]
+    product, error = two_prod(chosen, np.float64(high))
+    again = product + (error + chosen * low)
+    again = np.where(np.abs(again - whole) <= _NEXT * np.abs(whole), whole, again)
+    value = np.array(value)
+    value[near] = np.where(np.isfinite(again), again, value[near])
+    return value
+
+
 LOG_OF_PRODUCT = declare(
     "log_of_product",
     family="lowered",
@@ -153,4 +182,15 @@ LOG_OF_SUM = declare(
     elementwise=True,
     source="log(m * 2**e) = log(m) + e*log(2), the sum as a pair",
     doc="The log of a sum of multiples and products.",
+)
+
+LOG_BY_BASE = declare(
+    "log_by_base",
+    family="lowered",
+    params=("base",),
+    infer=_infer,
+    kernel=_log_by_base,
+    elementwise=True,
+    source="log(x)/log(b), whole where x is a power of b, as floor and ceil need it",
+    doc="A natural logarithm brought to base 2 or 10.",
 )

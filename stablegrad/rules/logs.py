@@ -8,7 +8,7 @@ from typing import Any
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
 from stablegrad.ops.exact import Rational
-from stablegrad.ops.exponential import exp, expm1, log, log1p
+from stablegrad.ops.exponential import LN2, LN10, exp, expm1, log, log1p
 from stablegrad.ops.record import is_const
 from stablegrad.rules.databases import stabilize
 from stablegrad.rules.simpler import (
@@ -49,8 +49,9 @@ def log_to_other_base(term: Term) -> Term | None:
     (x,) = term.args
     if not has_rule(log(x)):
         return None
-    base = forms.const(2 if term.op.name == "log2" else 10, x.dtype)
-    return forms.with_shape(forms.product([log(x), forms.power(log(base), -1)]), term.shape)
+    # the number of the partials: slopes of log10(a/b) - log10(c) cancel as terms
+    unit = forms.const(1 / (LN2 if term.op.name == "log2" else LN10), x.dtype)
+    return forms.with_shape(forms.product([unit, log(x)]), term.shape)
 
 
 @stabilize.procedure(

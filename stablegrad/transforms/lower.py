@@ -24,6 +24,7 @@ from stablegrad.ops.lowered_gaps import STEPPED_GAP
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float
+from stablegrad.transforms.based_logs import BASES, as_multiple_by_base, by_base
 from stablegrad.transforms.given import (
     ANGLES,
     EXACT_OPS,
@@ -52,7 +53,7 @@ from stablegrad.transforms.ranged import (
 )
 from stablegrad.transforms.ranged_logs import POLES, RATIOS, as_ranged_log, as_ranged_pole
 from stablegrad.transforms.ranging import BASED
-from stablegrad.transforms.rational import as_rational_sum, is_exact
+from stablegrad.transforms.rational import as_rational_sum, is_exact, is_exact_product
 from stablegrad.transforms.redone import (
     as_redone_call,
     as_redone_comparison,
@@ -248,6 +249,10 @@ class Lowering:
         """One canonical term on lowered arguments, computed in ``dtype``."""
         args = tuple(arguments)
         widened = dtype != term.dtype  # then products of two narrow factors are exact
+        if term.op.name in BASES and term.dtype == WIDE and not self.native:
+            natural = by_base(self._emit(OPS["log"](*term.args), arguments, dtype), term)
+            if natural is not None:
+                return natural
         if term.op is AFFINE:
             rational = None if widened or self.native else self._emit_whole(term, args)
             keeps = not (widened or self.native or self.trusted)
@@ -311,7 +316,9 @@ class Lowering:
     def _emit_whole(self, term: Term, args: tuple[Term, ...]) -> Term | None:
         """A sum that may cancel, computed in pairs from the numbers that it is made of."""
         single = len(args) == 1 and term.params[0] == 0
-        if term.dtype != WIDE or single or one_sign(term) or isinstance(term.params[0], str):
+        if single:
+            return as_multiple_by_base(term, *args)
+        if term.dtype != WIDE or one_sign(term) or isinstance(term.params[0], str):
             return None
         whole = as_rational_sum(term, self.own)
         return whole or as_redone_sum(term, self.own, *with_products(args))
@@ -332,7 +339,7 @@ class Lowering:
         if inner.op is AFFINE:
             constant, coefficients = inner.params
             addends = tuple([self.own[a] for a in inner.args])
-        if not all(_exact_product(a) for a in (inner.args if inner.op is AFFINE else (inner,))):
+        if not all(is_exact_product(a) for a in (inner.args if inner.op is AFFINE else (inner,))):
             again = self._emit_call(term)
             if again is not None:
                 return again
@@ -351,7 +358,7 @@ class Lowering:
         factor, core = forms.split(inner)
         factors = forms.factors(core)
         own = [self.own[a] for a in (inner.args if inner.op is AFFINE else ())]
-        if not all(_exact_product(a) for a in (inner.args if inner.op is AFFINE else factors)):
+        if not all(is_exact_product(a) for a in (inner.args if inner.op is AFFINE else factors)):
             again = self._emit_call(term)
             if again is not None:
                 return as_ranged_log(again, inner, self.own)
@@ -370,14 +377,6 @@ class Lowering:
         whole = make(LOG_OF_PRODUCT, xs, params, inner.shape, term.dtype)
         exact = all(is_exact(x) for x in factors)
         return whole if exact else as_ranged_log(whole, inner, self.own)
-
-
-def _exact_product(x: Term) -> bool:
-    """Whether a term is a number of the program or a product of two."""
-    core = forms.split(x)[1]
-    if core.op is MONOMIAL and core.params[0] in ((1, 1), (2,)):
-        return all(is_exact(a) for a in core.args)
-    return is_exact(core)
 
 
 def _in_half(term: Term) -> bool:

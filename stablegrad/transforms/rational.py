@@ -101,6 +101,14 @@ def is_exact(x: Term) -> bool:
     return x.op is INPUT or x.op is LEAF or (x.op is CONST and not is_long(x))
 
 
+def is_exact_product(x: Term) -> bool:
+    """Whether a term is a number of the program or a product of two."""
+    core = forms.split(x)[1]
+    if core.op is MONOMIAL and core.params[0] in ((1, 1), (2,)):
+        return all(is_exact(a) for a in core.args)
+    return is_exact(core)
+
+
 def is_long(x: Term) -> bool:
     """Whether a term is a number that no float holds."""
     value = x.params[0] if x.op is CONST else 0

@@ -95,6 +95,10 @@ FORMULAS: dict[str, list[tuple[float, ...]]] = {
     "log(sigmoid(b*x) - sigmoid(a*x))": [(1.1000001, 0.3, 1.1), (1.1, 0.3, 1.0)],
     "log(exp(-a*a) - exp(-b*b))": [(1.1, 1.1000001), (0.5, 2.0)],
     "log(exp(-(a/l)**k) - exp(-(b/l)**k))": [(1.0, 2.0, 2.0, 1.0000001), (1.0, 3.0, 2.0, 2.0)],
+    # logarithms to other bases feel the rounding of sums, and their range, as natural ones do
+    "20*log10(sqrt(a*a + b*b))": [(0.6, 0.8), (1e200, 3e200), (1e-200, 0.0), (3.0, 4.0)],
+    "log2(a + b)": [(0.6, 0.4000000001), (1.7e308, 1e308), (3.0, 5.0)],
+    "log10(a/n) - log10(n) + 2*log10(n)": [(1.5, 1e-300), (2.0, 3.0)],
     # slopes x**-q, where 1 - q is rounded
     "(x**(1 - q) - 1)/(1 - q)": [(8.207227311298113e-299, -0.008267347306343896), (2.0, 0.3)],
     "(c**(1 - g) - d**(1 - g))/(1 - g)": [
@@ -135,3 +139,13 @@ def test_powers_of_negative_numbers_are_as_written() -> None:
     value.backward()
     assert value.numpy() == 3.0
     assert x.grad.numpy() == -0.5
+
+
+def test_logarithms_of_powers_of_their_base_are_whole() -> None:
+    for log, base, n in ((sg.numpy.log2, 2.0, 50), (sg.numpy.log10, 10.0, 15)):
+        powers = base ** np.arange(1, n)
+        x = sg.tensor(powers - 1)
+        assert np.array_equal(log(1 + x).numpy(), np.arange(1, n))
+        assert np.array_equal((-20 * log(1 + x)).numpy(), -20.0 * np.arange(1, n))
+        near = sg.tensor(powers * (1 - 1e-12) - 1)
+        assert np.array_equal(np.floor(log(1 + near).numpy()), np.arange(n - 1))
