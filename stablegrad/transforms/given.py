@@ -127,21 +127,27 @@ def is_second_of_softmax(term: Term) -> bool:
     return t.op is MONOMIAL and any(a.op.name in _SLOPES and a.args[0] is x for a in t.args)
 
 
-def fed(roots: Sequence[Term], names: frozenset[str] | None) -> set[Term]:
-    """The sums whose addends may cancel, what they are made of, and arguments of exponentials.
-
-    Args:
-        roots: the terms.
-        names: where given, only sums of these functions, with these of their addends.
-    """
+def cancelling(roots: Sequence[Term]) -> set[Term]:
+    """The sums whose addends may cancel, all they are made of, and arguments of exponentials."""
     found: set[Term] = set()
     for term in reversed(topological(roots)):
-        exponential = names is None and term.op.name in EXPONENTIALS and term not in found
-        if exponential and not (term.op.name == "exp" and is_made_of_given(term.args[0])):
-            found.update(term.args)  # which is not in float64 for its sake anyway
-        elif names is None and (term in found or cancels(term)):
+        if term in found or cancels(term):
             found.update([term, *term.args])
-        elif names and term.op is AFFINE and cancels(term):
-            parts = [a for a in term.args if a.op.name in names]
-            found.update([term, *parts] if parts else ())
+        elif term.op.name in EXPONENTIALS and not _is_steep_of_given(term):
+            found.update(term.args)
+    return found
+
+
+def _is_steep_of_given(term: Term) -> bool:
+    """Whether a term is an exp that has its argument in float64 for its own sake."""
+    return term.op.name == "exp" and is_made_of_given(term.args[0])
+
+
+def cancelling_angles(roots: Sequence[Term]) -> set[Term]:
+    """The sums whose addends may cancel of which some are angles, with these."""
+    found: set[Term] = set()
+    for term in topological(roots):
+        angles = [a for a in term.args if a.op.name in ANGLES] if term.op is AFFINE else []
+        if angles and cancels(term):
+            found.update([term, *angles])
     return found

@@ -26,12 +26,12 @@ from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float
 from stablegrad.transforms.based_logs import BASES, as_multiple_by_base, by_base
 from stablegrad.transforms.given import (
-    ANGLES,
     EXACT_OPS,
     MOVES,
     OF_DEEP,
     STEEP,
-    fed,
+    cancelling,
+    cancelling_angles,
     is_form,
     is_given,
     is_made_of_given,
@@ -116,7 +116,7 @@ class Lowering:
         roots = plainer(roots)
         self.hints |= hints(roots)
         if self.trusted and not self.native:
-            self.fed |= fed(roots, None if self.throughout else ANGLES)
+            self.fed |= cancelling(roots) if self.throughout else cancelling_angles(roots)
             self.steps |= steps(roots)
         for term in topological([*self.steps.values(), *roots]):
             if term in self.own:
