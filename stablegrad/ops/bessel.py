@@ -26,17 +26,17 @@ _ROOT_2PI = math.sqrt(2 * math.pi)
 # -- series ------------------------------------------------------------------------------------
 
 
-def _at(c: Decimal, n: int, order: int) -> Decimal:
-    """I_n(c), or its derivative (order 1), by the power series."""
-    total, k = Decimal(0), 0
-    while True:
-        power = 2 * k + n
-        size = Decimal(1) / (math.factorial(k) * math.factorial(k + n) * 2**power)
-        term = size * c**power if not order else size * power * c ** (power - 1) if power else 0
+def _at(c: Decimal, n: int) -> tuple[Decimal, Decimal]:
+    """I_n(c) and its derivative, by the power series; c is not 0."""
+    term = (c / 2) ** n / math.factorial(n)
+    square = c * c / 4
+    total, slope, k = Decimal(0), Decimal(0), 0
+    while k <= 4 or abs(term) >= abs(total) * Decimal(10) ** -(tables.DIGITS + 5):
         total += term
+        slope += term * (2 * k + n)
         k += 1
-        if k > 4 and abs(term) < abs(total) * Decimal(10) ** -(tables.DIGITS + 5):
-            return total
+        term *= square / (k * (k + n))
+    return total, slope / c
 
 
 def _series(n: int) -> Callable[[Decimal, int], Series]:
@@ -49,7 +49,7 @@ def _series(n: int) -> Callable[[Decimal, int], Series]:
                 bottom = math.factorial(k) * math.factorial(k + n) * 2 ** (2 * k + n)
                 out[2 * k + n] = Decimal(1) / bottom
             return out
-        out = [_at(c, n, 0), _at(c, n, 1)]
+        out = [*_at(c, n)]
         for k in range(terms - 2):
             total = (c * c + n * n - k * k) * out[k]
             total -= c * (2 * k + 1) * (k + 1) * out[k + 1]
