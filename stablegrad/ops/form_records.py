@@ -73,7 +73,7 @@ def _times_power(xp: Any, product: Any, x: Any, p: Rational) -> Any:
 
 def _ball_power(x: Any, p: Rational) -> Any:
     if isinstance(p, int):
-        return x**p
+        return x if p == 1 else x**p
     return x.sqrt() ** p.numerator if p.denominator == 2 else x.power(p)
 
 
@@ -90,14 +90,15 @@ def _affine_ball(*xs: Any, constant: Exact, coefficients: tuple[Rational, ...]) 
 
 
 def _monomial_ball(*xs: Any, powers: tuple[Rational, ...]) -> Any:
-    product: Any = 1
+    product: Any = None
     for p, x in zip(powers, xs, strict=True):
         if isinstance(x, bool | np.bool_):
             if not x:
                 return 0
         else:
-            product = _ball_power(x, p) * product
-    return product
+            factor = _ball_power(x, p)
+            product = factor if product is None else factor * product
+    return 1 if product is None else product
 
 
 def _affine_partials(out: Term, *args: Term) -> tuple[Term, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from stablegrad.errors import DomainError, StablegradError, message
 from stablegrad.ir import Shape, Term, make, topological
 from stablegrad.ops.record import CONST, INPUT, LEAF, VARIABLE, Op, is_float
-from stablegrad.oracle.ball import HARD, LITERAL, UNKNOWN, Ball, UndecidedError
+from stablegrad.oracle.ball import HARD, LITERAL, NOT_KNOWN, UNKNOWN, Ball, UndecidedError
 from stablegrad.oracle.series import ZERO
 from stablegrad.oracle.structures import TABLE, lift, lifted
 
@@ -168,17 +168,6 @@ infinities are NumPy's, which a spelling need not have, and their balls are tigh
 _LENIENT = {"where", "logical_and", "logical_or"}
 
 
-def _apply(function: Callable[..., Any], items: tuple[Any, ...], lenient: bool) -> Any:
-    if not lenient:
-        for a in items:
-            if type(a) is Ball and not a.known:
-                return UNKNOWN
-    try:
-        return function(*items)
-    except UndecidedError:
-        return UNKNOWN
-
-
 def elementwise(op: Op, function: Callable[..., Any], args: list[Array], kind: str) -> Array:
     """Apply a function of balls element by element; ``kind`` is the dtype kind of the result."""
     shape = args[0].shape if len(args) == 1 else np.broadcast_shapes(*[a.shape for a in args])
@@ -187,7 +176,17 @@ def elementwise(op: Op, function: Callable[..., Any], args: list[Array], kind: s
         for i, a in enumerate(args)
     ]
     lenient = op.name in _LENIENT
-    values = [_apply(function, items, lenient) for items in zip(*lists, strict=True)]
+    values: list[Any] = []
+    for items in zip(*lists, strict=True):  # the innermost loop of the oracle: nothing is called
+        for a in () if lenient else items:
+            if type(a) is Ball and a.flags & NOT_KNOWN:
+                values.append(UNKNOWN)
+                break
+        else:
+            try:
+                values.append(function(*items))
+            except UndecidedError:
+                values.append(UNKNOWN)
     return _packed(values, shape, kind)
 
 
@@ -204,7 +203,7 @@ def _packed(values: list[Any], shape: Shape, kind: str) -> Array:
         if not any(type(v) is Ball for v in values):
             return np.array(values, bool if kind == "b" else np.int64).reshape(shape)
     else:
-        values = [lift(v) for v in values]
+        values = [v if type(v) is Ball else lift(v) for v in values]
     out = np.empty(len(values), object)
     out[:] = values
     return out.reshape(shape)

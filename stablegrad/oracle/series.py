@@ -56,6 +56,9 @@ def multiply(a: Series, b: Series) -> Series:
         return tuple([a0 * x for x in b])
     if len(a) == 2:
         return a[0] * b[0], a[0] * b[1] + a[1] * b[0]
+    if len(a) == 3:  # second derivatives, which most of the work is for
+        (a0, a1, a2), (b0, b1, b2) = a, b
+        return a0 * b0, a0 * b1 + a1 * b0, a0 * b2 + a1 * b1 + a2 * b0
     return tuple([convolve(a, b, k) for k in range(len(a))])
 
 
