@@ -1,4 +1,4 @@
-"""How functions behave at 0 and far out: where they leave the range before what is made of them.
+"""How functions behave: at 0, far out, and at the negative of their argument.
 
 A factor ``cosm1(x)`` of a product underflows at 1e-200 where the product with 1e300 does not, and
 so does ``erfc(x)`` at 30. Told here alone; that nothing is missing is tested on all ops.
@@ -38,6 +38,27 @@ LEADING: dict[str, tuple[int | Fraction, Fraction | float]] = {
 """The first term k, c of each function's series at 0, c*x**k; the next is x times smaller."""
 NEAR = -60
 """Below this power of two the first term is the function."""
+SIGNED = frozenset([name for name, (k, c) in LEADING.items() if k % 2 == 1 and c > 0])
+SIGNED |= frozenset(["sqrt", "cbrt"])
+"""Functions that keep the sign of a zero."""
+
+ODD = frozenset(
+    (
+        "arcsin arcsinh arctan arctanh cbrt dawsn erf erfi erfinv fresnel_cosine fresnel_sine i1 "
+        "i1e negative positive reciprocal round sign sin sindg sine_integral sinh softsign "
+        "stop_gradient tan tanh tanhshrink trunc x_minus_sin"
+    ).split()
+)
+"""Functions that change their sign with that of their argument."""
+EVEN = frozenset(
+    (
+        "abs bose_slope cbrt_slope cos cosdg cosh coshm1 cosine_integral cosm1 erfinv_slope "
+        "fresnel_cosine_slope fresnel_sine_slope i0 i0e log_cosh log_i0 lorentz_excess "
+        "one_minus_cos_over_square one_minus_square sech sech_squared sigmoid_slope sinc "
+        "sinc_unnormalised sinhc square"
+    ).split()
+)
+"""Functions that do not see the sign of their argument."""
 
 FALLS = frozenset(
     (

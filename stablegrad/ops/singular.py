@@ -13,6 +13,7 @@ from typing import Any
 from stablegrad.errors import ShapeError, message
 from stablegrad.ir import OPS, Shape, Term, topological
 from stablegrad.ops import spectral_kernels as kernels
+from stablegrad.ops.behaviour import EVEN, ODD
 from stablegrad.ops.dtypes import real_dtype
 from stablegrad.ops.eigen import differences, off_diagonal, quotients
 from stablegrad.ops.record import const
@@ -36,9 +37,6 @@ def _matrices(name: str, core: Any) -> Any:
 
 
 # -- functions of singular values ---------------------------------------------------------
-
-ODD = frozenset("sin tan sinh tanh arcsinh arctan arctanh arcsin erf cbrt negative".split())
-EVEN = frozenset("cos cosh abs square sech".split())
 
 
 def parity(body: Term) -> int:

@@ -6,12 +6,10 @@ from fractions import Fraction
 
 from stablegrad.ir import OPS, Term, make
 from stablegrad.ops import forms
+from stablegrad.ops.behaviour import EVEN, ODD
 from stablegrad.ops.guards import not_nan
 from stablegrad.ops.record import CONST, const, is_const
 from stablegrad.rules.databases import stabilize
-
-ODD = "sin tan arcsin arctan sinh tanh arcsinh arctanh erf erfinv cbrt sign".split()
-EVEN = "cos cosh sech sech_squared sigmoid_slope abs sinc".split()
 
 
 def negated(term: Term) -> bool:
@@ -29,7 +27,7 @@ def _flip(term: Term) -> Term:
 
 
 @stabilize.procedure(
-    *ODD,
+    *sorted(ODD),
     example=lambda x: OPS["sin"](-x),
     source="parity",
     group="signs",
@@ -41,7 +39,7 @@ def odd_function(term: Term) -> Term | None:
 
 
 @stabilize.procedure(
-    *EVEN,
+    *sorted(EVEN),
     example=lambda x: OPS["cos"](-x),
     source="parity",
     group="signs",

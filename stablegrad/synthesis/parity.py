@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from stablegrad.ir import Term, topological
+from stablegrad.ops import behaviour
 from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import CONST
 from stablegrad.oracle.evaluate import meaning
 
 EVEN, ODD, NEITHER = 1, -1, 0
-ODD_OPS = frozenset(
-    """
-    sin tan sinh tanh arcsin arctan arcsinh arctanh cbrt erf negative positive sign stop_gradient
-    multiply divide
-    """.split()
-)
+ODD_OPS = behaviour.ODD | {"multiply", "divide"}
 """Ops that are odd in each argument that changes its sign."""
-EVEN_OPS = frozenset("abs cos cosh square hypot isfinite isnan isinf".split())
+EVEN_OPS = behaviour.EVEN | {"hypot", "isfinite", "isnan", "isinf"}
 """Ops that are even in each of their arguments."""
 DEPTH = 3
 """How deep spellings are read."""

@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stablegrad.ir import OPS, Term, make, rebuild, topological
+from stablegrad.ops.behaviour import SIGNED
 from stablegrad.ops.form_records import AFFINE, MONOMIAL, REQUIRE
 from stablegrad.ops.record import CONST, const, is_const, is_float
 
-ODD = frozenset("sinh tanh sin tan arctan arcsin arcsinh arctanh expm1 log1p erf sqrt cbrt".split())
-"""Functions that keep the sign of a zero."""
 ITSELF = {"subtract": 0, "divide": 1}
 """What ops of two arguments are where both are one."""
 QUOTIENTS = ("multiply", "divide", "reciprocal")
@@ -77,7 +76,7 @@ def _meet(term: Term, known: dict[Term, _Known], found: dict[Term, Term]) -> Non
     elif name == "hypot":
         if any(k is not None and k.ball is not None and k.ball.item().is_nan for k in met):
             found[term] = _settled(math.nan, term)  # beside what overflows as well
-    elif name == "multiply" or name == "divide" or name in ODD:
+    elif name == "multiply" or name == "divide" or name in SIGNED:
         zeros = [k is _SIGNLESS or _is_known_zero(a, k) for a, k in zip(args, met, strict=True)]
         if name == "divide" and all(zeros):
             found[term] = _settled(math.nan, term)
@@ -198,11 +197,11 @@ def _is_zero(term: Term) -> bool:
             return term.params[0] in (0, "-0")
         if term.op is MONOMIAL:  # a pole beside a zero has no value, whatever its sign
             zeros = [x for x, p in zip(term.args, term.params[0], strict=True) if p > 0]
-            zeros = [x for x in zeros if x.op in (CONST, REQUIRE) or x.op.name in ODD]
+            zeros = [x for x in zeros if x.op in (CONST, REQUIRE) or x.op.name in SIGNED]
             if not zeros:
                 return False
             term = zeros[0]
-        elif term.op is REQUIRE or term.op.name in ODD:
+        elif term.op is REQUIRE or term.op.name in SIGNED:
             term = term.args[0]
         else:
             return False
@@ -232,7 +231,7 @@ def _sign(
         elif (
             name in ("multiply", "divide")
             or name == "reciprocal"
-            or (name in ODD and _is_zero(normal[term]))
+            or (name in SIGNED and _is_zero(normal[term]))
         ):
             stack += term.args
         elif not _is_zero(normal[term]):

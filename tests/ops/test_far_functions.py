@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stablegrad.ir import OPS, Term, make
-from stablegrad.ops.behaviour import ENDLESS, FALLS, GROWS, LEADING
+from stablegrad.ops.behaviour import ENDLESS, EVEN, FALLS, GROWS, LEADING, ODD
 from stablegrad.ops.derivative import gradient
 from stablegrad.ops.ranged_functions import CODED
 from stablegrad.ops.record import INPUT, const
@@ -120,6 +120,23 @@ def test_zeros_at_0_are_declared_and_no_more():
             found[name] = order, first
     declared = {n: (float(k), pytest.approx(float(c), rel=1e-15)) for n, (k, c) in LEADING.items()}
     assert found == declared
+
+
+def test_parities_are_declared_and_no_more():
+    """What is the same but for its sign, or the same, on both sides of 0, by the oracle."""
+    (x,) = scalars(1)
+    at = np.array([0.3, 0.77, 1.9, 7.3, 45.3])
+    odd, even = set(), set()
+    for name, y in calls(1):
+        if y.params:
+            continue
+        right, left = truth(y, {x: at}), truth(y, {x: -at})
+        known = right.decided & left.decided & np.isfinite(right.value) & np.isfinite(left.value)
+        a, b = right.value[known], left.value[known]
+        odd |= {name} if a.any() and (a == -b).all() else set()
+        even |= {name} if len(set(a)) > 1 and (a == b).all() else set()
+    assert odd == ODD
+    assert even == EVEN
 
 
 def test_slow_poles_at_0_are_declared_and_no_more():
