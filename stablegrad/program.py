@@ -22,6 +22,7 @@ from stablegrad.guarded import GuardedPlan
 from stablegrad.ir import OPS, Term, make, rebuild, topological
 from stablegrad.ops import rescued, spectral
 from stablegrad.ops.derivative import CUSTOM, GRADIENT, PUSHFORWARD, gradient
+from stablegrad.ops.forms import REQUIRE
 from stablegrad.ops.lowered_structured import inputs_of
 from stablegrad.ops.record import CONST, INPUT, LEAF, const, is_float
 from stablegrad.rewrite import Fired
@@ -197,13 +198,20 @@ def structure(roots: Sequence[Term]) -> tuple[tuple[Any, ...], list[Term]]:
     return tuple(key), leaves
 
 
-def _renamed(order: Sequence[Term], inputs: dict[Term, Term]) -> list[Term]:
-    """All terms over inputs; leaves that hold the number 1 are constants to ops that see them."""
+def _ones(order: Sequence[Term], inputs: Mapping[Term, Term]) -> dict[Term, Term]:
+    """The leaves that hold the number 1, and nothing is differentiated by, as constants."""
     ones = {t: const(1, t.dtype, t.shape) for t in inputs if t.params[0].is_one}
     for term in order if ones else ():
         if term.op in (GRADIENT, PUSHFORWARD, CUSTOM):
             for variable in term.args:
                 ones.pop(variable, None)
+    return ones
+
+
+def _renamed(
+    order: Sequence[Term], inputs: dict[Term, Term], ones: Mapping[Term, Term]
+) -> list[Term]:
+    """All terms over inputs; leaves that hold the number 1 are constants to ops that see them."""
     if not ones:
         return rebuild(order, dict(inputs))
     done = dict(inputs)
@@ -215,6 +223,16 @@ def _renamed(order: Sequence[Term], inputs: dict[Term, Term]) -> list[Term]:
     return [done[t] for t in order]
 
 
+def _has_undefined(program: Program) -> bool:
+    """Whether a constant of a program is nan: log(x)/(x - 1) of the number 1, not of a variable."""
+    for t in topological(program.roots):
+        if t.op is CONST and t.params[0] == "nan":
+            return True
+        if t.op is REQUIRE and all(x.op is not INPUT for x in topological([t.args[1]])):
+            return True
+    return False
+
+
 def program_of(
     roots: Sequence[Term], settings: Settings, engine: str = "numpy"
 ) -> tuple[Program, list[Term]]:
@@ -224,12 +242,19 @@ def program_of(
     program = known(key)
     if program is None:
         order, leaves, inputs = numbered(roots)
-        renamed = _renamed(order, inputs)
-        places = {new: t.place for t, new in zip(order, renamed, strict=True) if t.written}
-        image = dict(zip(order, renamed, strict=True))
         given = [inputs[leaf] for leaf in leaves]
+        ones = _ones(order, inputs)
+
+        def compiled(ones: Mapping[Term, Term]) -> Program:
+            renamed = _renamed(order, inputs, ones)
+            places = {new: t.place for t, new in zip(order, renamed, strict=True) if t.written}
+            image = dict(zip(order, renamed, strict=True))
+            return compile_terms([image[r] for r in roots], given, settings, places, engine)
+
         with seldom_collected():
-            program = compile_terms([image[r] for r in roots], given, settings, places, engine)
+            program = compiled(ones)
+            if ones and _has_undefined(program):
+                program = compiled({})
         remember(key, program)
     return program, leaves
 

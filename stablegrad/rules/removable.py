@@ -30,11 +30,21 @@ def _half_sinhc(u: Term) -> Term:
     return forms.scale(Fraction(1, 2), forms.power(OPS["sinhc"](u / 2), 2))
 
 
+def _tanhc(u: Term) -> Term:
+    return OPS["sinhc"](u) * OPS["sech"](u)
+
+
+def _tanc(u: Term) -> Term:
+    return OPS["sinc_unnormalised"](u) / OPS["cos"](u)
+
+
 OVER: dict[str, tuple[Quotient, int]] = {
     "expm1": (OPS["exprel"], 1),
     "log1p": (OPS["log1prel"], 1),
     "sin": (OPS["sinc_unnormalised"], 1),
     "sinh": (OPS["sinhc"], 1),
+    "tan": (_tanc, 1),
+    "tanh": (_tanhc, 1),
     "sqrt1pm1": (_over_root, 1),
     "cosm1": (_half_sinc, 2),
     "coshm1": (_half_sinhc, 2),
@@ -115,6 +125,23 @@ def _shared(zero: _Zero, f: Term, powers: Mapping[Term, Rational]) -> bool:
     return False
 
 
+def _rescaled(powers: dict[Term, Rational], u: Term) -> tuple[Fraction, dict[Term, Rational]]:
+    """A number and factors, a multiple of the sum u written as u: v + 40 beside (v + 40)/10."""
+    core = forms.split(u)[1]
+    if core.op is not forms.AFFINE or core in powers:
+        return Fraction(1), powers
+    for x, q in powers.items():
+        if x.op is not forms.AFFINE or x.args != core.args or not isinstance(q, int):
+            continue
+        if any(isinstance(t.params[0], str) for t in (x, core)):
+            continue
+        times = Fraction(x.params[1][0]) / Fraction(core.params[1][0])
+        if forms.scale(forms.exact_ratio(times), core) is x:
+            others = {y: n for y, n in powers.items() if y is not x}
+            return times**q, {**others, core: q}
+    return Fraction(1), powers
+
+
 @stabilize.procedure(
     "monomial",
     example=lambda x, y: OPS["expm1"](x * y) / x,
@@ -129,12 +156,14 @@ def zero_over_shared_factor(term: Term) -> Term | None:
         return None  # nothing is in a denominator
     for f, power in powers.items():
         zero = _zero(f, power)
-        if zero is None or forms.split(zero.u)[0] == 0 or not _shared(zero, f, powers):
+        if zero is None or forms.split(zero.u)[0] == 0:
+            continue
+        times, others = _rescaled({x: q for x, q in powers.items() if x is not f}, zero.u)
+        if not _shared(zero, f, others):
             continue
         u, p = zero.u, zero.p * zero.k
         c, core = forms.split(u)
-        others = {x: q for x, q in powers.items() if x is not f}
-        scale = Fraction(c) ** p * zero.sign
+        scale = Fraction(c) ** p * zero.sign * times
         over = forms.scale(forms.exact_ratio(scale), forms.power(zero.over(u), zero.p))
         near = forms.product([over, _times(others, forms.factors(core), p, term)])
         if f.op.name in EVERYWHERE:
@@ -146,7 +175,8 @@ def zero_over_shared_factor(term: Term) -> Term | None:
         size = forms.scale(-1, u) if zero.low == -math.inf else OPS["abs"](u)
         small = OPS["less"](size, NEAR)
         far = forms.power(zero.away(small), zero.p)
-        rest = forms.scale(zero.sign, forms.monomial(others, None, term.dtype))
+        kept = {x: q for x, q in powers.items() if x is not f}
+        rest = forms.scale(zero.sign, forms.monomial(kept, None, term.dtype))
         cured = OPS["where"](small, near, forms.product([far, rest]))
         return forms.with_shape(cured, term.shape)
     return None

@@ -149,3 +149,22 @@ def test_logarithms_of_powers_of_their_base_are_whole() -> None:
         assert np.array_equal((-20 * log(1 + x)).numpy(), -20.0 * np.arange(1, n))
         near = sg.tensor(powers * (1 - 1e-12) - 1)
         assert np.array_equal(np.floor(log(1 + near).numpy()), np.arange(n - 1))
+
+
+REMOVABLE = {  # values and slopes at 0/0: the rates of gates, and quotients of what vanishes there
+    "0.1*(v + 40)/(1 - exp(-(v + 40)/10))": (-40.0, 1.0, 0.05),
+    "(10 - v)/(100*(exp((10 - v)/10) - 1))": (10.0, 0.1, 0.05 * 0.1),
+    "sin(3*v + 3)/(2*v + 2)": (-1.0, 1.5, 0.0),
+    "x/tanh(x/2)": (0.0, 2.0, 0.0),
+    "tan(x)/x": (0.0, 1.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("text", REMOVABLE)
+def test_quotients_have_their_limit_where_both_sides_vanish(text: str) -> None:
+    at, limit, slope = REMOVABLE[text]
+    x = sg.tensor(np.array([at, at + 1e-9]), requires_grad=True)
+    value = parse(text)(x)
+    value.backward(np.ones(2))
+    assert value.numpy() == pytest.approx(limit, rel=1e-8)
+    assert x.grad.numpy() == pytest.approx(slope, rel=1e-8, abs=1e-8)

@@ -82,3 +82,17 @@ def test_ones_in_another_dtype():
 def test_ones_are_standardized():
     x = sg.tensor(np.ones(3))
     assert ((x - snp.mean(x)) / (snp.std(x) + 1e-8)).numpy().tolist() == [0.0, 0.0, 0.0]
+
+
+REMOVABLE = {
+    "log(x)/(x - 1)": (lambda x: snp.log(x) / (x - 1), 1.0),
+    "logarithmic mean": (lambda x: (x - 1) / snp.log(x), 1.0),
+    "geometric sum": (lambda x: (1 - x**5) / (1 - x), 5.0),
+}
+
+
+@pytest.mark.parametrize("name", REMOVABLE)
+def test_a_one_has_the_value_that_it_has_beside_other_numbers(name):
+    f, value = REMOVABLE[name]
+    for x in (np.ones(2), np.float64(1.0), np.array([1.0, 2.0])):
+        assert np.ravel(f(sg.tensor(x)).numpy())[0] == value
