@@ -15,11 +15,13 @@ from stablegrad.rules.simpler import (
     addends,
     bare,
     has_rule,
+    is_lost,
     neighbours,
     opposite_pair,
     simpler_difference,
     single,
 )
+from stablegrad.rules.softmax import entries, picked
 
 Pair = tuple[Any, Any]
 rule = stabilize.rule
@@ -241,6 +243,32 @@ def log_of_prod(term: Term) -> Term | None:
     p, base = _power_of(factors)
     length = OPS["log_prod"](base, axis=x.param("axis"), keepdims=x.param("keepdims"))
     return forms.scale(p, length)
+
+
+@stabilize.procedure(
+    "log",
+    example=lambda x: log(OPS["cumprod"](x, axis=-1)),
+    source="the log of a product is the sum of the logs",
+    group="vectors",
+    among=("cumprod",),
+)
+def log_of_cumprod(term: Term) -> Term | None:
+    """log(cumprod(x)) where a product leaves the range: its slopes are quotients by it."""
+    total, chain = entries(term.args[0])
+    if total.op.name != "cumprod":
+        return None
+    (x,) = total.args
+    size, row = OPS["abs"](total), {"axis": total.param("axis"), "keepdims": True}
+    lost = is_lost(OPS["min"](size, **row))
+    rows = OPS["rarely"](OPS["logical_or"](lost, OPS["isinf"](OPS["max"](size, **row))))
+    rare = picked(OPS["broadcast_to"](rows, shape=total.shape), chain)
+    logs, signs = (
+        picked(make(OPS[name], (a,), total.params, total.shape, total.dtype), chain)
+        for name, a in (("cumsum", log(OPS["abs"](x))), ("cumprod", OPS["sign"](x)))
+    )
+    far = OPS["require"](logs, OPS["greater_equal"](signs, 0))
+    near = log(OPS["where"](rare, 1.0, term.args[0]))
+    return OPS["where"](rare, far, near)
 
 
 def _power_of(x: Term) -> tuple[Rational, Term]:

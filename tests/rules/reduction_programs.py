@@ -386,4 +386,34 @@ REDUCTIONS: list[Case] = [
         lambda x: lse(x) - mean(x) - 1.0986122886681098,
         [[0.1, 0.1002, 0.1]],
     ),
+    (
+        "ratio_of_shares",
+        lambda x, y: first(softmax(x)) / first(softmax(y)),
+        [[-1000.0, 0.0], [-1000.0001, 0.0]],
+    ),
+    (
+        "ratio_of_shares",
+        lambda x, y: y * first(softmax(x)) / first(softmax(1.001 * x)),
+        [[-800.0, 0.0], 0.3],
+    ),
+    (
+        "log_of_cumprod",
+        lambda x: log(f("cumprod", axis=-1)(x)),
+        [[1e-200, 1e-200, 0.5]],
+    ),
+    (
+        "log_of_cumprod",
+        lambda x, y: y * total(log(f("cumprod", axis=-1)(f("flip", axis=(0,))(x)))),
+        [[1e-300, 1e-200, 3e-10], 0.5],
+    ),
+    (
+        "log_of_ratio_of_shares",
+        lambda x, y: log(first(softmax(x)) / first(softmax(y))),
+        [[-1000.0, 0.0], [-900.0, 0.0]],
+    ),
+    (
+        "log_of_ratio_of_shares",
+        lambda x, y: log(3 * first(softmax(x)) / first(softmax(y))) - 1,
+        [[-800.0, 0.0, 1.0], [-801.0, 0.0, 3.0]],
+    ),
 ]
