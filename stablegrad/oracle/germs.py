@@ -12,6 +12,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import flint
 from flint import arb
 
 from stablegrad.oracle.ball import UndecidedError
@@ -47,6 +48,10 @@ class Germ(GermFunctions, Derived):
         """center + side * w**q."""
         step = Laurent.constant(arb(side), w0).shifted(q)
         return Germ({ONE: step + Laurent.constant(center, w0)}, w0, q)
+
+    def work(self) -> float:
+        """What a step with such costs, about."""
+        return 0.7 * flint.ctx.cap * (0.5 + flint.ctx.prec / 400)
 
     def constant(self, value: Any) -> Germ:
         return self.of(Laurent.constant(as_arb(value), self.w0))

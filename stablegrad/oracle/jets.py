@@ -60,6 +60,10 @@ class Jet(Derived):
         """The identity: center + t, |t| <= radius, the real interval |t| <= half."""
         return Jet(arb_series([center, 1]), cover(center, radius, rows), arb(center, half))
 
+    def work(self) -> float:
+        """What a step with such costs, about."""
+        return (0.25 + flint.ctx.cap / 14 + len(self.disk) / 8) * (0.5 + flint.ctx.prec / 400)
+
     def constant(self, value: Any) -> Jet:
         c = as_arb(value)
         return Jet(arb_series([c]), [acb(c)] * len(self.disk), c)

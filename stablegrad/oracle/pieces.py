@@ -22,7 +22,7 @@ from stablegrad.oracle.far import Far
 from stablegrad.oracle.formats import FLOAT64, Format
 from stablegrad.oracle.jets import COVERS, Jet
 from stablegrad.oracle.precision import precision
-from stablegrad.oracle.walk import HopelessError, NoExpansionError, UnknownOpError, length, walk
+from stablegrad.oracle.walk import HopelessError, NoExpansionError, UnknownOpError, walk
 
 Arb = Any
 LENGTHS = (36, 72, 128)
@@ -192,9 +192,6 @@ class Middle:
         self.where: Any = None
         self.seen: dict[Any, tuple[Jet, Jet]] = {}
         """Walks over the interval that was asked for last: they serve with and without a slope."""
-        self.work = 0.0
-        """What was spent, in steps of a walk at the lowest precision."""
-        self.steps = length(term, variable, Jet)
 
     def piece(
         self, center: Fraction, half: Fraction, side: int, *, steep: bool = False
@@ -310,8 +307,6 @@ class Middle:
         if where != self.where:
             self.where, self.seen = where, {}
         if key not in self.seen:
-            boxes = 0 if rows is None else 1 + 2 * rows * rows
-            self.work += self.steps * (cap / LENGTHS[0] + boxes / 4) * (0.5 + flint.ctx.prec / 400)
             h = as_arb(place.half)
             x = Jet.variable(as_arb(place.center * place.side), h, DISK * h, rows)
             far = self.far

@@ -61,6 +61,10 @@ class Wave(Derived):
         """A germ as a wave."""
         return Wave({Fraction(0): (x, self.zero)}, self.zero)
 
+    def work(self) -> float:
+        """What a step with such costs, about."""
+        return self.zero.work()
+
     def constant(self, value: Any) -> Wave:
         return self.still(self.zero.constant(value))
 

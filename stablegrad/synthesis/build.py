@@ -40,15 +40,12 @@ ZONES = (-2, -3, -4, -5, -6, -9)
 FAR = 12
 """Where no form at infinity is found, pieces end at 2**FAR."""
 PIECES = 2000
-WORK = 200_000
-"""Steps of walks after which what is left is declined: a few seconds."""
-LONGEST_S = 4.7
-"""CPU time after which what is left is declined, however slow the machine; half of it a sign."""
+WORK = 90_000
+"""Steps of walks on one side after which what is left is declined: a second or a few."""
 FOR_ZONES = 0.25
-"""The share of a side's time after which zones have to wait for the pieces nearer to 0."""
+"""The share of a side's work after which zones have to wait for the pieces nearer to 0."""
 BESIDE = 4 / 3
 """How far an anchor may be from the binade that its zone reaches into, as a ratio."""
-END_WORK = 12
 BEYOND = 5
 """Binades beyond those that are surveyed in which a form that oscillates may begin."""
 AFAR = 3
@@ -90,8 +87,10 @@ class Builder:
 
     def __init__(self, recipe: Recipe, sign: int = 0, halves: Sequence[Any] = (None, None)) -> None:
         from stablegrad.oracle.pieces import Middle  # flint is slow to import
+        from stablegrad.oracle.walk import spent
 
         self.start = time.thread_time()
+        self.before = spent()
         self.recipe = recipe
         self.sign = sign
         self.halves = halves
@@ -215,7 +214,6 @@ class Builder:
 
         if self._spent():
             return None
-        self.middle.work += END_WORK * self.middle.steps
         return end(
             self.f,
             X,
@@ -258,19 +256,17 @@ class Builder:
         # not every platform knows the sine of a great float32
         if self._spent() or self.format is not FLOAT64:
             return None
-        self.middle.work += END_WORK * self.middle.steps
         found = wave_end(self.f, X, side=s, reach=reach, form=self.format)
         return None if found is None or (calm and found.share) else found
 
     def _make_zones(self, zones: _Zones, s: int) -> deque[Anchor]:
-        """Make zones while their share of the time lasts; return the anchors left, inner first.
+        """Make zones while their share of the work lasts; return the anchors left, inner first.
 
-        What oscillates has zeros enough to leave no time for what is between them.
+        What oscillates has zeros enough to leave none for what is between them.
         """
-        left_s = LONGEST_S / 2 - self._elapsed_s()
-        until_s = self._elapsed_s() + FOR_ZONES * left_s
+        until = self._work() + FOR_ZONES * (WORK - self._work())
         waiting = deque(zones.seen.anchors)
-        while waiting and self._elapsed_s() < until_s:
+        while waiting and self._work() < until:
             self._make_zone(waiting.popleft(), zones, s)
         return deque(sorted(waiting, key=lambda a: abs(a.x)))
 
@@ -367,14 +363,12 @@ class Builder:
             self.middle.far = Far.of(self.f, X, s, top.q, e - e % top.q)
 
     def _spent(self) -> bool:
-        return (
-            self.middle.work >= WORK
-            or self.rows.pieces >= PIECES
-            or self._elapsed_s() > LONGEST_S / 2
-        )
+        return self._work() >= WORK or self.rows.pieces >= PIECES
 
-    def _elapsed_s(self) -> float:
-        return time.thread_time() - self.start
+    def _work(self) -> float:
+        from stablegrad.oracle.walk import spent
+
+        return spent() - self.before
 
     def _gap(self, s: int, zones: _Zones, lo: float, hi: float) -> None:
         if zones.wants(lo, hi):

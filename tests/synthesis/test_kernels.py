@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import count
 
 import flint
 import numpy as np
@@ -129,10 +130,7 @@ HARD = {
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_what_is_covered_is_right_of_hard_functions(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(build, "LONGEST_S", 60.0)  # a busy machine gives up earlier
+def test_what_is_covered_is_right_of_hard_functions(name: str) -> None:
     f = HARD[name]
     table = Builder(recipe(f, x)).build()
     xs = inputs(table, 150)
@@ -141,6 +139,18 @@ def test_what_is_covered_is_right_of_hard_functions(
     assert (normal & covered).sum() > 150
     if "oscillation" not in name:
         assert covered[normal].mean() > 0.98
+
+
+def test_what_is_given_up_is_the_same_on_any_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> Table:
+        return Builder(recipe(HARD["oscillation at 0"], x)).build()
+
+    monkeypatch.setattr(build, "WORK", 5000)
+    table = made()
+    assert table.gaps
+    clock = count(0, 1000)  # a second between two looks is a quarter of an hour
+    monkeypatch.setattr(build.time, "thread_time", lambda: float(next(clock)))
+    assert replace(made(), elapsed_s=table.elapsed_s).to_bytes() == table.to_bytes()
 
 
 def test_the_first_zeros_of_what_oscillates_are_covered() -> None:
