@@ -9,7 +9,7 @@ true element.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -210,6 +210,29 @@ def _stand_in(inner: Term, number: int) -> Term:
     return make(INPUT, (), (number,), inner.shape, inner.dtype)
 
 
+def _moved(
+    root: Term, point: Mapping[Term, Any], **options: Any
+) -> Iterator[tuple[Term, float, Term, Term]]:
+    """Each intermediate value that is a float exactly, with the program as a function of it.
+
+    Yields:
+        The term, its value, the input that stands for it, and the program with that input.
+    """
+    for inner in topological([root]):
+        if not inner.args or inner is root or not is_float(inner.dtype):
+            continue
+        at = oracle.truth(inner, point, limits=False, **options)
+        if at.decided[0] and np.isfinite(at.value[0]) and at.offset[0] == 0:
+            moved = _stand_in(inner, len(point))
+            (outer,) = rebuild([root], {inner: moved})
+            yield inner, at.value[0], moved, outer
+
+
+def _beside(point: Mapping[Term, Any], moved: Term, values: Any) -> dict[Term, Any]:
+    """A point once for each of some values of an input."""
+    return {x: np.repeat(v, len(values)) for x, v in point.items()} | {moved: np.array(values)}
+
+
 def _continued(root: Term, point: Mapping[Term, Any], **options: Any) -> float | None:
     """The float that a program is by continuity in one of its intermediate values, if it is one.
 
@@ -217,21 +240,12 @@ def _continued(root: Term, point: Mapping[Term, Any], **options: Any) -> float |
     oracle's limit only: u/abs(u) has none, as 0/v beside it would pretend. It must be a float
     exactly, and so must be what it tells.
     """
-    for inner in topological([root]):
-        if not inner.args or inner is root or not is_float(inner.dtype):
-            continue
-        at = oracle.truth(inner, point, limits=False, **options)
-        value = at.value[0]
-        if not (at.decided[0] and np.isfinite(value) and at.offset[0] == 0):
-            continue
-        moved = _stand_in(inner, len(point))
-        (outer,) = rebuild([root], {inner: moved})
-        beside = np.array([value + share * (value or 1.0) for share in ASIDE])
-        around = {x: np.repeat(v, len(ASIDE)) for x, v in point.items()} | {moved: beside}
+    for _, value, moved, outer in _moved(root, point, **options):
+        around = _beside(point, moved, [value + share * (value or 1.0) for share in ASIDE])
         near = oracle.truth(outer, around, limits=False, **options)
         if not (near.decided & np.isfinite(near.value)).all():
             continue
-        limit = oracle.truth(outer, {**point, moved: at.value}, **options)
+        limit = oracle.truth(outer, {**point, moved: np.array([value])}, **options)
         sure = limit.decided[0] and limit.offset[0] == 0
         return float(limit.value[0]) if sure else None
     return None
@@ -265,20 +279,13 @@ def _slope_beside(
     root: Term, by: Term, point: Mapping[Term, Any], **options: Any
 ) -> Fraction | None:
     """The limit of slopes for the first intermediate value, one that stands, that has one."""
-    for inner in topological([root]):
-        if not inner.args or inner is root or not is_float(inner.dtype):
+    slopes: dict[str, Any] = {"order": 1, "direction": {by: 1.0}, "limits": False, **options}
+    for inner, value, moved, outer in _moved(root, point, **options):
+        moves = oracle.truth(inner, point, **slopes)
+        if not (moves.decided[0] and moves.value[0] == 0):
             continue
-        at = oracle.truth(inner, point, limits=False, **options)
-        moves = oracle.truth(inner, point, order=1, direction={by: 1.0}, limits=False, **options)
-        stands = moves.decided[0] and moves.value[0] == 0
-        if not (stands and at.decided[0] and np.isfinite(at.value[0]) and at.offset[0] == 0):
-            continue
-        value = at.value[0]
-        moved = _stand_in(inner, len(point))
-        (outer,) = rebuild([root], {inner: moved})
-        beside = np.array([value + share * value for share in ASIDE] if value else BESIDE_ZERO)
-        around = {x: np.repeat(v, len(ASIDE)) for x, v in point.items()} | {moved: beside}
-        near = oracle.truth(outer, around, order=1, direction={by: 1.0}, limits=False, **options)
+        values = [value + share * value for share in ASIDE] if value else BESIDE_ZERO
+        near = oracle.truth(outer, _beside(point, moved, values), **slopes)
         if not (near.decided & np.isfinite(near.value)).all():
             continue
         far, left, right, far_too = [_digits(near, k) for k in range(len(ASIDE))]
