@@ -180,12 +180,22 @@ def softplus_less_multiple(term: Term) -> Term | None:
                 continue
             unit, core = forms.split(f.args[0])
             for line, k in parts.items():
-                if line.op is forms.MONOMIAL and forms.factors(line).get(core) == 1:
-                    slope = forms.scale(ratio(k, unit), other_factors(line, core))
-                    number = forms.scale(c, other_factors(curved, f))
+                if line is curved or line.op is not forms.MONOMIAL:
+                    continue
+                if forms.factors(line).get(core) != 1:
+                    continue
+                slope = forms.scale(ratio(k, unit), other_factors(line, core))
+                number = forms.scale(c, other_factors(curved, f))
+                if _of_two_signs(number, slope):
                     rest = other_addends(term, curved, line)
                     return _by_sign(f.args[0], number, slope, rest, term)
     return None
+
+
+def _of_two_signs(a: Term, b: Term) -> bool:
+    """Whether two numbers may be of different signs."""
+    above = a.facts.nonnegative and b.facts.nonnegative
+    return not above and not (a.facts.nonpositive and b.facts.nonpositive)
 
 
 def _by_sign(

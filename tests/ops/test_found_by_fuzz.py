@@ -373,3 +373,18 @@ def test_a_large_power_less_one_needs_all_digits_of_its_logarithm(name, factor, 
     got, true = results(lambda x: (f(name)(x) * factor) ** power - 1, [x])[0]
     assert true.decided.all()
     assert np.abs(err_ulp(got, true)).max() <= 4
+
+
+def test_a_product_of_softplus_and_its_argument_is_one_addend() -> None:
+    """y*softplus(y)*k is no line k*y beside another addend that has the softplus."""
+    softplus = f("softplus")
+    y, k = np.array([-1.4, -0.45, 0.02, 0.5, 30.0]), np.array([0.3, 2.0, -1.5, 3.0, 1.0])
+    for program in (
+        lambda y, k: hypot(-(y * softplus(y) * k), 2.0),
+        lambda y, k: -(k * y * softplus(y)),
+        lambda y, k: k - 2 * y * softplus(y),
+        lambda y, k: softplus(y) * y - k * y,
+    ):
+        for got, true in results(program, [y, k]):
+            assert true.decided.all()
+            assert np.abs(err_ulp(got, true)).max() <= 4
