@@ -225,10 +225,12 @@ def _renamed(
 
 def _has_undefined(program: Program) -> bool:
     """Whether a constant of a program is nan: log(x)/(x - 1) of the number 1, not of a variable."""
+    given: dict[Term, bool] = {}
     for t in topological(program.roots):
+        given[t] = t.op is INPUT or any(given[a] for a in t.args)
         if t.op is CONST and t.params[0] == "nan":
             return True
-        if t.op is REQUIRE and all(x.op is not INPUT for x in topological([t.args[1]])):
+        if t.op is REQUIRE and not given[t.args[1]]:
             return True
     return False
 
