@@ -6,8 +6,10 @@ import functools
 
 from stablegrad.ir import OPS, Term
 from stablegrad.ops import forms
+from stablegrad.ops.derivative import STOP_GRADIENT
 from stablegrad.ops.exact import Rational
 from stablegrad.ops.record import is_const
+from stablegrad.ops.reduction import count
 from stablegrad.rules.databases import RARE, stabilize
 from stablegrad.rules.simpler import bare, other_factors
 
@@ -93,6 +95,75 @@ def power_of_sum_of_several_powers(term: Term) -> Term | None:
     return forms.with_shape(OPS["where"](rare, forms.product([scale, mean]), plain), term.shape)
 
 
+@stabilize.procedure(
+    "power",
+    example=lambda x, p: OPS["power"](
+        OPS["mean"](OPS["power"](x, _widest(p)), axis=-1, keepdims=True), 1 / _widest(p)
+    ),
+    source="log(mean(exp(z))) = mean(z) + Jensen's gap of z",
+    group=RARE,
+    among=("mean", "sum"),
+)
+def power_of_mean_of_powers(term: Term) -> Term | None:
+    """mean(x**p)**(1/p) for small p is the power of what is next to 1: all is lost."""
+    total, outer = term.args
+    c, inner = forms.split(total)
+    if inner.op.name not in ("mean", "sum") or inner.args[0].op.name != "power":
+        return None
+    (powers,), axis = inner.args, inner.param("axis")
+    base, p = powers.args
+    n = count(powers.shape, axis) if inner.op.name == "sum" else 1
+    chosen = _unshaped(p)
+    done = chosen.op.name == "where" and _unshaped(chosen.args[0]).op.name == "rarely"
+    if c * n != 1 or done or p.shape not in ((), inner.shape) or powers.size > FEW:
+        return None
+    degree = bare(forms.product([outer, p]))
+    rate = forms.split(p)[1]
+    if forms.factors(forms.split(outer)[1]).get(rate) != -1 or rate in forms.factors(degree):
+        return None
+    params = {"axis": axis, "keepdims": True}
+    base = forms.with_shape(base, powers.shape)
+    top, least = OPS["max"](base, **params), OPS["min"](base, **params)
+    wide = OPS["reshape"](p, shape=top.shape) if p.size == top.size else p
+    sums = OPS["reshape"](bare(total), shape=top.shape)
+    far = OPS["logical_or"](sums < 1 / MUCH, sums > MUCH)
+    some = OPS["logical_or"](OPS["abs"](wide) < SOME, far)
+    alike = OPS["abs"](forms.product([wide, OPS["log_ratio"](top, least)])) < 0.5
+    good = [OPS["not_equal"](wide, 0.0), least > 0, OPS["isfinite"](top), alike]
+    rare = OPS["rarely"](functools.reduce(OPS["logical_and"], good, some))
+    # the greatest cancels, as its slopes do
+    unit = STOP_GRADIENT.term((OPS["where"](rare, top, 1.0),))
+    logs = OPS["log"](forms.product([OPS["where"](rare, base, 1.0), forms.power(unit, -1)]))
+    rates = forms.product([OPS["where"](rare, wide, 1.0), logs])
+    gap = OPS["jensen_excess"](rates, axis=axis, keepdims=inner.param("keepdims"))
+    mean = OPS["mean"](logs, axis=axis, keepdims=inner.param("keepdims"))
+    rare, unit = (OPS["reshape"](x, shape=inner.shape) for x in (rare, unit))
+    own = OPS["where"](rare, p, 1.0)
+    exponent = forms.total(
+        [(1, mean), (1, forms.product([gap, forms.power(own, -1)]))], inner.shape, term.dtype
+    )
+    scale = unit if is_const(degree, 1) else OPS["power"](unit, degree)
+    careful = forms.product([scale, OPS["exp"](forms.product([degree, exponent]))])
+    own = OPS["where"](rare, 1.0, p)
+    kept = OPS["power"](base, OPS["reshape"](own, shape=top.shape))
+    away = forms.scale(c, inner.op.term((kept,), inner.params))
+    plain = OPS["power"](away, forms.product([degree, forms.power(own, -1)]))
+    return forms.with_shape(OPS["where"](rare, careful, plain), term.shape)
+
+
+def _unshaped(x: Term) -> Term:
+    while x.op.name in ("reshape", "broadcast_to"):
+        x = x.args[0]
+    return x
+
+
+_widest = functools.partial(OPS["max"], axis=-1, keepdims=True)
+SOME = 0.5
+"""Exponents below it take digits from the root of a mean of powers, and from its slope by them."""
+FEW = 1024
+"""Up to here a careful form of whole rows may be computed beside the plain one."""
+MUCH = 2.0**40
+"""From here on roots of means of powers feel the rounding of their exponent."""
 LEAST = {8: 2.0**-900, 4: 2.0**-100, 2: 2.0**-8}
 """By bytes of a float: sums of powers from here on to the reciprocal keep their digits."""
 SMALL = 2.0**-10

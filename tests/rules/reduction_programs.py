@@ -416,4 +416,14 @@ REDUCTIONS: list[Case] = [
         lambda x, y: log(3 * first(softmax(x)) / first(softmax(y))) - 1,
         [[-800.0, 0.0, 1.0], [-801.0, 0.0, 3.0]],
     ),
+    (
+        "power_of_mean_of_powers",
+        lambda x, p: power(mean(power(x, p)), 1 / p),
+        [[1.0, 2.0, 5.0], 1e-8],
+    ),
+    (
+        "power_of_mean_of_powers",
+        lambda x, p: power(total(power(x, -2 * p)) / 3, -1 / p),
+        [[1e200, 1.1e200, 1.05e200], 0.55],
+    ),
 ]
