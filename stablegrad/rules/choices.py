@@ -71,6 +71,27 @@ def function_of_choice(term: Term) -> Term | None:
     return forms.with_shape(OPS["where"](condition, *found), term.shape)
 
 
+CHOSEN = frozenset("sigmoid log_sigmoid softplus ndtr log_ndtr erfc".split())
+"""What takes a choice as its argument: functions whose own rules are about that."""
+
+
+@stabilize.procedure(
+    "where",
+    example=lambda x, y: OPS["where"](y > 0, OPS["sigmoid"](x), OPS["sigmoid"](-x)),
+    source="where(c, f(a), f(b)) = f(where(c, a, b))",
+    group="choices",
+    among=tuple(sorted(CHOSEN)),
+)
+def choice_of_one_function(term: Term) -> Term | None:
+    """where(y, p, 1 - p), the share of what was seen: of p itself, so that 1 less it is cured."""
+    condition, *branches = term.args
+    function = branches[0].op
+    if function.name not in CHOSEN or branches[1].op is not function:
+        return None
+    inner = OPS["where"](condition, *[b.args[0] for b in branches])
+    return forms.with_shape(function.term((inner,)), term.shape)
+
+
 @stabilize.procedure(
     "monomial",
     example=lambda x: OPS["sqrt"](

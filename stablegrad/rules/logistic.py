@@ -32,6 +32,12 @@ def one_minus_sigmoid(x: Term) -> Pair:
     return 1 - sigmoid(x), sigmoid(-x)
 
 
+@rule(source="sigmoid(x) + sigmoid(-x) = 1", group="logistic")
+def one_minus_mean_with_sigmoid(x: Term, y: Term) -> Pair:
+    """1 - sigmoid(x) - sigmoid(-x)*y, what a mean of 1 and y is short of 1, cancels."""
+    return 1 - sigmoid(x) - sigmoid(-x) * y, sigmoid(-x) * (1 - y)
+
+
 @rule(source="definition", group="logistic")
 def odds_of_sigmoid(x: Term) -> Pair:
     """sigmoid(x) / (1 - sigmoid(x)) are the odds, exp(x)."""

@@ -43,6 +43,11 @@ def over_root_2(x: Term) -> Term:
     return x * const(square_root(Fraction(1, 2)), x.dtype)
 
 
+def chosen(condition: Term, x: Term) -> Term:
+    """The share of what was seen."""
+    return OPS["where"](condition, sigmoid(x), 1 - sigmoid(x))
+
+
 def held(x: Term) -> Term:
     """0 where it is infinite."""
     return OPS["where"](OPS["equal"](x, float("inf")), 0, x)
@@ -111,6 +116,24 @@ MORE: list[Case] = [
     ("arccosh_of_one_plus_product", lambda x, y: y * arccosh(1 + 2 * x * x), [-1e-170, 5.0]),
     ("slope_of_silu_beside_sigmoid", lambda x: sigmoid(x) - f("silu_derivative", n=1)(x), [40.0]),
     ("slope_of_silu_beside_sigmoid", lambda x: log(softplus(x) - f("silu")(x)), [35.0]),
+    ("choice_of_one_function", lambda x, y: square(1 - chosen(y > 0, x)), [40.0, 1.0]),
+    ("choice_of_one_function", lambda x, y: log(chosen(y > 0, x)), [-800.0, 1.0]),
+    ("one_minus_mean_with_sigmoid", lambda x, y: 1 - (sigmoid(x) + sigmoid(-x) * y), [40.0, 0.3]),
+    (
+        "one_minus_mean_with_sigmoid",
+        lambda x, y, z: z * (sigmoid(x) + (1 - sigmoid(x)) * exp(y) - 1),
+        [50.0, -3.0, 2.0],
+    ),
+    ("one_minus_mean_with_one", lambda x, y: 1 - (x + (1 - x) * sigmoid(y)), [0.3, 45.0]),
+    ("one_minus_mean_with_one", lambda x, y: log(1 - x - (1 - x) * erf(y)), [0.75, 20.0]),
+    ("log_of_rest_times_sigmoid", lambda x, y: log((1 - x) * sigmoid(y)), [0.25, -800.0]),
+    ("log_of_rest_times_sigmoid", lambda x, y: log(1 - (x + (1 - x) * sigmoid(y))), [1e-9, -20.0]),
+    ("log_of_mean_with_exponential", lambda x, y: log(y + (1 - y) * sigmoid(x)), [50.0, 0.3]),
+    (
+        "log_of_mean_with_exponential",
+        lambda x, y: log(sigmoid(x) + sigmoid(-x) * exp(-y)),
+        [60.0, 3.0],
+    ),
     ("softplus_less_multiple", lambda x, y: log(1 + exp(x)) - x * y, [50.0, 1.0]),
     ("softplus_less_multiple", lambda x, k: k * x - (k + 1) * softplus(x), [60.0, 1e30]),
     ("softplus_less_multiple", lambda x, n, y, z: z + n * softplus(-x) + x * y, [-90, 3, 3, 0]),
