@@ -7,6 +7,8 @@ function with a name the slope is that times x, and all of this is gone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -130,6 +132,54 @@ def slope_of_function_of_length(term: Term) -> Term | None:
                 left = OPS["reshape"](left, shape=f.shape)
             return forms.with_shape(forms.product([left, _leg(unit, inner), *rest]), term.shape)
     return None
+
+
+EVEN: dict[str, tuple[int, Callable[[Term], Term]]] = {
+    "cosm1": (1, lambda u: -OPS["one_minus_cos_over_square"](u)),
+    "coshm1": (1, lambda u: forms.scale(Fraction(1, 2), forms.power(OPS["sinhc"](u / 2), 2))),
+    "sin": (2, lambda u: forms.power(OPS["sinc_unnormalised"](u), 2)),
+    "sinh": (2, lambda u: forms.power(OPS["sinhc"](u), 2)),
+}
+"""Functions of which a power vanishes with the square of their argument; and that over it."""
+NEAR = 2.0
+"""The lengths below which such quotients are functions of their own."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x, y: OPS["cosm1"](OPS["hypot"](x, y)) / (x * x + y * y),
+    source="(1 - cos(r))/r**2 is smooth at the origin",
+    group="quotients",
+    among=tuple(EVEN),
+)
+def function_over_square_of_length(term: Term) -> Term | None:
+    """(1 - cos(norm(x)))/norm(x)**2, a part of a rotation: at the origin it is 0/0."""
+    powers = forms.factors(term)
+    for f, p in powers.items():
+        n, quotient = EVEN.get(f.op.name, (0, None))
+        c, length = forms.split(f.args[0]) if quotient and p == n else (0, f)
+        if length.op.name not in LENGTHS.values():
+            continue
+        parts: list[tuple[Rational, Term]] = [(1, x) for x in _squares(length)]
+        square = forms.total(parts, length.shape, term.dtype)
+        low = next((x for x in powers if _unshaped(x) is _unshaped(square)), None)
+        q = 0 if low is None else powers[low]
+        if quotient is None or low is None or not (isinstance(q, int) and q < 0):
+            continue
+        small = OPS["less"](length, NEAR)
+        over = forms.scale(forms.exact_ratio(Fraction(c) ** 2), quotient(f.args[0]))
+        others = other_factors(term, f, low)
+        near = forms.product([over, forms.power(low, q + 1), others])
+        moved = f.op(OPS["where"](small, NEAR, f.args[0]))
+        far = forms.product([forms.power(moved, n), forms.power(low, q), others])
+        return forms.with_shape(OPS["where"](small, near, far), term.shape)
+    return None
+
+
+def _unshaped(x: Term) -> Term:
+    while x.op.name in ("reshape", "broadcast_to"):
+        x = x.args[0]
+    return x
 
 
 def _leg(unit: Term, f: Term) -> Term:

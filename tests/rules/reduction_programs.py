@@ -426,4 +426,14 @@ REDUCTIONS: list[Case] = [
         lambda x, p: power(total(power(x, -2 * p)) / 3, -1 / p),
         [[1e200, 1.1e200, 1.05e200], 0.55],
     ),
+    (
+        "function_over_square_of_length",
+        lambda v: first(v) * (1 - cos(norm(v))) / norm(v) ** 2,
+        [[1e-5, 2e-5]],
+    ),
+    (
+        "function_over_square_of_length",
+        lambda v, y: y * (f("cosh")(3 * norm(v)) - 1) / total(v * v),
+        [[1e-9, 2e-9], 0.3],
+    ),
 ]
