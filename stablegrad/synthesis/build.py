@@ -295,6 +295,8 @@ class Builder:
                     if form is not None and (exact or not form.rate):
                         found[d] = form
                         break
+                if d not in found:
+                    break
             if wanted and len(found) == len(wanted):
                 self._zone(a, where, found, zones)
                 return True
