@@ -11,7 +11,7 @@ from stablegrad.ops.exact import Rational
 from stablegrad.ops.record import is_const
 from stablegrad.ops.reduction import count
 from stablegrad.rules.databases import RARE, stabilize
-from stablegrad.rules.simpler import bare, other_factors
+from stablegrad.rules.simpler import bare, other_factors, unshaped
 
 
 @stabilize.procedure(
@@ -113,8 +113,8 @@ def power_of_mean_of_powers(term: Term) -> Term | None:
     (powers,), axis = inner.args, inner.param("axis")
     base, p = powers.args
     n = count(powers.shape, axis) if inner.op.name == "sum" else 1
-    chosen = _unshaped(p)
-    done = chosen.op.name == "where" and _unshaped(chosen.args[0]).op.name == "rarely"
+    chosen = unshaped(p)
+    done = chosen.op.name == "where" and unshaped(chosen.args[0]).op.name == "rarely"
     if c * n != 1 or done or p.shape not in ((), inner.shape) or powers.size > FEW:
         return None
     degree = bare(forms.product([outer, p]))
@@ -149,12 +149,6 @@ def power_of_mean_of_powers(term: Term) -> Term | None:
     away = forms.scale(c, inner.op.term((kept,), inner.params))
     plain = OPS["power"](away, forms.product([degree, forms.power(own, -1)]))
     return forms.with_shape(OPS["where"](rare, careful, plain), term.shape)
-
-
-def _unshaped(x: Term) -> Term:
-    while x.op.name in ("reshape", "broadcast_to"):
-        x = x.args[0]
-    return x
 
 
 _widest = functools.partial(OPS["max"], axis=-1, keepdims=True)

@@ -22,7 +22,7 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import VARIABLE, Op
 from stablegrad.oracle.truth import taylor
 from stablegrad.rules.databases import stabilize
-from stablegrad.rules.simpler import other_addends, other_factors
+from stablegrad.rules.simpler import other_addends, other_factors, unshaped
 
 LENGTHS = {"hypot_unit": "hypot", "unit_vector": "norm"}
 """Directions, and the lengths that they are by."""
@@ -162,7 +162,7 @@ def function_over_square_of_length(term: Term) -> Term | None:
             continue
         parts: list[tuple[Rational, Term]] = [(1, x) for x in _squares(length)]
         square = forms.total(parts, length.shape, term.dtype)
-        low = next((x for x in powers if _unshaped(x) is _unshaped(square)), None)
+        low = next((x for x in powers if unshaped(x) is unshaped(square)), None)
         q = 0 if low is None else powers[low]
         if quotient is None or low is None or not (isinstance(q, int) and q < 0):
             continue
@@ -174,12 +174,6 @@ def function_over_square_of_length(term: Term) -> Term | None:
         far = forms.product([forms.power(moved, n), forms.power(low, q), others])
         return forms.with_shape(OPS["where"](small, near, far), term.shape)
     return None
-
-
-def _unshaped(x: Term) -> Term:
-    while x.op.name in ("reshape", "broadcast_to"):
-        x = x.args[0]
-    return x
 
 
 def _leg(unit: Term, f: Term) -> Term:

@@ -16,6 +16,13 @@ def bare(term: Term) -> Term:
     return term
 
 
+def unshaped(term: Term) -> Term:
+    """The term as it was before it got its shape."""
+    while term.op.name in ("reshape", "broadcast_to"):
+        term = term.args[0]
+    return term
+
+
 def has_rule(term: Term) -> bool:
     """Whether a rule rewrites the root of a term."""
     return any(True for rule in stabilize.at(term) for _ in rule.apply(term))
