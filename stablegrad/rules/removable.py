@@ -283,6 +283,48 @@ def logarithmic_mean(term: Term) -> Term | None:
     return None
 
 
+_ARC = (1, Fraction(1, 6), Fraction(3, 40), Fraction(5, 112))
+_ATAN = (1, Fraction(1, 3), Fraction(1, 5), Fraction(1, 7))
+ODD: dict[str, tuple[int, tuple[Rational, ...]]] = {
+    "arcsin": (1, _ARC),
+    "arcsinh": (-1, _ARC),
+    "arctan": (-1, _ATAN),
+    "arctanh": (1, _ATAN),
+}
+"""Functions f, and f(u)/u as a polynomial in u*u, or -u*u: at 0 it tells the first 7 slopes."""
+
+
+@stabilize.procedure(
+    "monomial",
+    example=lambda x: OPS["arctan"](x) / x,
+    source="their power series at 0",
+    group=RARE,
+    among=tuple(ODD),
+)
+def inverse_over_its_argument(term: Term) -> Term | None:
+    """arctan(x)/x, and arctanh(r)*y/r of a length, are 0/0 at 0; beside it nothing cancels."""
+    powers = forms.factors(term)
+    if any(f.op.name == "logical_not" and f.args[0].op.name == "rarely" for f in powers):
+        return None  # of the side that is left as it is
+    for f, power in powers.items():
+        p = 1 if power == 1 else -1 if power == -1 else 0
+        c, core = forms.split(f.args[0]) if f.op.name in ODD and p else (0, f)
+        inner = forms.factors(core)
+        shared = any(powers.get(x, 0) * q * p < 0 for x, q in inner.items())
+        if c == 0 or not shared or core.facts.nonzero:
+            continue
+        sign, series = ODD[f.op.name]
+        square = forms.scale(sign, forms.power(f.args[0], 2))
+        parts = [(a, forms.power(square, k)) for k, a in enumerate(series)]
+        over = forms.scale(c, forms.total(parts, f.shape, term.dtype))
+        rest = {x: q for x, q in powers.items() if x is not f}
+        near = [forms.power(over, p), _times(rest, inner, p, term)]
+        rare = OPS["rarely"](OPS["equal"](core, 0.0))
+        sides = [[rare, *near], [OPS["logical_not"](rare), term]]
+        return forms.total([(1, forms.product(x)) for x in sides], term.shape, term.dtype)
+    return None
+
+
 SMALL = 2.0**-6
 """Up to here a quotient of expm1 is summed from those of its factors."""
 

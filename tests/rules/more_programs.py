@@ -175,6 +175,8 @@ MORE: list[Case] = [
     ("growth_times_tail", lambda a, b: exp(a) * erfc(b), [1e3, 32.0]),
     ("growth_times_tail", lambda a, b: 3 * ndtr(b) * exp(a / 2), [2e3, -45.0]),
     ("zero_over_shared_factor", lambda x, y: (power(x, y) - 1) / y, [1 + 1e-12, 3e-5]),
+    ("inverse_over_its_argument", lambda x: f("arctan")(2 * x) / x, [[0.0, 0.5]]),
+    ("inverse_over_its_argument", lambda x, y: x * y / f("arcsinh")(x * y), [0.0, 0.3]),
     ("zero_over_shared_factor", lambda x, y: (1 - OPS["cos"](x * y)) / x**2, [1e-160, 1e150]),
     ("zero_over_shared_factor", lambda x, y: (sqrt(1 + x * y) - 1) / x, [1e-300, 1e5]),
     ("zero_over_shared_factor", lambda x, y: expm1(x * y) / expm1(3 * x), [1e-320, 4.0]),

@@ -157,6 +157,8 @@ REMOVABLE = {  # values and slopes at 0/0: the rates of gates, and quotients of 
     "sin(3*v + 3)/(2*v + 2)": (-1.0, 1.5, 0.0),
     "x/tanh(x/2)": (0.0, 2.0, 0.0),
     "tan(x)/x": (0.0, 1.0, 0.0),
+    "arctan(2*x)/x": (0.0, 2.0, 0.0),
+    "x/arcsinh(x)": (0.0, 1.0, 0.0),
 }
 
 
