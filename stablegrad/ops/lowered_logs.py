@@ -150,9 +150,10 @@ def _log_by_base(xp: Any, y: Any, *, base: int) -> Any:
     if xp.name != "numpy":
         return value
     whole = np.rint(value)
-    near = np.abs(value - whole) <= 2 * _NEXT * np.abs(whole)
-    if not np.any(near):
+    away = np.abs(value - whole)
+    if not np.min(away, initial=np.inf) < 1e-12:  # few are
         return value
+    near = away <= 2 * _NEXT * np.abs(whole)
     chosen, whole = np.asarray(y)[near], np.asarray(whole)[near]
     product, error = two_prod(chosen, np.float64(high))
     again = product + (error + chosen * low)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 from stablegrad.ir import Term, make
+from stablegrad.ops.forms import AFFINE
 from stablegrad.ops.lowered_logs import LOG_BY_BASE, PER_NATURAL
 from stablegrad.transforms.products import WIDE, emit_multiple
 
 BASES = {"log2": 2, "log10": 10}
+STEPS = frozenset(["floor", "ceil", "trunc", "round"])
+"""Functions to which it matters whether a logarithm is whole: the number of digits of x."""
 NATURAL = frozenset(["log", "log1p", "log_ratio"])
 """Natural logarithms of what may be a power of a base."""
 SIMPLE = 1000
@@ -27,20 +31,23 @@ def by_base(natural: Term, term: Term) -> Term | None:
     return _to_base(natural, BASES[term.op.name])
 
 
-def as_multiple_by_base(term: Term, lowered: Term) -> Term | None:
-    """A multiple of a natural logarithm that is one of a logarithm to base 2 or 10.
+def as_multiple_by_base(term: Term, lowered: Mapping[Term, Term]) -> Term | None:
+    """A multiple of a natural logarithm that is one of a logarithm to base 2 or 10, lowered.
 
     Args:
-        term: the multiple, canonical.
-        lowered: its lowered logarithm.
+        term: what a function with steps is of, canonical.
+        lowered: the lowered terms of what it is made of.
     """
-    if term.args[0].op.name not in NATURAL or term.dtype != WIDE:
+    if term.op is not AFFINE or len(term.args) > 1 or term.params[0] != 0:
+        return None
+    log = term.args[0]
+    if log.op.name not in NATURAL or lowered[log].dtype != WIDE:
         return None
     factor = Fraction(term.params[1][0])
     for base, unit in PER_NATURAL.items():
         multiple = (factor / unit).limit_denominator(SIMPLE)
         if multiple and abs(multiple * unit / factor - 1) < 2.0**-80:
-            value = _to_base(lowered, base)
+            value = _to_base(lowered[log], base)
             return emit_multiple(value, multiple, WIDE)
     return None
 

@@ -24,7 +24,7 @@ from stablegrad.ops.lowered_gaps import STEPPED_GAP
 from stablegrad.ops.lowered_logs import LOG_OF_PRODUCT, LOG_OF_SUM
 from stablegrad.ops.lowered_structured import SETTLED
 from stablegrad.ops.record import CONST, Exact, const, is_float
-from stablegrad.transforms.based_logs import BASES, as_multiple_by_base, by_base
+from stablegrad.transforms.based_logs import BASES, STEPS, as_multiple_by_base, by_base
 from stablegrad.transforms.given import (
     EXACT_OPS,
     MOVES,
@@ -253,6 +253,8 @@ class Lowering:
             natural = by_base(self._emit(OPS["log"](*term.args), arguments, dtype), term)
             if natural is not None:
                 return natural
+        if term.op.name in STEPS and dtype == term.args[0].dtype == WIDE and not self.native:
+            args = (as_multiple_by_base(term.args[0], self.own) or args[0],)
         if term.op is AFFINE:
             rational = None if widened or self.native else self._emit_whole(term, args)
             keeps = not (widened or self.native or self.trusted)
@@ -316,9 +318,7 @@ class Lowering:
     def _emit_whole(self, term: Term, args: tuple[Term, ...]) -> Term | None:
         """A sum that may cancel, computed in pairs from the numbers that it is made of."""
         single = len(args) == 1 and term.params[0] == 0
-        if single:
-            return as_multiple_by_base(term, *args)
-        if term.dtype != WIDE or one_sign(term) or isinstance(term.params[0], str):
+        if term.dtype != WIDE or single or one_sign(term) or isinstance(term.params[0], str):
             return None
         whole = as_rational_sum(term, self.own)
         return whole or as_redone_sum(term, self.own, *with_products(args))
