@@ -38,7 +38,7 @@ def as_multiple_by_base(term: Term, lowered: Mapping[Term, Term]) -> Term | None
         term: what a function with steps is of, canonical.
         lowered: the lowered terms of what it is made of.
     """
-    if term.op is not AFFINE or len(term.args) > 1 or term.params[0] != 0:
+    if term.op is not AFFINE or len(term.args) != 1 or term.params[0] != 0:
         return None
     log = term.args[0]
     if log.op.name not in NATURAL or lowered[log].dtype != WIDE:
