@@ -23,6 +23,7 @@ from stablegrad.engines.xla.kernels import calls_back
 from stablegrad.engines.xla.single import SINGLE_KERNELS, WIDE
 from stablegrad.engines.xla.widths import kept_wide
 from stablegrad.ir import OPS, Term, make, rebuild, topological
+from stablegrad.jax.overflow import logs_in_range
 from stablegrad.jax.tidy import tidy
 from stablegrad.ops import forms
 from stablegrad.ops.record import CONST, INPUT, const, is_const, is_float
@@ -119,7 +120,7 @@ class Region:
                 wide = throughout or any(t.dtype == WIDE for t in topological(roots))
                 run = WIDENED if wide else SINGLE
                 roots = synthesized(roots, self.expander, run if self.settings.widens else NARROW)
-            roots = tidy(roots)
+            roots = tidy(logs_in_range(roots))
         roots = _single(roots)
         native = not self.settings.widens
         lowering = Lowering(native=native, trusted=NATIVE, throughout=throughout)

@@ -105,6 +105,16 @@ def _huber(x: Any, y: Any) -> Any:
     return 0.5 * near**2 + (distance - near)
 
 
+def _focal(x: Any, y: Any) -> Any:
+    p = jax.nn.sigmoid(x)
+    seen = jnp.where(y > 0, p, 1 - p)
+    return -((1 - seen) ** 2) * jnp.log(seen)
+
+
+def _no_count(x: Any, rate: Any) -> Any:
+    return jnp.log(jax.nn.sigmoid(x) + (1 - jax.nn.sigmoid(x)) * jnp.exp(-rate))
+
+
 CASES: dict[str, tuple[Callable[..., Any], list[list[float]]]] = {
     "Gumbel": (_gumbel, [[0.159, -0.0094, 58718.3], [7.8e-30, 5.244, 7.4e7], [1.0, 0.3, 0.7]]),
     "chi squared": (_chi2, [[4.6165872, 5.5892911], [9.0, 11.0], [0.2, 1.1]]),
@@ -170,6 +180,16 @@ CASES: dict[str, tuple[Callable[..., Any], list[list[float]]]] = {
     "Cauchy quantile": (stats.cauchy.ppf, [[1e-6, 0.3, 2.0], [0.999998, -1.0, 0.1]]),
     "gamma": (stats.gamma.pdf, [[50.3, 13.7], [3.3, 40.1], [0.5, 0.2]]),
     "log of a gamma tail": (stats.gamma.logcdf, [[0.031, 27.3], [0.2, 0.7], [3.0, 2.0]]),
+    "softplus less a multiple": (
+        lambda x, y: jnp.logaddexp(0, x) - x * y,
+        [[50.0, 1.0], [-60.0, 0.0], [20.5, 1.0], [0.3, 0.25]],
+    ),
+    "focal loss": (_focal, [[16.14, 1.0], [-22.5, -1.0], [-174.8, 1.0], [0.3, 1.0]]),
+    "no count": (_no_count, [[54.8, 0.339], [-2.07, 0.0046], [8.73, 0.605], [-60.0, 70.0]]),
+    "log of 1 and a multiple": (
+        lambda x, y: jnp.log(1 + y * jnp.exp(x)),
+        [[95.0, 46.0], [120.5, 3e-9], [-3.0, 2.0], [0.3, 1e-9]],
+    ),
     "log1p of a square": (lambda x: jnp.log1p(-x * x), [[0.9999981], [0.99999988], [1e-9]]),
 }
 
