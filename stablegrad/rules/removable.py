@@ -304,8 +304,6 @@ ODD: dict[str, tuple[int, tuple[Rational, ...]]] = {
 def inverse_over_its_argument(term: Term) -> Term | None:
     """arctan(x)/x, and arctanh(r)*y/r of a length, are 0/0 at 0; beside it nothing cancels."""
     powers = forms.factors(term)
-    if any(f.op.name == "logical_not" and f.args[0].op.name == "rarely" for f in powers):
-        return None  # of the side that is left as it is
     for f, power in powers.items():
         p = 1 if power == 1 else -1 if power == -1 else 0
         c, core = forms.split(f.args[0]) if f.op.name in ODD and p else (0, f)
@@ -318,10 +316,11 @@ def inverse_over_its_argument(term: Term) -> Term | None:
         parts = [(a, forms.power(square, k)) for k, a in enumerate(series)]
         over = forms.scale(c, forms.total(parts, f.shape, term.dtype))
         rest = {x: q for x, q in powers.items() if x is not f}
-        near = [forms.power(over, p), _times(rest, inner, p, term)]
+        near = forms.product([forms.power(over, p), _times(rest, inner, p, term)])
         rare = OPS["rarely"](OPS["equal"](core, 0.0))
-        sides = [[rare, *near], [OPS["logical_not"](rare), term]]
-        return forms.total([(1, forms.product(x)) for x in sides], term.shape, term.dtype)
+        moved = f.op(OPS["where"](rare, 0.5, f.args[0]))
+        far = forms.product([forms.power(moved, p), forms.monomial(rest, None, term.dtype)])
+        return forms.with_shape(OPS["where"](rare, near, far), term.shape)
     return None
 
 

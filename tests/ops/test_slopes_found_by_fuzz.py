@@ -355,3 +355,18 @@ def test_slopes_of_waves_take_the_rest_of_their_argument_along_at_any_size():
         true = truth(wave(few[0] * few[1], **params), dict(zip(few, data, strict=True)))
         assert true.decided.all()
         assert np.abs(err_ulp(got, true)).max() <= 4, name
+
+
+def test_no_rule_goes_round_on_what_it_left() -> None:
+    """What told the side that is left as it is was proved by the pole beside it, and dropped."""
+
+    def program(y: Term, _: Term) -> Term:
+        m = minimum(y, 2.0)
+        h = hypot(hypot(m, 1.0), hypot(m, 1.0))
+        t = tanh(hypot(m, square(h)))
+        return minimum(t, h * softplus(-log(arctan(t / y))))
+
+    y = np.array([0.3, 1.5, 4.0])
+    for got, true in results(program, [y, y]):
+        assert true.decided.all()
+        assert np.abs(err_ulp(got, true)).max() <= 4
