@@ -111,7 +111,9 @@ def test_derivatives_of_powers(n: int, m: int) -> None:
         run = jax.jit(lambda *xs: POWERS["power_derivative"](xp, *xs, n=n, m=m))
         assert "exponential" not in run.lower(x, y).as_text()  # no roots on the device
         got, want = np.asarray(run(x, y)), kernel(kernels.NUMPY, x, y, n=n, m=m)
+        alone = [float(run(a, b)) for a, b in zip(x[:8], y[:8], strict=True)]  # numbers, no arrays
     assert np.allclose(got[:8], want[:8], rtol=2.0**-BITS, atol=0, equal_nan=True)
+    assert np.array_equal(alone, got[:8], equal_nan=True)
     leaves = [leaf(x), leaf(y)]
     term = OPS["power_derivative"](*leaves, n=n, m=m)
     true = truth(term, dict(zip(leaves, (x, y), strict=True)), budget=20_000)

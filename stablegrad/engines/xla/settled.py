@@ -40,7 +40,7 @@ def settled(name: str, usual: Kernel, covers: Callable[[dict[str, Any]], bool]) 
             return known.astype(np.float32)
 
         def run(value: Any, alarmed: Any, *args: Any) -> Any:
-            at = np.nonzero(alarmed)
+            at = np.asarray(alarmed) != 0
             value = np.array(value)
             value[at] = OPS[name].kernel(kernels.NUMPY, *[x[at] for x in args], **params)
             return value
