@@ -130,7 +130,7 @@ _meter = _Meter()
 
 
 def spent() -> float:
-    """What this thread's walks have cost, in steps that take about 15 microseconds.
+    """What this thread's walks have cost, in steps of a short series at a low precision.
 
     Counted and not timed: what is given up for want of work is the same on any machine.
     """

@@ -22,6 +22,7 @@ from stablegrad.ops.forms import AFFINE, MONOMIAL
 from stablegrad.ops.record import VARIABLE, Op
 from stablegrad.oracle.truth import taylor
 from stablegrad.rules.databases import stabilize
+from stablegrad.rules.removable import OVER
 from stablegrad.rules.simpler import other_addends, other_factors, unshaped
 
 LENGTHS = {"hypot_unit": "hypot", "unit_vector": "norm"}
@@ -136,7 +137,7 @@ def slope_of_function_of_length(term: Term) -> Term | None:
 
 EVEN: dict[str, tuple[int, Callable[[Term], Term]]] = {
     "cosm1": (1, lambda u: -OPS["one_minus_cos_over_square"](u)),
-    "coshm1": (1, lambda u: forms.scale(Fraction(1, 2), forms.power(OPS["sinhc"](u / 2), 2))),
+    "coshm1": (1, OVER["coshm1"][0]),
     "sin": (2, lambda u: forms.power(OPS["sinc_unnormalised"](u), 2)),
     "sinh": (2, lambda u: forms.power(OPS["sinhc"](u), 2)),
 }

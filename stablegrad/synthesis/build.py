@@ -41,7 +41,7 @@ FAR = 12
 """Where no form at infinity is found, pieces end at 2**FAR."""
 PIECES = 2000
 WORK = 90_000
-"""Steps of walks on one side after which what is left is declined: a second or a few."""
+"""Steps of walks on one side after which what is left is declined: some seconds at most."""
 FOR_ZONES = 0.25
 """The share of a side's work after which zones have to wait for the pieces nearer to 0."""
 BESIDE = 4 / 3
